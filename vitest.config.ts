@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^gradc$/, replacement: here('runtime/index.ts') },
+      { find: /^gradc\/functional$/, replacement: here('runtime/functional.ts') },
+      { find: /^gradc\/compiler$/, replacement: here('compiler/index.ts') },
+      { find: /^gradc\/deploy$/, replacement: here('runtime/deploy/index.ts') },
+    ],
+  },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+});
