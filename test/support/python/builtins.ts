@@ -267,9 +267,18 @@ type Methods<T> = Readonly<
 const position = (index: Value, length: number): number => (Number(index) < 0 ? Number(index) + length : Number(index));
 
 const listMethods: Methods<Value[]> = {
-  append: (self, _, [item]) => (self.push(item), null),
-  extend: (self, python, [items]) => (self.push(...python.iterate(items)), null),
-  insert: (self, _, [at, item]) => (self.splice(position(at, self.length), 0, item), null),
+  append: (self, _, [item]) => {
+    self.push(item);
+    return null;
+  },
+  extend: (self, python, [items]) => {
+    self.push(...python.iterate(items));
+    return null;
+  },
+  insert: (self, _, [at, item]) => {
+    self.splice(position(at, self.length), 0, item);
+    return null;
+  },
   pop: (self, _, [at = -1]) => {
     if (self.length === 0) throw new PythonError('IndexError', 'pop from empty list');
     return self.splice(position(at, self.length), 1)[0];
@@ -280,10 +289,19 @@ const listMethods: Methods<Value[]> = {
     self.splice(at, 1);
     return null;
   },
-  clear: self => ((self.length = 0), null),
+  clear: self => {
+    self.length = 0;
+    return null;
+  },
   copy: self => [...self],
-  reverse: self => (self.reverse(), null),
-  sort: (self, python, _, kwargs) => (self.splice(0, self.length, ...sorted(python, [...self], kwargs)), null),
+  reverse: self => {
+    self.reverse();
+    return null;
+  },
+  sort: (self, python, _, kwargs) => {
+    self.splice(0, self.length, ...sorted(python, [...self], kwargs));
+    return null;
+  },
   index: (self, _, [item]) => indexOf(self, item, 'list'),
   count: (self, _, [item]) => self.filter(member => sameValue(member, item)).length,
 };
@@ -319,12 +337,21 @@ const dictMethods: Methods<Dict> = {
     return null;
   },
   copy: self => new Dict(self.entries()),
-  clear: self => (self.clear(), null),
+  clear: self => {
+    self.clear();
+    return null;
+  },
 };
 
 const setMethods: Methods<PySet> = {
-  add: (self, _, [item]) => (self.members.set(item, null), null),
-  discard: (self, _, [item]) => (self.members.delete(item), null),
+  add: (self, _, [item]) => {
+    self.members.set(item, null);
+    return null;
+  },
+  discard: (self, _, [item]) => {
+    self.members.delete(item);
+    return null;
+  },
   remove: (self, python, [item]) => {
     if (!self.members.delete(item)) throw new PythonError('KeyError', String(python.repr(item)));
     return null;

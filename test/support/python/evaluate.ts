@@ -315,7 +315,8 @@ export class Evaluator {
           starAt < 0
             ? values
             : [...values.slice(0, starAt), values.slice(starAt, starAt + surplus), ...values.slice(starAt + surplus)];
-        target.items.forEach((item, i) => this.#assign(item.kind === 'starred' ? item.value : item, parts[i], scope));
+        for (const [i, item] of target.items.entries())
+          this.#assign(item.kind === 'starred' ? item.value : item, parts[i], scope);
         return;
       }
       default:

@@ -150,8 +150,8 @@ function general(value: number, precision: number, keepPoint: boolean): string {
   const exponent = Number(exponentText);
   const trim = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
   if (exponent < -4 || exponent >= significant) return `${trim(digits)}e${exponentOf(exponent)}`;
-  const fixed = trim(fixed(value, significant - 1 - exponent));
-  return keepPoint && !fixed.includes('.') ? `${fixed}.0` : fixed;
+  const text = trim(fixed(value, significant - 1 - exponent));
+  return keepPoint && !text.includes('.') ? `${text}.0` : text;
 }
 
 export interface PercentField {
