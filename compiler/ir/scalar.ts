@@ -22,9 +22,9 @@ interface ScalarSpec {
   readonly domain: 'any' | 'number' | 'int' | 'float' | 'bits';
   readonly doc: string;
 }
-const unary = (domain: ScalarSpec['domain'], doc: string): ScalarSpec => ({ arity: 1, rule: 'same', domain, doc });
-const binary = (domain: ScalarSpec['domain'], doc: string): ScalarSpec => ({ arity: 2, rule: 'same', domain, doc });
-const compare = (doc: string): ScalarSpec => ({ arity: 2, rule: 'compare', domain: 'any', doc });
+const unary = (domain: ScalarSpec['domain'], doc: string) => ({ arity: 1, rule: 'same', domain, doc }) as const;
+const binary = (domain: ScalarSpec['domain'], doc: string) => ({ arity: 2, rule: 'same', domain, doc }) as const;
+const compare = (doc: string) => ({ arity: 2, rule: 'compare', domain: 'any', doc }) as const;
 
 export const scalarFns = {
   add: binary('number', 'a + b'),

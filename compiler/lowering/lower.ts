@@ -1,0 +1,293 @@
+/**
+ * A group of nodes -> one kernel in plain form.
+ *
+ * Every node of a group that is not materialised is inlined: the value of a node at a position is an expression, found by
+ * asking its op for the element and its inputs for theirs. Reductions of the group share one set of outer loops; each gets an
+ * accumulator there and is read back at exactly the outer position. So one rule covers pointwise chains, reductions with
+ * prologue and epilogue, contractions with epilogue, and rows with several reductions (softmax, layer norm):
+ *
+ *   parallel o: { acc1 = reduce over r of f1(o, r); acc2 = reduce over r of f2(o, r, acc1); parallel s: out[o, s] = f3(…) }
+ *
+ * A group for which this is impossible (a reduction read elsewhere than at the outer position) does not lower: the result is
+ * null, which is how the fuser asks whether a merge is legal.
+ */
+import { InternalError, invariant } from '../errors.js';
+import { computeType, type DType, isFloat, limitsOf } from '../ir/dtype.js';
+import { isParam, type Node, type TensorType, topological } from '../ir/graph.js';
+import {
+  addIndex,
+  alloc,
+  type Buffer,
+  cast,
+  constant,
+  type Expr,
+  index,
+  type Iter,
+  iterOf,
+  type Kernel,
+  load,
+  loop,
+  makeIter,
+  mulIndex,
+  reduce,
+  sameExpr,
+  type Stmt,
+  store,
+} from '../ir/kernel.js';
+import type { ReduceFn } from '../ir/scalar.js';
+import { contiguousStrides, numel, type Shape } from '../ir/shape.js';
+import { type Lowering, type OpDef, opDef, type Operand, type OutputWriter } from '../ops/define.js';
+import { reindex } from '../ops/view.js';
+
+export interface Group {
+  readonly nodes: ReadonlySet<Node>;
+  /** Nodes of the group whose value is written to memory. */
+  readonly outputs: readonly Node[];
+}
+
+/** Where the elements of a tensor lie in its buffer. */
+export interface Layout {
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+
+export interface Lowered {
+  readonly kernel: Kernel;
+  /** The nodes behind `kernel.params`: first those read, then those written. */
+  readonly reads: readonly Node[];
+  readonly writes: readonly Node[];
+}
+
+/** Thrown inside lowering where a group cannot be one kernel. */
+class NotOneKernel extends Error {}
+
+/** Lower a group; null where it cannot be one kernel. `layoutOf` tells strides of tensors that are not row-major. */
+export function lowerGroup(group: Group, name: string, layoutOf: (node: Node) => Layout | null = () => null): Lowered | null {
+  try {
+    return new GroupLowering(group, layoutOf).lower(name);
+  } catch (error) {
+    if (error instanceof NotOneKernel) return null;
+    throw error;
+  }
+}
+
+/** The start value of a reduction. */
+export function neutral(fn: ReduceFn, dtype: DType): Expr {
+  switch (fn) {
+    case 'add':
+    case 'or':
+      return constant(dtype, 0);
+    case 'mul':
+    case 'and':
+      return constant(dtype, fn === 'and' && dtype !== 'bool' ? -1 : 1);
+    case 'max':
+      return dtype === 'int64' ? constant(dtype, -(2n ** 63n)) : constant(dtype, isFloat(dtype) ? Number.NEGATIVE_INFINITY : limitsOf(dtype).min);
+    case 'min':
+      return dtype === 'int64' ? constant(dtype, 2n ** 63n - 1n) : constant(dtype, isFloat(dtype) ? Number.POSITIVE_INFINITY : limitsOf(dtype).max);
+    default:
+      return fn satisfies never;
+  }
+}
+
+/** Nested loops over `iters` around `body`. */
+export const nest = (iters: readonly Iter[], map: 'parallel' | 'serial', body: readonly Stmt[]): Stmt[] =>
+  iters.reduceRight<Stmt[]>((inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]), [...body]);
+
+class GroupLowering {
+  readonly #order: readonly Node[];
+  readonly #buffers = new Map<Node, Buffer>();
+  readonly #reads: Node[] = [];
+  readonly #accumulators = new Map<Node, Buffer>();
+  #outer: readonly Expr[] = [];
+  #outerShape: Shape = [];
+  #memo = new Map<Node, { at: readonly Expr[]; value: Expr }[]>();
+
+  constructor(
+    readonly group: Group,
+    readonly layoutOf: (node: Node) => Layout | null,
+  ) {
+    this.#order = topological(group.outputs).filter(node => group.nodes.has(node));
+  }
+
+  lower(name: string): Lowered {
+    const outputs = this.group.outputs.map(node => this.#bufferOf(node, `out${this.group.outputs.length > 1 ? this.group.outputs.indexOf(node) : ''}`));
+    const body = this.#body();
+    const inputs = this.#reads.map(node => this.#buffers.get(node)!);
+    return {
+      kernel: {
+        name,
+        params: [...inputs.map(buffer => ({ buffer, access: 'read' as const })), ...outputs.map((buffer, i) => ({ buffer, access: this.#isProgram(this.group.outputs[i]) ? ('readwrite' as const) : ('write' as const) }))],
+        body,
+        doc: this.#doc(),
+      },
+      reads: this.#reads,
+      writes: this.group.outputs,
+    };
+  }
+
+  #doc(): string {
+    const names = this.#order.filter(node => opDef(node.op).fusion !== 'view').map(node => node.op);
+    const modules = new Set(this.#order.map(node => node.site?.module).filter(Boolean));
+    return `${names.length > 0 ? names.join(' → ') : this.#order.map(node => node.op).join(' → ')}${modules.size > 0 ? ` (${[...modules].join(', ')})` : ''}`;
+  }
+
+  #isProgram = (node: Node): boolean => loweringOf(node).kind === 'program';
+
+  #body(): Stmt[] {
+    const reductions = this.#order.filter(node => loweringOf(node).kind === 'reduce');
+    const program = this.#order.find(this.#isProgram);
+    if (program) return this.#program(program);
+    if (reductions.length === 0) return this.#pointwise();
+    return this.#rows(reductions);
+  }
+
+  // one loop nest, one store per output
+  #pointwise(): Stmt[] {
+    const { shape } = this.group.outputs[0].type;
+    const iters = itersFor(shape);
+    const at = iters.map(iterOf);
+    const stores = this.group.outputs.map(node => {
+      if (numel(node.type.shape) !== numel(shape)) throw new NotOneKernel();
+      return this.#store(node, reindex(at, shape, node.type.shape));
+    });
+    return nest(iters, 'parallel', stores);
+  }
+
+  #program(node: Node): Stmt[] {
+    if (this.group.outputs.length !== 1 || this.group.outputs[0] !== node) throw new NotOneKernel();
+    const lowering = loweringOf(node);
+    invariant(lowering.kind === 'program', 'a program is lowered as one');
+    const buffer = this.#bufferOf(node, 'out');
+    return [...lowering.build({ inputs: this.#operands(node), attrs: node.attrs, type: node.type, out: outputWriter(buffer, node.type) })];
+  }
+
+  // outer loops, one accumulator per reduction, then the outputs
+  #rows(reductions: readonly Node[]): Stmt[] {
+    const kept = keptShape(reductions[0]);
+    const outerIters = itersFor(kept);
+    this.#outer = outerIters.map(iterOf);
+    this.#outerShape = kept;
+    const full = fullShape(reductions[0]);
+    const wrappers: ((rest: Stmt[]) => Stmt[])[] = reductions.map(node => this.#reduction(node));
+    const outputs = this.group.outputs.flatMap(node => this.#rowOutput(node, full));
+    return nest(outerIters, 'parallel', wrappers.reduceRight((rest, wrap) => wrap(rest), outputs));
+  }
+
+  #reduction(node: Node): (rest: Stmt[]) => Stmt[] {
+    const lowering = loweringOf(node);
+    invariant(lowering.kind === 'reduce', 'only reductions accumulate');
+    if (numel(keptShape(node)) !== numel(this.#outerShape)) throw new NotOneKernel();
+    const dtype = computeType(node.type.dtype);
+    const acc: Buffer = { name: `acc${this.#accumulators.size || ''}`, dtype, size: 1, scope: 'register' };
+    const extents = lowering.extents(node.inputs.map(input => input.type), node.attrs, node.type);
+    const reduced = extents.map((extent, d) => makeIter(`r${d}`, extent));
+    const at = reindex(this.#outer, this.#outerShape, node.type.shape);
+    const value = lowering.element(at, reduced.map(iterOf), this.#operands(node), node.attrs, node.type);
+    const accumulate = nest(reduced, 'serial', [reduce(acc, index(0), lowering.fn, value)]);
+    this.#accumulators.set(node, acc);
+    return rest => [alloc(acc, [store(acc, index(0), neutral(lowering.fn, dtype)), ...accumulate, ...rest])];
+  }
+
+  #rowOutput(node: Node, full: { shape: Shape; reduced: readonly number[] } | null): Stmt[] {
+    const { shape } = node.type;
+    if (numel(shape) === numel(this.#outerShape)) return [this.#store(node, reindex(this.#outer, this.#outerShape, shape))];
+    if (full === null || numel(shape) !== numel(full.shape)) throw new NotOneKernel();
+    const inner = full.reduced.map((d, i) => makeIter(`s${i}`, full.shape[d]));
+    let next = 0;
+    const position = full.shape.map((_, d) => (full.reduced.includes(d) ? iterOf(inner[full.reduced.indexOf(d)]) : this.#outer[next++]));
+    return nest(inner, 'parallel', [this.#store(node, reindex(position, full.shape, shape))]);
+  }
+
+  #store(node: Node, at: readonly Expr[]): Stmt {
+    const buffer = this.#bufferOf(node, 'out');
+    return store(buffer, linearIndex(at, node.type, null), cast(buffer.dtype, this.#value(node, at)));
+  }
+
+  /** The value of a node of the group at a position. */
+  #value(node: Node, at: readonly Expr[]): Expr {
+    const known = this.#memo.get(node)?.find(entry => entry.at.length === at.length && entry.at.every((expr, d) => sameExpr(expr, at[d])));
+    if (known) return known.value;
+    const value = this.#compute(node, at);
+    const entries = this.#memo.get(node) ?? [];
+    entries.push({ at, value });
+    this.#memo.set(node, entries);
+    return value;
+  }
+
+  #compute(node: Node, at: readonly Expr[]): Expr {
+    if (!this.group.nodes.has(node)) return this.#read(node, at);
+    const lowering = loweringOf(node);
+    if (lowering.kind === 'reduce') {
+      const acc = this.#accumulators.get(node);
+      const expected = reindex(this.#outer, this.#outerShape, node.type.shape);
+      if (!acc || !at.every((expr, d) => node.type.shape[d] === 1 || sameExpr(expr, expected[d]))) throw new NotOneKernel();
+      return load(acc, index(0));
+    }
+    if (lowering.kind === 'program') throw new NotOneKernel();
+    return lowering.element(at, this.#operands(node), node.attrs, node.type);
+  }
+
+  #operands(node: Node): Operand[] {
+    return node.inputs.map(input => ({ type: input.type, at: position => this.#value(input, position) }));
+  }
+
+  #read(node: Node, at: readonly Expr[]): Expr {
+    if (!this.#buffers.has(node)) this.#reads.push(node);
+    const layout = this.layoutOf(node);
+    const buffer = this.#bufferOf(node, isParam(node) ? String(node.attrs.name) : `x${this.#reads.length - 1}`, layout);
+    return cast(computeType(node.type.dtype), load(buffer, linearIndex(at, node.type, layout)));
+  }
+
+  #bufferOf(node: Node, name: string, layout: Layout | null = null): Buffer {
+    let buffer = this.#buffers.get(node);
+    if (buffer === undefined) {
+      buffer = { name: name.replace(/\W/g, '_'), dtype: node.type.dtype, size: extentOf(node.type, layout), scope: 'param' };
+      this.#buffers.set(node, buffer);
+    }
+    return buffer;
+  }
+}
+
+const itersFor = (shape: Shape): Iter[] => shape.map((extent, d) => makeIter(`i${d}`, extent));
+
+function linearIndex(at: readonly Expr[], type: TensorType, layout: Layout | null): Expr {
+  const strides = layout?.strides ?? contiguousStrides(type.shape);
+  return at.reduce<Expr>((sum, i, d) => addIndex(sum, mulIndex(i, strides[d])), index(layout?.offset ?? 0));
+}
+
+/** Elements a tensor's buffer must have. */
+function extentOf(type: TensorType, layout: Layout | null): number {
+  if (layout === null) return numel(type.shape);
+  return layout.offset + 1 + type.shape.reduce((last, dim, d) => last + (dim - 1) * layout.strides[d], 0);
+}
+
+export function loweringOf(node: Node): Lowering {
+  const def: OpDef = opDef(node.op);
+  if (!def.lower) throw new InternalError(`op '${node.op}' reached lowering but is only defined by decomposition`);
+  return def.lower;
+}
+
+/** The shape of the outer loops of a reduction: its own, without the dims that `keepdim` left. */
+function keptShape(node: Node): Shape {
+  const dims = node.attrs.dim;
+  return node.attrs.keepdim === true && Array.isArray(dims) ? node.type.shape.filter((_, d) => !dims.includes(d)) : node.type.shape;
+}
+
+/** For a reduction over dims of one tensor: that tensor's shape and the dims reduced, where outputs of full rows may be written. */
+function fullShape(node: Node): { shape: Shape; reduced: readonly number[] } | null {
+  if (opDef(node.op).fusion !== 'reduction' || !Array.isArray(node.attrs.dim) || node.inputs.length !== 1) return null;
+  return { shape: node.inputs[0].type.shape, reduced: node.attrs.dim as number[] };
+}
+
+function outputWriter(buffer: Buffer, type: TensorType): OutputWriter {
+  const at = (position: readonly Expr[]): Expr => linearIndex(position, type, null);
+  return {
+    store: (position, value) => store(buffer, at(position), cast(buffer.dtype, value)),
+    reduce: (position, fn, value) => reduce(buffer, at(position), fn, cast(buffer.dtype, value)),
+    load: position => cast(computeType(type.dtype), load(buffer, at(position))),
+    fill(value) {
+      const iter = makeIter('f', numel(type.shape));
+      return loop(iter, 'parallel', [store(buffer, iterOf(iter), constant(type.dtype, value))]);
+    },
+  };
+}

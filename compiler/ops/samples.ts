@@ -1,0 +1,42 @@
+/**
+ * Samples: the inputs an op's generated tests run on, written beside the op.
+ *
+ * A sample is the argument list of one call, with tensors described instead of made: the tests make them from a seed, in
+ * every dtype the op takes, and run value, gradient, eager, compiled and every backend on them.
+ */
+import type { DType } from '../ir/dtype.js';
+import type { Shape } from '../ir/shape.js';
+
+export class SampleTensor {
+  constructor(
+    readonly shape: Shape,
+    readonly low: number,
+    readonly high: number,
+    /** null: whichever float dtype the test runs in. */
+    readonly dtype: DType | null,
+    /** Exact values instead of random ones. */
+    readonly values: readonly number[] | null,
+  ) {}
+}
+
+/** A tensor of random values in [low, high). Integers unless `dtype` is a float or null. */
+export const random = (shape: Shape, low = -2, high = 2, dtype: DType | null = null): SampleTensor => new SampleTensor(shape, low, high, dtype, null);
+/** A tensor of given values. */
+export const exactly = (shape: Shape, values: readonly number[], dtype: DType | null = null): SampleTensor => new SampleTensor(shape, 0, 0, dtype, values);
+/** A random integer tensor, for indices. */
+export const integers = (shape: Shape, low: number, high: number, dtype: DType = 'int64'): SampleTensor => new SampleTensor(shape, low, high, dtype, null);
+
+export interface Sample {
+  /** Arguments of the call; SampleTensors, also inside lists, become tensors. */
+  readonly args: readonly unknown[];
+  /** Check first (and second) derivatives here? Default true; false at kinks, for integer inputs and the like. */
+  readonly gradient?: boolean;
+}
+export const sample = (...args: readonly unknown[]): Sample => ({ args });
+export const sampleWithoutGradient = (...args: readonly unknown[]): Sample => ({ args, gradient: false });
+
+/** A call that must fail: its arguments, and a pattern of the message. */
+export interface ErrorSample {
+  readonly args: readonly unknown[];
+  readonly message: RegExp;
+}

@@ -1,0 +1,44 @@
+/**
+ * The op table: every op, and the methods of Tensor that follow from it.
+ *
+ * An op in one of the modules under `methods` is also a method of Tensor, with the same arguments after the first; each
+ * pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file of ops needs one.
+ */
+import * as contraction from './contraction.js';
+import * as creation from './creation.js';
+import { type OpDef } from './define.js';
+import * as pointwise from './pointwise.js';
+import * as reduction from './reduction.js';
+import * as shape from './shape.js';
+import { assignInPlace } from './tape.js';
+import { Tensor } from './tensor.js';
+import * as view from './view.js';
+
+const methodModules = { ...pointwise, ...reduction, ...view, ...shape, ...contraction, fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
+
+type MethodModules = typeof pointwise & typeof reduction & typeof view & typeof shape & typeof contraction & Omit<typeof creation, 'full'>;
+type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
+/** Only ops have a `def`; helpers that a module exports beside them are no methods. */
+type OpNames<T> = { [K in keyof T]: T[K] extends { readonly def: unknown } ? K : never }[keyof T];
+type Methods<T> = Typed<Pick<T, OpNames<T>>>;
+type InPlace<T> = { [K in OpNames<T> as `${K & string}_`]: T[K] extends { readonly method: infer M } ? M : never };
+
+/** Methods of Tensor that come from the op table. */
+export interface TensorMethods extends Methods<MethodModules>, InPlace<typeof pointwise> {}
+
+type Callable = ((...args: unknown[]) => Tensor) & { readonly def: OpDef };
+const isOp = (value: unknown): value is Callable => typeof value === 'function' && 'def' in value;
+
+const prototype = Tensor.prototype as unknown as Record<string, unknown>;
+for (const [name, op] of Object.entries(methodModules)) {
+  if (!isOp(op)) continue;
+  prototype[name] = function (this: Tensor, ...args: unknown[]): Tensor {
+    return op(this, ...args);
+  };
+}
+for (const [name, op] of Object.entries(pointwise)) {
+  if (!isOp(op)) continue;
+  prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
+    return assignInPlace(this, op(this, ...args));
+  };
+}

@@ -1,0 +1,502 @@
+/**
+ * The autograd tape: what an op call records, and running it backwards.
+ *
+ * It works on tensors whatever they are: on values it computes gradients, on traced tensors it appends the symbolic gradient
+ * to the graph, both from the same vjp rules. With `createGraph` the backward pass is itself recorded, to any order. What is
+ * saved, versioned and freed follows PyTorch's engine (Paszke et al., "Automatic differentiation in PyTorch", 2017).
+ */
+import { fail, invariant } from '../errors.js';
+import { isFloat } from '../ir/dtype.js';
+import type { Attrs, TensorType } from '../ir/graph.js';
+import { formatShape, sameShape } from '../ir/shape.js';
+import type { OpDef } from './define.js';
+import { executor, Tensor, type ViewStep } from './tensor.js';
+
+export type Hook = (grad: Tensor) => Tensor | undefined | null | void;
+
+/** One step of the tape: turns the gradient of its output into gradients of its inputs. */
+export interface GradNode {
+  /** PyTorch's name, as in `MulBackward0`. */
+  readonly name: string;
+  /** Where each input's gradient goes; null where none is needed. */
+  readonly next: readonly (GradNode | null)[];
+  /** The tensor this node is the gradient of: for shapes, hooks and retained gradients. */
+  readonly type: TensorType;
+  hooks: Hook[] | null;
+  retain: Tensor | null;
+  backward(grad: Tensor): readonly (Tensor | null)[];
+  /** Drop saved tensors after a backward pass that does not retain the graph. */
+  release(): void;
+}
+
+// ── grad mode ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+let gradEnabled = true;
+export const isGradEnabled = (): boolean => gradEnabled;
+/** Set grad mode and return what it was. */
+export function setGradEnabled(enabled: boolean): boolean {
+  const previous = gradEnabled;
+  gradEnabled = enabled;
+  return previous;
+}
+function withGrad<T>(enabled: boolean, fn: () => T): T {
+  const previous = setGradEnabled(enabled);
+  try {
+    return fn();
+  } finally {
+    gradEnabled = previous;
+  }
+}
+/** Run `fn` without recording. */
+export const noGrad = <T>(fn: () => T): T => withGrad(false, fn);
+/** Run `fn` with recording on, inside `noGrad` too. */
+export const enableGrad = <T>(fn: () => T): T => withGrad(true, fn);
+
+// ── recording ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a vjp rule sees of the call it differentiates. Saved tensors are checked when they are read. */
+export interface VjpContext {
+  /** Gradient of the output. */
+  readonly grad: Tensor;
+  readonly attrs: Attrs;
+  readonly types: readonly TensorType[];
+  readonly outType: TensorType;
+  /** Does input `i` need a gradient? Rules skip expensive gradients that nobody asked for. */
+  needs(i: number): boolean;
+  in(i: number): Tensor;
+  readonly out: Tensor;
+}
+
+class Saved {
+  readonly #tensor: Tensor;
+  readonly #version: number;
+  constructor(tensor: Tensor) {
+    this.#tensor = tensor;
+    this.#version = executor().versionOf(tensor);
+  }
+  read(op: string, index: number | string): Tensor {
+    const version = executor().versionOf(this.#tensor);
+    if (version !== this.#version) {
+      fail('E204', { dtype: this.#tensor.dtype, shape: formatShape(this.#tensor.shape), op, index, version, expected: this.#version });
+    }
+    return this.#tensor;
+  }
+}
+
+class OpNode implements GradNode {
+  readonly name: string;
+  readonly next: readonly (GradNode | null)[];
+  readonly type: TensorType;
+  hooks: Hook[] | null = null;
+  retain: Tensor | null = null;
+  readonly #def: OpDef;
+  readonly #attrs: Attrs;
+  readonly #types: readonly TensorType[];
+  #inputs: readonly Saved[] | null;
+  #output: Saved | null;
+
+  constructor(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, output: Tensor) {
+    this.name = def.gradName ?? `${def.name[0].toUpperCase()}${def.name.slice(1)}Backward0`;
+    this.next = inputs.map(gradEdge);
+    this.type = output.type;
+    this.#def = def;
+    this.#attrs = attrs;
+    this.#types = inputs.map(input => input.type);
+    this.#inputs = inputs.map(input => new Saved(input));
+    this.#output = new Saved(output);
+  }
+
+  /** After an in-place op the tensor changed is the output. */
+  setOutput(output: Tensor): void {
+    this.#output = new Saved(output);
+  }
+
+  backward(grad: Tensor): readonly (Tensor | null)[] {
+    const { vjp, name } = this.#def;
+    if (!vjp) return fail('E206', { op: name, hint: this.#def.noVjpHint });
+    const saved = (which: Saved | null | undefined, index: number | string): Tensor => (which ? which.read(name, index) : fail('E202', {}));
+    const inputs = (): readonly Saved[] | null => this.#inputs;
+    const output = (): Saved | null => this.#output;
+    return vjp({
+      grad,
+      attrs: this.#attrs,
+      types: this.#types,
+      outType: this.type,
+      needs: i => this.next[i] !== null,
+      in: i => saved(inputs()?.[i], i),
+      get out() {
+        return saved(output(), 'output');
+      },
+    });
+  }
+
+  release(): void {
+    this.#inputs = null;
+    this.#output = null;
+  }
+}
+
+/** Adds into the `.grad` of a leaf. */
+class AccumulateGrad implements GradNode {
+  readonly name = 'AccumulateGrad';
+  readonly next: readonly GradNode[] = [];
+  readonly type: TensorType;
+  hooks: Hook[] | null = null;
+  retain: Tensor | null = null;
+  constructor(readonly leaf: Tensor) {
+    this.type = leaf.type;
+  }
+  backward(): readonly Tensor[] {
+    return [];
+  }
+  release(): void {}
+}
+
+/** A step given by a function; `inputs` are the tensors whose gradients `backward` returns. */
+class FunctionNode implements GradNode {
+  readonly next: readonly (GradNode | null)[];
+  hooks: Hook[] | null = null;
+  retain: Tensor | null = null;
+  #backward: ((grad: Tensor) => readonly (Tensor | null)[]) | null;
+  constructor(
+    readonly name: string,
+    readonly type: TensorType,
+    next: readonly (GradNode | null)[],
+    backward: (grad: Tensor) => readonly (Tensor | null)[],
+  ) {
+    this.next = next;
+    this.#backward = backward;
+  }
+  backward(grad: Tensor): readonly (Tensor | null)[] {
+    return this.#backward ? this.#backward(grad) : fail('E202', {});
+  }
+  release(): void {
+    this.#backward = null;
+  }
+}
+
+/** Record `output = fn(inputs)` with a gradient given by a function (custom functions). */
+export function recordFunction(name: string, inputs: readonly Tensor[], output: Tensor, backward: (grad: Tensor) => readonly (Tensor | null)[]): void {
+  if (gradEnabled && inputs.some(requiresGrad)) output.meta.node = new FunctionNode(name, output.type, inputs.map(gradEdge), backward);
+}
+
+export const requiresGrad = (tensor: Tensor): boolean => tensor.meta.requiresGrad || gradNode(tensor) !== null;
+
+/** The node that computed a tensor. A view whose base was changed in place gets a fresh one from the base. */
+export function gradNode(tensor: Tensor): GradNode | null {
+  const { base, path, baseVersion } = tensor.meta;
+  if (base !== null && base.meta.baseVersion !== baseVersion) {
+    tensor.meta.baseVersion = base.meta.baseVersion;
+    const fresh = enableGrad(() => replay(base, path));
+    tensor.meta.node = fresh.meta.node;
+  }
+  return tensor.meta.node;
+}
+
+function gradEdge(tensor: Tensor): GradNode | null {
+  if (tensor.meta.requiresGrad) return (tensor.meta.accumulate ??= new AccumulateGrad(tensor));
+  return gradNode(tensor);
+}
+
+/** Called after each op: remembers how to differentiate it, if anybody needs that. */
+export function record(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, output: Tensor): void {
+  if (def.fusion === 'view' && def.differentiable !== false && output.value.kind === inputs[0].value.kind) linkView(def, inputs[0], attrs, output);
+  if (!gradEnabled || def.differentiable === false || !isFloat(output.dtype)) return;
+  if (inputs.some(requiresGrad)) output.meta.node = new OpNode(def, inputs, attrs, output);
+}
+
+function linkView(def: OpDef, input: Tensor, attrs: Attrs, output: Tensor): void {
+  if (!executor().sharesMemory(input, output)) return;
+  const { base, path } = input.meta;
+  output.meta.base = base ?? input;
+  output.meta.path = [...(base === null ? [] : path), { def, attrs }];
+  output.meta.baseVersion = output.meta.base.meta.baseVersion;
+}
+
+let applyStep: (step: ViewStep, tensor: Tensor) => Tensor;
+/** How a view step is applied to a tensor; installed by define.ts. */
+export function setViewReplay(apply: typeof applyStep): void {
+  applyStep = apply;
+}
+/** Take the same view of another tensor. */
+export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor => path.reduce((tensor, step) => applyStep(step, tensor), base);
+
+// ── in-place changes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Overwrite `target` with `value` (same shape; cast if need be) as an in-place op does: everything that aliases it sees the
+ * change, and its history becomes that of `value`. Throws E205 for a leaf that requires grad.
+ */
+export function assignInPlace(target: Tensor, value: Tensor): Tensor {
+  const base = target.meta.base;
+  if (gradEnabled && (target.meta.requiresGrad || base?.meta.requiresGrad)) {
+    if (base?.meta.requiresGrad) fail('E207', { problem: 'a view of a leaf Variable that requires grad is being used in an in-place operation.', hint: 'do it inside noGrad(() => ...)' });
+    fail('E205', {});
+  }
+  if (!sameShape(target.shape, value.shape)) fail('E107', { op: 'in-place', problem: `output with shape ${formatShape(target.shape)} doesn't match the broadcast shape ${formatShape(value.shape)}` });
+  const source = value.dtype === target.dtype ? value : value.to(target.dtype);
+  const node = gradNode(source);
+  const baseNode = base === null ? null : gradNode(base);
+  executor().write(target, source);
+  if (!gradEnabled) return target;
+  if (base !== null && (node !== null || baseNode !== null)) rebase(base, target.meta.path, baseNode, node);
+  else if (base === null && (node !== null || target.meta.node !== null)) {
+    target.meta.node = node;
+    if (node instanceof OpNode) node.setOutput(target);
+    target.meta.baseVersion++;
+  }
+  return target;
+}
+
+/** The base of a changed view: its gradient passes outside the view, and goes to the new value inside it. */
+function rebase(base: Tensor, path: readonly ViewStep[], baseNode: GradNode | null, valueNode: GradNode | null): void {
+  base.meta.node = new FunctionNode('CopySlices', base.type, [baseNode, valueNode], grad => {
+    const outside = grad.clone();
+    const inside = replay(grad, path);
+    noGrad(() => executor().write(replay(outside, path), inside.zerosLike()));
+    return [outside, inside];
+  });
+  base.meta.baseVersion++;
+}
+
+// ── running backwards ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface BackwardOptions {
+  /** Keep saved tensors for another backward pass. Default: `createGraph`. */
+  readonly retainGraph?: boolean;
+  /** Record the backward pass itself, for higher derivatives. */
+  readonly createGraph?: boolean;
+}
+
+function initialGrad(output: Tensor, grad: Tensor | null | undefined): Tensor {
+  if (!requiresGrad(output)) fail('E203', {});
+  if (grad) {
+    if (!sameShape(grad.shape, output.shape)) {
+      fail('E207', { problem: `Mismatch in shape: grad_output has a shape of ${formatShape(grad.shape)} and output has a shape of ${formatShape(output.shape)}.`, hint: 'the gradient passed in must have the shape of the tensor it belongs to' });
+    }
+    return grad;
+  }
+  if (output.numel() !== 1) fail('E201', { shape: formatShape(output.shape) });
+  return output.detach().onesLike();
+}
+
+/** Nodes reachable from the roots, each after all nodes that feed it gradients. */
+function executionOrder(roots: readonly GradNode[]): GradNode[] {
+  const done = new Set<GradNode>();
+  const postorder: GradNode[] = [];
+  for (const root of roots) {
+    const stack: { node: GradNode; next: number }[] = [{ node: root, next: 0 }];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      if (done.has(top.node)) stack.pop();
+      else if (top.next < top.node.next.length) {
+        const input = top.node.next[top.next++];
+        if (input !== null && !done.has(input)) stack.push({ node: input, next: 0 });
+      } else {
+        done.add(top.node);
+        postorder.push(top.node);
+        stack.pop();
+      }
+    }
+  }
+  return postorder.reverse();
+}
+
+/** Nodes from which one of `targets` can be reached. */
+function leadingTo(order: readonly GradNode[], targets: ReadonlySet<GradNode>): Set<GradNode> {
+  const needed = new Set<GradNode>();
+  for (const node of [...order].reverse()) {
+    if (targets.has(node) || node.next.some(input => input !== null && needed.has(input))) needed.add(node);
+  }
+  return needed;
+}
+
+function runHooks(node: GradNode, grad: Tensor): Tensor {
+  for (const hook of node.hooks ?? []) grad = hook(grad) ?? grad;
+  return grad;
+}
+
+/**
+ * The engine: propagates gradients from outputs and returns what arrives at `targets`; every other leaf reached gets its
+ * gradient added to `.grad` if `accumulate`.
+ */
+function propagate(
+  outputs: readonly Tensor[],
+  grads: readonly (Tensor | null | undefined)[],
+  options: BackwardOptions,
+  targets: ReadonlySet<GradNode> | null,
+): Map<GradNode, Tensor> {
+  const createGraph = options.createGraph ?? false;
+  const retainGraph = options.retainGraph ?? createGraph;
+  const pending = new Map<GradNode, Tensor>();
+  const captured = new Map<GradNode, Tensor>();
+  const handedOut = new Set<unknown>();
+  const roots = outputs.map((output, i) => {
+    const grad = initialGrad(output, grads[i]);
+    const node = gradEdge(output)!;
+    handedOut.add(memoryOf(grad));
+    const sum = pending.get(node);
+    pending.set(node, sum ? sum.add(grad) : grad);
+    return node;
+  });
+  const order = executionOrder(roots);
+  const needed = targets === null ? null : leadingTo(order, targets);
+  withGrad(createGraph, () => {
+    for (const node of order) {
+      let grad = pending.get(node);
+      pending.delete(node);
+      if (grad === undefined || (needed !== null && !needed.has(node))) continue;
+      grad = runHooks(node, grad);
+      if (node.retain !== null) executor().writeGrad(node.retain, createGraph ? grad : grad.clone());
+      if (targets?.has(node)) captured.set(node, grad);
+      if (node instanceof AccumulateGrad) {
+        if (targets === null) accumulateInto(node.leaf, grad, createGraph, handedOut);
+        continue;
+      }
+      const inputs = node.backward(grad);
+      invariant(inputs.length === node.next.length, () => `${node.name} returned ${inputs.length} gradients for ${node.next.length} inputs`);
+      if (!retainGraph) node.release();
+      for (const [i, input] of node.next.entries()) {
+        const contribution = inputs[i];
+        if (input === null || contribution === null) continue;
+        invariant(sameShape(contribution.shape, input.type.shape), () => `${node.name}: gradient ${i} has shape ${formatShape(contribution.shape)}, expected ${formatShape(input.type.shape)}`);
+        const sum = pending.get(input);
+        pending.set(input, sum ? sum.add(contribution) : contribution);
+      }
+    }
+  });
+  return captured;
+}
+
+const memoryOf = (tensor: Tensor): unknown => (tensor.value.kind === 'eager' ? tensor.value.storage : tensor.value);
+
+function accumulateInto(leaf: Tensor, grad: Tensor, createGraph: boolean, handedOut: Set<unknown>): void {
+  const existing = executor().readGrad(leaf);
+  if (existing !== null) {
+    const sum = existing.add(grad);
+    if (createGraph) executor().writeGrad(leaf, sum);
+    else executor().write(existing, sum);
+    return;
+  }
+  const owned = grad.isContiguous() && !handedOut.has(memoryOf(grad)) && grad.meta.base === null ? grad : grad.clone();
+  handedOut.add(memoryOf(owned));
+  executor().writeGrad(leaf, createGraph ? owned : owned.detach());
+}
+
+/** Adds the gradients of `outputs` to the `.grad` of every leaf that requires one. Errors: E201, E202, E203, E204, E206. */
+export function backward(outputs: Tensor | readonly Tensor[], grads?: Tensor | readonly (Tensor | null)[] | null, options: BackwardOptions = {}): void {
+  propagate(listOf(outputs), grads ? listOf(grads) : [], options, null);
+}
+
+export interface GradOptions extends BackwardOptions {
+  readonly gradOutputs?: Tensor | readonly (Tensor | null)[] | null;
+  /** Return null for inputs that the outputs do not depend on, instead of throwing. */
+  readonly allowUnused?: boolean;
+}
+
+/** Gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`. */
+export function gradOf(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): (Tensor | null)[] {
+  const edges = listOf(inputs).map((input, i) => gradEdge(input) ?? fail('E207', { problem: `One of the differentiated Tensors does not require grad (input ${i})`, hint: 'call requiresGrad_() on it before computing the outputs' }));
+  const found = propagate(listOf(outputs), options.gradOutputs ? listOf(options.gradOutputs) : [], options, new Set(edges));
+  return edges.map(edge => {
+    const grad = found.get(edge);
+    if (grad === undefined && !options.allowUnused) {
+      fail('E207', { problem: 'One of the differentiated Tensors appears to not have been used in the graph.', hint: 'pass { allowUnused: true } if this is the desired behavior' });
+    }
+    return grad ?? null;
+  });
+}
+
+const listOf = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T]);
+
+// ── methods of Tensor that need the tape ───────────────────────────────────────────────────────────────────────────────
+
+declare module './tensor.js' {
+  interface Tensor {
+    /** Compute gradients of this tensor and add them to the `.grad` of its leaves. A scalar needs no `grad`. */
+    backward(grad?: Tensor | null | BackwardOptions, options?: BackwardOptions): void;
+    /** Does autograd follow this tensor? Assignable on leaves. */
+    requiresGrad: boolean;
+    requiresGrad_(requiresGrad?: boolean): this;
+    /** The accumulated gradient of a leaf (or of a tensor with `retainGrad()`). */
+    grad: Tensor | null;
+    readonly gradFn: GradNode | null;
+    readonly isLeaf: boolean;
+    /** In-place changes of the memory of this tensor. */
+    readonly version: number;
+    /** Keep the gradient of this non-leaf in `.grad`. */
+    retainGrad(): void;
+    /** Call `hook` with the gradient of this tensor; what it returns replaces the gradient. Returns a function that removes it. */
+    registerHook(hook: Hook): () => void;
+  }
+}
+
+function setRequiresGrad(tensor: Tensor, wanted: boolean): void {
+  if (wanted && !isFloat(tensor.dtype)) {
+    fail('E207', { problem: `only Tensors of floating point dtype can require gradients, got ${tensor.dtype}`, hint: 'convert it first: x.float()' });
+  }
+  if (gradNode(tensor) !== null) {
+    if (wanted) return;
+    fail('E207', { problem: 'you can only change requires_grad flags of leaf variables.', hint: 'use detach() to get a tensor without history' });
+  }
+  tensor.meta.requiresGrad = wanted;
+}
+
+Object.defineProperties(Tensor.prototype, {
+  requiresGrad: {
+    get(this: Tensor) {
+      return requiresGrad(this);
+    },
+    set(this: Tensor, wanted: boolean) {
+      setRequiresGrad(this, wanted);
+    },
+  },
+  grad: {
+    get(this: Tensor) {
+      return executor().readGrad(this);
+    },
+    set(this: Tensor, grad: Tensor | null) {
+      if (grad && !sameShape(grad.shape, this.shape)) fail('E207', { problem: `assigned grad has shape ${formatShape(grad.shape)}, but the tensor has shape ${formatShape(this.shape)}` });
+      executor().writeGrad(this, grad);
+    },
+  },
+  gradFn: {
+    get(this: Tensor) {
+      return gradNode(this);
+    },
+  },
+  isLeaf: {
+    get(this: Tensor) {
+      return gradNode(this) === null;
+    },
+  },
+  version: {
+    get(this: Tensor) {
+      return executor().versionOf(this);
+    },
+  },
+});
+
+Object.assign(Tensor.prototype, {
+  backward(this: Tensor, grad?: Tensor | null | BackwardOptions, options: BackwardOptions = {}): void {
+    if (grad === null || grad === undefined || grad instanceof Tensor) backward(this, grad, options);
+    else backward(this, null, grad);
+  },
+  requiresGrad_(this: Tensor, wanted = true): Tensor {
+    setRequiresGrad(this, wanted);
+    return this;
+  },
+  retainGrad(this: Tensor): void {
+    const node = gradNode(this);
+    if (node !== null) node.retain = this;
+    else if (!this.meta.requiresGrad) fail('E207', { problem: "can't retain_grad on Tensor that has requires_grad=False" });
+  },
+  registerHook(this: Tensor, hook: Hook): () => void {
+    const node = gradEdge(this);
+    if (node === null) return fail('E207', { problem: 'cannot register a hook on a tensor that does not require gradient' });
+    node.hooks = [...(node.hooks ?? []), hook];
+    return () => {
+      node.hooks = node.hooks?.filter(other => other !== hook) ?? null;
+    };
+  },
+});

@@ -1,0 +1,196 @@
+/**
+ * Tensor: a handle to a value (eager) or to a node of the graph being traced.
+ *
+ * The class knows shape, dtype, storage and its place in the autograd tape; what can be computed with it comes from the op
+ * table: every op whose first parameter is a tensor is also a method (`table.ts`). Eager storage is an ordinary typed array
+ * that views share and the garbage collector frees.
+ */
+import { fail, InternalError } from '../errors.js';
+import { arrayOf, type DType, type TypedArray } from '../ir/dtype.js';
+import type { Attrs, TensorType } from '../ir/graph.js';
+import { contiguousStrides, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
+import type { OpDef } from './define.js';
+import type { TensorMethods } from './table.js';
+import type { GradNode, Hook } from './tape.js';
+
+/** Typed memory shared by a tensor and its views. `version` counts in-place changes. */
+export interface Storage {
+  readonly array: TypedArray;
+  version: number;
+}
+
+export interface EagerValue {
+  readonly kind: 'eager';
+  readonly storage: Storage;
+  /** First element and strides, in elements. */
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+
+/** What a trace keeps for a tensor; only the trace that made it looks inside. */
+export interface TracedValue {
+  readonly kind: 'traced';
+  readonly trace: { readonly name: string };
+}
+export type Value = EagerValue | TracedValue;
+
+/** Runs ops: eagerly, or by adding nodes to a graph. */
+export interface Executor {
+  readonly kind: 'eager' | 'trace';
+  run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor;
+  /** Overwrite `target` (and so all that alias it) with `value`, which has its shape and dtype. */
+  write(target: Tensor, value: Tensor): void;
+  /** In-place changes seen so far by the memory of `tensor`. */
+  versionOf(tensor: Tensor): number;
+  /** Is `view` a window on the memory of `tensor`? */
+  sharesMemory(tensor: Tensor, view: Tensor): boolean;
+  readGrad(tensor: Tensor): Tensor | null;
+  writeGrad(tensor: Tensor, grad: Tensor | null): void;
+}
+
+let current: Executor | null = null;
+export function executor(): Executor {
+  if (current === null) throw new InternalError('no executor is installed: import gradc before calling ops');
+  return current;
+}
+export function setExecutor(next: Executor): void {
+  current = next;
+}
+/** Run `fn` with another executor. */
+export function withExecutor<T>(next: Executor, fn: () => T): T {
+  const previous = current;
+  current = next;
+  try {
+    return fn();
+  } finally {
+    current = previous;
+  }
+}
+
+/** How a view was made from its base: replayed when the base changes. */
+export interface ViewStep {
+  readonly def: OpDef;
+  readonly attrs: Attrs;
+}
+
+const realGrads = new WeakMap<Tensor, Tensor>();
+/** The gradient outside any trace. */
+export const eagerGrad = {
+  read: (tensor: Tensor): Tensor | null => realGrads.get(tensor) ?? null,
+  write: (tensor: Tensor, grad: Tensor | null): void => void (grad === null ? realGrads.delete(tensor) : realGrads.set(tensor, grad)),
+};
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are attached to the prototype from the op table
+export class Tensor {
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** @internal */
+  readonly value: Value;
+  /** @internal autograd state, maintained by tape.ts */
+  readonly meta: AutogradMeta = {
+    requiresGrad: false,
+    node: null,
+    accumulate: null,
+    base: null,
+    path: [],
+    baseVersion: 0,
+    retainsGrad: false,
+    hooks: null,
+  };
+
+  /** @internal Tensors are made by the functions of gradc, not by this constructor. */
+  constructor(type: TensorType, value: Value) {
+    this.dtype = type.dtype;
+    this.shape = type.shape;
+    this.value = value;
+  }
+
+  /** @internal */
+  get type(): TensorType {
+    return { dtype: this.dtype, shape: this.shape };
+  }
+  /** Number of dims. */
+  get ndim(): number {
+    return this.shape.length;
+  }
+  dim(): number {
+    return this.shape.length;
+  }
+  /** The shape, or the size of one dim. */
+  size(): Shape;
+  size(dim: number): number;
+  size(dim?: number): Shape | number {
+    return dim === undefined ? this.shape : this.shape[normalizeDim('size', dim, this.ndim)];
+  }
+  numel(): number {
+    return numel(this.shape);
+  }
+  /** Strides in elements. */
+  stride(): readonly number[] {
+    return eagerValue(this, 'stride()').strides;
+  }
+  storageOffset(): number {
+    return eagerValue(this, 'storageOffset()').offset;
+  }
+  isContiguous(): boolean {
+    return this.value.kind === 'traced' || isContiguousValue(this.shape, this.value.strides);
+  }
+  elementSize(): number {
+    return arrayOf(this.dtype).BYTES_PER_ELEMENT;
+  }
+  isFloatingPoint(): boolean {
+    return this.dtype.includes('float');
+  }
+  /** Iterates over the first dim. */
+  *[Symbol.iterator](): IterableIterator<Tensor> {
+    if (this.ndim === 0) fail('E110', { op: 'iterator', problem: 'iteration over a 0-d tensor' });
+    for (let i = 0; i < this.shape[0]; i++) yield this.select(0, i);
+  }
+  /** @internal for `console.log` in Node */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+export interface Tensor extends TensorMethods {}
+
+/** Autograd's view of a tensor. */
+export interface AutogradMeta {
+  /** Set on leaves by the user; a non-leaf requires grad through `node`. */
+  requiresGrad: boolean;
+  /** What computed it. Read through `gradNode(tensor)`, which refreshes views of a changed base. */
+  node: GradNode | null;
+  /** The node that adds into `.grad` of this leaf. */
+  accumulate: GradNode | null;
+  /** For a view: the tensor that owns the memory, and how to get from there to here. */
+  base: Tensor | null;
+  path: readonly ViewStep[];
+  /** Rebases of the base that `node` reflects. */
+  baseVersion: number;
+  retainsGrad: boolean;
+  hooks: Hook[] | null;
+}
+
+/** The eager value of a tensor. Throws E301 where it is only being traced. */
+export function eagerValue(tensor: Tensor, what: string): EagerValue {
+  if (tensor.value.kind === 'traced') return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
+  return tensor.value;
+}
+
+export function isContiguousValue(shape: Shape, strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (shape[d] === 0) return true;
+    if (shape[d] === 1) continue;
+    if (strides[d] !== expected) return false;
+    expected *= shape[d];
+  }
+  return true;
+}
+
+/** A tensor over existing memory: row-major from `offset` unless strides are given. Shares `array`. */
+export function tensorOver(array: TypedArray, type: TensorType, strides: readonly number[] = contiguousStrides(type.shape), offset = 0): Tensor {
+  return new Tensor(type, { kind: 'eager', storage: { array, version: 0 }, offset, strides });
+}
+
+/** A new tensor with zeroed memory of its own. */
+export const emptyTensor = (type: TensorType): Tensor => tensorOver(new (arrayOf(type.dtype))(numel(type.shape)), type);
