@@ -114,12 +114,17 @@ export function usersOf(rootNodes: readonly Node[]): Map<Node, Node[]> {
 
 /**
  * Rebuild a graph bottom-up. `rewrite` gets each node with its inputs already rewritten and returns its replacement;
- * parameters keep their identity unless it replaces them.
+ * parameters are made anew, under the names that `nameOf` gives.
  */
-export function mapGraph(graph: Graph, interner: Interner, rewrite: (node: Node, inputs: readonly Node[]) => Node): Graph {
+export function mapGraph(
+  graph: Graph,
+  interner: Interner,
+  rewrite: (node: Node, inputs: readonly Node[]) => Node,
+  nameOf: (param: Node) => string = paramName,
+): Graph {
   const image = new Map<Node, Node>();
   const paramImage = graph.params.map(param => {
-    const mapped = interner.param(paramName(param), paramRole(param), param.type, param.site);
+    const mapped = interner.param(nameOf(param), paramRole(param), param.type, param.site);
     image.set(param, mapped);
     return mapped;
   });

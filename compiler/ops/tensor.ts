@@ -146,6 +146,14 @@ export class Tensor {
     if (this.ndim === 0) fail('E110', { op: 'iterator', problem: 'iteration over a 0-d tensor' });
     for (let i = 0; i < this.shape[0]; i++) yield this.select(0, i);
   }
+  /** JavaScript's operators see objects: `a + b` on tensors would be nonsense, so it is refused. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString();
+    return fail('E208', {
+      problem: `a JavaScript operator was used on a tensor of shape ${formatShape(this.shape)}`,
+      hint: 'call the method instead: a.add(b), a.mul(2), a.lt(b); x.item() gives the number in a one-element tensor',
+    });
+  }
   /** @internal for `console.log` in Node */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();

@@ -1,8 +1,8 @@
 /** Views: the elements of one tensor seen in another arrangement. */
 import { fail } from '../errors.js';
-import { addIndex, type Expr, floorDivIndex, index, modIndex, mulIndex } from '../ir/kernel.js';
+import { addIndex, type Expr, floorDivIndex, index, iterOf, loop, makeIter, modIndex, mulIndex, type Stmt } from '../ir/kernel.js';
 import { contiguousStrides, formatShape, inferSize, normalizeDim, numel, type Shape } from '../ir/shape.js';
-import { broadcastIndex, type Op, view } from './define.js';
+import { broadcastIndex, define, type Op, view } from './define.js';
 import { random, sample } from './samples.js';
 import type { Tensor } from './tensor.js';
 
@@ -187,3 +187,40 @@ function swapped<T>(list: readonly T[], attrs: { readonly [name: string]: unknow
   [out[attrs.dim0 as number], out[attrs.dim1 as number]] = [out[attrs.dim1 as number], out[attrs.dim0 as number]];
   return out;
 }
+
+export const asStrided: Op<(input: Tensor, size: Shape, stride: readonly number[], storageOffset?: number) => Tensor> = view({
+  name: 'asStrided',
+  doc: 'The memory of the input under another size, stride and offset (in elements). Compiled, the input counts as contiguous.',
+  signature: 'input: tensor, size: size, stride: ints, storageOffset: int = 0',
+  infer: (input, attrs) => ({ dtype: input.dtype, shape: attrs.size as Shape }),
+  map(at, input, attrs) {
+    const strides = attrs.stride as number[];
+    const linear = at.reduce<Expr>((sum, i, d) => addIndex(sum, mulIndex(i, strides[d])), index(attrs.storageOffset as number));
+    return reindex([linear], [numel(input.shape)], input.shape);
+  },
+  strides: (_input, _strides, attrs) => ({ offset: attrs.storageOffset as number, strides: [...(attrs.stride as number[])] }),
+  vjp: c => [asStridedBackward(c.grad, c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number)],
+  samples: [sample(random([4, 3]), [3, 2], [1, 3], 1)],
+});
+
+/** The gradient of `asStrided`: every element added where it was read. */
+const asStridedBackward: Op<(grad: Tensor, shape: Shape, stride: readonly number[], storageOffset: number) => Tensor> = define({
+  name: 'asStridedBackward',
+  doc: 'Zeros of the given shape with the gradient added at the places that the strides name.',
+  signature: 'grad: tensor, shape: ints, stride: ints, storageOffset: int',
+  fusion: 'opaque',
+  infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
+  lower: {
+    kind: 'program',
+    build({ inputs: [grad], attrs, type, out }) {
+      const iters = grad.type.shape.map((extent, d) => makeIter(`i${d}`, extent));
+      const at = iters.map(iterOf);
+      const strides = attrs.stride as number[];
+      const linear = at.reduce<Expr>((sum, i, d) => addIndex(sum, mulIndex(i, strides[d])), index(attrs.storageOffset as number));
+      const accumulate: readonly Stmt[] = [out.reduce(reindex([linear], [numel(type.shape)], type.shape), 'add', grad.at(at))];
+      return [out.fill(0), ...iters.reduceRight<readonly Stmt[]>((body, iter) => [loop(iter, 'serial', body)], accumulate)];
+    },
+  },
+  vjp: c => [asStrided(c.grad, c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number)],
+  samples: [sample(random([3, 2]), [4, 3], [1, 3], 1)],
+});

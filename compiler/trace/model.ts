@@ -1,0 +1,133 @@
+/**
+ * Model files: what `defineModel`, `entry` and `input` describe, and how a whole model is traced.
+ *
+ * A model is state (modules, optimizers, tensors) and entries (functions on inputs that may read and change that state). All
+ * entries share one state: traced, each is a pure program `(state, inputs) -> (state', outputs)`.
+ */
+import { fail } from '../errors.js';
+import { type DType, float32 } from '../ir/dtype.js';
+import { type Graph, mapGraph, type NamedResult, type Node, Interner, paramName, type TensorType } from '../ir/graph.js';
+import type { Shape } from '../ir/shape.js';
+import { type Storage, Tensor, withExecutor } from '../ops/tensor.js';
+import { Trace } from './trace.js';
+
+/** The shape and dtype of an argument. */
+export interface InputSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+/** An input of an entry: a shape, and a dtype (float32 unless given). */
+export const input = (shape: Shape, dtype: DType = float32): InputSpec => ({ shape: [...shape], dtype });
+
+export type InputSpecs = Readonly<Record<string, InputSpec>>;
+export type Outputs = Readonly<Record<string, Tensor>>;
+
+export interface Entry<I extends InputSpecs = InputSpecs, O extends Outputs = Outputs> {
+  readonly inputs: I;
+  readonly run: (inputs: { readonly [K in keyof I]: Tensor }) => O;
+}
+/** A function of a model that is compiled: its inputs, and what it does with them. */
+export const entry = <I extends InputSpecs, O extends Outputs>(inputs: I, run: (inputs: { readonly [K in keyof I]: Tensor }) => O): Entry<I, O> => ({ inputs, run });
+
+/**
+ * Anything that owns state: modules give parameters and buffers by name; optimizers name theirs after the parameters, whose
+ * names `nameOf` tells.
+ */
+export interface StateSource {
+  namedState(nameOf: (tensor: Tensor) => string | null): Iterable<readonly [name: string, tensor: Tensor]>;
+}
+
+export interface ModelParts<E extends Readonly<Record<string, Entry<any, any>>> = Readonly<Record<string, Entry<any, any>>>> {
+  readonly state: Readonly<Record<string, StateSource | Tensor>>;
+  readonly entries: E;
+}
+export interface ModelDefinition<E extends Readonly<Record<string, Entry<any, any>>> = Readonly<Record<string, Entry<any, any>>>> {
+  readonly kind: 'gradc.model';
+  readonly name: string;
+  readonly build: () => ModelParts<E>;
+}
+/** The default export of a model file. `build` runs once per use and makes the state and the entries over it. */
+export function defineModel<E extends Readonly<Record<string, Entry<any, any>>>>(name: string, build: () => ModelParts<E>): ModelDefinition<E> {
+  if (!/^[A-Za-z_]\w*$/.test(name)) fail('E304', { problem: `model name '${name}' is not an identifier`, hint: 'it names files and exports: use letters, digits and _' });
+  return { kind: 'gradc.model', name, build };
+}
+
+/** State by qualified name, as traced: the eager tensor holds the initial value. */
+export interface StateEntry {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly storage: Storage;
+}
+export interface TracedModel {
+  readonly name: string;
+  readonly parts: ModelParts;
+  /** One per entry, in order; their state parameters bear the names of `state`. */
+  readonly graphs: readonly Graph[];
+  readonly state: readonly StateEntry[];
+}
+
+/** Build a model and trace all its entries. Throws what the model's own code throws, and E301 to E304. */
+export function traceModel(definition: ModelDefinition): TracedModel {
+  const parts = definition.build();
+  const traces = Object.entries(parts.entries).map(([name, { inputs, run }]) => traceFunction(name, inputs, run));
+  return nameState(definition.name, parts, traces);
+}
+
+export interface TracedFunction {
+  readonly trace: Trace;
+  readonly graph: Graph;
+}
+
+/** Trace one function on named inputs. */
+export function traceFunction(name: string, specs: InputSpecs, run: (inputs: Record<string, Tensor>) => unknown): TracedFunction {
+  const trace = new Trace(name);
+  const inputs = Object.fromEntries(Object.entries(specs).map(([key, { shape, dtype }]) => [key, trace.input(key, { shape, dtype })]));
+  const results = withExecutor(trace, () => namedResults(trace, run(inputs)));
+  return { trace, graph: trace.finish(results) };
+}
+
+function namedResults(trace: Trace, outputs: unknown): NamedResult[] {
+  const describe = (value: unknown): string => (value instanceof Tensor ? 'a Tensor' : value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`);
+  if (typeof outputs !== 'object' || outputs === null || outputs instanceof Tensor || Array.isArray(outputs)) {
+    return fail('E303', { entry: trace.name, given: `it returned ${outputs === undefined ? 'nothing' : describe(outputs)}` });
+  }
+  return Object.entries(outputs).map(([name, value]) => {
+    if (!(value instanceof Tensor)) fail('E303', { entry: trace.name, given: `'${name}' is ${describe(value)}` });
+    return { name, node: trace.nodeOf(value, `result '${name}'`) };
+  });
+}
+
+/** Give captured memory the names of the model's state. Memory that no state source owns is called `constant.N`. */
+function nameState(name: string, parts: ModelParts, traces: readonly TracedFunction[]): TracedModel {
+  const names = stateNames(parts.state);
+  const state = new Map<Storage, StateEntry>();
+  for (const { trace } of traces) {
+    for (const { storage, type } of trace.captured.values()) {
+      if (!state.has(storage)) state.set(storage, { name: names.get(storage) ?? `constant.${[...state.values()].filter(s => s.name.startsWith('constant.')).length}`, type, storage });
+    }
+  }
+  const order = [...names.keys()];
+  const rank = (storage: Storage): number => (order.includes(storage) ? order.indexOf(storage) : order.length);
+  const sorted = [...state.values()].sort((a, b) => rank(a.storage) - rank(b.storage));
+  return { name, parts, graphs: traces.map(traced => renameState(traced, state)), state: sorted };
+}
+
+function stateNames(sources: ModelParts['state']): Map<Storage, string> {
+  const names = new Map<Storage, string>();
+  const nameOf = (tensor: Tensor): string | null => (tensor.value.kind === 'eager' ? (names.get(tensor.value.storage) ?? null) : null);
+  const add = (name: string, tensor: Tensor): void => {
+    if (tensor.value.kind === 'eager' && !names.has(tensor.value.storage)) names.set(tensor.value.storage, name);
+  };
+  for (const [key, source] of Object.entries(sources)) {
+    if (source instanceof Tensor) add(key, source);
+    else for (const [name, tensor] of source.namedState(nameOf)) add(`${key}.${name}`, tensor);
+  }
+  return names;
+}
+
+function renameState({ trace, graph }: TracedFunction, state: ReadonlyMap<Storage, StateEntry>): Graph {
+  const newNames = new Map<Node, string>();
+  for (const { param, storage } of trace.captured.values()) newNames.set(param, state.get(storage)!.name);
+  const interner = new Interner();
+  return mapGraph(graph, interner, (node, inputs) => interner.node(node.op, inputs, node.attrs, node.type, node.site), param => newNames.get(param) ?? paramName(param));
+}

@@ -1,0 +1,206 @@
+/**
+ * Tracing: run a function on tensors that stand for nodes, and keep what it did as a Graph.
+ *
+ * The executor here gives every op a node instead of a value; ops, tape, modules and optimizers run unchanged, so
+ * `backward()` appends the symbolic gradient and `step()` its in-place changes. Those are made pure here: memory is a *cell*
+ * whose node is replaced by each write, views replay their path when their cell has changed, and a write through a view
+ * rebuilds the base. Eager tensors that the function captures become state parameters of the graph; cells of theirs that were
+ * written become the graph's updates. The eager values themselves are never touched.
+ */
+import { fail, invariant } from '../errors.js';
+import type { Attrs, Graph, NamedResult, TensorType } from '../ir/graph.js';
+import { formatType, Interner, type Node } from '../ir/graph.js';
+import { contiguousStrides, formatShape, numel, sameShape } from '../ir/shape.js';
+import { apply, type OpDef, opDef } from '../ops/define.js';
+import { noGrad } from '../ops/tape.js';
+import { type EagerValue, type Executor, isContiguousValue, type Storage, Tensor, type TracedValue, type ViewStep, withExecutor } from '../ops/tensor.js';
+import { captureSite } from './site.js';
+
+/** A piece of memory during the trace: its current contents as a node. */
+interface Cell {
+  node: Node;
+  version: number;
+  /** The parameter it started as; null for memory made inside the trace. */
+  readonly param: Node | null;
+}
+
+interface TracedTensor extends TracedValue {
+  readonly trace: Trace;
+  readonly cell: Cell;
+  /** From the whole cell to this tensor. */
+  readonly path: readonly ViewStep[];
+  /** As eager execution would lay it out: tells which views share memory. */
+  readonly strides: readonly number[];
+  node: Node;
+  seen: number;
+}
+
+/** A captured eager tensor's memory, and the parameter that stands for it. */
+export interface Captured {
+  readonly storage: Storage;
+  readonly type: TensorType;
+  readonly param: Node;
+}
+
+export class Trace implements Executor {
+  readonly kind = 'trace';
+  readonly captured = new Map<Storage, Captured>();
+  readonly #cells = new Map<Storage, Cell>();
+  readonly #inputs: Cell[] = [];
+  readonly #grads = new Map<Tensor, Tensor | null>();
+  readonly #accumulated = new Set<Tensor>();
+
+  constructor(
+    readonly name: string,
+    readonly interner: Interner = new Interner(),
+  ) {}
+
+  // ── values and nodes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A tensor of this trace with memory of its own. */
+  tensorOf(node: Node): Tensor {
+    return this.#tensor(node.type, { cell: { node, version: 0, param: null }, path: [], strides: contiguousStrides(node.type.shape), node });
+  }
+
+  /** A tensor that stands for an argument of the traced function. */
+  input(name: string, type: TensorType): Tensor {
+    const node = this.interner.param(name, 'input', type);
+    const cell: Cell = { node, version: 0, param: node };
+    this.#inputs.push(cell);
+    return this.#tensor(type, { cell, path: [], strides: contiguousStrides(type.shape), node });
+  }
+
+  #tensor(type: TensorType, parts: Omit<TracedTensor, 'kind' | 'trace' | 'seen'>): Tensor {
+    return new Tensor(type, { kind: 'traced', trace: this, seen: parts.cell.version, ...parts } as TracedTensor);
+  }
+
+  /** The node of a tensor's current value. Eager tensors become state. Throws E302 for a tensor of another trace. */
+  nodeOf(tensor: Tensor, op = 'this call'): Node {
+    const traced = this.#traced(tensor, op);
+    if (traced.seen !== traced.cell.version) {
+      traced.node = this.#follow(traced.cell.node, traced.path);
+      traced.seen = traced.cell.version;
+    }
+    return traced.node;
+  }
+
+  #traced(tensor: Tensor, op: string): TracedTensor {
+    const { value } = tensor;
+    if (value.kind === 'eager') return this.#capture(tensor, value);
+    if (value.trace !== this) fail('E302', { op, other: value.trace.name, current: this.name });
+    return value as TracedTensor;
+  }
+
+  #step(node: Node, { def, attrs }: ViewStep): Node {
+    return this.interner.node(def.name, [node], attrs, def.infer([node.type], attrs), node.site);
+  }
+  #follow = (node: Node, path: readonly ViewStep[]): Node => path.reduce((n, step) => this.#step(n, step), node);
+
+  #capture(tensor: Tensor, { storage, offset, strides }: EagerValue): TracedTensor {
+    let captured = this.captured.get(storage);
+    if (captured === undefined) {
+      const whole = offset === 0 && isContiguousValue(tensor.shape, strides) && tensor.numel() === storage.array.length;
+      const type = whole ? tensor.type : { dtype: tensor.dtype, shape: [storage.array.length] };
+      const param = this.interner.param(`state.${this.captured.size}`, 'state', type);
+      captured = { storage, type, param };
+      this.captured.set(storage, captured);
+      this.#cells.set(storage, { node: param, version: 0, param });
+    }
+    const cell = this.#cells.get(storage)!;
+    const same = offset === 0 && sameShape(captured.type.shape, tensor.shape) && isContiguousValue(tensor.shape, strides);
+    const path = same ? [] : [{ def: opDef('asStrided'), attrs: { size: tensor.shape, stride: strides, storageOffset: offset } as Attrs }];
+    return { kind: 'traced', trace: this, cell, path, strides, node: this.#follow(cell.node, path), seen: cell.version };
+  }
+
+  // ── the executor ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor {
+    const node = this.interner.node(def.name, inputs.map(input => this.nodeOf(input, def.name)), attrs, type, captureSite());
+    if (!def.strides) return this.tensorOf(node);
+    const source = this.#traced(inputs[0], def.name);
+    const shared = def.strides(inputs[0].type, source.strides, attrs, type);
+    if (shared === null) return this.tensorOf(node);
+    return this.#tensor(type, { cell: source.cell, path: [...source.path, { def, attrs }], strides: shared.strides, node });
+  }
+
+  write(target: Tensor, value: Tensor): void {
+    const to = this.#traced(target, 'an in-place change');
+    const node = this.nodeOf(value, 'an in-place change');
+    to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
+    to.cell.version++;
+  }
+
+  /** `base` with the part that `path` shows replaced by `value`. */
+  #written(base: Node, path: readonly ViewStep[], value: Node): Node {
+    if (path.length === 0) return value;
+    const [step, ...rest] = path;
+    const inner = this.#written(this.#step(base, step), rest, value);
+    const scattered = this.#scatter(base, step, inner);
+    if (numel(base.type.shape) === numel(inner.type.shape)) return scattered;
+    const ones = this.nodeOf(apply(opDef('full'), [], { size: inner.type.shape, value: 1, dtype: inner.type.dtype }));
+    const mask = this.tensorOf(this.#scatter(base, step, ones)).to('bool');
+    return this.nodeOf(apply(opDef('where'), [mask, this.tensorOf(scattered), this.tensorOf(base)], {}));
+  }
+
+  /** The elements of a view put back where they came from, zeros elsewhere: the view's own vjp does just that. */
+  #scatter(base: Node, { def, attrs }: ViewStep, value: Node): Node {
+    if (numel(value.type.shape) > numel(base.type.shape) || !def.vjp) {
+      fail('E110', { op: def.name, problem: `unsupported operation: more than one element of the written-to tensor refers to a single memory location`, hint: 'clone() the tensor before performing the operation' });
+    }
+    const [back] = def.vjp({
+      grad: this.tensorOf(value),
+      attrs,
+      types: [base.type],
+      outType: value.type,
+      needs: () => true,
+      in: () => this.tensorOf(base),
+      out: this.tensorOf(value),
+    });
+    invariant(back, () => `${def.name} gave no gradient`);
+    return this.nodeOf(back);
+  }
+
+  versionOf(tensor: Tensor): number {
+    if (tensor.value.kind === 'eager') return this.#cells.get(tensor.value.storage)?.version ?? 0;
+    return this.#traced(tensor, 'this call').cell.version;
+  }
+
+  sharesMemory(tensor: Tensor, view: Tensor): boolean {
+    return this.#traced(tensor, 'a view').cell === this.#traced(view, 'a view').cell;
+  }
+
+  // Gradients set inside the trace live here; the eager `.grad` is neither read nor written. A gradient added to before it
+  // was reset would have to survive between calls.
+  readGrad(tensor: Tensor): Tensor | null {
+    if (!this.#grads.has(tensor)) this.#accumulated.add(tensor);
+    return this.#grads.get(tensor) ?? null;
+  }
+  writeGrad(tensor: Tensor, grad: Tensor | null): void {
+    if (grad === null) this.#accumulated.delete(tensor);
+    this.#grads.set(tensor, grad);
+  }
+
+  // ── the result ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The graph of what has run. Throws E304 where gradients or inputs would have to carry over to the next call. */
+  finish(results: readonly NamedResult[]): Graph {
+    for (const tensor of this.#accumulated) {
+      if (!this.#grads.get(tensor)) continue;
+      fail('E304', {
+        problem: `entry '${this.name}' adds to the .grad of a ${tensor.dtype} tensor of shape ${formatShape(tensor.shape)} without resetting it first, so gradients would accumulate from call to call`,
+        hint: 'call opt.zeroGrad() (or set .grad = null) before backward() inside the entry',
+      });
+    }
+    for (const { node, param } of this.#inputs) {
+      if (node !== param) fail('E304', { problem: `entry '${this.name}' changes its input '${param!.attrs.name}' (${formatType(param!.type)}) in place`, hint: 'clone() the input first: what a caller passes in is not changed by a compiled entry' });
+    }
+    const updates = new Map<Node, Node>();
+    for (const { node, param } of this.#cells.values()) if (param !== null && node !== param) updates.set(param, node);
+    return {
+      name: this.name,
+      params: [...this.#inputs.map(cell => cell.param!), ...[...this.captured.values()].map(captured => captured.param)],
+      results,
+      updates,
+    };
+  }
+}
