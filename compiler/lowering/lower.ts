@@ -169,7 +169,7 @@ class GroupLowering {
     this.#outerShape = kept;
     const full = fullShape(reductions[0]);
     const wrappers: ((rest: Stmt[]) => Stmt[])[] = reductions.map(node => this.#reduction(node));
-    const outputs = this.group.outputs.flatMap(node => this.#rowOutput(node, full));
+    const outputs = this.#rowOutputs(full);
     return nest(outerIters, 'parallel', wrappers.reduceRight((rest, wrap) => wrap(rest), outputs));
   }
 
@@ -188,14 +188,22 @@ class GroupLowering {
     return rest => [alloc(acc, [store(acc, index(0), neutral(lowering.fn, dtype)), ...accumulate, ...rest])];
   }
 
-  #rowOutput(node: Node, full: { shape: Shape; reduced: readonly number[] } | null): Stmt[] {
-    const { shape } = node.type;
-    if (numel(shape) === numel(this.#outerShape)) return [this.#store(node, reindex(this.#outer, this.#outerShape, shape))];
-    if (full === null || numel(shape) !== numel(full.shape)) throw new NotOneKernel();
-    const inner = full.reduced.map((d, i) => makeIter(`s${i}`, full.shape[d]));
+  /** Outputs of one element per outer position, then those of whole rows in one inner nest. */
+  #rowOutputs(full: { shape: Shape; reduced: readonly number[] } | null): Stmt[] {
+    const perRow = this.group.outputs.filter(node => numel(node.type.shape) === numel(this.#outerShape));
+    const whole = this.group.outputs.filter(node => !perRow.includes(node));
+    const stores = perRow.map(node => this.#store(node, reindex(this.#outer, this.#outerShape, node.type.shape)));
+    if (whole.length === 0) return stores;
+    if (full === null) throw new NotOneKernel();
+    const { shape, reduced } = full;
+    const inner = reduced.map((d, i) => makeIter(`s${i}`, shape[d]));
     let next = 0;
-    const position = full.shape.map((_, d) => (full.reduced.includes(d) ? iterOf(inner[full.reduced.indexOf(d)]) : this.#outer[next++]));
-    return nest(inner, 'parallel', [this.#store(node, reindex(position, full.shape, shape))]);
+    const position = shape.map((_, d) => (reduced.includes(d) ? iterOf(inner[reduced.indexOf(d)]) : this.#outer[next++]));
+    const rows = whole.map(node => {
+      if (numel(node.type.shape) !== numel(shape)) throw new NotOneKernel();
+      return this.#store(node, reindex(position, shape, node.type.shape));
+    });
+    return [...stores, ...nest(inner, 'parallel', rows)];
   }
 
   #store(node: Node, at: readonly Expr[]): Stmt {
