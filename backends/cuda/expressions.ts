@@ -8,7 +8,21 @@ import { invariant } from '../../compiler/errors.js';
 import { type Buffer, type Expr, type Iter, itersOf, rangeOf, type Stmt } from '../../compiler/ir/kernel.js';
 import type { NameScope } from './names.js';
 import { suggestedNames } from './names.js';
-import { atom, bitcastTo, type Code, castTo, fromStorage, infix, literal, operand, spell, ternaryLevel, valueType } from './scalar.js';
+import {
+  atom,
+  bitcastTo,
+  type Code,
+  castTo,
+  fromStorage,
+  infix,
+  literal,
+  operand,
+  spell,
+  storageType,
+  ternaryLevel,
+  toStorage,
+  valueType,
+} from './scalar.js';
 
 /** Longer expressions are cut into named pieces. */
 const longestExpression = 96;
@@ -97,7 +111,11 @@ const isTrivial = (expr: Expr): boolean =>
   expr.kind === 'const' ||
   expr.kind === 'iter' ||
   (expr.kind === 'load' && expr.buffer.scope === 'register') ||
-  (expr.kind === 'call' && expr.dtype === 'index' && expr.fn !== 'floorDiv' && expr.fn !== 'mod' && expr.args.every(isTrivial));
+  (expr.kind === 'call' &&
+    expr.dtype === 'index' &&
+    expr.fn !== 'floorDiv' &&
+    expr.fn !== 'mod' &&
+    expr.args.every(isTrivial));
 
 /** The names known at one point of the code: buffers, loop counters, and expressions already computed. */
 export class Environment {
@@ -116,7 +134,14 @@ export class Environment {
 
   nested(): Environment {
     const { structures, buffers, iters, computed, suggested, names } = this;
-    return new Environment(structures, new Map(buffers), new Map(iters), new Map(computed), new Map(suggested), names.nested());
+    return new Environment(
+      structures,
+      new Map(buffers),
+      new Map(iters),
+      new Map(computed),
+      new Map(suggested),
+      names.nested(),
+    );
   }
 
   nameBuffer(buffer: Buffer): string {
@@ -128,7 +153,8 @@ export class Environment {
   nameIter(iter: Iter): string {
     const name = this.names.claim(iter.name);
     this.iters.set(iter, name);
-    for (const suggestion of suggestedNames(iter)) this.suggested.set(this.structures.id(suggestion.expr), suggestion.name);
+    for (const suggestion of suggestedNames(iter))
+      this.suggested.set(this.structures.id(suggestion.expr), suggestion.name);
     return name;
   }
 
@@ -136,6 +162,34 @@ export class Environment {
     const name = this.buffers.get(buffer);
     invariant(name !== undefined, () => `buffer ${buffer.name} is used outside its scope`);
     return name;
+  }
+
+  /** The declaration of a buffer that lives in this block; one register is a plain variable. */
+  declare(buffer: Buffer): string {
+    const name = this.nameBuffer(buffer);
+    if (buffer.scope === 'register') {
+      const type = valueType[buffer.dtype];
+      return buffer.size === 1 ? `${type} ${name};` : `__align__(16) ${type} ${name}[${buffer.size}];`;
+    }
+    const shared = buffer.scope === 'shared' ? '__shared__ __align__(16) ' : '';
+    return `${shared}${storageType[buffer.dtype]} ${name}[${buffer.size}];`;
+  }
+
+  /** An element as the target of an assignment. */
+  element(buffer: Buffer, at: string): string {
+    const name = this.nameOf(buffer);
+    return buffer.scope === 'register' && buffer.size === 1 ? name : `${name}[${at}]`;
+  }
+
+  /** The value of an element. */
+  read(buffer: Buffer, at: string): Code {
+    const element = this.element(buffer, at);
+    return buffer.scope === 'register' ? atom(element) : fromStorage(buffer.dtype, element);
+  }
+
+  /** What is assigned to an element so that it holds a value. */
+  stored(buffer: Buffer, value: Code): string {
+    return buffer.scope === 'register' ? value.text : toStorage(buffer.dtype, value);
   }
 
   /** C for an expression; what it needs computed beforehand is written as lines through `write`. */
@@ -171,7 +225,8 @@ export class Environment {
       const id = this.structures.id(expr);
       const wanted = this.suggested.get(id);
       const again = counts.get(id)! > 1 && !isTrivial(expr);
-      if (!this.computed.has(id) && (again || wanted !== undefined)) this.bind(expr, wanted ?? 'at', new Writer(this, new Set(), write), write);
+      if (!this.computed.has(id) && (again || wanted !== undefined))
+        this.bind(expr, wanted ?? 'offset', new Writer(this, new Set(), write), write);
     }
   }
 
@@ -274,7 +329,7 @@ class Writer {
       case 'iter':
         return atom(this.env.nameOfIter(expr.iter));
       case 'load':
-        return fromStorage(expr.dtype, `${this.env.nameOf(expr.buffer)}[${this.code(expr.index, free).text}]`);
+        return this.env.read(expr.buffer, this.code(expr.index, free).text);
       case 'call':
         return this.call(expr, free);
       case 'select':
@@ -292,7 +347,10 @@ class Writer {
 
   private ternary(expr: Expr & { kind: 'select' }, free: boolean): Code {
     const branch = (side: Expr): Code => this.code(side, free && !hasLoad(side));
-    const [cond, yes, no] = [this.code(expr.cond, free), branch(expr.yes), branch(expr.no)];
+    const guards =
+      free && expr.cond.kind === 'call' && expr.cond.fn === 'and' && this.env.nameOfExpr(expr.cond) === undefined;
+    const cond = guards ? atom(this.env.bind(expr.cond, 'inside', this, this.write)) : this.code(expr.cond, free);
+    const [yes, no] = [branch(expr.yes), branch(expr.no)];
     return {
       text: `${operand(cond, ternaryLevel + 1)} ? ${operand(yes, ternaryLevel + 1)} : ${operand(no, ternaryLevel)}`,
       binds: ternaryLevel,
@@ -320,7 +378,12 @@ class Writer {
   private call(expr: Expr & { kind: 'call' }, free: boolean): Code {
     const args = expr.args.map(arg => this.code(arg, free));
     const type = expr.args[0].dtype;
-    if (type === 'index' && (expr.fn === 'floorDiv' || expr.fn === 'mod') && isNonNegative(expr.args[0]) && isPositive(expr.args[1]))
+    if (
+      type === 'index' &&
+      (expr.fn === 'floorDiv' || expr.fn === 'mod') &&
+      isNonNegative(expr.args[0]) &&
+      isPositive(expr.args[1])
+    )
       return infix(expr.fn === 'mod' ? '%' : '/', args[0], args[1]);
     return spell(expr.fn, type, args);
   }

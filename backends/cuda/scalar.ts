@@ -3,8 +3,8 @@
  * a missing one does not compile.
  *
  * Values of the 16-bit floats are C floats that hold only representable values: loads widen, every call and every
- * conversion rounds. Integer arithmetic wraps and division by zero gives zero, which plain C leaves undefined; helpers
- * say so, and only those that are used are written out.
+ * conversion rounds. Integer arithmetic wraps and division by zero gives zero, which plain C leaves undefined; the
+ * functions of `helpers.ts` say so.
  */
 import { type DType, isFloat, limitsOf } from '../../compiler/ir/dtype.js';
 import { type ElemType, type ReduceFn, type ScalarFn, scalarFns } from '../../compiler/ir/scalar.js';
@@ -17,8 +17,24 @@ export interface Code {
 export const atom = (text: string): Code => ({ text, binds: 0 });
 export const unaryLevel = -3;
 const levels: Record<string, number> = {
-  '*': -5, '/': -5, '%': -5, '+': -6, '-': -6, '<<': -7, '>>': -7, '<': -9, '<=': -9, '>': -9, '>=': -9,
-  '==': -10, '!=': -10, '&': -11, '^': -12, '|': -13, '&&': -14, '||': -15,
+  '*': -5,
+  '/': -5,
+  '%': -5,
+  '+': -6,
+  '-': -6,
+  '<<': -7,
+  '>>': -7,
+  '<': -9,
+  '<=': -9,
+  '>': -9,
+  '>=': -9,
+  '==': -10,
+  '!=': -10,
+  '&': -11,
+  '^': -12,
+  '|': -13,
+  '&&': -14,
+  '||': -15,
 }; // prettier-ignore
 export const ternaryLevel = -16;
 
@@ -27,7 +43,8 @@ export const operand = (code: Code, level: number): string => (code.binds >= lev
 
 export function infix(op: string, a: Code, b: Code): Code {
   const level = levels[op];
-  return { text: `${operand(a, level)} ${op} ${operand(b, level + 1)}`, binds: level };
+  const associative = op === '&&' || op === '||';
+  return { text: `${operand(a, level)} ${op} ${operand(b, associative ? level : level + 1)}`, binds: level };
 }
 const prefix = (op: string, a: Code): Code => ({ text: `${op}${operand(a, unaryLevel + 1)}`, binds: unaryLevel });
 const invoke = (name: string, ...args: Code[]): Code => atom(`${name}(${args.map(arg => arg.text).join(', ')})`);
@@ -160,11 +177,19 @@ const integer =
 const bitwise =
   (op: string, logical: string): Spelling =>
   (dtype, a, b) =>
-    dtype === 'bool' ? infix(logical, a, b) : isNarrow(dtype) ? convert(valueType[dtype], infix(op, a, b)) : infix(op, a, b);
+    dtype === 'bool'
+      ? infix(logical, a, b)
+      : isNarrow(dtype)
+        ? convert(valueType[dtype], infix(op, a, b))
+        : infix(op, a, b);
 const extremum =
   (name: 'min' | 'max'): Spelling =>
   (dtype, a, b) =>
-    isReal(dtype) ? invoke(`nan_${name}`, a, b) : isNarrow(dtype) ? convert(valueType[dtype], invoke(name, a, b)) : invoke(name, a, b);
+    isReal(dtype)
+      ? invoke(`nan_${name}`, a, b)
+      : isNarrow(dtype)
+        ? convert(valueType[dtype], invoke(name, a, b))
+        : invoke(name, a, b);
 
 const spellings: { readonly [F in ScalarFn]: Spelling } = {
   add: arithmetic('+', 'wrap_add'),
@@ -177,7 +202,12 @@ const spellings: { readonly [F in ScalarFn]: Spelling } = {
   rem: (dtype, a, b) => (isReal(dtype) ? math2('fmod')(dtype, a, b) : integer('trunc_mod')(dtype, a, b)),
   min: extremum('min'),
   max: extremum('max'),
-  neg: (dtype, a) => (isWide(dtype) ? invoke('wrap_sub', literal(dtype, dtype === 'int64' ? 0n : 0), a) : isNarrow(dtype) ? convert(valueType[dtype], prefix('-', a)) : prefix('-', a)),
+  neg: (dtype, a) =>
+    isWide(dtype)
+      ? invoke('wrap_sub', literal(dtype, dtype === 'int64' ? 0n : 0), a)
+      : isNarrow(dtype)
+        ? convert(valueType[dtype], prefix('-', a))
+        : prefix('-', a),
   abs: (dtype, a) => (isReal(dtype) ? math('fabs')(dtype, a, a) : invoke('wrap_abs', a)),
   floor: math('floor'),
   ceil: math('ceil'),
@@ -215,7 +245,8 @@ const spellings: { readonly [F in ScalarFn]: Spelling } = {
   and: bitwise('&', '&&'),
   or: bitwise('|', '||'),
   xor: bitwise('^', '!='),
-  not: (dtype, a) => (dtype === 'bool' ? prefix('!', a) : isNarrow(dtype) ? convert(valueType[dtype], prefix('~', a)) : prefix('~', a)),
+  not: (dtype, a) =>
+    dtype === 'bool' ? prefix('!', a) : isNarrow(dtype) ? convert(valueType[dtype], prefix('~', a)) : prefix('~', a),
   shl: (dtype, a, b) => convert(valueType[dtype], invoke('shift_left', a, b)),
   shr: (dtype, a, b) => convert(valueType[dtype], invoke('shift_right', a, b)),
   shrU: (dtype, a, b) => convert(valueType[dtype], invoke('shift_right_zeros', a, b)),
@@ -249,83 +280,4 @@ export function identityOf(fn: ReduceFn, dtype: DType): number | bigint {
     default:
       return fn satisfies never;
   }
-}
-
-// ── helpers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const overflow = (name: string, op: string): string => `// Two's complement: overflow wraps.
-static __device__ __forceinline__ int ${name}(int a, int b) { return (int)((unsigned)a ${op} (unsigned)b); }
-static __device__ __forceinline__ long long ${name}(long long a, long long b) {
-  return (long long)((unsigned long long)a ${op} (unsigned long long)b);
-}`;
-const nanExtremum = (name: string, op: string): string => `// NaN if either is NaN.
-template <class T>
-static __device__ __forceinline__ T ${name}(T a, T b) { return a ${op} b || a != a ? a : b; }`;
-
-/** Definitions by name, in an order in which each uses only earlier ones. */
-const helpers: Readonly<Record<string, string>> = {
-  wrap_add: overflow('wrap_add', '+'),
-  wrap_sub: overflow('wrap_sub', '-'),
-  wrap_mul: overflow('wrap_mul', '*'),
-  wrap_abs: `// The absolute value of the smallest integer is itself.
-template <class T>
-static __device__ __forceinline__ T wrap_abs(T a) { return a < 0 ? (T)(0 - (unsigned long long)a) : a; }`,
-  nan_min: nanExtremum('nan_min', '<'),
-  nan_max: nanExtremum('nan_max', '>'),
-  trunc_div: `// Rounds toward zero; by zero it gives zero; the smallest integer over -1 wraps.
-template <class T>
-static __device__ __forceinline__ T trunc_div(T a, T b) {
-  if (b == 0) return 0;
-  if ((T)-1 < 0 && b == (T)-1) return (T)(0 - (unsigned long long)a);
-  return a / b;
-}`,
-  trunc_mod: `// The sign of a; by zero it gives zero.
-template <class T>
-static __device__ __forceinline__ T trunc_mod(T a, T b) { return b == 0 || ((T)-1 < 0 && b == (T)-1) ? 0 : a % b; }`,
-  floor_div: `// Rounds down; by zero it gives zero.
-template <class T>
-static __device__ __forceinline__ T floor_div(T a, T b) {
-  if (b == 0) return 0;
-  if ((T)-1 < 0 && b == (T)-1) return (T)(0 - (unsigned long long)a);
-  const T quotient = a / b;
-  return a % b != 0 && (a % b < 0) != (b < 0) ? quotient - 1 : quotient;
-}`,
-  floor_mod: `// The sign of b; by zero it gives zero.
-template <class T>
-static __device__ __forceinline__ T floor_mod(T a, T b) {
-  if (b == 0 || ((T)-1 < 0 && b == (T)-1)) return 0;
-  const T rest = a % b;
-  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-}`,
-  shift_left: `// Distances count modulo the width.
-static __device__ __forceinline__ int shift_left(int a, int b) { return (int)((unsigned)a << (b & 31)); }
-static __device__ __forceinline__ long long shift_left(long long a, long long b) {
-  return (long long)((unsigned long long)a << (b & 63));
-}`,
-  shift_right: `// Copies the sign; distances count modulo the width.
-static __device__ __forceinline__ int shift_right(int a, int b) { return a >> (b & 31); }
-static __device__ __forceinline__ long long shift_right(long long a, long long b) { return a >> (b & 63); }`,
-  shift_right_zeros: `// Fills with zeros; distances count modulo the width.
-static __device__ __forceinline__ int shift_right_zeros(int a, int b) { return (int)((unsigned)a >> (b & 31)); }
-static __device__ __forceinline__ int shift_right_zeros(signed char a, int b) { return (unsigned char)a >> (b & 31); }
-static __device__ __forceinline__ int shift_right_zeros(short a, int b) { return (unsigned short)a >> (b & 31); }
-static __device__ __forceinline__ long long shift_right_zeros(long long a, long long b) {
-  return (long long)((unsigned long long)a >> (b & 63));
-}`,
-  round_to_half: 'static __device__ __forceinline__ float round_to_half(float a) { return __half2float(__float2half_rn(a)); }',
-  round_to_bfloat16:
-    'static __device__ __forceinline__ float round_to_bfloat16(float a) { return __bfloat162float(__float2bfloat16_rn(a)); }',
-  half_bits: 'static __device__ __forceinline__ short half_bits(float a) { return __half_as_short(__float2half_rn(a)); }',
-  half_from_bits: 'static __device__ __forceinline__ float half_from_bits(short a) { return __half2float(__short_as_half(a)); }',
-  bfloat16_bits: 'static __device__ __forceinline__ short bfloat16_bits(float a) { return __bfloat16_as_short(__float2bfloat16_rn(a)); }',
-  bfloat16_from_bits:
-    'static __device__ __forceinline__ float bfloat16_from_bits(short a) { return __bfloat162float(__short_as_bfloat16(a)); }',
-};
-
-/** The definitions that `code` needs, in order. */
-export function helpersUsedBy(code: string): string[] {
-  const words = new Set(code.match(/\w+/g));
-  return Object.entries(helpers)
-    .filter(([name]) => words.has(name))
-    .map(([, definition]) => definition);
 }

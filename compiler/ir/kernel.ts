@@ -180,7 +180,21 @@ function addAffine(a: Affine, b: Affine, sign: number): Affine {
     if (at < 0) terms.push({ expr, coefficient: sign * coefficient });
     else terms[at] = { expr, coefficient: terms[at].coefficient + sign * coefficient };
   }
-  return { offset: a.offset + sign * b.offset, terms: terms.filter(term => term.coefficient !== 0) };
+  return { offset: a.offset + sign * b.offset, terms: rejoin(terms.filter(term => term.coefficient !== 0)) };
+}
+
+/** d·c·(x / d) + c·(x % d) = c·x: a counter that was split and put together again is itself. */
+function rejoin(terms: Affine['terms']): Affine['terms'] {
+  for (const rest of terms) {
+    if (rest.expr.kind !== 'call' || rest.expr.fn !== 'mod' || rest.expr.args[1].kind !== 'const') continue;
+    const [whole, divisor] = [rest.expr.args[0], Number(rest.expr.args[1].value)];
+    const quotient = floorDivIndex(whole, divisor);
+    const match = terms.find(term => term.coefficient === rest.coefficient * divisor && sameExpr(term.expr, quotient));
+    if (match === undefined) continue;
+    const others = { offset: 0, terms: terms.filter(term => term !== rest && term !== match) };
+    return addAffine(others, scaleAffine(affineOf(whole), rest.coefficient), 1).terms;
+  }
+  return terms;
 }
 
 /** The expression of a sum, largest coefficient first, constant last. */
@@ -263,6 +277,8 @@ function divideIndex(fn: 'floorDiv' | 'mod', a: Expr, divisor: number, raw: Expr
     fromAffine({ offset: wholeOffset / divisor, terms: whole.map(term => ({ expr: term.expr, coefficient: term.coefficient / divisor })) });
   if (range && range.min >= 0 && range.max < divisor) return fn === 'mod' ? rest : quotient();
   if (range && range.min === range.max) return raw;
+  const shared = divideByFactor(fn, sum, divisor);
+  if (shared !== null) return shared;
   if (whole.length === 0 && wholeOffset === 0) {
     if (fn === 'floorDiv' && a.kind === 'call' && a.fn === 'floorDiv' && a.args[1].kind === 'const')
       return floorDivIndex(a.args[0], Number(a.args[1].value) * divisor);
@@ -271,6 +287,24 @@ function divideIndex(fn: 'floorDiv' | 'mod', a: Expr, divisor: number, raw: Expr
   const inner: Expr = { kind: 'call', dtype: 'index', fn, args: [rest, index(divisor)] };
   return fn === 'mod' ? inner : addIndex(quotient(), inner);
 }
+
+/** (f·q + r) / (f·e) = q / e and (f·q + r) % (f·e) = f·(q % e) + r where 0 <= r < f: tiles within tiles. */
+function divideByFactor(fn: 'floorDiv' | 'mod', sum: Affine, divisor: number): Expr | null {
+  const factors = new Set(sum.terms.map(term => greatestCommonDivisor(term.coefficient, divisor)).filter(factor => factor > 1 && factor < divisor));
+  for (const factor of [...factors].sort((a, b) => b - a)) {
+    const offset = Math.floor(sum.offset / factor);
+    const [multiples, others] = [true, false].map(multiple => sum.terms.filter(term => (term.coefficient % factor === 0) === multiple));
+    const rest = fromAffine({ offset: sum.offset - offset * factor, terms: others });
+    const range = rangeOf(rest);
+    if (range === null || range.min < 0 || range.max >= factor) continue;
+    const quotient = fromAffine({ offset, terms: multiples.map(({ expr, coefficient }) => ({ expr, coefficient: coefficient / factor })) });
+    if (fn === 'floorDiv') return floorDivIndex(quotient, divisor / factor);
+    return addIndex(mulIndex(modIndex(quotient, divisor / factor), factor), rest);
+  }
+  return null;
+}
+
+const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatestCommonDivisor(b, a % b));
 
 /** A comparison decided by the ranges of its sides becomes a constant: bounds checks that cannot fail vanish. */
 function compareIndex(fn: ScalarFn, a: Expr, b: Expr, raw: Expr): Expr {

@@ -1,0 +1,283 @@
+/** Kernels in the plain form, built by hand: what lowering writes for the operations named, at odd sizes. */
+import type { DType } from '../../../compiler/ir/dtype.js';
+import {
+  addIndex,
+  alloc,
+  type Buffer,
+  call,
+  cast,
+  constant,
+  type Expr,
+  type Iter,
+  index,
+  iterOf,
+  type Kernel,
+  load,
+  loop,
+  makeIter,
+  mulIndex,
+  reduce,
+  type Stmt,
+  select,
+  store,
+  subIndex,
+} from '../../../compiler/ir/kernel.js';
+import type { ReduceFn, ScalarFn } from '../../../compiler/ir/scalar.js';
+
+export const param = (name: string, size: number, dtype: DType = 'float32'): Buffer => ({
+  name,
+  dtype,
+  size,
+  scope: 'param',
+});
+const register = (name: string, dtype: DType = 'float32'): Buffer => ({ name, dtype, size: 1, scope: 'register' });
+const zero = index(0);
+const f32 = (value: number): Expr => constant('float32', value);
+
+/** A kernel that reads `reads` and writes `writes`. */
+export function kernelOf(
+  name: string,
+  reads: readonly Buffer[],
+  writes: readonly Buffer[],
+  body: readonly Stmt[],
+): Kernel {
+  const params = [
+    ...reads.map(buffer => ({ buffer, access: 'read' as const })),
+    ...writes.map(buffer => ({ buffer, access: 'write' as const })),
+  ];
+  return { name, params, body, doc: name };
+}
+
+export const nest = (iters: readonly Iter[], map: 'parallel' | 'serial', body: readonly Stmt[]): Stmt[] =>
+  iters.reduceRight<readonly Stmt[]>(
+    (inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]),
+    body,
+  ) as Stmt[];
+
+/** Row-major position. */
+export const at = (iters: readonly Iter[], sizes: readonly number[] = iters.map(iter => iter.extent)): Expr =>
+  iters.reduce<Expr>((sum, iter, d) => addIndex(mulIndex(sum, sizes[d]), iterOf(iter)), zero);
+
+const itersOf = (prefix: string, shape: readonly number[]): Iter[] =>
+  shape.map((size, d) => makeIter(`${prefix}${d}`, size));
+
+/** out = fn(x), element by element. */
+export function unary(fn: ScalarFn, shape: readonly number[], dtype: DType): Kernel {
+  const iters = itersOf('i', shape);
+  const size = shape.reduce((a, b) => a * b, 1);
+  const [x, out] = [param('x', size, dtype), param('out', size, dtype)];
+  return kernelOf(
+    `${fn}_${dtype}`,
+    [x],
+    [out],
+    nest(iters, 'parallel', [store(out, at(iters), call(fn, load(x, at(iters))))]),
+  );
+}
+
+export function binary(fn: ScalarFn, size: number, dtype: DType): Kernel {
+  const [a, b] = [param('a', size, dtype), param('b', size, dtype)];
+  const i = makeIter('i', size);
+  const value = call(fn, load(a, iterOf(i)), load(b, iterOf(i)));
+  const out = param('out', size, value.dtype as DType);
+  return kernelOf(`${fn}_${dtype}`, [a, b], [out], nest([i], 'parallel', [store(out, iterOf(i), value)]));
+}
+
+/** out[i, j] = x[i, j] * scale[j] + shift[i]. */
+export function broadcast(rows: number, columns: number): Kernel {
+  const [x, scale, shift, out] = [
+    param('x', rows * columns),
+    param('scale', columns),
+    param('shift', rows),
+    param('out', rows * columns),
+  ];
+  const iters = [makeIter('row', rows), makeIter('column', columns)];
+  const value = call(
+    'add',
+    call('mul', load(x, at(iters)), load(scale, iterOf(iters[1]))),
+    load(shift, iterOf(iters[0])),
+  );
+  return kernelOf('broadcast', [x, scale, shift], [out], nest(iters, 'parallel', [store(out, at(iters), value)]));
+}
+
+/** An accumulator over `inner` and what comes after it. */
+function accumulate(
+  acc: Buffer,
+  fn: ReduceFn,
+  start: Expr,
+  inner: readonly Iter[],
+  value: Expr,
+  rest: readonly Stmt[],
+): Stmt {
+  return alloc(acc, [store(acc, zero, start), ...nest(inner, 'serial', [reduce(acc, zero, fn, value)]), ...rest]);
+}
+
+/** out[r] = fn over c of x[r, c]. */
+export function rowReduce(fn: ReduceFn, rows: number, columns: number, dtype: DType, start: Expr): Kernel {
+  const [x, out, acc] = [param('x', rows * columns, dtype), param('out', rows, dtype), register('acc', dtype)];
+  const [r, c] = [makeIter('row', rows), makeIter('column', columns)];
+  const body = accumulate(acc, fn, start, [c], load(x, at([r, c])), [store(out, iterOf(r), load(acc, zero))]);
+  return kernelOf(`row_${fn}_${dtype}_${rows}_${columns}`, [x], [out], nest([r], 'parallel', [body]));
+}
+
+export function softmax(rows: number, columns: number): Kernel {
+  const [x, out, highest, sum] = [
+    param('x', rows * columns),
+    param('out', rows * columns),
+    register('highest'),
+    register('sum'),
+  ];
+  const [r, c, c2, c3] = [
+    makeIter('row', rows),
+    makeIter('c', columns),
+    makeIter('c', columns),
+    makeIter('c', columns),
+  ];
+  const shifted = (column: Iter): Expr => call('exp', call('sub', load(x, at([r, column])), load(highest, zero)));
+  const last = nest([c3], 'parallel', [store(out, at([r, c3]), call('div', shifted(c3), load(sum, zero)))]);
+  const second = accumulate(sum, 'add', f32(0), [c2], shifted(c2), last);
+  const first = accumulate(highest, 'max', f32(-Infinity), [c], load(x, at([r, c])), [second]);
+  return kernelOf(`softmax_${rows}_${columns}`, [x], [out], nest([r], 'parallel', [first]));
+}
+
+/** out = relu(a @ b + bias), batched. */
+export function matmul(batch: number, rows: number, columns: number, inner: number): Kernel {
+  const [a, b, bias, out, acc] = [
+    param('a', batch * rows * inner),
+    param('b', batch * inner * columns),
+    param('bias', columns),
+    param('out', batch * rows * columns),
+    register('acc'),
+  ];
+  const [z, m, n, k] = [makeIter('z', batch), makeIter('m', rows), makeIter('n', columns), makeIter('k', inner)];
+  const result = call('max', call('add', load(acc, zero), load(bias, iterOf(n))), f32(0));
+  const product = call('mul', load(a, at([z, m, k])), load(b, at([z, k, n])));
+  const body = accumulate(acc, 'add', f32(0), [k], product, [store(out, at([z, m, n]), result)]);
+  return kernelOf(
+    `matmul_${batch}_${rows}_${columns}_${inner}`,
+    [a, b, bias],
+    [out],
+    nest([z, m, n], 'parallel', [body]),
+  );
+}
+
+export interface ConvSizes {
+  readonly n: number;
+  readonly c: number;
+  readonly h: number;
+  readonly w: number;
+  readonly o: number;
+  readonly k: number;
+  readonly pad: number;
+}
+const outputSize = ({ h, w, k, pad }: ConvSizes): readonly [number, number] => [
+  h + 2 * pad - k + 1,
+  w + 2 * pad - k + 1,
+];
+
+/** 0 <= value < size, or null where that is certain. */
+const inside = (value: Expr, size: number): Expr =>
+  call('and', call('ge', value, zero), call('lt', value, index(size)));
+const guarded = (conditions: readonly Expr[], value: Expr): Expr =>
+  select(
+    conditions.reduce((a, b) => call('and', a, b)),
+    value,
+    f32(0),
+  );
+
+export function convForward(sizes: ConvSizes): Kernel {
+  const { n, c, h, w, o, k, pad } = sizes;
+  const [oh, ow] = outputSize(sizes);
+  const [x, weight, out, acc] = [
+    param('x', n * c * h * w),
+    param('weight', o * c * k * k),
+    param('y', n * o * oh * ow),
+    register('acc'),
+  ];
+  const [b, co, y0, x0] = [makeIter('n', n), makeIter('o', o), makeIter('oh', oh), makeIter('ow', ow)];
+  const [ci, kh, kw] = [makeIter('c', c), makeIter('kh', k), makeIter('kw', k)];
+  const ih = subIndex(addIndex(iterOf(y0), iterOf(kh)), pad);
+  const iw = subIndex(addIndex(iterOf(x0), iterOf(kw)), pad);
+  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, ci]), h), ih), w), iw);
+  const product = call(
+    'mul',
+    guarded([inside(ih, h), inside(iw, w)], load(x, place)),
+    load(weight, at([co, ci, kh, kw])),
+  );
+  const body = accumulate(acc, 'add', f32(0), [ci, kh, kw], product, [
+    store(out, at([b, co, y0, x0]), load(acc, zero)),
+  ]);
+  return kernelOf('conv_forward', [x, weight], [out], nest([b, co, y0, x0], 'parallel', [body]));
+}
+
+/** dw[o, c, kh, kw] = sum over n, oh, ow of g[n, o, oh, ow] * x[n, c, oh + kh - pad, ow + kw - pad]. */
+export function convWeightGrad(sizes: ConvSizes): Kernel {
+  const { n, c, h, w, o, k, pad } = sizes;
+  const [oh, ow] = outputSize(sizes);
+  const [g, x, out, acc] = [
+    param('g', n * o * oh * ow),
+    param('x', n * c * h * w),
+    param('dw', o * c * k * k),
+    register('acc'),
+  ];
+  const [b, co, y0, x0] = [makeIter('n', n), makeIter('o', o), makeIter('oh', oh), makeIter('ow', ow)];
+  const [ci, kh, kw] = [makeIter('c', c), makeIter('kh', k), makeIter('kw', k)];
+  const ih = subIndex(addIndex(iterOf(y0), iterOf(kh)), pad);
+  const iw = subIndex(addIndex(iterOf(x0), iterOf(kw)), pad);
+  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, ci]), h), ih), w), iw);
+  const product = call('mul', load(g, at([b, co, y0, x0])), guarded([inside(ih, h), inside(iw, w)], load(x, place)));
+  const body = accumulate(acc, 'add', f32(0), [b, y0, x0], product, [
+    store(out, at([co, ci, kh, kw]), load(acc, zero)),
+  ]);
+  return kernelOf('conv_weight_grad', [g, x], [out], nest([co, ci, kh, kw], 'parallel', [body]));
+}
+
+/** dx[n, c, ih, iw] = sum over o, kh, kw of g[n, o, ih - kh + pad, iw - kw + pad] * w[o, c, kh, kw]. */
+export function convDataGrad(sizes: ConvSizes): Kernel {
+  const { n, c, h, w, o, k, pad } = sizes;
+  const [oh, ow] = outputSize(sizes);
+  const [g, weight, out, acc] = [
+    param('g', n * o * oh * ow),
+    param('weight', o * c * k * k),
+    param('dx', n * c * h * w),
+    register('acc'),
+  ];
+  const [b, ci, ih, iw] = [makeIter('n', n), makeIter('c', c), makeIter('ih', h), makeIter('iw', w)];
+  const [co, kh, kw] = [makeIter('o', o), makeIter('kh', k), makeIter('kw', k)];
+  const y0 = addIndex(subIndex(iterOf(ih), iterOf(kh)), pad);
+  const x0 = addIndex(subIndex(iterOf(iw), iterOf(kw)), pad);
+  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, co]), oh), y0), ow), x0);
+  const product = call(
+    'mul',
+    guarded([inside(y0, oh), inside(x0, ow)], load(g, place)),
+    load(weight, at([co, ci, kh, kw])),
+  );
+  const body = accumulate(acc, 'add', f32(0), [co, kh, kw], product, [
+    store(out, at([b, ci, ih, iw]), load(acc, zero)),
+  ]);
+  return kernelOf('conv_data_grad', [g, weight], [out], nest([b, ci, ih, iw], 'parallel', [body]));
+}
+
+/** out[index[i], d] += x[i, d], after a fill with zeros. */
+export function scatterAdd(count: number, width: number, rows: number): Kernel {
+  const [x, indices, out] = [param('x', count * width), param('indices', count, 'int64'), param('out', rows * width)];
+  const [f, i, d] = [makeIter('f', rows * width), makeIter('i', count), makeIter('d', width)];
+  const target = addIndex(mulIndex(cast('index', load(indices, iterOf(i))), width), iterOf(d));
+  return kernelOf(
+    'scatter_add',
+    [x, indices],
+    [out],
+    [
+      ...nest([f], 'parallel', [store(out, iterOf(f), f32(0))]),
+      ...nest([i, d], 'serial', [reduce(out, target, 'add', load(x, at([i, d])))]),
+    ],
+  );
+}
+
+/** Running sums along rows. */
+export function cumsum(rows: number, columns: number): Kernel {
+  const [x, out, sum] = [param('x', rows * columns), param('out', rows * columns), register('sum')];
+  const [r, c] = [makeIter('row', rows), makeIter('column', columns)];
+  const step = [reduce(sum, zero, 'add', load(x, at([r, c]))), store(out, at([r, c]), load(sum, zero))];
+  const body = alloc(sum, [store(sum, zero, f32(0)), ...nest([c], 'serial', step)]);
+  return kernelOf('cumsum', [x], [out], nest([r], 'parallel', [body]));
+}

@@ -1,0 +1,101 @@
+/** Runs programs and single kernels as generated CUDA C on the CPU. */
+import { cudaBackend } from '../../../backends/cuda/backend.js';
+import { bytesOf, type TypedArray } from '../../../compiler/ir/dtype.js';
+import type { Kernel } from '../../../compiler/ir/kernel.js';
+import type { EntryProgram, Program, Slot } from '../../../compiler/ir/program.js';
+import { runPasses } from '../../../compiler/pass.js';
+import { type CudaDescription, type CudaModel, loadCuda } from '../../../runtime/deploy/cuda.js';
+import { compileForHost, compileManyForHost } from './compile.js';
+
+/** What `loadCuda` needs to know of a program. */
+export function describeProgram(program: Program): CudaDescription {
+  const tensors = (slots: readonly Slot[]): CudaDescription['entries'][string]['inputs'] =>
+    slots.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape }));
+  const entries = program.entries.map(
+    entry => [entry.name, { inputs: tensors(entry.inputs), outputs: tensors(entry.outputs) }] as const,
+  );
+  return { name: program.name, entries: Object.fromEntries(entries) };
+}
+
+/** A scheduled program, loaded; `state` are the bytes of [0, stateBytes). */
+export async function runProgramOnHost(
+  program: Program,
+  state: Uint8Array = new Uint8Array(program.stateBytes),
+): Promise<CudaModel> {
+  const [model] = await runProgramsOnHost([program], [state]);
+  return model;
+}
+
+/** Many scheduled programs, compiled in one go. Their names must differ. */
+export async function runProgramsOnHost(
+  programs: readonly Program[],
+  states: readonly Uint8Array[],
+): Promise<CudaModel[]> {
+  const files = programs.map(program => cudaBackend.emit(program));
+  const library = await (files.length === 1 ? compileForHost(files[0]) : compileManyForHost(files));
+  return Promise.all(
+    programs.map(async (program, i) => {
+      const model = await loadCuda(library, describeProgram(program), program.stateBytes);
+      model.loadState(states[i]);
+      return model;
+    }),
+  );
+}
+
+/** A kernel in the plain form through the passes of the CUDA backend. */
+export const scheduleForCuda = (kernel: Kernel): Kernel =>
+  runPasses(cudaBackend.schedule, kernel, { print: scheduled => scheduled.name, verify: () => undefined });
+
+/** Space between the parameters of a kernel under test, filled with NaNs and checked afterwards. */
+const gap = 256;
+
+export interface KernelCase {
+  /** In the plain form. */
+  readonly kernel: Kernel;
+  /** One per parameter; those that the kernel writes are overwritten with the results. */
+  readonly arrays: readonly TypedArray[];
+}
+
+/** A program whose entries are single kernels, with all parameters in state and gaps between them. */
+export function programOfKernels(name: string, kernels: readonly Kernel[]): Program {
+  let offset = gap;
+  const entries = kernels.map((kernel, i): EntryProgram => {
+    const args = kernel.params.map(({ buffer }) => {
+      const at = offset;
+      offset += Math.ceil((buffer.size * bytesOf(buffer.dtype)) / 64) * 64 + gap;
+      return at;
+    });
+    return { name: `run${i}`, inputs: [], outputs: [], launches: [{ kernel, args }] };
+  });
+  return { name, state: [], stateBytes: offset, totalBytes: offset, entries };
+}
+
+/** Runs kernels, compiled together, each on its arrays. Throws where one wrote outside its parameters. */
+export async function runKernelsOnHost(cases: readonly KernelCase[]): Promise<void> {
+  const scheduled = cases.map(({ kernel }) => scheduleForCuda(kernel));
+  const program = programOfKernels('kernels', scheduled);
+  const before = new Uint8Array(program.stateBytes).fill(0xff);
+  const places = program.entries.map((entry, i) =>
+    entry.launches[0].args.map((at, p) => ({ at, array: bytesOfArray(cases[i].arrays[p]) })),
+  );
+  for (const { at, array } of places.flat()) before.set(array, at);
+
+  const model = await runProgramOnHost(program, before);
+  for (const entry of program.entries) model.entries[entry.name]();
+  const after = model.saveState();
+  model.dispose();
+
+  for (const [i, { kernel }] of cases.entries()) {
+    for (const [p, { access, buffer }] of kernel.params.entries()) {
+      const { at, array } = places[i][p];
+      if (access !== 'read') array.set(after.subarray(at, at + array.length));
+      const start = at + array.length;
+      const next = start + gap;
+      if (after.subarray(start, next).some(byte => byte !== 0xff))
+        throw new Error(`${kernel.name} wrote past the end of ${buffer.name}`);
+    }
+  }
+}
+
+const bytesOfArray = (array: TypedArray): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
