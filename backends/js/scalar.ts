@@ -100,6 +100,10 @@ export const spellings: { readonly [F in ScalarFn]: Spelling } = {
   not: ([a], type) => (type === 'bool' ? `(${a}^1)` : wrap(`(~${a})`, type)),
   shl: infix('<<'),
   shr: infix('>>'),
-  shrU: ([a, b], type) => (big(type) ? wrap(`(BigInt.asUintN(64,${a})>>${b})`, type) : wrap(`(${a}>>>${b})`, type)),
+  shrU: ([a, b], type) => {
+    if (big(type)) return wrap(`(BigInt.asUintN(64,${a})>>${b})`, type);
+    const unsigned = type === 'int8' ? `(${a}&255)` : type === 'int16' ? `(${a}&65535)` : a;
+    return wrap(`(${unsigned}>>>${b})`, type);
+  },
   mulHiU: ([a, b]) => `m.mulHiU(${a},${b})`,
 };

@@ -29,7 +29,9 @@ function instruct(module: binaryen.Module, { name, memory, lane, mask }: Instruc
 
 /** Relaxed SIMD has no builder of its own in binaryen's interface, only the general one for three operands. */
 function relaxedMadd(module: binaryen.Module, [a, b, c]: readonly number[]): number {
-  const raw = binaryen as unknown as { _BinaryenSIMDTernary(module: number, op: number, a: number, b: number, c: number): number };
+  const raw = binaryen as unknown as {
+    _BinaryenSIMDTernary(module: number, op: number, a: number, b: number, c: number): number;
+  };
   return raw._BinaryenSIMDTernary((module as unknown as { ptr: number }).ptr, binaryen.RelaxedMaddVecF32x4, a, b, c);
 }
 
@@ -39,7 +41,13 @@ export interface BuildOptions {
 }
 
 /** Adds the finished function to a module. */
-export function buildFunction(module: binaryen.Module, name: string, code: FunctionCode, result: Value | null, options: BuildOptions): void {
+export function buildFunction(
+  module: binaryen.Module,
+  name: string,
+  code: FunctionCode,
+  result: Value | null,
+  options: BuildOptions,
+): void {
   new FunctionBuilder(module, code, options).build(name, result);
 }
 
@@ -77,11 +85,23 @@ class FunctionBuilder {
       case 'set':
         return [module.local.set(item.variable.index, this.value(item.value))];
       case 'effect':
-        return [instruct(module, item.instruction, item.args.map(arg => this.value(arg)))];
+        return [
+          instruct(
+            module,
+            item.instruction,
+            item.args.map(arg => this.value(arg)),
+          ),
+        ];
       case 'loop':
         return this.loop(item);
       case 'if':
-        return [module.if(this.value(item.cond), this.block(item.then), item.otherwise.items.length > 0 ? this.block(item.otherwise) : undefined)];
+        return [
+          module.if(
+            this.value(item.cond),
+            this.block(item.then),
+            item.otherwise.items.length > 0 ? this.block(item.otherwise) : undefined,
+          ),
+        ];
       default:
         return item satisfies never;
     }
@@ -91,7 +111,10 @@ class FunctionBuilder {
     const { module } = this;
     const label = `loop${this.labels++}`;
     const next = module.i32.add(module.local.get(counter.index, binaryen.i32), module.i32.const(1));
-    const again = module.br_if(label, module.i32.lt_s(module.local.tee(counter.index, next, binaryen.i32), this.value(bound)));
+    const again = module.br_if(
+      label,
+      module.i32.lt_s(module.local.tee(counter.index, next, binaryen.i32), this.value(bound)),
+    );
     const loop = module.loop(label, module.block(null, [...this.items(body.items), ...this.items(step.items), again]));
     const start = module.local.set(counter.index, module.i32.const(0));
     if (!guarded) return [start, loop];
@@ -128,11 +151,22 @@ class FunctionBuilder {
       case 'vector':
         return module.v128.const(form.bytes);
       case 'call':
-        return module.call(form.name, form.args.map(arg => this.value(arg)), typeOf(value.type));
+        return module.call(
+          form.name,
+          form.args.map(arg => this.value(arg)),
+          typeOf(value.type),
+        );
       case 'choose':
         return this.choose(value, form);
       case 'op':
-        return this.fused(form.instruction, form.args) ?? instruct(module, form.instruction, form.args.map(arg => this.value(arg)));
+        return (
+          this.fused(form.instruction, form.args) ??
+          instruct(
+            module,
+            form.instruction,
+            form.args.map(arg => this.value(arg)),
+          )
+        );
       default:
         return form satisfies never;
     }
@@ -140,14 +174,17 @@ class FunctionBuilder {
 
   private choose(value: Value, { cond, yes, no }: Extract<Value['form'], { kind: 'choose' }>): number {
     const type = typeOf(value.type);
-    const arm = (scope: Scope, result: Value): number => this.module.block(null, [...this.items(scope.items), this.value(result)], type);
+    const arm = (scope: Scope, result: Value): number =>
+      this.module.block(null, [...this.items(scope.items), this.value(result)], type);
     return this.module.if(this.value(cond), arm(yes.scope, yes.result), arm(no.scope, no.result));
   }
 
   /** f32x4.add(f32x4.mul(a, b), c) as one relaxed_madd, where the product has no other use. */
   private fused({ name }: Instruction, args: readonly Value[]): number | null {
     if (!this.options.relaxed || name !== 'f32x4.add') return null;
-    const at = args.findIndex(arg => arg.form.kind === 'op' && arg.form.instruction.name === 'f32x4.mul' && !isKept(arg));
+    const at = args.findIndex(
+      arg => arg.form.kind === 'op' && arg.form.instruction.name === 'f32x4.mul' && !isKept(arg),
+    );
     if (at < 0) return null;
     const [a, b] = argsOf(args[at]).map(arg => this.value(arg));
     return relaxedMadd(this.module, [a, b, this.value(args[1 - at])]);

@@ -48,7 +48,14 @@ export type Item =
   | { readonly kind: 'set'; readonly variable: Variable; readonly value: Value }
   | { readonly kind: 'effect'; readonly instruction: Instruction; readonly args: readonly Value[] }
   /** Runs `body` and then `step` until the counter reaches `bound`; the counter starts at 0. `guarded`: bound may be 0. */
-  | { readonly kind: 'loop'; readonly counter: Variable; readonly bound: Value; readonly guarded: boolean; readonly body: Scope; readonly step: Scope }
+  | {
+      readonly kind: 'loop';
+      readonly counter: Variable;
+      readonly bound: Value;
+      readonly guarded: boolean;
+      readonly body: Scope;
+      readonly step: Scope;
+    }
   | { readonly kind: 'if'; readonly cond: Value; readonly then: Scope; readonly otherwise: Scope };
 
 export interface Scope {
@@ -111,7 +118,11 @@ export class FunctionCode {
    */
   op(type: ValType, instruction: Instruction, args: readonly Value[], within: Scope = this.root, state = ''): Value {
     const home = deepest([within, ...args.map(arg => arg.home)]);
-    return this.number(home, `${sameInstruction(instruction)}(${args.map(arg => arg.id)})${state}`, type, { kind: 'op', instruction, args });
+    return this.number(home, `${sameInstruction(instruction)}(${args.map(arg => arg.id)})${state}`, type, {
+      kind: 'op',
+      instruction,
+      args,
+    });
   }
 
   call(type: ValType, name: string, args: readonly Value[]): Value {
@@ -164,7 +175,11 @@ export class FunctionCode {
       loop.pointers.set(key, variable);
       this.set(loop.parent!, variable, start);
       const next = this.make('i32', { kind: 'variable', variable }, loop.step!);
-      this.set(loop.step!, variable, this.op('i32', { name: 'i32.add' }, [next, this.constant('i32', step)], loop.step!));
+      this.set(
+        loop.step!,
+        variable,
+        this.op('i32', { name: 'i32.add' }, [next, this.constant('i32', step)], loop.step!),
+      );
     }
     return this.read(variable, loop);
   }

@@ -5,6 +5,7 @@ import { invariant } from '../../compiler/errors.js';
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
 import { affineOf, type Buffer, type Expr, rangeOf } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
+import { partsOf } from './accesses.js';
 import type { Arm, Value } from './code.js';
 import { alignOf, type Frame, isInBounds, loadName, type Part, valueType } from './frame.js';
 import type { Instruction } from './instruction.js';
@@ -116,7 +117,10 @@ export class ScalarEmitter {
     const bytes = bytesOf(buffer.dtype);
     const { offset, parts, min } = this.partsOf(at);
     const immediate = offset >= 0 && min !== null && min >= 0;
-    const start = immediate || offset === 0 ? place.base : code.op('i32', { name: 'i32.add' }, [place.base, code.constant('i32', offset * bytes)]);
+    const start =
+      immediate || offset === 0
+        ? place.base
+        : code.op('i32', { name: 'i32.add' }, [place.base, code.constant('i32', offset * bytes)]);
     return { pointer: this.frame.add(start, parts, bytes), offset: immediate ? offset * bytes : 0 };
   }
 
@@ -147,7 +151,10 @@ export class ScalarEmitter {
 
   private call(expr: Extract<Expr, { kind: 'call' }>): Value {
     const type = expr.args[0].dtype;
-    if (expr.dtype === 'index' && (expr.fn === 'add' || expr.fn === 'sub' || (expr.fn === 'mul' && expr.args[1].kind === 'const')))
+    if (
+      expr.dtype === 'index' &&
+      (expr.fn === 'add' || expr.fn === 'sub' || (expr.fn === 'mul' && expr.args[1].kind === 'const'))
+    )
       return this.index(expr);
     const form = scalar[unsignedDivision(expr)].scalar(type);
     invariant(form, () => `${expr.fn} of ${type} has no spelling`);
@@ -157,7 +164,11 @@ export class ScalarEmitter {
       case 'inline':
         return this.emit(form.expand(...expr.args));
       case 'helper':
-        return this.frame.code.call(valueType(type), this.frame.helper(expr.fn, type as DType), expr.args.map(arg => this.emit(arg)));
+        return this.frame.code.call(
+          valueType(type),
+          this.frame.helper(expr.fn, type as DType),
+          expr.args.map(arg => this.emit(arg)),
+        );
       default:
         return form satisfies never;
     }
@@ -174,7 +185,8 @@ export class ScalarEmitter {
     const { code } = this.frame;
     const type = a.type as 'i32' | 'i64';
     const literal = (value: number): Value => code.constant(type, type === 'i64' ? BigInt(value) : value);
-    if (b.form.kind === 'const' && Number(b.form.value) !== 0 && Number(b.form.value) !== -1) return code.op(type, { name }, [a, b]);
+    if (b.form.kind === 'const' && Number(b.form.value) !== 0 && Number(b.form.value) !== -1)
+      return code.op(type, { name }, [a, b]);
     const is = (value: number): Value => code.op('i32', { name: `${type}.eq` }, [b, literal(value)]);
     const [zero, minusOne] = [is(0), is(-1)];
     const divisor = this.choice(code.op('i32', { name: 'i32.or' }, [zero, minusOne]), literal(1), b);
@@ -192,7 +204,11 @@ export class ScalarEmitter {
   private select({ cond, yes, no }: Extract<Expr, { kind: 'select' }>): Value {
     const condition = this.emit(cond);
     if (this.isSafe(yes) && this.isSafe(no)) return this.choice(condition, this.emit(yes), this.emit(no));
-    return this.guarded(condition, () => this.emit(yes), () => this.emit(no));
+    return this.guarded(
+      condition,
+      () => this.emit(yes),
+      () => this.emit(no),
+    );
   }
 
   /** One of two values, of which only the chosen one is evaluated. */
@@ -209,36 +225,21 @@ export class ScalarEmitter {
   isSafe(expr: Expr): boolean {
     let safe = this.safety.get(expr);
     if (safe === undefined) {
-      safe = this.parts(expr).every(part => this.isSafe(part)) && (expr.kind !== 'load' || isInBounds(expr.buffer, expr.index));
+      safe =
+        partsOf(expr).every(part => this.isSafe(part)) && (expr.kind !== 'load' || isInBounds(expr.buffer, expr.index));
       this.safety.set(expr, safe);
     }
     return safe;
-  }
-
-  private parts(expr: Expr): readonly Expr[] {
-    switch (expr.kind) {
-      case 'const':
-      case 'iter':
-        return [];
-      case 'load':
-        return [expr.index];
-      case 'call':
-        return expr.args;
-      case 'select':
-        return [expr.cond, expr.yes, expr.no];
-      case 'cast':
-      case 'bitcast':
-        return [expr.value];
-      default:
-        return expr satisfies never;
-    }
   }
 
   cast(value: Value, from: ElemType, to: ElemType): Value {
     const { code } = this.frame;
     if (to === 'bool') {
       if (from === 'bool') return value;
-      return code.op('i32', { name: `${value.type}.ne` }, [value, code.constant(value.type, value.type === 'i64' ? 0n : 0)]);
+      return code.op('i32', { name: `${value.type}.ne` }, [
+        value,
+        code.constant(value.type, value.type === 'i64' ? 0n : 0),
+      ]);
     }
     const type = valueType(to);
     const name = value.type === type ? null : conversions[`${value.type}>${type}`];
@@ -248,14 +249,19 @@ export class ScalarEmitter {
   private bitcast(expr: Extract<Expr, { kind: 'bitcast' }>): Value {
     const value = this.emit(expr.value);
     const type = valueType(expr.dtype);
-    return value.type === type ? this.wrap(value, expr.dtype) : this.frame.code.op(type, { name: `${type}.reinterpret` }, [value]);
+    return value.type === type
+      ? this.wrap(value, expr.dtype)
+      : this.frame.code.op(type, { name: `${type}.reinterpret` }, [value]);
   }
 
   /** Bring a 32-bit result back into the range of a narrow integer type. */
   wrap(value: Value, type: ElemType): Value {
     const { code } = this.frame;
     if (type === 'uint8') return code.op('i32', { name: 'i32.and' }, [value, code.constant('i32', 255)]);
-    const extend: Partial<Record<ElemType, Instruction>> = { int8: { name: 'i32.extend8_s' }, int16: { name: 'i32.extend16_s' } };
+    const extend: Partial<Record<ElemType, Instruction>> = {
+      int8: { name: 'i32.extend8_s' },
+      int16: { name: 'i32.extend16_s' },
+    };
     const instruction = extend[type];
     return instruction ? code.op('i32', instruction, [value]) : value;
   }
@@ -263,7 +269,8 @@ export class ScalarEmitter {
 
 /** Floor and truncated division agree where nothing is negative, as in most index arithmetic. */
 function unsignedDivision({ fn, args: [a, b] }: Extract<Expr, { kind: 'call' }>): ScalarFn {
-  if ((fn !== 'floorDiv' && fn !== 'mod') || a.dtype !== 'index' || b.kind !== 'const' || Number(b.value) <= 0) return fn;
+  if ((fn !== 'floorDiv' && fn !== 'mod') || a.dtype !== 'index' || b.kind !== 'const' || Number(b.value) <= 0)
+    return fn;
   const range = rangeOf(a);
   if (range === null || range.min < 0) return fn;
   return fn === 'floorDiv' ? 'truncDiv' : 'rem';

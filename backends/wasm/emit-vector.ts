@@ -8,14 +8,15 @@ import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
 import { affineOf, type Buffer, type Expr, type Iter } from '../../compiler/ir/kernel.js';
 import type { ElemType } from '../../compiler/ir/scalar.js';
 import type { Value } from './code.js';
-import { type ScalarEmitter, laneName } from './emit-scalar.js';
+import { laneName, type ScalarEmitter } from './emit-scalar.js';
 import { alignOf, type Frame, isInBounds } from './frame.js';
 import { scalar } from './scalar.js';
 
 export const LANES = 4;
 
 /** Element types that fit a lane. */
-export const fitsLane = (type: ElemType): boolean => type !== 'int64' && type !== 'float64' && type !== 'float16' && type !== 'bfloat16';
+export const fitsLane = (type: ElemType): boolean =>
+  type !== 'int64' && type !== 'float64' && type !== 'float16' && type !== 'bfloat16';
 
 export class VectorEmitter {
   private readonly layers: Map<Expr, Value>[] = [new Map()];
@@ -85,7 +86,7 @@ export class VectorEmitter {
     return stride;
   }
 
-  /** Run `emit` with the loop counter standing for one lane. */
+  /** Run `emit` with the loop counter standing for one lane; what scalars are met there is forgotten afterwards. */
   lane<T>(lane: number, emit: () => T): T {
     this.frame.iters.set(this.iter, { kind: 'known', value: lane });
     const result = this.scalars.layered(emit);
@@ -124,11 +125,20 @@ export class VectorEmitter {
     const first = this.firstLane(buffer, expr.index);
     const within = this.frame.readScope(buffer, isInBounds(buffer, expr.index));
     const op = (name: string, align: number): Value =>
-      this.frame.code.op('v128', { name, memory: { offset: first.offset, align } }, [first.pointer], within, `@${this.frame.version(buffer)}`);
+      this.frame.code.op(
+        'v128',
+        { name, memory: { offset: first.offset, align } },
+        [first.pointer],
+        within,
+        `@${this.frame.version(buffer)}`,
+      );
     if (bytesOf(buffer.dtype) === 4) return op('v128.load', 4);
     if (buffer.dtype === 'int16') return op('v128.load16x4_s', 2);
     const sign = buffer.dtype === 'int8' ? 's' : 'u';
-    const wide = this.unary(`i32x4.extend_low_i16x8_${sign}`, this.unary(`i16x8.extend_low_i8x16_${sign}`, op('v128.load32_zero', 1)));
+    const wide = this.unary(
+      `i32x4.extend_low_i16x8_${sign}`,
+      this.unary(`i16x8.extend_low_i8x16_${sign}`, op('v128.load32_zero', 1)),
+    );
     return buffer.dtype === 'bool' ? this.binary('i32x4.ne', wide, this.splatConstant('i32', 0)) : wide;
   }
 
@@ -157,7 +167,17 @@ export class VectorEmitter {
     if (form.kind === 'shift') return this.shift(form.name, expr);
     const { code } = this.frame;
     const fast = type === 'float32' && (expr.fn === 'min' || expr.fn === 'max') ? this.minMaxWithConstant(expr) : null;
-    return fast ?? this.wrap(code.op('v128', { name: form.name }, expr.args.map(arg => this.emit(arg))), expr.dtype);
+    return (
+      fast ??
+      this.wrap(
+        code.op(
+          'v128',
+          { name: form.name },
+          expr.args.map(arg => this.emit(arg)),
+        ),
+        expr.dtype,
+      )
+    );
   }
 
   /** pmax(c, x) is x > c ? x … only where neither is NaN; `pmax(x, c)` = x < c ? c : x keeps a NaN in x, and is three times as fast as `max`. */
@@ -180,21 +200,24 @@ export class VectorEmitter {
     if (!this.varies(cond)) {
       const condition = this.scalars.emit(cond);
       if (safe) return this.frame.code.op('v128', { name: 'select' }, [condition, this.emit(yes), this.emit(no)]);
-      return this.scalars.guarded(condition, () => this.layered(() => this.emit(yes)), () => this.layered(() => this.emit(no)));
+      return this.scalars.guarded(
+        condition,
+        () => this.layered(() => this.emit(yes)),
+        () => this.layered(() => this.emit(no)),
+      );
     }
     const mask = this.emit(cond);
     if (safe) return this.frame.code.op('v128', { name: 'v128.bitselect' }, [this.emit(yes), this.emit(no), mask]);
     return this.guardedLanes(expr, mask);
   }
 
-  /** A guarded load: at once where all lanes may, lane by lane where some may, not at all where none may. */
+  /** A guarded load: at once where all lanes may, otherwise lane by lane. */
   private guardedLanes(expr: Extract<Expr, { kind: 'select' }>, mask: Value): Value {
     const { code } = this.frame;
-    const { yes, no } = expr;
     const all = code.op('i32', { name: 'i32x4.all_true' }, [mask]);
     return this.scalars.guarded(
       all,
-      () => this.layered(() => this.emit(yes)),
+      () => this.layered(() => this.emit(expr.yes)),
       () => this.layered(() => this.byLane(expr)),
     );
   }
@@ -204,8 +227,16 @@ export class VectorEmitter {
     const to = expr.dtype;
     if (!fitsLane(from)) return this.byLane(expr);
     const value = this.emit(expr.value);
-    if (to === 'bool') return from === 'bool' ? value : this.binary(from === 'float32' ? 'f32x4.ne' : 'i32x4.ne', value, this.splatConstant('i32', 0));
-    if (from === 'bool') return this.binary('v128.and', value, to === 'float32' ? this.splatConstant('f32', 1) : this.splatConstant('i32', 1));
+    if (to === 'bool')
+      return from === 'bool'
+        ? value
+        : this.binary(from === 'float32' ? 'f32x4.ne' : 'i32x4.ne', value, this.splatConstant('i32', 0));
+    if (from === 'bool')
+      return this.binary(
+        'v128.and',
+        value,
+        to === 'float32' ? this.splatConstant('f32', 1) : this.splatConstant('i32', 1),
+      );
     if (from === 'float32') return this.wrap(this.unary('i32x4.trunc_sat_f32x4_s', value), to);
     return to === 'float32' ? this.unary('f32x4.convert_i32x4_s', value) : this.wrap(value, to);
   }
@@ -242,7 +273,13 @@ export class VectorEmitter {
       const { pointer, offset } = this.scalars.address(expr.buffer, expr.index);
       const within = this.frame.readScope(expr.buffer, isInBounds(expr.buffer, expr.index));
       const state = `@${this.frame.version(expr.buffer)}`;
-      return code.op('v128', { name: 'v128.load32_splat', memory: { offset, align: alignOf(expr.dtype as DType) } }, [pointer], within, state);
+      return code.op(
+        'v128',
+        { name: 'v128.load32_splat', memory: { offset, align: alignOf(expr.dtype as DType) } },
+        [pointer],
+        within,
+        state,
+      );
     }
     return this.unary(`${type}x4.splat`, this.laneBits(this.scalars.emit(expr), expr.dtype));
   }
@@ -270,10 +307,17 @@ export class VectorEmitter {
     return type === 'bool' ? code.op('i32', { name: 'i32.and' }, [value, code.constant('i32', 1)]) : value;
   }
 
-  /** Four 32-bit lanes to four consecutive bytes, in the lowest lane of the result. */
-  narrowToBytes(vector: Value, type: ElemType): Value {
+  /** How a vector is stored: the instruction, and the lanes narrowed to the width of the elements. */
+  packed(vector: Value, type: DType): { name: string; stored: Value } {
+    if (bytesOf(type) === 4) return { name: 'v128.store', stored: vector };
+    if (bytesOf(type) === 2)
+      return { name: 'i64.store', stored: this.low('i64', this.binary('i16x8.narrow_i32x4_s', vector, vector)) };
     const low = this.binary('v128.and', vector, this.splatConstant('i32', type === 'bool' ? 1 : 255));
     const shorts = this.binary('i16x8.narrow_i32x4_u', low, low);
-    return this.binary('i8x16.narrow_i16x8_u', shorts, shorts);
+    return { name: 'i32.store', stored: this.low('i32', this.binary('i8x16.narrow_i16x8_u', shorts, shorts)) };
+  }
+
+  private low(type: 'i32' | 'i64', vector: Value): Value {
+    return this.frame.code.op(type, { name: `${type}x${type === 'i32' ? 4 : 2}.extract_lane`, lane: 0 }, [vector]);
   }
 }

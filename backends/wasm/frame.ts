@@ -10,7 +10,9 @@ import { type FunctionCode, innermost, type Scope, type Value, type Variable } f
 import type { ValType } from './instruction.js';
 
 /** A loop counter: known while its loop is unrolled or a lane is singled out, else a variable of its loop's scope. */
-export type Binding = { readonly kind: 'known'; readonly value: number } | { readonly kind: 'loop'; readonly scope: Scope; readonly counter: Variable };
+export type Binding =
+  | { readonly kind: 'known'; readonly value: number }
+  | { readonly kind: 'loop'; readonly scope: Scope; readonly counter: Variable };
 
 /** Where the elements of a buffer are. `vectors`: four elements to a v128 variable. */
 export type Place =
@@ -107,9 +109,19 @@ export function valueType(type: ElemType): ValType {
   return type === 'int64' ? 'i64' : 'i32';
 }
 
-const loads: Partial<Record<DType, string>> = { bool: 'i32.load8_u', uint8: 'i32.load8_u', int8: 'i32.load8_s', int16: 'i32.load16_s' };
+const loads: Partial<Record<DType, string>> = {
+  bool: 'i32.load8_u',
+  uint8: 'i32.load8_u',
+  int8: 'i32.load8_s',
+  int16: 'i32.load16_s',
+};
 export const loadName = (dtype: DType): string => loads[dtype] ?? `${valueType(dtype)}.load`;
-const stores: Partial<Record<DType, string>> = { bool: 'i32.store8', uint8: 'i32.store8', int8: 'i32.store8', int16: 'i32.store16' };
+const stores: Partial<Record<DType, string>> = {
+  bool: 'i32.store8',
+  uint8: 'i32.store8',
+  int8: 'i32.store8',
+  int16: 'i32.store16',
+};
 export const storeName = (dtype: DType): string => stores[dtype] ?? `${valueType(dtype)}.store`;
 export const alignOf = (dtype: DType): number => bytesOf(dtype);
 

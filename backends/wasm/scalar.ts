@@ -2,8 +2,9 @@
  * How each scalar function is written in WASM: an instruction, an expression of other functions put in its place, or an
  * internal function (`helper`). Vectors are written from the same expressions.
  */
-import type { Expr } from '../../compiler/ir/kernel.js';
+
 import { arith as s } from '../../compiler/ir/arith.js';
+import type { Expr } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
 import { valueType } from './frame.js';
 import * as math from './math.js';
@@ -49,7 +50,10 @@ const int = (name: string, vectorName: string | null = name): Forms => ({
   scalar: { i32: instruction(`i32.${name}`), i64: instruction(`i64.${name}`) },
   vector: vectorName === null ? {} : { i32: instruction(`i32x4.${vectorName}`) },
 });
-const number = (name: string): Forms => ({ scalar: { ...float(name).scalar, ...int(name).scalar }, vector: { ...float(name).vector, ...int(name).vector } });
+const number = (name: string): Forms => ({
+  scalar: { ...float(name).scalar, ...int(name).scalar },
+  vector: { ...float(name).vector, ...int(name).vector },
+});
 /** An expression on integers; in vectors too where they have no instruction for it. */
 const intExpr = (expand: Expand, vectorName: string | null = null): Forms => ({
   scalar: { i32: inline(expand), i64: inline(expand) },
@@ -59,15 +63,28 @@ const comparison = (name: string): Forms => ({
   scalar: { ...float(name).scalar, ...int(`${name}_s`).scalar },
   vector: { ...float(name).vector, ...int(`${name}_s`).vector },
 });
-const equality = (name: string): Forms => ({ scalar: number(name).scalar, vector: { ...number(name).vector, bool: instruction(`i32x4.${name}`) } });
-const bits = (name: string): Forms => ({ scalar: int(name).scalar, vector: { i32: instruction(`v128.${name}`), bool: instruction(`v128.${name}`) } });
-const shift = (name: string): Forms => ({ scalar: int(name).scalar, vector: { i32: { kind: 'shift', name: `i32x4.${name}` } } });
+const equality = (name: string): Forms => ({
+  scalar: number(name).scalar,
+  vector: { ...number(name).vector, bool: instruction(`i32x4.${name}`) },
+});
+const bits = (name: string): Forms => ({
+  scalar: int(name).scalar,
+  vector: { i32: instruction(`v128.${name}`), bool: instruction(`v128.${name}`) },
+});
+const shift = (name: string): Forms => ({
+  scalar: int(name).scalar,
+  vector: { i32: { kind: 'shift', name: `i32x4.${name}` } },
+});
 
 /**
  * A function of its own for each float type: an internal function in scalar code, in vectors the float32 expression in
  * place, where there is one of moderate length.
  */
-function transcendental(f64: math.Definition, f32: math.Definition | null = null, vector: Expand | null = null): Spelling {
+function transcendental(
+  f64: math.Definition,
+  f32: math.Definition | null = null,
+  vector: Expand | null = null,
+): Spelling {
   const single = f32 ?? (vector ? math.defined(vector) : math.viaDouble(f64));
   return spell({
     scalar: { f64: { kind: 'helper', define: f64 }, f32: { kind: 'helper', define: single } },
@@ -89,6 +106,14 @@ function floorMod(a: Expr, b: Expr): Expr {
   return s.select(needsFloor(remainder, b), s.add(remainder, b), remainder);
 }
 
+const shrU = spell(shift('shr_u'));
+/** Filling with zeros from the width of the type, not from that of the register it is computed in. */
+function narrowShrU(type: ElemType): Inline | null {
+  if (type !== 'int8' && type !== 'int16') return null;
+  const bits = type === 'int8' ? 0xff : 0xffff;
+  return inline((a, b) => s.cast(type, s.shrU(s.and(s.cast('int32', a), bits), s.cast('int32', b))));
+}
+
 export const scalar: Record<ScalarFn, Spelling> = {
   add: spell(number('add')),
   sub: spell(number('sub')),
@@ -101,10 +126,22 @@ export const scalar: Record<ScalarFn, Spelling> = {
     scalar: { f64: { kind: 'helper', define: math.fmod }, f32: { kind: 'helper', define: math.viaDouble(math.fmod) } },
     vector: {},
   }),
-  min: spell(float('min'), intExpr((a, b) => s.select(s.lt(a, b), a, b), 'i32x4.min_s')),
-  max: spell(float('max'), intExpr((a, b) => s.select(s.gt(a, b), a, b), 'i32x4.max_s')),
-  neg: spell(float('neg'), intExpr(a => s.sub(0, a), 'i32x4.neg')),
-  abs: spell(float('abs'), intExpr(a => s.select(s.lt(a, 0), s.neg(a), a), 'i32x4.abs')),
+  min: spell(
+    float('min'),
+    intExpr((a, b) => s.select(s.lt(a, b), a, b), 'i32x4.min_s'),
+  ),
+  max: spell(
+    float('max'),
+    intExpr((a, b) => s.select(s.gt(a, b), a, b), 'i32x4.max_s'),
+  ),
+  neg: spell(
+    float('neg'),
+    intExpr(a => s.sub(0, a), 'i32x4.neg'),
+  ),
+  abs: spell(
+    float('abs'),
+    intExpr(a => s.select(s.lt(a, 0), s.neg(a), a), 'i32x4.abs'),
+  ),
   floor: spell(float('floor')),
   ceil: spell(float('ceil')),
   round: spell(float('nearest')),
@@ -144,9 +181,15 @@ export const scalar: Record<ScalarFn, Spelling> = {
   and: spell(bits('and')),
   or: spell(bits('or')),
   xor: spell(bits('xor')),
-  not: spell(intExpr(a => s.xor(a, -1), 'v128.not'), { scalar: { bool: instruction('i32.eqz') }, vector: { bool: instruction('v128.not') } }),
+  not: spell(
+    intExpr(a => s.xor(a, -1), 'v128.not'),
+    { scalar: { bool: instruction('i32.eqz') }, vector: { bool: instruction('v128.not') } },
+  ),
   shl: spell(shift('shl')),
   shr: spell(shift('shr_s')),
-  shrU: spell({ scalar: { i32: inline(math.shrU), i64: instruction('i64.shr_u') }, vector: { i32: inline(math.shrU) } }),
+  shrU: {
+    scalar: type => narrowShrU(type) ?? shrU.scalar(type),
+    vector: type => narrowShrU(type) ?? shrU.vector(type),
+  },
   mulHiU: spell({ scalar: { i32: inline(math.mulHiU) }, vector: {} }),
 };

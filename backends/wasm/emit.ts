@@ -1,0 +1,308 @@
+/**
+ * Kernel -> wasm function: one i32 pointer per kernel parameter, no result.
+ *
+ * Statements and loops are here; expressions in `emit-scalar.ts` and `emit-vector.ts`. Unrolled loops are emitted by
+ * letting their counter stand for each number in turn, so that register buffers are indexed by constants and become
+ * locals, of v128 where a vector loop indexes them. `parallel` loops run one after another.
+ */
+import { fail, invariant } from '../../compiler/errors.js';
+import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
+import {
+  affineOf,
+  type Buffer,
+  call,
+  type Expr,
+  type Iter,
+  index,
+  type Kernel,
+  load,
+  type Stmt,
+} from '../../compiler/ir/kernel.js';
+import { scalarFns } from '../../compiler/ir/scalar.js';
+import { visitAccesses, writesOf } from './accesses.js';
+import { FunctionCode, type Scope, type Value, type Variable } from './code.js';
+import { ScalarEmitter } from './emit-scalar.js';
+import { fitsLane, LANES, VectorEmitter } from './emit-vector.js';
+import { alignOf, Frame, type Helper, storeName, valueType } from './frame.js';
+import { scalar } from './scalar.js';
+
+/** The name of the global that holds the address of the scratch memory of `local` buffers. */
+export const SCRATCH = 'scratch';
+
+export interface EmittedFunction {
+  readonly code: FunctionCode;
+  readonly result: Value | null;
+  /** Internal functions it calls. */
+  readonly helpers: ReadonlyMap<string, Helper>;
+  /** Bytes of scratch memory it needs. */
+  readonly scratchBytes: number;
+}
+
+export function emitKernel(kernel: Kernel): EmittedFunction {
+  const code = new FunctionCode(kernel.params.map(() => 'i32' as const));
+  const frame = new Frame(code);
+  for (const [i, { buffer }] of kernel.params.entries()) {
+    refuse(kernel.name, buffer.dtype);
+    frame.places.set(buffer, { kind: 'memory', base: code.read(code.variables[i], code.root) });
+  }
+  const emitter = new StatementEmitter(frame, kernel.name);
+  emitter.emit(kernel.body);
+  return { code, result: null, helpers: frame.helpers, scratchBytes: emitter.scratchBytes };
+}
+
+/** The internal function of a scalar function on a type. */
+export function emitHelper({ fn, dtype, name }: Helper): EmittedFunction {
+  const form = scalar[fn].scalar(dtype);
+  invariant(form?.kind === 'helper', () => `${name} is no internal function`);
+  const type = valueType(dtype);
+  const { arity } = scalarFns[fn];
+  const code = new FunctionCode(new Array<typeof type>(arity).fill(type));
+  const frame = new Frame(code);
+  const register = (register: string, variable: Variable): Buffer => {
+    const buffer: Buffer = { name: register, dtype, size: 1, scope: 'register' };
+    frame.places.set(buffer, { kind: 'registers', variables: [variable] });
+    return buffer;
+  };
+  const params = code.variables.slice(0, arity).map((variable, i) => register('xy'[i], variable));
+  const result = code.variable(type);
+  const body = form.define(
+    register('result', result),
+    params.map(param => load(param, index(0))),
+  );
+  new StatementEmitter(frame, name).emit(body);
+  return { code, result: code.read(result, code.root), helpers: frame.helpers, scratchBytes: 0 };
+}
+
+function refuse(kernel: string, dtype: DType): void {
+  if (dtype !== 'float16' && dtype !== 'bfloat16') return;
+  fail('E601', {
+    backend: 'wasm',
+    what: `${dtype}, which kernel ${kernel} uses`,
+    hint: 'convert to float32 with .to(float32) before computing',
+  });
+}
+
+class StatementEmitter {
+  scratchBytes = 0;
+  private scratchUsed = 0;
+  private readonly scalars: ScalarEmitter;
+  private readonly writes = new Map<Stmt, ReadonlySet<Buffer>>();
+
+  constructor(
+    private readonly frame: Frame,
+    private readonly kernel: string,
+  ) {
+    this.scalars = new ScalarEmitter(frame);
+  }
+
+  emit(stmts: readonly Stmt[]): void {
+    for (const stmt of stmts) {
+      this.scalars.beginStatement();
+      this.statement(stmt);
+    }
+  }
+
+  private statement(stmt: Stmt): void {
+    if (stmt.kind === 'loop') this.loop(stmt);
+    else if (stmt.kind === 'store') this.assign(stmt.buffer, stmt.index, () => this.scalars.emit(stmt.value));
+    else if (stmt.kind === 'reduce') this.assign(stmt.buffer, stmt.index, () => this.scalars.emit(combined(stmt)));
+    else if (stmt.kind === 'if') this.branch(stmt);
+    else if (stmt.kind === 'alloc') this.alloc(stmt);
+    else if (stmt.kind === 'barrier' || stmt.kind === 'allreduce') this.refuseBlocks(stmt.kind);
+    else stmt satisfies never;
+  }
+
+  private refuseBlocks(what: string): never {
+    fail('E601', {
+      backend: 'wasm',
+      what: `${what}, in kernel ${this.kernel}`,
+      hint: 'only the cuda schedule makes threads of a block',
+    });
+  }
+
+  // ── loops and branches ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  private loop(stmt: Extract<Stmt, { kind: 'loop' }>): void {
+    const { iter, map, limit, body } = stmt;
+    if (iter.extent === 0) return;
+    const replicable = limit === null && (iter.extent === 1 || map === 'unroll' || map === 'vector');
+    if (map === 'vector' && iter.extent === LANES && replicable && body.every(s => this.isVector(s)))
+      this.vectorLoop(stmt);
+    else if (replicable) this.unroll(iter, body);
+    else this.counted(stmt);
+  }
+
+  private unroll(iter: Iter, body: readonly Stmt[]): void {
+    for (let value = 0; value < iter.extent; value++) {
+      this.frame.iters.set(iter, { kind: 'known', value });
+      this.emit(body);
+    }
+    this.frame.iters.delete(iter);
+  }
+
+  private counted(stmt: Extract<Stmt, { kind: 'loop' }>): void {
+    const { frame } = this;
+    const { code } = frame;
+    const bound = this.scalars.emit(
+      stmt.limit === null ? index(stmt.iter.extent) : call('min', index(stmt.iter.extent), stmt.limit),
+    );
+    const counter = code.variable('i32');
+    const scope = code.loopScope(frame.scope, this.written(stmt), stmt.limit !== null);
+    frame.iters.set(stmt.iter, { kind: 'loop', scope, counter });
+    frame.within(scope, () => this.emit(stmt.body));
+    frame.iters.delete(stmt.iter);
+    code.loop(frame.scope, counter, bound, stmt.limit !== null, scope);
+  }
+
+  private branch(stmt: Extract<Stmt, { kind: 'if' }>): void {
+    const { frame } = this;
+    const cond = this.scalars.emit(stmt.cond);
+    const arm = (body: readonly Stmt[]): Scope => {
+      const scope = frame.code.armScope(frame.scope, writesOf(body));
+      frame.within(scope, () => this.emit(body));
+      return scope;
+    };
+    frame.code.branch(frame.scope, cond, arm(stmt.then), arm(stmt.otherwise));
+  }
+
+  private written(stmt: Extract<Stmt, { kind: 'loop' }>): ReadonlySet<Buffer> {
+    let writes = this.writes.get(stmt);
+    if (writes === undefined) this.writes.set(stmt, (writes = writesOf(stmt.body)));
+    return writes;
+  }
+
+  // ── buffers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private alloc({ buffer, body }: Extract<Stmt, { kind: 'alloc' }>): void {
+    const { frame } = this;
+    refuse(this.kernel, buffer.dtype);
+    invariant(buffer.scope !== 'shared', () => `kernel ${this.kernel}: wasm has no shared memory of a block`);
+    const kind = buffer.scope === 'register' ? this.registerKind(buffer, body) : 'memory';
+    if (kind === 'memory') {
+      this.allocScratch(buffer, body);
+      return;
+    }
+    const type = kind === 'vectors' ? 'v128' : valueType(buffer.dtype);
+    const count = kind === 'vectors' ? buffer.size / LANES : buffer.size;
+    frame.places.set(buffer, { kind, variables: Array.from({ length: count }, () => frame.code.variable(type)) });
+    this.emit(body);
+    frame.places.delete(buffer);
+  }
+
+  /** Scratch memory is a stack: what is freed is used again. */
+  private allocScratch(buffer: Buffer, body: readonly Stmt[]): void {
+    const { code, places } = this.frame;
+    const start = this.scratchUsed;
+    this.scratchUsed = Math.ceil((start + buffer.size * bytesOf(buffer.dtype)) / 64) * 64;
+    this.scratchBytes = Math.max(this.scratchBytes, this.scratchUsed);
+    const base = code.global(SCRATCH);
+    places.set(buffer, {
+      kind: 'memory',
+      base: start === 0 ? base : code.op('i32', { name: 'i32.add' }, [base, code.constant('i32', start)]),
+    });
+    this.emit(body);
+    places.delete(buffer);
+    this.scratchUsed = start;
+  }
+
+  private assign(buffer: Buffer, at: Expr, value: () => Value): void {
+    const { frame } = this;
+    const place = frame.place(buffer);
+    if (place.kind === 'memory') {
+      const { pointer, offset } = this.scalars.address(buffer, at);
+      frame.code.effect(
+        frame.scope,
+        { name: storeName(buffer.dtype), memory: { offset, align: alignOf(buffer.dtype) } },
+        [pointer, value()],
+      );
+    } else {
+      const element = this.scalars.registerIndex(buffer, at);
+      if (place.kind === 'registers') frame.code.set(frame.scope, place.variables[element], value());
+      else this.replaceLane(buffer, place.variables[Math.floor(element / LANES)], element % LANES, value());
+    }
+    frame.written(buffer);
+  }
+
+  private replaceLane(buffer: Buffer, variable: Variable, lane: number, value: Value): void {
+    const { frame } = this;
+    const name = `${buffer.dtype === 'float32' ? 'f32x4' : 'i32x4'}.replace_lane`;
+    const old = frame.code.read(variable, frame.readScope(buffer, true));
+    frame.code.set(frame.scope, variable, frame.code.op('v128', { name, lane }, [old, value]));
+  }
+
+  // ── vector loops ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether a statement of a vector loop can be done for four lanes at once. */
+  private isVector(stmt: Stmt): boolean {
+    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return false;
+    return fitsLane(stmt.buffer.dtype) && this.frame.place(stmt.buffer).kind !== 'registers';
+  }
+
+  private vectorLoop({ iter, body }: Extract<Stmt, { kind: 'loop' }>): void {
+    for (const stmt of body) {
+      invariant(stmt.kind === 'store' || stmt.kind === 'reduce', 'a vector loop holds stores only');
+      this.scalars.beginStatement();
+      const vectors = new VectorEmitter(this.frame, this.scalars, iter);
+      if (vectors.strideOf(stmt.index) === 1) {
+        const value = vectors.emit(stmt.kind === 'store' ? stmt.value : combined(stmt));
+        this.storeVector(stmt.buffer, stmt.index, value, vectors);
+      } else this.storeLanes(stmt, vectors);
+    }
+  }
+
+  private storeVector(buffer: Buffer, at: Expr, value: Value, vectors: VectorEmitter): void {
+    const { frame } = this;
+    const place = frame.place(buffer);
+    if (place.kind === 'vectors') frame.code.set(frame.scope, place.variables[vectors.vectorIndex(buffer, at)], value);
+    else {
+      const { pointer, offset } = vectors.firstLane(buffer, at);
+      const { name, stored } = vectors.packed(value, buffer.dtype);
+      frame.code.effect(frame.scope, { name, memory: { offset, align: alignOf(buffer.dtype) } }, [pointer, stored]);
+    }
+    frame.written(buffer);
+  }
+
+  /** Targets that are not next to each other: one store after the other; reductions into one element add up in order. */
+  private storeLanes(stmt: Extract<Stmt, { kind: 'store' | 'reduce' }>, vectors: VectorEmitter): void {
+    const vector = stmt.kind === 'store' ? vectors.emit(stmt.value) : null;
+    for (let lane = 0; lane < LANES; lane++) {
+      vectors.lane(lane, () =>
+        this.assign(stmt.buffer, stmt.index, () =>
+          stmt.kind === 'store' ? vectors.extract(vector!, lane, stmt.buffer.dtype) : this.scalars.emit(combined(stmt)),
+        ),
+      );
+    }
+  }
+
+  /**
+   * How a register buffer is kept: in locals if unrolling makes all its indices constants, of v128 if a vector loop
+   * accesses whole aligned groups of four; otherwise in memory.
+   */
+  private registerKind(buffer: Buffer, body: readonly Stmt[]): 'registers' | 'vectors' | 'memory' {
+    let constant = true;
+    let aligned = buffer.size % LANES === 0 && (buffer.dtype === 'float32' || buffer.dtype === 'int32');
+    let grouped = false;
+    visitAccesses(body, (access, loops) => {
+      if (access.buffer !== buffer) return;
+      const { offset, terms } = affineOf(access.index);
+      let rest = offset;
+      let isGroup = false;
+      for (const { expr, coefficient } of terms) {
+        const known = expr.kind === 'iter' ? this.frame.iters.get(expr.iter) : undefined;
+        const map = expr.kind === 'iter' ? loops.get(expr.iter) : undefined;
+        if (known?.kind === 'known') rest += known.value * coefficient;
+        else if (map === 'vector' && coefficient === 1) isGroup = true;
+        else if (map === 'vector' || map === 'unroll') rest += coefficient;
+        else constant = false;
+      }
+      grouped ||= isGroup;
+      if (isGroup && rest % LANES !== 0) aligned = false;
+    });
+    if (!constant) return 'memory';
+    return grouped && aligned ? 'vectors' : 'registers';
+  }
+}
+
+/** buffer[index] = fn(buffer[index], value). */
+const combined = (stmt: Extract<Stmt, { kind: 'reduce' }>): Expr =>
+  call(stmt.fn, load(stmt.buffer, stmt.index), stmt.value);

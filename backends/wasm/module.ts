@@ -1,0 +1,112 @@
+/**
+ * Emitted functions -> the bytes of a module: memory, the scratch area, internal functions, entries; validated and
+ * cleaned up by binaryen.
+ */
+import binaryen from 'binaryen';
+import { InternalError } from '../../compiler/errors.js';
+import { buildFunction } from './build.js';
+import { type EmittedFunction, emitHelper, SCRATCH } from './emit.js';
+
+/** A call of a function with addresses. */
+export interface Call {
+  readonly target: string;
+  readonly args: readonly number[];
+}
+
+export interface ModulePlan {
+  readonly functions: ReadonlyMap<string, EmittedFunction>;
+  /** Exported functions without arguments, each a sequence of calls. */
+  readonly entries: ReadonlyMap<string, readonly Call[]>;
+  /** Functions exported as they are. */
+  readonly exported: readonly string[];
+  /** The module's own memory, exported, of so many bytes; or one it imports as `env.memory`. */
+  readonly memoryBytes: number | 'imported';
+  /** Where scratch memory starts. */
+  readonly scratchBase: number;
+  readonly relaxed: boolean;
+}
+
+/**
+ * What is run over the whole module, once. The emitter has placed every value already; passes that move code (-O2 and
+ * above) undo that and cost the hot loops a fifth of their speed on Node 20, so only these are used:
+ */
+const passes = [
+  'duplicate-function-elimination', // kernels of equal code, as of layers with equal shapes, become one
+  'vacuum', // drops values that nothing uses
+  'coalesce-locals', // values whose lives do not overlap share a local: smaller frames for the baseline compiler
+  'reorder-locals', // the most used locals get the numbers that take one byte
+  'remove-unused-module-elements', // the scratch address where no kernel needs it
+];
+
+const features =
+  binaryen.Features.SIMD128 |
+  binaryen.Features.BulkMemory |
+  binaryen.Features.NontrappingFPToInt |
+  binaryen.Features.SignExt |
+  binaryen.Features.MutableGlobals;
+const PAGE = 65536;
+
+export function buildModule(plan: ModulePlan): Uint8Array {
+  const module = planModule(plan);
+  try {
+    return module.emitBinary();
+  } finally {
+    module.dispose();
+  }
+}
+
+/** The text form, for people. */
+export function moduleText(plan: ModulePlan): string {
+  const module = planModule(plan);
+  try {
+    return module.emitText();
+  } finally {
+    module.dispose();
+  }
+}
+
+function planModule(plan: ModulePlan): binaryen.Module {
+  const module = new binaryen.Module();
+  module.setFeatures(plan.relaxed ? features | binaryen.Features.RelaxedSIMD : features);
+  addMemory(module, plan);
+  module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
+  for (const [name, emitted] of withHelpers(plan.functions))
+    buildFunction(module, name, emitted.code, emitted.result, { relaxed: plan.relaxed });
+  for (const [name, calls] of plan.entries) addEntry(module, name, calls);
+  for (const name of plan.exported) module.addFunctionExport(name, name);
+  if (!module.validate()) throw new InternalError(`binaryen refuses the module\n${module.emitText()}`);
+  module.runPasses(passes);
+  return module;
+}
+
+function addMemory(module: binaryen.Module, { memoryBytes }: ModulePlan): void {
+  if (memoryBytes === 'imported') {
+    module.setMemory(0, -1);
+    module.addMemoryImport('0', 'env', 'memory');
+    return;
+  }
+  const pages = Math.ceil(memoryBytes / PAGE);
+  module.setMemory(pages, pages, 'memory');
+}
+
+/** The functions, and the internal ones they call, and the ones those call. */
+function withHelpers(functions: ReadonlyMap<string, EmittedFunction>): Map<string, EmittedFunction> {
+  const all = new Map(functions);
+  for (const emitted of all.values()) {
+    for (const [name, helper] of emitted.helpers) if (!all.has(name)) all.set(name, emitHelper(helper));
+  }
+  return all;
+}
+
+function addEntry(module: binaryen.Module, name: string, calls: readonly Call[]): void {
+  const body = calls.map(({ target, args }) =>
+    module.call(
+      target,
+      args.map(arg => module.i32.const(arg)),
+      binaryen.none,
+    ),
+  );
+  const internal = `entry ${name}`;
+  module.addFunction(internal, binaryen.none, binaryen.none, [], module.block(null, body, binaryen.none));
+  module.addFunctionExport(internal, name);
+}
