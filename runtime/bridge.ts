@@ -1,0 +1,129 @@
+/**
+ * Between tensors and JavaScript: `item()`, `tolist()`, and typed arrays that share memory both ways.
+ *
+ * Reading a value makes sense for eager tensors only; inside a trace every function here throws E301.
+ */
+import { fail } from '../compiler/errors.js';
+import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
+import { contiguousStrides, formatShape, inferSize, numel, type Shape } from '../compiler/ir/shape.js';
+import { assignInPlace } from '../compiler/ops/tape.js';
+import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { full } from '../compiler/ops/define.js';
+import type { Scalar } from '../compiler/ops/signature.js';
+import { rowMajor } from './eager.js';
+import { decode, type Element } from './elements.js';
+
+export type NestedElements = Element | NestedElements[];
+
+/** dtypes that a typed array stands for when none is named. */
+function dtypeOfArray(array: TypedArray): DType {
+  if (array instanceof Float32Array) return 'float32';
+  if (array instanceof Float64Array) return 'float64';
+  if (array instanceof BigInt64Array) return 'int64';
+  if (array instanceof Int32Array) return 'int32';
+  if (array instanceof Int16Array) return 'int16';
+  if (array instanceof Int8Array) return 'int8';
+  if (array instanceof Uint8Array) return 'uint8';
+  return fail('E108', {
+    op: 'fromTypedArray',
+    problem: `a ${(array as object)?.constructor?.name ?? typeof array} has no dtype of its own`,
+    hint: "name one, as in fromTypedArray(bits, [n], 'float16')",
+  });
+}
+
+export const isTypedArray = (value: unknown): value is TypedArray => ArrayBuffer.isView(value) && !(value instanceof DataView);
+
+/** A tensor over the memory of a typed array: changes on either side are seen on the other. One size may be -1. */
+export function fromTypedArray(array: TypedArray, shape: Shape = [array.length], dtype: DType = dtypeOfArray(array)): Tensor {
+  const expected = arrayOf(dtype);
+  if (!(array instanceof expected)) {
+    fail('E108', {
+      op: 'fromTypedArray',
+      problem: `${dtype} lives in a ${expected.name}, not in a ${array.constructor.name}`,
+      hint: 'convert the array, or leave the dtype out',
+    });
+  }
+  return tensorOver(array, { dtype, shape: inferSize('fromTypedArray', shape, array.length) });
+}
+
+/** Row-major elements as nested arrays of the given shape. */
+function nest(elements: readonly Element[], shape: Shape): NestedElements {
+  const strides = contiguousStrides(shape);
+  const build = (d: number, start: number): NestedElements =>
+    d === shape.length
+      ? elements[start]
+      : Array.from({ length: shape[d] }, (_, i) => build(d + 1, start + i * strides[d]));
+  return build(0, 0);
+}
+
+/** The elements of a tensor in row-major order, as users see them. */
+export function elementsOf(tensor: Tensor, what: string): Element[] {
+  return Array.from(rowMajor(tensor, what) as ArrayLike<number | bigint>, value => decode(tensor.dtype, value));
+}
+
+function item<T extends Element = number>(this: Tensor): T {
+  const { storage, offset } = eagerValue(this, 'item()');
+  if (this.numel() !== 1) {
+    fail('E110', {
+      op: 'item',
+      problem: `a Tensor with ${this.numel()} elements (shape ${formatShape(this.shape)}) cannot be converted to Scalar`,
+      hint: 'select one element first, or use tolist()',
+    });
+  }
+  return decode(this.dtype, storage.array[offset]) as T;
+}
+
+function toTypedArray(this: Tensor): TypedArray {
+  const { offset, strides, storage } = eagerValue(this, 'toTypedArray()');
+  if (!isContiguousValue(this.shape, strides)) {
+    fail('E110', {
+      op: 'toTypedArray',
+      problem: `a tensor with strides ${formatShape(strides)} for shape ${formatShape(this.shape)} is not one run of memory`,
+      hint: 'call contiguous() or clone() first; the copy then shares nothing with the original',
+    });
+  }
+  const count = numel(this.shape);
+  return offset === 0 && storage.array.length === count ? storage.array : storage.array.subarray(offset, offset + count);
+}
+
+function copy_(this: Tensor, source: Tensor): Tensor {
+  const cast = source.dtype === this.dtype ? source : source.to(this.dtype);
+  return assignInPlace(this, cast.expand(this.shape));
+}
+
+declare module '../compiler/ops/tensor.js' {
+  interface Tensor {
+    /** The value of a tensor of one element: a boolean for bool, a bigint for an int64 that a number cannot hold. */
+    item<T extends Element = number>(): T;
+    /** The elements as nested arrays. */
+    tolist(): NestedElements;
+    /** The memory of a contiguous tensor, shared. */
+    toTypedArray(): TypedArray;
+    /** The same memory without history, as PyTorch's `data`. */
+    readonly data: Tensor;
+    /** Overwrite with the elements of `source`, broadcast and converted. */
+    copy_(source: Tensor): this;
+    fill_(value: Scalar): this;
+    zero_(): this;
+  }
+}
+
+Object.assign(Tensor.prototype, {
+  item,
+  tolist(this: Tensor): NestedElements {
+    return nest(elementsOf(this, 'tolist()'), this.shape);
+  },
+  toTypedArray,
+  copy_,
+  fill_(this: Tensor, value: Scalar): Tensor {
+    return assignInPlace(this, full(this.shape, value, { dtype: this.dtype }));
+  },
+  zero_(this: Tensor): Tensor {
+    return assignInPlace(this, this.zerosLike());
+  },
+});
+Object.defineProperty(Tensor.prototype, 'data', {
+  get(this: Tensor): Tensor {
+    return this.detach();
+  },
+});
