@@ -6,7 +6,7 @@
  */
 import { InternalError } from '../../compiler/errors.js';
 import { arrayOf, type DType } from '../../compiler/ir/dtype.js';
-import type { Buffer, Expr, Kernel, Stmt } from '../../compiler/ir/kernel.js';
+import { type Buffer, childrenOf, type Expr, type Kernel, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
 import type { ElemType, ReduceFn } from '../../compiler/ir/scalar.js';
 import * as math from './math.js';
 import { spellings, wrap } from './scalar.js';
@@ -27,6 +27,7 @@ export function emitKernel(kernel: Kernel): string {
 class Emitter {
   readonly #names = new Map<object, string>();
   readonly #used = new Map<string, number>();
+  readonly #temporaries = new Set<Expr>();
 
   kernel({ params, body, name }: Kernel): string {
     const args = params.map(({ buffer }) => this.#name(buffer, buffer.name));
@@ -56,12 +57,15 @@ class Emitter {
         const end = stmt.limit ? `Math.min(${stmt.iter.extent}, ${this.#expr(stmt.limit)})` : stmt.iter.extent;
         return `${indent}for (let ${i} = 0; ${i} < ${end}; ${i}++) {\n${this.#block(stmt.body, `${indent}  `)}${indent}}\n`;
       }
-      case 'store':
-        return `${indent}${this.#place(stmt.buffer, stmt.index)} = ${this.#toStorage(stmt.buffer, this.#expr(stmt.value))};\n`;
+      case 'store': {
+        const shared = this.#shared(stmt.value, indent);
+        return `${shared}${indent}${this.#place(stmt.buffer, stmt.index)} = ${this.#toStorage(stmt.buffer, this.#expr(stmt.value))};\n`;
+      }
       case 'reduce': {
+        const shared = this.#shared(stmt.value, indent);
         const place = this.#place(stmt.buffer, stmt.index);
         const combined = combine(stmt.fn, this.#fromStorage(stmt.buffer, place), this.#expr(stmt.value), stmt.buffer.dtype);
-        return `${indent}${place} = ${this.#toStorage(stmt.buffer, combined)};\n`;
+        return `${shared}${indent}${place} = ${this.#toStorage(stmt.buffer, combined)};\n`;
       }
       case 'if': {
         const otherwise = stmt.otherwise.length === 0 ? '' : ` else {\n${this.#block(stmt.otherwise, `${indent}  `)}${indent}}`;
@@ -102,7 +106,19 @@ class Emitter {
     return place;
   }
 
+  /** Declares a variable for each subexpression that a statement uses more than once. */
+  #shared(root: Expr, indent: string): string {
+    const lines: string[] = [];
+    for (const expr of sharedParts(root)) {
+      const text = this.#expr(expr);
+      lines.push(`${indent}const ${this.#name(expr, 't')} = ${text};\n`);
+      this.#temporaries.add(expr);
+    }
+    return lines.join('');
+  }
+
   #expr(expr: Expr): string {
+    if (this.#temporaries.has(expr)) return this.#name(expr, 't');
     switch (expr.kind) {
       case 'const':
         return literal(expr.value, expr.dtype);
@@ -127,6 +143,40 @@ class Emitter {
         return expr satisfies never;
     }
   }
+}
+
+/**
+ * Subexpressions with several uses, innermost first. One that is only used under a condition may read out of bounds, which
+ * gives NaN for numbers but cannot be computed with for int64: such a one stays where it is.
+ */
+function sharedParts(root: Expr): Expr[] {
+  const uses = new Map<Expr, number>();
+  const always = new Set<Expr>();
+  const order: Expr[] = [];
+  const visit = (expr: Expr, conditional: boolean): void => {
+    const seen = uses.get(expr) ?? 0;
+    uses.set(expr, seen + 1);
+    const upgrade = !conditional && !always.has(expr);
+    if (upgrade) always.add(expr);
+    if (seen > 0 && !upgrade) return;
+    if (expr.kind === 'select') {
+      visit(expr.cond, conditional);
+      visit(expr.yes, true);
+      visit(expr.no, true);
+    } else for (const child of childrenOf(expr)) visit(child, conditional);
+    if (seen === 0) order.push(expr);
+  };
+  visit(root, false);
+  const worthwhile = (expr: Expr): boolean => expr.kind !== 'const' && expr.kind !== 'iter' && expr.dtype !== 'index';
+  return order.filter(expr => uses.get(expr)! > 1 && worthwhile(expr) && (always.has(expr) || !readsInt64(expr)));
+}
+
+function readsInt64(expr: Expr): boolean {
+  let found = false;
+  walkExpr(expr, e => {
+    if (e.dtype === 'int64') found = true;
+  });
+  return found;
 }
 
 /** A register buffer of one element is a variable. */

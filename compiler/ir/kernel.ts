@@ -366,24 +366,38 @@ export const when = (cond: Expr | null, then: readonly Stmt[], otherwise: readon
 
 // ── walking ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Rebuild an expression bottom-up through the constructors, so that substitutions simplify again. */
-export function mapExpr(expr: Expr, replace: (expr: Expr) => Expr | null): Expr {
-  const replaced = replace(expr);
-  if (replaced !== null) return replaced;
+/**
+ * Rebuild an expression bottom-up through the constructors, so that substitutions simplify again. What is shared stays
+ * shared: each distinct subexpression is rebuilt once.
+ */
+export function mapExpr(root: Expr, replace: (expr: Expr) => Expr | null): Expr {
+  const done = new Map<Expr, Expr>();
+  const map = (expr: Expr): Expr => {
+    let image = done.get(expr);
+    if (image === undefined) {
+      image = replace(expr) ?? rebuilt(expr, map);
+      done.set(expr, image);
+    }
+    return image;
+  };
+  return map(root);
+}
+
+function rebuilt(expr: Expr, map: (expr: Expr) => Expr): Expr {
   switch (expr.kind) {
     case 'const':
     case 'iter':
       return expr;
     case 'load':
-      return load(expr.buffer, mapExpr(expr.index, replace));
+      return load(expr.buffer, map(expr.index));
     case 'call':
-      return call(expr.fn, ...expr.args.map(arg => mapExpr(arg, replace)));
+      return call(expr.fn, ...expr.args.map(map));
     case 'select':
-      return select(mapExpr(expr.cond, replace), mapExpr(expr.yes, replace), mapExpr(expr.no, replace));
+      return select(map(expr.cond), map(expr.yes), map(expr.no));
     case 'cast':
-      return cast(expr.dtype, mapExpr(expr.value, replace));
+      return cast(expr.dtype, map(expr.value));
     case 'bitcast':
-      return bitcast(expr.dtype, mapExpr(expr.value, replace));
+      return bitcast(expr.dtype, map(expr.value));
     default:
       return expr satisfies never;
   }
@@ -414,28 +428,36 @@ export function mapStmtExprs(stmt: Stmt, f: (expr: Expr) => Expr): Stmt {
   }
 }
 
-/** Calls `visit` on an expression and everything in it, outermost first. */
-export function walkExpr(expr: Expr, visit: (expr: Expr) => void): void {
-  visit(expr);
+/** The expressions that an expression is directly made of. */
+export function childrenOf(expr: Expr): readonly Expr[] {
   switch (expr.kind) {
     case 'const':
     case 'iter':
-      return;
+      return [];
     case 'load':
-      return walkExpr(expr.index, visit);
+      return [expr.index];
     case 'call':
-      for (const arg of expr.args) walkExpr(arg, visit);
-      return;
+      return expr.args;
     case 'select':
-      walkExpr(expr.cond, visit);
-      walkExpr(expr.yes, visit);
-      return walkExpr(expr.no, visit);
+      return [expr.cond, expr.yes, expr.no];
     case 'cast':
     case 'bitcast':
-      return walkExpr(expr.value, visit);
+      return [expr.value];
     default:
       return expr satisfies never;
   }
+}
+
+/** Calls `visit` once on each distinct expression in `root`, outermost first. */
+export function walkExpr(root: Expr, visit: (expr: Expr) => void): void {
+  const seen = new Set<Expr>();
+  const walk = (expr: Expr): void => {
+    if (seen.has(expr)) return;
+    seen.add(expr);
+    visit(expr);
+    for (const child of childrenOf(expr)) walk(child);
+  };
+  walk(root);
 }
 
 /** Calls `visit` on each statement, outermost first. */
