@@ -15,6 +15,7 @@
  * The fuser reads the class on each op and lists no names (after TVM's OpPatternKind).
  */
 import { type Graph, isParam, type Node, roots, topological, usersOf } from '../ir/graph.js';
+import { numel } from '../ir/shape.js';
 import { type Group, lowerGroup, type Lowered } from '../lowering/lower.js';
 import { type FusionClass, opDef } from '../ops/define.js';
 import type { PassContext } from '../pass.js';
@@ -157,6 +158,8 @@ class Fuser {
     const reduces = members.includes('reduction') || contraction !== undefined;
     if (kind === 'contraction' && reduces) return 'a contraction shares its loops with no other reduction';
     if (kind === 'reduction' && contraction) return 'a contraction shares its loops with no other reduction';
+    if (numel(node.type.shape) >= 4096 && [...draft.nodes].some(member => classOf(member) === 'reduction' && numel(member.type.shape) < 16) && this.#readersOf(node).size > 1)
+      return 'writing it inside a reduction of nearly everything would leave little to run in parallel';
     if (contraction && this.#feeds(node, contraction, draft)) return 'an operand of a contraction is read many times';
     return null;
   }

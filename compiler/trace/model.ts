@@ -97,13 +97,19 @@ function namedResults(trace: Trace, outputs: unknown): NamedResult[] {
   });
 }
 
+/** The graph of one function on its own, and the eager memory it captured. */
+export function nameCaptured(traced: TracedFunction): { graph: Graph; state: readonly StateEntry[] } {
+  const { graphs, state } = nameState(traced.graph.name, { state: {}, entries: {} }, [traced]);
+  return { graph: graphs[0], state };
+}
+
 /** Give captured memory the names of the model's state. Memory that no state source owns is called `constant.N`. */
 function nameState(name: string, parts: ModelParts, traces: readonly TracedFunction[]): TracedModel {
   const names = stateNames(parts.state);
   const state = new Map<Storage, StateEntry>();
   for (const { trace } of traces) {
     for (const { storage, type } of trace.captured.values()) {
-      if (!state.has(storage)) state.set(storage, { name: names.get(storage) ?? `constant.${[...state.values()].filter(s => s.name.startsWith('constant.')).length}`, type, storage });
+      if (!state.has(storage)) state.set(storage, { name: names.get(storage) ?? `constant.${state.size}`, type, storage });
     }
   }
   const order = [...names.keys()];

@@ -1,35 +1,100 @@
 /**
- * Where in the user's program a call was made: the first stack frame outside gradc.
+ * The user's file, line and column of a call, and the module it was made in.
+ *
+ * A stack is captured when a node or an error is made, which is cheap; it becomes text, through source maps, only when
+ * somebody asks for the place. The first frame outside gradc's own folders and Node's is the user's.
  */
-import { fileURLToPath } from 'node:url';
-import { setSiteFinder, type Site } from '../errors.js';
+import { type Site, setSiteFinder } from '../errors.js';
 
-const own = new URL('../../', import.meta.url).href;
-const ownFolders = ['compiler/', 'runtime/', 'backends/'].map(folder => own + folder);
+/** Frames kept: enough to climb from the deepest derivative rule to the user's `backward()`. */
+const depth = 50;
 
 let modulePath: () => string = () => '';
-/** Who knows which module is running; installed by the runtime's nn. */
+/** Where the path of the module whose `forward` is running comes from; installed by `runtime/nn`. */
 export function setModulePathSource(source: () => string): void {
   modulePath = source;
 }
 
-/** The place of the call into gradc that is now being executed, or null where the stack does not reach user code. */
-export function captureSite(): Site | null {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 50;
-  const { stack } = new Error();
-  Error.stackTraceLimit = limit;
-  return siteOf(stack ?? '');
+class CapturedSite implements Site {
+  readonly module = modulePath();
+  #stack: Error | null;
+  #place: Place = nowhere;
+
+  constructor(stack: Error) {
+    this.#stack = stack;
+  }
+
+  get file(): string {
+    return this.#resolve().file;
+  }
+  get line(): number {
+    return this.#resolve().line;
+  }
+  get column(): number {
+    return this.#resolve().column;
+  }
+  toJSON(): Site {
+    return { ...this.#resolve(), module: this.module };
+  }
+
+  #resolve(): Place {
+    if (this.#stack !== null) {
+      this.#place = userPlace(this.#stack.stack ?? '') ?? nowhere;
+      this.#stack = null;
+    }
+    return this.#place;
+  }
 }
 
-function siteOf(stack: string): Site | null {
-  for (const line of stack.split('\n')) {
-    const match = /\(?((?:file:\/\/)?\/[^()]*?):(\d+):(\d+)\)?$/.exec(line);
-    if (!match) continue;
-    const url = match[1].startsWith('file:') ? match[1] : `file://${match[1]}`;
-    if (ownFolders.some(folder => url.startsWith(folder)) || url.includes('/node_modules/')) continue;
-    return { file: fileURLToPath(url), line: Number(match[2]), column: Number(match[3]), module: modulePath() };
+interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+const nowhere: Place = { file: '<unknown>', line: 0, column: 0 };
+
+function captureStack(): Error {
+  const usual = Error.stackTraceLimit;
+  Error.stackTraceLimit = depth;
+  const stack = new Error();
+  Error.stackTraceLimit = usual;
+  return stack;
+}
+
+/** The place of the call being traced; resolved when it is read. */
+export const captureSite = (): Site => new CapturedSite(captureStack());
+
+/** `at name (file:line:column)` or `at file:line:column`, where file may be a path or a URL. */
+const frame = /^\s+at (?:.*?\()?((?:file:\/\/|node:|[a-z]:[\\/]|\/)[^()]*?|[^\s():]+):(\d+):(\d+)\)?$/i;
+
+/** gradc's own folders, beside this file: `<root>/compiler`, `<root>/runtime` and `<root>/backends`. */
+const root = pathOf(new URL('../../', import.meta.url).href);
+const own = ['compiler/', 'runtime/', 'backends/'].map(folder => root + folder);
+
+function pathOf(url: string): string {
+  if (!url.startsWith('file:')) return url;
+  const path = decodeURIComponent(new URL(url).pathname);
+  return /^\/[a-z]:/i.test(path) ? path.slice(1) : path;
+}
+
+/** The first frame of a stack text that is neither gradc's nor the platform's. */
+function userPlace(stack: string): Place | null {
+  for (const text of stack.split('\n')) {
+    const match = frame.exec(text);
+    if (match === null) continue;
+    const path = pathOf(match[1]);
+    if (path.startsWith('node:') || own.some(folder => path.startsWith(folder))) continue;
+    return { file: relativeToHere(path), line: Number(match[2]), column: Number(match[3]) };
   }
   return null;
 }
-setSiteFinder(error => siteOf(error.stack ?? ''));
+
+function relativeToHere(path: string): string {
+  const here = `${globalThis.process?.cwd() ?? ''}/`;
+  return here.length > 1 && path.startsWith(here) ? path.slice(here.length) : path;
+}
+
+setSiteFinder(() => {
+  const site = captureSite();
+  return site.line === 0 ? null : site;
+});

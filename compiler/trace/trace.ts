@@ -7,7 +7,7 @@
  * rebuilds the base. Eager tensors that the function captures become state parameters of the graph; cells of theirs that were
  * written become the graph's updates. The eager values themselves are never touched.
  */
-import { fail, invariant } from '../errors.js';
+import { fail, invariant, type Site } from '../errors.js';
 import type { Attrs, Graph, NamedResult, TensorType } from '../ir/graph.js';
 import { formatType, Interner, type Node } from '../ir/graph.js';
 import { contiguousStrides, formatShape, numel, sameShape } from '../ir/shape.js';
@@ -53,6 +53,8 @@ export class Trace implements Executor {
   constructor(
     readonly name: string,
     readonly interner: Interner = new Interner(),
+    /** Where new nodes say they come from. */
+    readonly siteOf: () => Site | null = captureSite,
   ) {}
 
   // ── values and nodes ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +117,7 @@ export class Trace implements Executor {
   // ── the executor ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor {
-    const node = this.interner.node(def.name, inputs.map(input => this.nodeOf(input, def.name)), attrs, type, captureSite());
+    const node = this.interner.node(def.name, inputs.map(input => this.nodeOf(input, def.name)), attrs, type, this.siteOf());
     if (!def.strides) return this.tensorOf(node);
     const source = this.#traced(inputs[0], def.name);
     const shared = def.strides(inputs[0].type, source.strides, attrs, type);
@@ -203,4 +205,12 @@ export class Trace implements Executor {
       updates,
     };
   }
+}
+
+/** The nodes that compute the same as a composite node, from the op's own decomposition. */
+export function expandNode(node: Node, inputs: readonly Node[], interner: Interner): Node {
+  const { decompose } = opDef(node.op);
+  invariant(decompose, () => `op '${node.op}' has no decomposition`);
+  const trace = new Trace('decompose', interner, () => node.site);
+  return withExecutor(trace, () => noGrad(() => trace.nodeOf(decompose(inputs.map(input => trace.tensorOf(input)), node.attrs))));
 }

@@ -1,0 +1,46 @@
+/**
+ * Graph -> Graph: the symbolic gradient of a result with respect to parameters.
+ *
+ * The graph is run once more under the tracer with the tape on, and the tape is run backwards there, so the vjp rules of the
+ * op table are the only derivatives there are. Applied to its own output it gives higher orders.
+ *
+ *   graph f(%x) { return y = g(%x) }   ->   graph f_grad(%x) { return y = g(%x), grad.x = g'(%x) }
+ */
+import { fail } from '../errors.js';
+import { type Graph, type Node, paramName, roots, topological, isParam } from '../ir/graph.js';
+import { apply, opDef } from '../ops/define.js';
+import { enableGrad, gradOf } from '../ops/tape.js';
+import { type Tensor, withExecutor } from '../ops/tensor.js';
+import { Trace } from '../trace/trace.js';
+
+/** Append `grad.<param>` for each parameter named in `wrt` to the results. The result named `of` must be one element. */
+export function differentiate(graph: Graph, of: string, wrt: readonly string[]): Graph {
+  const trace = new Trace(`${graph.name}_grad`);
+  return withExecutor(trace, () =>
+    enableGrad(() => {
+      const tensors = new Map<Node, Tensor>();
+      for (const param of graph.params) {
+        const tensor = trace.input(paramName(param), param.type);
+        tensors.set(param, wrt.includes(paramName(param)) ? tensor.requiresGrad_() : tensor);
+      }
+      for (const node of topological(roots(graph))) {
+        if (isParam(node)) continue;
+        tensors.set(
+          node,
+          apply(
+            opDef(node.op),
+            node.inputs.map(input => tensors.get(input)!),
+            node.attrs,
+          ),
+        );
+      }
+      const result = graph.results.find(({ name }) => name === of) ?? fail('E304', { problem: `graph '${graph.name}' has no result '${of}'`, hint: `its results: ${graph.results.map(r => r.name).join(', ')}` });
+      const variables = wrt.map(name => tensors.get(graph.params.find(param => paramName(param) === name) ?? fail('E304', { problem: `graph '${graph.name}' has no parameter '${name}'` }))!);
+      const grads = gradOf(tensors.get(result.node)!, variables, { createGraph: true, allowUnused: true });
+      return trace.finish([
+        ...graph.results.map(({ name, node }) => ({ name, node: trace.nodeOf(tensors.get(node)!) })),
+        ...grads.map((grad, i) => ({ name: `grad.${wrt[i]}`, node: trace.nodeOf(grad ?? variables[i].zerosLike()) })),
+      ]);
+    }),
+  );
+}

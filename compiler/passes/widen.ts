@@ -1,0 +1,39 @@
+/**
+ * float32 -> float64 throughout a graph: the oracle that tells how far a float32 result is from the true one.
+ *
+ *   %1 = mul(%x, %x) : float32[4]   ->   %1 = mul(%x, %x) : float64[4]
+ */
+import type { DType } from '../ir/dtype.js';
+import { type AttrValue, type Graph, Interner, isParam, type Node, paramName, paramRole, roots, type TensorType, topological } from '../ir/graph.js';
+import { opDef } from '../ops/define.js';
+
+const wide = (dtype: DType): DType => (dtype === 'float32' ? 'float64' : dtype);
+export const widenType = (type: TensorType): TensorType => ({ dtype: wide(type.dtype), shape: type.shape });
+const widenAttr = (value: AttrValue): AttrValue => (value === 'float32' ? 'float64' : value);
+
+/** The same program in double precision. */
+export function widen(graph: Graph): Graph {
+  const interner = new Interner();
+  const image = new Map<Node, Node>();
+  const params = graph.params.map(param => {
+    const mapped = interner.param(paramName(param), paramRole(param), widenType(param.type), param.site);
+    image.set(param, mapped);
+    return mapped;
+  });
+  for (const node of topological(roots(graph))) {
+    if (isParam(node)) continue;
+    const inputs = node.inputs.map(input => image.get(input)!);
+    const attrs = Object.fromEntries(Object.entries(node.attrs).map(([key, value]) => [key, widenAttr(value)]));
+    const type = opDef(node.op).infer(
+      inputs.map(input => input.type),
+      attrs,
+    );
+    image.set(node, interner.node(node.op, inputs, attrs, type, node.site));
+  }
+  return {
+    name: graph.name,
+    params,
+    results: graph.results.map(({ name, node }) => ({ name, node: image.get(node)! })),
+    updates: new Map([...graph.updates].map(([param, value]) => [image.get(param)!, image.get(value)!])),
+  };
+}

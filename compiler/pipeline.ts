@@ -1,0 +1,114 @@
+/**
+ * The whole compiler as one list; read this first.
+ *
+ *   trace ─▶ Graph ─ graph passes ─▶ Graph ─ fuse ─▶ groups = Kernels ─ order, plan-memory ─▶ Program ─ schedule ─▶ emit
+ *
+ * Tracing is `trace/model.ts`; autodiff has happened there, since `backward()` inside an entry appends the gradient to the
+ * graph. Everything below is a pure function of the graphs. A backend is handed in: the compiler knows none by name.
+ */
+import type { ArtifactFiles, Backend } from '../backends/backend.js';
+import { fail } from './errors.js';
+import type { DType } from './ir/dtype.js';
+import type { Graph, TensorType } from './ir/graph.js';
+import type { Kernel } from './ir/kernel.js';
+import type { Launch, Program } from './ir/program.js';
+import { printGraph, printKernel } from './ir/text.js';
+import { verifyGraph, verifyKernel } from './ir/verify.js';
+import { opDef } from './ops/define.js';
+import { type DebugOptions, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
+import { canonicalize } from './passes/canonicalize.js';
+import { cse } from './passes/cse.js';
+import { deadCode } from './passes/dead-code.js';
+import { decompose } from './passes/decompose.js';
+import { fuse, type FusedGraph } from './passes/fuse.js';
+import { orderGroups } from './passes/order.js';
+import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
+import { expandNode } from './trace/trace.js';
+
+/** From what the user wrote to what will be computed. */
+export const graphPasses: readonly Pass<Graph>[] = [canonicalize(), decompose(expandNode), canonicalize(), cse, deadCode];
+
+const graphHooks: PassHooks<Graph> = { print: printGraph, verify: graph => verifyGraph(graph, (op, inputs, attrs) => opDef(op).infer(inputs, attrs)) };
+const kernelHooks: PassHooks<Kernel> = { print: printKernel, verify: verifyKernel };
+
+/** What is compiled together: entries over one state. */
+export interface Source {
+  readonly name: string;
+  readonly graphs: readonly Graph[];
+  readonly state: readonly { readonly name: string; readonly type: TensorType }[];
+}
+
+/** Every stage of a compilation, for inspection. */
+export interface Compilation {
+  readonly source: Source;
+  /** After the graph passes. */
+  readonly graphs: readonly Graph[];
+  readonly fused: readonly FusedGraph[];
+  readonly plan: MemoryPlan;
+  /** Kernels in plain form: what every backend starts from. */
+  readonly program: Program;
+}
+
+/** Everything up to the backend. */
+export function compileToProgram(source: Source, debug: DebugOptions = {}): Compilation {
+  const graphs = source.graphs.map(graph => runPasses(graphPasses, graph, graphHooks, debug));
+  const context = notesTo(debug);
+  const fused = graphs.map(graph => orderGroups(fuse(graph, context('fuse')), context('order')));
+  const plan = planMemory(
+    source.name,
+    source.state,
+    fused.map(({ graph, groups }) => ({ graph, kernels: groups.map(group => group.lowered) })),
+  );
+  if (debug.verify) for (const { groups } of fused) for (const group of groups) verifyKernel(group.lowered.kernel);
+  return { source, graphs, fused, plan, program: shareKernels(plan.program) };
+}
+
+/** Kernels that do the same become one object, so that backends emit them once. */
+function shareKernels(program: Program): Program {
+  const byText = new Map<string, Kernel>();
+  const shared = (launch: Launch): Launch => {
+    const text = printKernel({ ...launch.kernel, name: '', doc: '' });
+    const kernel = byText.get(text) ?? launch.kernel;
+    byText.set(text, kernel);
+    return { kernel, args: launch.args };
+  };
+  return { ...program, entries: program.entries.map(entry => ({ ...entry, launches: entry.launches.map(shared) })) };
+}
+
+/** A program with its kernels in the form the backend spells. Throws E601 for an element type the backend lacks. */
+export function scheduleProgram<O>(program: Program, backend: Backend<O>, debug: DebugOptions = {}): Program {
+  const scheduled = new Map<Kernel, Kernel>();
+  const schedule = (kernel: Kernel): Kernel => {
+    const known = scheduled.get(kernel) ?? runPasses(backend.schedule, kernel, kernelHooks, debug);
+    scheduled.set(kernel, known);
+    return known;
+  };
+  checkTypes(program, backend);
+  return {
+    ...program,
+    entries: program.entries.map(entry => ({ ...entry, launches: entry.launches.map(({ kernel, args }) => ({ kernel: schedule(kernel), args })) })),
+  };
+}
+
+function checkTypes<O>(program: Program, backend: Backend<O>): void {
+  const lacks = (dtype: DType): boolean => !backend.capabilities.dtypes.includes(dtype);
+  for (const { name, launches } of program.entries) {
+    for (const { kernel } of launches) {
+      const missing = kernel.params.find(({ buffer }) => lacks(buffer.dtype));
+      if (missing) fail('E601', { backend: backend.name, what: `${missing.buffer.dtype} (in entry '${name}', ${kernel.doc})`, hint: 'convert to float32 before it, or choose another target' });
+    }
+  }
+}
+
+/** Schedule and write a program with one backend. */
+export const emitProgram = <O>(program: Program, backend: Backend<O>, options?: O, debug: DebugOptions = {}): ArtifactFiles => backend.emit(scheduleProgram(program, backend, debug), options);
+
+function notesTo(debug: DebugOptions): (pass: string) => PassContext {
+  const write = debug.write ?? (text => process.stderr.write(text));
+  return pass => ({
+    note(what, why) {
+      if (debug.explain?.some(name => name === pass || name === 'all')) write(`${pass}: ${what}: ${why}\n`);
+    },
+  });
+}
+
