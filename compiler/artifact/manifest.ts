@@ -1,0 +1,103 @@
+/**
+ * The manifest of an artifact: what the loader needs, and what people and tools want to know about how it was made.
+ */
+import { createHash } from 'node:crypto';
+import type { EntrySlots, Feature, Manifest, TensorSlot } from '../../runtime/deploy/manifest.js';
+import { bytesOf } from '../ir/dtype.js';
+import type { EntryProgram, Program, Slot } from '../ir/program.js';
+import { version } from './version.js';
+
+export interface FileRecord {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+export interface VariantRecord {
+  readonly file: string;
+  readonly requires: readonly Feature[];
+}
+
+/** `<name>.manifest.json`. */
+export interface ArtifactManifest extends Manifest {
+  readonly schemaVersion: 1;
+  readonly gradc: string;
+  /** Modules of the same program, best first. */
+  readonly variants: readonly VariantRecord[];
+  /** Every other file of the artifact. */
+  readonly files: Readonly<Record<string, FileRecord>>;
+  /** Every source file that took part, by its path from the model file. */
+  readonly sources: Readonly<Record<string, FileRecord>>;
+  /** Inputs, outputs and temporaries of each entry: their places over its kernels. */
+  readonly memory: Readonly<Record<string, readonly MemoryUse[]>>;
+}
+
+/** A buffer of an entry that lives from its first kernel to its last, both included. */
+export interface MemoryUse {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+const tensorSlot = ({ name, type, offset }: Slot): TensorSlot => ({
+  name,
+  dtype: type.dtype,
+  shape: [...type.shape],
+  offset,
+});
+const entrySlots = ({ name, inputs, outputs }: EntryProgram): EntrySlots => ({
+  name,
+  inputs: inputs.map(tensorSlot),
+  outputs: outputs.map(tensorSlot),
+});
+
+/** The part that the loader needs. */
+export const loaderManifest = ({ name, state, stateBytes, totalBytes, entries }: Program): Manifest => ({
+  name,
+  state: state.map(tensorSlot),
+  stateBytes,
+  totalBytes,
+  entries: entries.map(entrySlots),
+});
+
+export function fileRecord(content: Uint8Array | string): FileRecord {
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+export function artifactManifest(
+  program: Program,
+  variants: readonly VariantRecord[],
+  files: ReadonlyMap<string, Uint8Array | string>,
+  sources: ReadonlyMap<string, Uint8Array>,
+): ArtifactManifest {
+  const records = (contents: ReadonlyMap<string, Uint8Array | string>): Record<string, FileRecord> =>
+    Object.fromEntries([...contents].map(([path, content]) => [path, fileRecord(content)]));
+  return {
+    schemaVersion: 1,
+    gradc: version,
+    ...loaderManifest(program),
+    variants,
+    files: records(files),
+    sources: records(sources),
+    memory: Object.fromEntries(program.entries.map(entry => [entry.name, memoryUses(program, entry)])),
+  };
+}
+
+/** The arena as an entry uses it, read off its launches: a buffer lives from the kernel that writes it to the last that reads it. */
+export function memoryUses({ stateBytes }: Program, { launches }: EntryProgram): MemoryUse[] {
+  const uses: MemoryUse[] = [];
+  const current = new Map<string, number>();
+  for (const [step, { kernel, args }] of launches.entries()) {
+    for (const [i, { buffer, access }] of kernel.params.entries()) {
+      const offset = args[i];
+      if (offset < stateBytes) continue;
+      const bytes = buffer.size * bytesOf(buffer.dtype);
+      const place = `${offset}+${bytes}`;
+      const known = current.get(place);
+      if (known !== undefined && (access !== 'write' || uses[known].last === step))
+        uses[known] = { ...uses[known], last: step };
+      else current.set(place, uses.push({ offset, bytes, first: access === 'write' ? step : 0, last: step }) - 1);
+    }
+  }
+  return uses;
+}

@@ -1,0 +1,93 @@
+/**
+ * The artifact: from a compiled program to the files of its folder, as values. Nothing here writes to a disk.
+ */
+
+import type { Feature } from '../../runtime/deploy/manifest.js';
+import { encodeState } from '../../runtime/deploy/state-file.js';
+import { fail } from '../errors.js';
+import { bytesOf } from '../ir/dtype.js';
+import type { Program } from '../ir/program.js';
+import { numel } from '../ir/shape.js';
+import { glueSource } from './glue.js';
+import { artifactManifest, fileRecord, loaderManifest, type VariantRecord } from './manifest.js';
+
+export type Files = ReadonlyMap<string, Uint8Array | string>;
+
+export interface ArtifactParts {
+  readonly program: Program;
+  /** Initial contents of the state, by name. */
+  readonly state: ReadonlyMap<string, ArrayBufferView>;
+  /** What the wasm backend emitted: `<name>.wasm` and its variants. */
+  readonly wasm: Files | null;
+  /** What the cuda backend emitted; goes to the folder `cuda`. */
+  readonly cuda: Files | null;
+  /** Source files that took part, by their path from the model file. */
+  readonly sources: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Names that the loader's model has itself. */
+const reserved = ['state', 'saveState', 'loadState', 'dispose'];
+
+/** All files of an artifact by their path in its folder. Throws E401 where the model cannot be written as one. */
+export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, Uint8Array | string>> {
+  const { program, wasm, cuda } = parts;
+  const { name } = program;
+  checkNames(program);
+  const files = new Map<string, Uint8Array | string>(wasm ?? []);
+  for (const [path, content] of cuda ?? []) files.set(`cuda/${path}`, content);
+  files.set(`${name}.safetensors`, encodeState(loaderManifest(program), stateImage(parts)));
+  const variants = moduleVariants(name, wasm ?? new Map());
+  if (wasm !== null) {
+    const { declarations } = await import('./declarations.js');
+    files.set(
+      `${name}.js`,
+      await glueSource({
+        manifest: loaderManifest(program),
+        variants,
+        stateFile: `${name}.safetensors`,
+        files: Object.fromEntries([...files].map(([path, content]) => [path, fileRecord(content)])),
+      }),
+    );
+    files.set(`${name}.d.ts`, declarations(program));
+  }
+  files.set(
+    `${name}.manifest.json`,
+    `${JSON.stringify(artifactManifest(program, variants, files, parts.sources), null, 2)}\n`,
+  );
+  return files;
+}
+
+function checkNames({ entries }: Program): void {
+  for (const { name } of entries) {
+    const problem = reserved.includes(name)
+      ? 'every loaded model has a member of that name'
+      : /^[A-Za-z_]\w*$/.test(name)
+        ? null
+        : 'it is no identifier';
+    if (problem) fail('E401', { problem: `an entry cannot be called '${name}': ${problem}`, hint: 'rename the entry' });
+  }
+}
+
+/** Modules by what they require, most demanding first. */
+function moduleVariants(name: string, wasm: Files): VariantRecord[] {
+  const known: readonly [suffix: string, requires: readonly Feature[]][] = [
+    ['.relaxed', ['relaxed-simd']],
+    ['', []],
+  ];
+  return known
+    .map(([suffix, requires]) => ({ file: `${name}${suffix}.wasm`, requires }))
+    .filter(({ file }) => wasm.has(file));
+}
+
+/** The state's part of linear memory as it is before the first call. */
+function stateImage({ program, state }: ArtifactParts): Uint8Array {
+  const image = new Uint8Array(program.stateBytes);
+  for (const { name, type, offset } of program.state) {
+    const value = state.get(name);
+    const bytes = numel(type.shape) * bytesOf(type.dtype);
+    if (value?.byteLength !== bytes)
+      fail('E401', { problem: `state '${name}' has ${value?.byteLength ?? 'no'} bytes, expected ${bytes}` });
+    image.set(new Uint8Array(value!.buffer, value!.byteOffset, bytes), offset);
+  }
+  return image;
+}

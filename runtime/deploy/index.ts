@@ -1,0 +1,26 @@
+/**
+ * `gradc/deploy`: loading compiled models without the compiler. The JavaScript of every artifact contains this code already;
+ * import it only to load modules and manifests by hand.
+ */
+export type { TypedArray } from './element.js';
+export { ArtifactError } from './error.js';
+export {
+  type Artifact,
+  type ArtifactFile,
+  hasFeature,
+  type LoadOptions,
+  loadArtifact,
+  type ModuleVariant,
+  type Source,
+} from './loader.js';
+export type { ElementType, EntrySlots, Feature, Manifest, TensorSlot } from './manifest.js';
+export {
+  type CallOptions,
+  type Entry,
+  type InputValue,
+  instantiate,
+  type Model,
+  type ModelState,
+  type OutputValue,
+} from './model.js';
+export { decodeState, encodeState } from './state-file.js';

@@ -1,0 +1,131 @@
+/**
+ * A compiled model, ready to call: typed arrays in, the module's function, typed arrays out. No code is generated here.
+ */
+import { arrayType, count, formatType, type TypedArray, viewOf } from './element.js';
+import { ArtifactError } from './error.js';
+import type { EntrySlots, Manifest, TensorSlot } from './manifest.js';
+import { decodeState, encodeState } from './state-file.js';
+
+/** What an input accepts: the typed array of its dtype, plain numbers, and for int64 also an `Int32Array`; a number for shape []. */
+export type InputValue = TypedArray | readonly (number | bigint | boolean)[] | number | bigint | boolean;
+/** What an output is: a typed array in row-major order, or a number for shape []. */
+export type OutputValue = TypedArray | number;
+
+export interface CallOptions {
+  /** false: outputs are views of linear memory, valid until the next call of any entry. Default true: they are copies. */
+  readonly copy?: boolean;
+}
+
+export type Entry = (
+  inputs: Readonly<Record<string, InputValue>>,
+  options?: CallOptions,
+) => Record<string, OutputValue>;
+
+/** What every model has besides its entries. */
+export interface ModelState {
+  /** The state by name, as live views of linear memory: reading sees training, writing changes the model. */
+  readonly state: Readonly<Record<string, TypedArray>>;
+  /** The state as the bytes of a safetensors file; loading them resumes bit for bit. */
+  saveState(): Uint8Array;
+  /** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
+  loadState(file: Uint8Array): void;
+  /** Let go of the memory. Every later call throws. */
+  dispose(): void;
+}
+export type Model = ModelState & Readonly<Record<string, Entry>>;
+
+/** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
+export function instantiate(module: WebAssembly.Module, manifest: Manifest, stateFile: Uint8Array): Model {
+  let exports = new WebAssembly.Instance(module).exports;
+  const memory = (): ArrayBuffer => {
+    const { buffer } = (exports.memory as WebAssembly.Memory | undefined) ?? {};
+    if (!buffer) throw new ArtifactError('E414', `model '${manifest.name}' has been disposed of`);
+    return buffer as ArrayBuffer;
+  };
+  checkModule(manifest, exports);
+  const bytes = (): Uint8Array => new Uint8Array(memory());
+  decodeState(manifest, stateFile, bytes());
+
+  const model: Record<string, unknown> = {
+    get state() {
+      return Object.fromEntries(manifest.state.map(slot => [slot.name, viewOf(slot, memory())]));
+    },
+    saveState: () => encodeState(manifest, bytes()),
+    loadState: (file: Uint8Array) => decodeState(manifest, file, bytes()),
+    dispose: () => {
+      exports = {};
+    },
+  };
+  for (const entry of manifest.entries) {
+    model[entry.name] = (inputs: Record<string, InputValue>, { copy = true }: CallOptions = {}) => {
+      const buffer = memory();
+      writeInputs(entry, inputs, buffer);
+      (exports[entry.name] as () => void)();
+      return Object.fromEntries(entry.outputs.map(slot => [slot.name, readOutput(slot, buffer, copy)]));
+    };
+  }
+  return model as Model;
+}
+
+function checkModule({ name, entries, totalBytes }: Manifest, exports: WebAssembly.Exports): void {
+  const lacking = entries
+    .filter(entry => typeof exports[entry.name] !== 'function')
+    .map(entry => `function '${entry.name}'`);
+  if (!((exports.memory as WebAssembly.Memory)?.buffer?.byteLength >= totalBytes))
+    lacking.push(`a memory of ${totalBytes} bytes`);
+  if (lacking.length > 0)
+    throw new ArtifactError(
+      'E413',
+      `the module is not that of model '${name}': it does not export ${lacking.join(', ')}`,
+    );
+}
+
+const names = (slots: readonly TensorSlot[]): string => slots.map(slot => slot.name).join(', ') || 'none';
+
+function writeInputs(entry: EntrySlots, inputs: Readonly<Record<string, InputValue>>, buffer: ArrayBuffer): void {
+  for (const name of Object.keys(inputs ?? {})) {
+    if (!entry.inputs.some(slot => slot.name === name))
+      throw new ArtifactError('E411', `${entry.name}: unknown input '${name}'; its inputs are ${names(entry.inputs)}`);
+  }
+  for (const slot of entry.inputs) {
+    const problem = writeInput(slot, inputs?.[slot.name], viewOf(slot, buffer));
+    if (problem)
+      throw new ArtifactError(
+        'E411',
+        `${entry.name}: input '${slot.name}' must be ${formatType(slot.dtype, slot.shape)}, ${count(slot)} elements in a ${arrayType(slot.dtype).name}; ${problem}`,
+      );
+  }
+}
+
+/** Copy a value into its place, or say what is wrong with it. */
+function writeInput(slot: TensorSlot, value: InputValue | undefined, target: TypedArray): string | undefined {
+  if (value === undefined || value === null) return 'it is missing';
+  const given = typeof value === 'object' ? value : [value];
+  const kind = (given as Partial<TypedArray>)[Symbol.toStringTag];
+  const ready = kind === arrayType(slot.dtype).name;
+  const accepted = ready || Array.isArray(given) || (slot.dtype === 'int64' && kind === 'Int32Array');
+  if (!accepted || given.length !== target.length || (given !== value && slot.shape.length > 0))
+    return `given ${describe(value)}`;
+  if (ready) (target as Float32Array).set(given as Float32Array);
+  else
+    for (let i = 0; i < given.length; i++)
+      if (!writeElement(slot, target, i, given[i])) return `element ${i} is ${given[i]}`;
+  return undefined;
+}
+
+/** Store a plain number; false where an integer type cannot hold it. */
+function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, value: number | bigint | boolean): boolean {
+  const integer = !dtype.includes('float');
+  if (integer && !Number.isInteger(Number(value))) return false;
+  target[i] = dtype === 'int64' ? BigInt(value) : Number(value);
+  return !integer || Number(target[i]) === Number(value);
+}
+
+const describe = (value: InputValue): string =>
+  typeof value === 'object' ? `${value.constructor.name} of ${value.length} elements` : `${typeof value} ${value}`;
+
+function readOutput(slot: TensorSlot, buffer: ArrayBuffer, copy: boolean): OutputValue {
+  const view = viewOf(slot, buffer);
+  if (slot.shape.length === 0) return Number(view[0]);
+  return copy ? view.slice() : view;
+}
