@@ -5,6 +5,7 @@
  * cost no kernel. Importing this file makes eager the default executor.
  */
 import { compileKernel, type KernelFunction } from '../backends/js/emit.js';
+import { registerTile } from '../backends/js/schedule.js';
 import { InternalError, invariant } from '../compiler/errors.js';
 import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
 import { type Attrs, attrsKey, Interner, type Node, type TensorType } from '../compiler/ir/graph.js';
@@ -30,7 +31,8 @@ function compileOp(def: OpDef, types: readonly TensorType[], layouts: readonly L
   const node = interner.node(def.name, params, attrs, type);
   const lowered = lowerGroup({ nodes: new Set<Node>([node]), outputs: [node] }, def.name, n => (params.includes(n) ? { offset: 0, strides: layouts[params.indexOf(n)].strides } : null));
   invariant(lowered, `op '${def.name}' alone does not lower to a kernel`);
-  return { run: compileKernel(lowered.kernel), reads: lowered.reads.map(read => params.indexOf(read)) };
+  const kernel = def.fusion === 'contraction' ? registerTile.run(lowered.kernel, { note() {} }) : lowered.kernel;
+  return { run: compileKernel(kernel), reads: lowered.reads.map(read => params.indexOf(read)) };
 }
 
 function kernelFor(def: OpDef, types: readonly TensorType[], layouts: readonly Layout[], attrs: Attrs, type: TensorType): Compiled {

@@ -4,7 +4,7 @@
  * Slow and obvious on purpose: loops stay loops whatever their mapping. Accumulators of float32 reductions are kept in
  * float64, which makes the result the nearest float32 for all practical lengths.
  */
-import { InternalError } from '../../compiler/errors.js';
+import { InternalError, invariant } from '../../compiler/errors.js';
 import { arrayOf, type DType } from '../../compiler/ir/dtype.js';
 import { type Buffer, childrenOf, type Expr, type Kernel, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
 import type { ElemType, ReduceFn } from '../../compiler/ir/scalar.js';
@@ -46,8 +46,18 @@ class Emitter {
     return name;
   }
 
+  /** Statements that only write registers cannot change what the next one reads, so they share subexpressions. */
   #block(stmts: readonly Stmt[], indent: string): string {
-    return stmts.map(stmt => this.#stmt(stmt, indent)).join('');
+    let text = '';
+    for (let i = 0; i < stmts.length; ) {
+      let end = i + 1;
+      if (writesRegister(stmts[i])) while (end < stmts.length && writesRegister(stmts[end])) end++;
+      const run = stmts.slice(i, end);
+      text += this.#shared(run.flatMap(stmt => (stmt.kind === 'store' || stmt.kind === 'reduce' ? [stmt.value] : [])), indent);
+      text += run.map(stmt => this.#stmt(stmt, indent)).join('');
+      i = end;
+    }
+    return text;
   }
 
   #stmt(stmt: Stmt, indent: string): string {
@@ -57,15 +67,12 @@ class Emitter {
         const end = stmt.limit ? `Math.min(${stmt.iter.extent}, ${this.#expr(stmt.limit)})` : stmt.iter.extent;
         return `${indent}for (let ${i} = 0; ${i} < ${end}; ${i}++) {\n${this.#block(stmt.body, `${indent}  `)}${indent}}\n`;
       }
-      case 'store': {
-        const shared = this.#shared(stmt.value, indent);
-        return `${shared}${indent}${this.#place(stmt.buffer, stmt.index)} = ${this.#toStorage(stmt.buffer, this.#expr(stmt.value))};\n`;
-      }
+      case 'store':
+        return `${indent}${this.#place(stmt.buffer, stmt.index)} = ${this.#toStorage(stmt.buffer, this.#expr(stmt.value))};\n`;
       case 'reduce': {
-        const shared = this.#shared(stmt.value, indent);
         const place = this.#place(stmt.buffer, stmt.index);
         const combined = combine(stmt.fn, this.#fromStorage(stmt.buffer, place), this.#expr(stmt.value), stmt.buffer.dtype);
-        return `${shared}${indent}${place} = ${this.#toStorage(stmt.buffer, combined)};\n`;
+        return `${indent}${place} = ${this.#toStorage(stmt.buffer, combined)};\n`;
       }
       case 'if': {
         const otherwise = stmt.otherwise.length === 0 ? '' : ` else {\n${this.#block(stmt.otherwise, `${indent}  `)}${indent}}`;
@@ -83,33 +90,38 @@ class Emitter {
 
   #alloc(buffer: Buffer, body: readonly Stmt[], indent: string): string {
     const name = this.#name(buffer, buffer.name);
-    const initial = isScalar(buffer) ? (buffer.dtype === 'int64' ? '0n' : '0') : `new ${arrayName(buffer)}(${buffer.size})`;
-    return `${indent}{\n${indent}  let ${name} = ${initial};\n${this.#block(body, `${indent}  `)}${indent}}\n`;
+    const zero = buffer.dtype === 'int64' ? '0n' : '0';
+    const declaration = inVariables(buffer)
+      ? Array.from({ length: buffer.size }, (_, i) => `${variable(name, buffer, i)} = ${zero}`).join(', ')
+      : `${name} = new ${arrayName(buffer)}(${buffer.size})`;
+    return `${indent}{\n${indent}  let ${declaration};\n${this.#block(body, `${indent}  `)}${indent}}\n`;
   }
 
   #place(buffer: Buffer, at: Expr): string {
     const name = this.#name(buffer, buffer.name);
-    return isScalar(buffer) ? name : `${name}[${this.#expr(at)}]`;
+    if (!inVariables(buffer)) return `${name}[${this.#expr(at)}]`;
+    invariant(at.kind === 'const', () => `register ${buffer.name} is indexed by an expression that is not constant`);
+    return variable(name, buffer, Number(at.value));
   }
 
   /** 16-bit floats are stored as bits; accumulators keep more precision than their type. */
   #toStorage(buffer: Buffer, value: string): string {
-    if (isScalar(buffer)) return value;
+    if (inVariables(buffer)) return value;
     if (buffer.dtype === 'float16') return `m.toHalf(${value})`;
     if (buffer.dtype === 'bfloat16') return `m.toBfloat(${value})`;
     return value;
   }
   #fromStorage(buffer: Buffer, place: string): string {
-    if (isScalar(buffer)) return place;
+    if (inVariables(buffer)) return place;
     if (buffer.dtype === 'float16') return `m.fromHalf(${place})`;
     if (buffer.dtype === 'bfloat16') return `m.fromBfloat(${place})`;
     return place;
   }
 
-  /** Declares a variable for each subexpression that a statement uses more than once. */
-  #shared(root: Expr, indent: string): string {
+  /** Declares a variable for each subexpression that is used more than once. */
+  #shared(roots: readonly Expr[], indent: string): string {
     const lines: string[] = [];
-    for (const expr of sharedParts(root)) {
+    for (const expr of sharedParts(roots)) {
       const text = this.#expr(expr);
       lines.push(`${indent}const ${this.#name(expr, 't')} = ${text};\n`);
       this.#temporaries.add(expr);
@@ -126,7 +138,7 @@ class Emitter {
         return this.#name(expr.iter, expr.iter.name);
       case 'load': {
         const value = this.#fromStorage(expr.buffer, this.#place(expr.buffer, expr.index));
-        return isScalar(expr.buffer) && expr.dtype === 'float32' ? `fround(${value})` : value;
+        return inVariables(expr.buffer) && expr.dtype === 'float32' ? `fround(${value})` : value;
       }
       case 'call':
         return spellings[expr.fn](
@@ -149,7 +161,7 @@ class Emitter {
  * Subexpressions with several uses, innermost first. One that is only used under a condition may read out of bounds, which
  * gives NaN for numbers but cannot be computed with for int64: such a one stays where it is.
  */
-function sharedParts(root: Expr): Expr[] {
+function sharedParts(roots: readonly Expr[]): Expr[] {
   const uses = new Map<Expr, number>();
   const always = new Set<Expr>();
   const order: Expr[] = [];
@@ -166,7 +178,7 @@ function sharedParts(root: Expr): Expr[] {
     } else for (const child of childrenOf(expr)) visit(child, conditional);
     if (seen === 0) order.push(expr);
   };
-  visit(root, false);
+  for (const root of roots) visit(root, false);
   const worthwhile = (expr: Expr): boolean => expr.kind !== 'const' && expr.kind !== 'iter' && expr.dtype !== 'index';
   return order.filter(expr => uses.get(expr)! > 1 && worthwhile(expr) && (always.has(expr) || !readsInt64(expr)));
 }
@@ -179,12 +191,15 @@ function readsInt64(expr: Expr): boolean {
   return found;
 }
 
-/** A register buffer of one element is a variable. */
-const isScalar = (buffer: Buffer): boolean => buffer.scope === 'register' && buffer.size === 1;
+const writesRegister = (stmt: Stmt): boolean => (stmt.kind === 'store' || stmt.kind === 'reduce') && stmt.buffer.scope === 'register';
+
+/** Register buffers, indexed by constants, are local variables: one for each element. */
+const inVariables = (buffer: Buffer): boolean => buffer.scope === 'register';
+const variable = (name: string, buffer: Buffer, i: number): string => (buffer.size === 1 ? name : `${name}_${i}`);
 const sanitize = (name: string): string => name.replace(/\W/g, '_').replace(/^(?=\d|m$|fround$)/, '_');
 
 function arrayName(buffer: Buffer): string {
-  return buffer.dtype === 'float32' && buffer.scope === 'register' ? 'Float64Array' : (arrayOf(buffer.dtype) as unknown as { name: string }).name;
+  return (arrayOf(buffer.dtype) as unknown as { name: string }).name;
 }
 
 function literal(value: number | bigint, dtype: ElemType): string {
