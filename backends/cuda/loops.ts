@@ -1,12 +1,18 @@
 /** Loops as schedules see them: nests taken apart, flattened into one counter, and put together again. */
 import {
+  addIndex,
+  affineOf,
   type Expr,
   floorDivIndex,
   type Iter,
+  index,
   iterOf,
+  type LoopMap,
+  loop,
   makeIter,
   mapStmtExprs,
   modIndex,
+  mulIndex,
   type Stmt,
   substitute,
 } from '../../compiler/ir/kernel.js';
@@ -50,3 +56,17 @@ export function flatten(iters: readonly Iter[], name = 'i'): { flat: Iter; value
 
 export const substituteAll = (stmts: readonly Stmt[], values: Values): Stmt[] =>
   stmts.map(stmt => mapStmtExprs(stmt, expr => substitute(expr, values)));
+
+/** Row-major position of a nest's counters. */
+export const flatPlace = (iters: readonly Iter[]): Expr =>
+  iters.reduce<Expr>((sum, iter) => addIndex(mulIndex(sum, iter.extent), iterOf(iter)), index(0));
+
+/** Loops over `iters`, outermost first, around `body`. */
+export const nestOf = (iters: readonly Iter[], map: LoopMap, body: readonly Stmt[]): Stmt =>
+  iters.reduceRight<readonly Stmt[]>((inner, iter) => [loop(iter, map, inner)], body)[0];
+
+/** How far an index moves when a counter does; 0 where it is not a plain multiple of it. */
+export function strideOf(at: Expr, iter: Iter): number {
+  const term = affineOf(at).terms.find(({ expr }) => expr.kind === 'iter' && expr.iter === iter);
+  return term?.coefficient ?? 0;
+}

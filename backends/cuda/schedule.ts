@@ -3,43 +3,13 @@
  *
  * A nest that a pass has mapped to threads is left alone by later ones; what none recognises runs in one thread.
  */
-import type { Kernel, Stmt } from '../../compiler/ir/kernel.js';
-import { loop } from '../../compiler/ir/kernel.js';
-import type { Pass, PassContext } from '../../compiler/pass.js';
+import { type Kernel, loop } from '../../compiler/ir/kernel.js';
+import type { Pass } from '../../compiler/pass.js';
+import { contractionPass } from './contraction.js';
 import { flatten, peel, substituteAll } from './loops.js';
-import { isScheduled } from './stages.js';
-
-/** A pass that rewrites plain top-level nests one by one; null leaves one as it is. */
-export function nestPass(
-  name: string,
-  doc: string,
-  rewrite: (nest: Stmt, note: PassContext['note']) => readonly Stmt[] | null,
-): Pass<Kernel> {
-  const visit = (stmts: readonly Stmt[], note: PassContext['note']): readonly Stmt[] => {
-    let changed = false;
-    const out = stmts.flatMap((stmt): readonly Stmt[] => {
-      if (stmt.kind === 'alloc' && stmt.buffer.scope === 'local') {
-        const body = visit(stmt.body, note);
-        if (body === stmt.body) return [stmt];
-        changed = true;
-        return [{ ...stmt, body }];
-      }
-      const rewritten = isScheduled(stmt) ? null : rewrite(stmt, note);
-      if (rewritten === null) return [stmt];
-      changed = true;
-      return rewritten;
-    });
-    return changed ? out : stmts;
-  };
-  return {
-    name,
-    doc,
-    run: (kernel, context) => {
-      const body = visit(kernel.body, (what, why) => context.note(`${kernel.name}: ${what}`, why));
-      return body === kernel.body ? kernel : { ...kernel, body };
-    },
-  };
-}
+import { nestPass } from './nest-pass.js';
+import { rowPass } from './rows.js';
+import { splitPass } from './split.js';
 
 /**
  * parallel i<3, j<100: store y[i*100+j] = …   -->   thread.x i<300: store y[i] = …
@@ -51,4 +21,4 @@ const spread = nestPass('cuda-spread', 'Independent iterations become threads, s
   return [loop(flat, 'thread.x', substituteAll(body, values))];
 });
 
-export const cudaSchedule: readonly Pass<Kernel>[] = [spread];
+export const cudaSchedule: readonly Pass<Kernel>[] = [splitPass, contractionPass, rowPass, spread];
