@@ -89,6 +89,7 @@ const readCases = (file: string): Case[] =>
 function withBorrowedInputs(entry: Case, byId: ReadonlyMap<string, Case>): Case {
   if (entry.inputs_from === undefined) return entry;
   const lender = byId.get(entry.inputs_from);
-  if (lender === undefined) throw new Error(`${entry.id} takes its inputs from ${entry.inputs_from}, which is not in the folder`);
+  if (lender === undefined)
+    throw new Error(`${entry.id} takes its inputs from ${entry.inputs_from}, which is not in the folder`);
   return { ...entry, inputs: lender.inputs };
 }

@@ -44,7 +44,8 @@ export function decodeTensor(encoded: EncodedTensor): Tensor {
 
 /** The elements in row-major order. */
 export function elementsOf(tensor: Tensor): (number | bigint)[] {
-  const plain = tensor.detach().to(wideType(tensor.dtype));
+  const wide = wideType(tensor.dtype);
+  const plain = wide === tensor.dtype ? tensor : tensor.detach().to(wide);
   const { storage, offset, strides } = eagerValue(plain, 'reading a result');
   const out: (number | bigint)[] = [];
   const visit = (dim: number, at: number): void => {
@@ -69,9 +70,14 @@ const close = (actual: number, expected: number, { rtol, atol }: Tolerance): boo
 const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
 /** What is wrong with a tensor; null when it matches. */
-export function tensorMismatch(actual: Tensor, encoded: Omit<EncodedTensor, 'kind'>, tolerance: Tolerance): string | null {
+export function tensorMismatch(
+  actual: Tensor,
+  encoded: Omit<EncodedTensor, 'kind'>,
+  tolerance: Tolerance,
+): string | null {
   if (actual.dtype !== encoded.dtype) return `dtype ${actual.dtype}, expected ${encoded.dtype}`;
-  if (shapeText(actual.shape) !== shapeText(encoded.shape)) return `shape ${shapeText(actual.shape)}, expected ${shapeText(encoded.shape)}`;
+  if (shapeText(actual.shape) !== shapeText(encoded.shape))
+    return `shape ${shapeText(actual.shape)}, expected ${shapeText(encoded.shape)}`;
   const values = elementsOf(actual);
   const expected = typedArray(encoded);
   const wrong = values.flatMap((value, i) => (elementMatches(value, expected[i], encoded.dtype, tolerance) ? [] : [i]));
@@ -80,16 +86,24 @@ export function tensorMismatch(actual: Tensor, encoded: Omit<EncodedTensor, 'kin
   return `${wrong.length} of ${values.length} elements differ; element ${at} is ${values[at]}, expected ${expected[at]}`;
 }
 
-function elementMatches(actual: number | bigint, expected: number | bigint, dtype: DType, tolerance: Tolerance): boolean {
+function elementMatches(
+  actual: number | bigint,
+  expected: number | bigint,
+  dtype: DType,
+  tolerance: Tolerance,
+): boolean {
   return isFloat(dtype) ? close(Number(actual), Number(expected), tolerance) : actual === expected;
 }
 
 /** What is wrong with a value; null when it matches. */
 export function mismatch(actual: Value, expected: EncodedValue, tolerance: Tolerance): string | null {
   if (expected.kind === undefined) {
-    return actual instanceof Tensor ? tensorMismatch(actual, expected, tolerance) : `${describe(actual)}, expected a tensor`;
+    return actual instanceof Tensor
+      ? tensorMismatch(actual, expected, tolerance)
+      : `${describe(actual)}, expected a tensor`;
   }
-  const unlike = (): string => `${describe(actual)}, expected ${expected.kind} ${JSON.stringify('value' in expected ? expected.value : '')}`;
+  const unlike = (): string =>
+    `${describe(actual)}, expected ${expected.kind} ${JSON.stringify('value' in expected ? expected.value : '')}`;
   const check = (matches: boolean): string | null => (matches ? null : unlike());
   switch (expected.kind) {
     case 'none':
@@ -98,7 +112,9 @@ export function mismatch(actual: Value, expected: EncodedValue, tolerance: Toler
     case 'string':
       return check(actual === expected.value);
     case 'int':
-      return check((typeof actual === 'number' || typeof actual === 'bigint') && BigInt(actual) === BigInt(expected.value));
+      return check(
+        (typeof actual === 'number' || typeof actual === 'bigint') && BigInt(actual) === BigInt(expected.value),
+      );
     case 'float':
       return check(actual instanceof PyFloat && close(actual.value, decodeNumber(expected.value), tolerance));
     case 'dtype':
@@ -108,7 +124,11 @@ export function mismatch(actual: Value, expected: EncodedValue, tolerance: Toler
     case 'ndarray':
       return actual instanceof NdArray ? tensorMismatch(actual.tensor, expected, tolerance) : unlike();
     case 'list': {
-      const items = Array.isArray(actual) ? actual : actual instanceof Tuple && !(actual instanceof Size) ? actual.items : null;
+      const items = Array.isArray(actual)
+        ? actual
+        : actual instanceof Tuple && !(actual instanceof Size)
+          ? actual.items
+          : null;
       if (items === null) return unlike();
       if (items.length !== expected.items.length) return `${items.length} items, expected ${expected.items.length}`;
       return firstProblem(expected.items.map((item, i) => [`[${i}]`, mismatch(items[i], item, tolerance)]));
@@ -117,8 +137,11 @@ export function mismatch(actual: Value, expected: EncodedValue, tolerance: Toler
       if (!(actual instanceof Dict)) return unlike();
       const entries = new Map(actual.entries().map(([key, value]) => [String(key), value]));
       const names = Object.keys(expected.items);
-      if (entries.size !== names.length || !names.every(name => entries.has(name))) return `keys ${[...entries.keys()].join(', ')}, expected ${names.join(', ')}`;
-      return firstProblem(names.map(name => [`['${name}']`, mismatch(entries.get(name), expected.items[name], tolerance)]));
+      if (entries.size !== names.length || !names.every(name => entries.has(name)))
+        return `keys ${[...entries.keys()].join(', ')}, expected ${names.join(', ')}`;
+      return firstProblem(
+        names.map(name => [`['${name}']`, mismatch(entries.get(name), expected.items[name], tolerance)]),
+      );
     }
     default:
       return expected satisfies never;

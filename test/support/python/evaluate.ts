@@ -547,7 +547,7 @@ export class Evaluator {
     return [
       ['type', type],
       ['isinstance', new NativeFunction('isinstance', ([value, of]) => this.#isInstance(value, of))],
-      ['callable', new NativeFunction('callable', ([value]) => this.#isCallable(value))],
+      ['callable', new NativeFunction('callable', ([value]) => this.isCallable(value))],
       descriptor('staticmethod', 'static'),
       descriptor('classmethod', 'class'),
       descriptor('property', 'property'),
@@ -575,7 +575,7 @@ export class Evaluator {
     throw new Unsupported(`isinstance(…, ${this.typeName(of)})`);
   }
 
-  #isCallable(value: Value): boolean {
+  isCallable(value: Value): boolean {
     return (
       value instanceof PyFunction ||
       value instanceof PyClass ||
@@ -737,6 +737,11 @@ export class Evaluator {
       return whenKnown([shown], text => `${label}${text}`);
     });
     return whenKnown(texts, (...known) => known.join(''));
+  }
+
+  /** Is it the host that knows what this is? */
+  isHostObject(value: Value): boolean {
+    return this.#behaviour(value) !== undefined;
   }
 
   // ── the data model ────────────────────────────────────────────────────────────────────────────────────────────────

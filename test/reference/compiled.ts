@@ -1,0 +1,227 @@
+/**
+ * Running a case compiled: the whole case, gradients included, is traced as one entry and the compiled program's results are
+ * compared.
+ *
+ * A script is evaluated once, inside the trace, with its inputs as traced tensors. What it reads from tensors (`item()`,
+ * `print`, `repr`) is deferred until the program has run; a script that decides on such a value cannot be traced as a whole
+ * and is unsupported, by name.
+ */
+import { GradcError } from '../../compiler/errors.js';
+import { gradOf } from '../../compiler/ops/tape.js';
+import { executor, Tensor } from '../../compiler/ops/tensor.js';
+import { type InputSpecs, input } from '../../compiler/trace/model.js';
+import { Dict, Size, Tuple, type Value } from '../support/python/values.js';
+import { TorchAdapter } from '../support/torch-adapter.js';
+import { setReadLater } from '../support/torch-adapter-functions.js';
+import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
+import { programRunners } from './backends.js';
+import type { Case } from './cases.js';
+import { checkOutputs, compareGradients, compareScript, makeInputs, scriptAdapter, withCotangents } from './eager.js';
+import { evaluateTree } from './expression.js';
+import {
+  type Mode,
+  notApplicable,
+  type Outcome,
+  outcomeOfError,
+  outcomeOfExpectedError,
+  unsupported,
+} from './outcome.js';
+import { withFreshState } from './state.js';
+
+/** An entry to compile, and values to run it on. */
+export interface Job {
+  readonly name: string;
+  readonly specs: InputSpecs;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly run: (inputs: Readonly<Record<string, Tensor>>) => Record<string, Tensor>;
+}
+export type JobResult = { readonly results: Readonly<Record<string, Tensor>> } | { readonly error: unknown };
+
+/** A case as a job, and how its results are judged. */
+interface Compilation {
+  readonly job: Job;
+  readonly judge: (results: Readonly<Record<string, Tensor>>) => Outcome;
+  /** Known once the job has been traced: is there any tensor to compute? */
+  readonly isEmpty: () => boolean;
+}
+
+export async function compileCases(
+  cases: readonly Case[],
+  mode: Exclude<Mode, 'eager'>,
+  root: string,
+): Promise<Outcome[]> {
+  const compilations = cases.map(entry =>
+    entry.kind === 'expr' ? compileExpression(entry, root) : compileScript(entry, root),
+  );
+  const results = await programRunners[mode](compilations.map(({ job }) => job));
+  return cases.map((entry, i) => judge(entry, compilations[i], results[i]));
+}
+
+function judge(entry: Case, { judge: check, isEmpty }: Compilation, result: JobResult): Outcome {
+  if ('error' in result) {
+    if (isEmpty()) return notApplicable('no tensor is computed');
+    return entry.error ? outcomeOfExpectedError(entry, result.error) : outcomeOfTraceError(result.error);
+  }
+  if (entry.error)
+    return unsupported(
+      `an error that depends on values (${entry.error.message.slice(0, 60)}…): compiled programs do not check them`,
+    );
+  try {
+    return check(result.results);
+  } catch (error) {
+    return outcomeOfError(error);
+  }
+}
+
+/** Values needed, inputs changed or gradients carried over inside a trace: by design no program, so unsupported. */
+const untraceable: ReadonlySet<string> = new Set(['E301', 'E302', 'E304']);
+const outcomeOfTraceError = (error: unknown): Outcome =>
+  error instanceof GradcError && untraceable.has(error.code)
+    ? unsupported(`cannot be traced: ${error.sentence}`)
+    : outcomeOfError(error);
+
+/** Inputs of an entry need names that are identifiers; `p.weight` becomes `in3`. */
+function jobInputs(entry: Case): Pick<Job, 'specs' | 'inputs'> {
+  const tensors = [...makeInputs(entry).values()].map((tensor, i) => [`in${i}`, tensor.detach()] as const);
+  return {
+    specs: Object.fromEntries(tensors.map(([name, { shape, dtype }]) => [name, input(shape, dtype)])),
+    inputs: Object.fromEntries(tensors),
+  };
+}
+
+/** The inputs as a case sees them: leaves of its own, which it may change. */
+function leaves(entry: Case, traced: Readonly<Record<string, Tensor>>): Map<string, Tensor> {
+  return new Map(
+    entry.inputs.map(({ name, requires_grad }, i) => {
+      const leaf = traced[`in${i}`].detach().clone();
+      return [name, requires_grad ? leaf.requiresGrad_() : leaf];
+    }),
+  );
+}
+
+/** The tensors of a value, to be results of the program, and the value again once they are known. */
+class Template {
+  readonly tensors: Tensor[] = [];
+  readonly #value: Value;
+  constructor(value: Value) {
+    this.#value = this.#visit(value, tensor => {
+      this.tensors.push(tensor);
+      return tensor;
+    });
+  }
+  fill(known: readonly Tensor[]): Value {
+    let next = 0;
+    return this.#visit(this.#value, () => known[next++]);
+  }
+  #visit(value: Value, each: (tensor: Tensor) => Tensor): Value {
+    const visit = (item: Value): Value => this.#visit(item, each);
+    if (value instanceof Tensor) return each(value);
+    if (value instanceof NdArray) return new NdArray(each(value.tensor));
+    if (Array.isArray(value)) return value.map(visit);
+    if (value instanceof Size) return value;
+    if (value instanceof NamedTuple) return new NamedTuple(value.names, value.items.map(visit));
+    if (value instanceof Tuple) return new Tuple(value.items.map(visit));
+    if (value instanceof Dict) return new Dict(value.entries().map(([key, item]) => [key, visit(item)] as const));
+    return value;
+  }
+}
+
+const named = (prefix: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
+  Object.fromEntries(tensors.map((tensor, i) => [`${prefix}${i}`, tensor]));
+const collect = (results: Readonly<Record<string, Tensor>>, prefix: string, count: number): Tensor[] =>
+  Array.from({ length: count }, (_, i) => results[`${prefix}${i}`]);
+
+function compileExpression(entry: Case, root: string): Compilation {
+  const names = Object.keys(entry.grads);
+  let template = new Template(null);
+  let present: boolean[] = [];
+  let finished = false;
+  return {
+    job: {
+      name: 'case',
+      ...jobInputs(entry),
+      run: traced =>
+        withFreshState(() => {
+          const inputs = leaves(entry, traced);
+          const value = evaluateTree(new TorchAdapter(root), entry.expr!, inputs);
+          template = new Template(value);
+          finished = true;
+          if (names.length === 0) return named('out', template.tensors);
+          const { outputs, cotangents } = withCotangents(entry, value);
+          const grads = gradOf(
+            outputs,
+            names.map(name => inputs.get(name)!),
+            { gradOutputs: cotangents, allowUnused: true },
+          );
+          present = grads.map(grad => grad !== null);
+          return {
+            ...named('out', template.tensors),
+            ...named(
+              'grad',
+              grads.filter(grad => grad !== null),
+            ),
+          };
+        }),
+    },
+    isEmpty: () => finished && template.tensors.length === 0,
+    judge: results => {
+      const value = template.fill(collect(results, 'out', template.tensors.length));
+      const grads = collect(results, 'grad', present.filter(Boolean).length);
+      const byName = new Map(
+        names.map((name, i) => [name, present[i] ? grads[present.slice(0, i).filter(Boolean).length] : null]),
+      );
+      return checkOutputs(entry, value) ?? compareGradients(entry, byName) ?? { status: 'passed', message: '' };
+    },
+  };
+}
+
+function compileScript(entry: Case, root: string): Compilation {
+  let template = new Template(null);
+  let printed: readonly Value[] = [];
+  let known: Readonly<Record<string, Tensor>> = {};
+  const later: Tensor[] = [];
+  let finished = false;
+  return {
+    job: {
+      name: 'case',
+      ...jobInputs(entry),
+      run: traced =>
+        withFreshState(() => {
+          startWithoutGradients();
+          const restore = setReadLater(tensor => {
+            const at = later.push(tensor.detach().clone()) - 1;
+            return () => known[`later${at}`];
+          });
+          try {
+            const torch = scriptAdapter(root, leaves(entry, traced));
+            torch.python.run(entry.code);
+            template = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
+            printed = torch.python.output;
+            finished = true;
+            return { ...named('out', template.tensors), ...named('later', later) };
+          } finally {
+            setReadLater(restore);
+          }
+        }),
+    },
+    isEmpty: () => finished && template.tensors.length + later.length === 0,
+    judge: results => {
+      known = results;
+      return compareScript(entry, template.fill(collect(results, 'out', template.tensors.length)) as Value[], printed);
+    },
+  };
+}
+
+/** A script begins with every `.grad` empty, so gradients it adds up are all its own. */
+function startWithoutGradients(): void {
+  const trace = executor();
+  const read = trace.readGrad.bind(trace);
+  const seen = new WeakSet<Tensor>();
+  trace.readGrad = tensor => {
+    if (!seen.has(tensor)) {
+      seen.add(tensor);
+      if (read(tensor) === null) trace.writeGrad(tensor, null);
+    }
+    return read(tensor);
+  };
+}

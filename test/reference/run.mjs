@@ -1,0 +1,34 @@
+/** Launcher: bundles the TypeScript sources with esbuild and runs them, so that a clone needs no build first. */
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const repository = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const folder = join(repository, 'node_modules', '.cache', 'gradc-reference');
+const outfile = join(folder, 'main.mjs');
+mkdirSync(folder, { recursive: true });
+await build({
+  entryPoints: [join(repository, 'test', 'reference', 'main.ts')],
+  outfile,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  keepNames: true,
+  sourcemap: 'inline',
+  // The package's list of files with side effects speaks of the built files, not of the sources.
+  ignoreAnnotations: true,
+  logLevel: 'warning',
+  // Sources by way of the aliases in tsconfig.json; npm packages stay outside.
+  tsconfig: join(repository, 'tsconfig.json'),
+  alias: {
+    gradc: join(repository, 'runtime', 'index.ts'),
+    'gradc/functional': join(repository, 'runtime', 'functional.ts'),
+    'gradc/compiler': join(repository, 'compiler', 'index.ts'),
+    'gradc/deploy': join(repository, 'runtime', 'deploy', 'index.ts'),
+  },
+  external: ['@lezer/*', 'binaryen', 'esbuild', 'fflate', 'koffi', 'ts-morph', 'wabt', 'vitest'],
+});
+const { runAsProgram } = await import(pathToFileURL(outfile).href);
+await runAsProgram(process.argv.slice(2));

@@ -1,0 +1,465 @@
+/**
+ * What differs from PyTorch by more than spelling: functions whose arguments have another form in gradc, and values such as
+ * dtypes. Each entry is a PyTorch name, its parameters in PyTorch's order, and the gradc call it becomes.
+ */
+import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
+import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
+import { eagerValue, Tensor } from '../../compiler/ops/tensor.js';
+import { Unsupported } from './python/errors.js';
+import { asNumber, isNumeric, type Numeric } from './python/operators.js';
+import {
+  Deferred,
+  type Kwargs,
+  Namespace,
+  NativeFunction,
+  NativeType,
+  noKwargs,
+  PyFloat,
+  Size,
+  Tuple,
+  type Value,
+} from './python/values.js';
+import type { Torch } from './torch-adapter.js';
+import { lower, raise } from './torch-adapter-binding.js';
+import { numpy } from './torch-adapter-numpy.js';
+import { ContextManager, Device, NdArray, TorchDtype } from './torch-adapter-values.js';
+
+type Given = Readonly<Record<string, Value>>;
+interface Handler {
+  readonly signature: string;
+  readonly run: (torch: Torch, given: Given) => Value;
+}
+
+// ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const dtypeNames: Readonly<Record<string, DType>> = {
+  float: 'float32',
+  double: 'float64',
+  half: 'float16',
+  long: 'int64',
+  int: 'int32',
+  short: 'int16',
+};
+const typedConstructors: Readonly<Record<string, DType>> = {
+  FloatTensor: 'float32',
+  DoubleTensor: 'float64',
+  HalfTensor: 'float16',
+  LongTensor: 'int64',
+  IntTensor: 'int32',
+  ShortTensor: 'int16',
+  CharTensor: 'int8',
+  ByteTensor: 'uint8',
+  BoolTensor: 'bool',
+};
+const constants: Readonly<Record<string, number>> = { inf: Infinity, nan: Number.NaN, pi: Math.PI, e: Math.E };
+
+/** A name that is not a function: a dtype, a constant, a type. */
+export function values(torch: Torch, full: string): Value | undefined {
+  const name = full.replace(/^torch\./, '');
+  if (full === name) return undefined;
+  if (name === 'Tensor')
+    return new NativeType(
+      'Tensor',
+      value => value instanceof Tensor,
+      (args, kwargs) => legacyTensor(torch, args, kwargs, getDefaultDtype()),
+    );
+  if (name in typedConstructors) {
+    const dtype = typedConstructors[name];
+    return new NativeType(
+      name,
+      value => value instanceof Tensor && value.dtype === dtype,
+      (args, kwargs) => legacyTensor(torch, args, kwargs, dtype),
+    );
+  }
+  if (name === 'Size')
+    return new NativeType(
+      'Size',
+      value => value instanceof Size,
+      ([items]) => new Size([...torch.python.iterate(items)]),
+    );
+  if (name === 'dtype') return new NativeType('dtype', value => value instanceof TorchDtype);
+  if (name === 'device')
+    return new NativeType(
+      'device',
+      value => value instanceof Device,
+      ([type]) => new Device(String(type)),
+    );
+  if (name === 'Generator')
+    return new NativeFunction('Generator', () => Reflect.construct(torch.native('Generator') as never, []));
+  if (isDType(name)) return new TorchDtype(name);
+  if (name in dtypeNames) return new TorchDtype(dtypeNames[name]);
+  if (/^(c?complex\d+|cfloat|cdouble|qu?int\d+)$/.test(name)) throw new Unsupported(`dtype ${name}`);
+  return name in constants ? new PyFloat(constants[name]) : undefined;
+}
+
+/** `torch.Tensor(2, 3)` has that size, `torch.Tensor([2, 3])` those elements; trees say which by the name of the argument. */
+function legacyTensor(torch: Torch, args: readonly Value[], kwargs: Kwargs, dtype: DType): Value {
+  if (kwargs.has('size')) return legacyTensor(torch, kwargs.get('size') as Value[], noKwargs, dtype);
+  if (kwargs.has('data')) return legacyTensor(torch, [kwargs.get('data')], noKwargs, dtype);
+  const isData = args.length === 1 && (Array.isArray(args[0]) || args[0] instanceof Tuple);
+  return isData
+    ? torch.native('tensor')(lower(torch.python, args[0]), { dtype })
+    : torch.native('empty')(args.map(Number), { dtype });
+}
+
+// ── making tensors ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The dtype asked for; Python's own types stand for one each. */
+function dtypeFor(given: Value): DType | undefined {
+  if (given instanceof TorchDtype) return given.name;
+  if (given instanceof NativeType)
+    return ({ int: 'int64', float: 'float64', bool: 'bool' } as Record<string, DType>)[given.name];
+  return undefined;
+}
+
+/** Options without those left out. */
+const options = (all: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== null));
+
+const sizeOf = (torch: Torch, size: Value): number[] =>
+  isNumeric(size) ? [asNumber(size)] : [...torch.python.iterate(size)].map(Number);
+
+function makeFromSize(name: string): Handler {
+  return {
+    signature: '*size dtype requires_grad generator',
+    run: (torch, { size, dtype, requires_grad, generator }) =>
+      raise(
+        torch.native(name)(
+          sizeOf(torch, size),
+          options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad, generator }),
+        ),
+      ),
+  };
+}
+
+function makeTensor(torch: Torch, data: Value, dtype: Value, requiresGrad: Value): Value {
+  return torch.native('tensor')(lower(torch.python, data, true), options({ dtype: dtypeFor(dtype), requiresGrad }));
+}
+
+function arange(torch: Torch, { bounds, start, end, step, dtype, requires_grad }: Given): Value {
+  const [a, b, c] = Array.isArray(bounds) ? bounds : bounds instanceof Tuple ? bounds.items : [];
+  const [from, to] = b === undefined ? [start ?? 0, end ?? a] : [a, b];
+  const by = c ?? step ?? 1;
+  return raise(
+    torch.native('arange')(
+      ...[from, to, by].map(bound => lower(torch.python, bound, true)),
+      options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad }),
+    ),
+  );
+}
+
+// ── grad mode ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function gradMode(name: string, enabled: boolean): ContextManager {
+  let previous = true;
+  return new ContextManager(
+    name,
+    () => {
+      previous = setGradEnabled(enabled);
+    },
+    () => void setGradEnabled(previous),
+  );
+}
+
+// ── reading tensors ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Python's number for an element of a dtype. */
+const pythonNumber = (dtype: DType, value: unknown): Value => (isFloat(dtype) ? new PyFloat(Number(value)) : value);
+
+/** The number in a tensor of one element; inside a trace, a promise of it. */
+export function itemOf(tensor: Tensor): Value {
+  if (tensor.value.kind === 'traced') {
+    const settle = readLater(tensor);
+    return new Deferred(() => pythonNumber(tensor.dtype, settle().item()));
+  }
+  return pythonNumber(tensor.dtype, tensor.item());
+}
+
+type Reader = (tensor: Tensor) => () => Tensor;
+let reader: Reader = () => {
+  throw new Unsupported('reading a traced tensor');
+};
+/** Keep a traced tensor; returns how to get its value after the run. */
+export const readLater: Reader = tensor => reader(tensor);
+/** How a trace keeps tensors; installed while one is being made. Returns the one before. */
+export function setReadLater(next: Reader): Reader {
+  const previous = reader;
+  reader = next;
+  return previous;
+}
+
+const nested = (dtype: DType, value: unknown): Value =>
+  Array.isArray(value) ? value.map(item => nested(dtype, item)) : pythonNumber(dtype, value);
+
+const addresses = new WeakMap<object, number>();
+let nextAddress = 4096;
+/** A number that two tensors share when they start at the same memory. */
+function address(tensor: Tensor): number {
+  const { storage, offset } = eagerValue(tensor, 'data_ptr()');
+  if (!addresses.has(storage)) {
+    addresses.set(storage, nextAddress);
+    nextAddress += storage.array.byteLength + 64;
+  }
+  return addresses.get(storage)! + offset * storage.array.BYTES_PER_ELEMENT;
+}
+
+const castTo = (dtype: DType): Handler => ({ signature: 'input', run: (_, { input }) => (input as Tensor).to(dtype) });
+
+/** `max` and `min`: of all, along a dim, or of two tensors. */
+const extremum = (name: 'max' | 'min'): Handler => ({
+  signature: 'input dim keepdim other',
+  run: (torch, { input, dim, keepdim, other }) => {
+    const second = other ?? (dim instanceof Tensor ? dim : undefined);
+    if (second !== undefined) return torch.call(`torch.${name}imum`, [input, second]);
+    return callMethod(input, name, dim === undefined ? [] : [options({ dim, keepdim })]);
+  },
+});
+
+function callMethod(self: Value, name: string, args: readonly unknown[]): Value {
+  const method = (self as Record<string, unknown>)[name];
+  if (typeof method !== 'function') throw new Unsupported(`Tensor.${name}`);
+  return raise(Reflect.apply(method, self, args));
+}
+
+/** `std(x, unbiased)`, `std(x, dim, unbiased, keepdim)`: a bool in the place of `dim` is `unbiased`. */
+const spreadMeasure = (name: string): Handler => ({
+  signature: 'input dim unbiased keepdim correction',
+  run: (torch, { input, dim, unbiased, keepdim, correction }) => {
+    const biased = (typeof dim === 'boolean' ? dim : unbiased) === false;
+    const chosen = correction ?? (biased ? 0 : undefined);
+    return callMethod(input, name, [
+      options({ dim: typeof dim === 'boolean' ? undefined : lower(torch.python, dim), keepdim, correction: chosen }),
+    ]);
+  },
+});
+
+function hookHandle(remove: unknown): Namespace {
+  return new Namespace('RemovableHandle', name => {
+    if (name !== 'remove') return undefined;
+    return new NativeFunction('remove', () => {
+      if (typeof remove === 'function') remove();
+      else (remove as { remove: () => void }).remove();
+      return null;
+    });
+  });
+}
+
+const likeNew = (name: string): Handler => ({
+  signature: 'self *size dtype requires_grad',
+  run: (torch, { self, size, dtype, requires_grad }) =>
+    callMethod(self, name, [sizeOf(torch, size), options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad })]),
+});
+
+const list = (torch: Torch, value: Value): Value[] => [...torch.python.iterate(value)];
+const tensorsOf = (torch: Torch, value: Value): Tensor[] =>
+  value instanceof Tensor ? [value] : (list(torch, value) as Tensor[]);
+
+export const handlers: Readonly<Record<string, Handler>> = {
+  'torch.tensor': {
+    signature: 'data dtype requires_grad',
+    run: (torch, { data, dtype, requires_grad }) => makeTensor(torch, data, dtype, requires_grad),
+  },
+  'torch.as_tensor': {
+    signature: 'data dtype',
+    run: (torch, { data, dtype }) =>
+      data instanceof Tensor
+        ? dtype instanceof TorchDtype
+          ? data.to(dtype.name)
+          : data
+        : makeTensor(torch, data, dtype, undefined),
+  },
+  'torch.from_numpy': { signature: 'ndarray', run: (_, { ndarray }) => (ndarray as NdArray).tensor.detach() },
+  'torch.complex': {
+    signature: 'real imag',
+    run: () => {
+      throw new Unsupported('dtype complex64');
+    },
+  },
+  'torch.zeros': makeFromSize('zeros'),
+  'torch.ones': makeFromSize('ones'),
+  'torch.empty': makeFromSize('empty'),
+  'torch.rand': makeFromSize('rand'),
+  'torch.randn': makeFromSize('randn'),
+  'torch.full': {
+    signature: 'size fill_value dtype requires_grad',
+    run: (torch, { size, fill_value, dtype, requires_grad }) =>
+      raise(
+        torch.native('full')(
+          sizeOf(torch, size),
+          lower(torch.python, fill_value, true),
+          options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad }),
+        ),
+      ),
+  },
+  'torch.arange': { signature: '*bounds start end step dtype requires_grad', run: arange },
+  'torch.randint': {
+    signature: 'low high size generator dtype',
+    run: (torch, { low, high, size, generator, dtype }) => {
+      const [from, to, shape] = size === undefined ? [0, low, high] : [low, high, size];
+      return raise(
+        torch.native('randint')(from, to, sizeOf(torch, shape), options({ generator, dtype: dtypeFor(dtype) })),
+      );
+    },
+  },
+  'torch.normal': {
+    signature: 'mean std size generator',
+    run: (torch, { mean, std, size, generator }) =>
+      raise(
+        torch.native('normal')(
+          lower(torch.python, mean),
+          lower(torch.python, std),
+          ...(size === undefined ? [] : [sizeOf(torch, size)]),
+          options({ generator }),
+        ),
+      ),
+  },
+  'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
+  'torch.cuda.is_available': { signature: '', run: () => false },
+  'torch.no_grad': { signature: '', run: () => gradMode('no_grad', false) },
+  'torch.enable_grad': { signature: '', run: () => gradMode('enable_grad', true) },
+  'torch.inference_mode': { signature: 'mode', run: (_, { mode = true }) => gradMode('inference_mode', mode !== true) },
+  'torch.set_grad_enabled': {
+    signature: 'mode',
+    run: (_, { mode }) => {
+      const before = setGradEnabled(mode === true);
+      return new ContextManager(
+        'set_grad_enabled',
+        () => {},
+        () => void setGradEnabled(before),
+      );
+    },
+  },
+  'torch.is_grad_enabled': { signature: '', run: () => isGradEnabled() },
+  'torch.is_tensor': { signature: 'obj', run: (_, { obj }) => obj instanceof Tensor },
+  'torch.set_default_dtype': {
+    signature: 'd',
+    run: (_, { d }) => {
+      setDefaultDtype((d as TorchDtype).name);
+      return null;
+    },
+  },
+  'torch.get_default_dtype': { signature: '', run: () => new TorchDtype(getDefaultDtype()) },
+  'torch.max': extremum('max'),
+  'torch.min': extremum('min'),
+  'torch.std': spreadMeasure('std'),
+  'torch.var': spreadMeasure('var'),
+  'torch.autograd.Variable': {
+    signature: 'data requires_grad',
+    run: (_, { data, requires_grad }) => (requires_grad === true ? (data as Tensor).detach().requiresGrad_() : data),
+  },
+  'torch.autograd.grad': {
+    signature: 'outputs inputs grad_outputs retain_graph create_graph only_inputs allow_unused',
+    run: (torch, { outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused }) => {
+      const gradOutputs =
+        grad_outputs === undefined || grad_outputs === null ? undefined : tensorsOf(torch, grad_outputs);
+      const found = torch.native('grad', 'autograd')(
+        tensorsOf(torch, outputs),
+        tensorsOf(torch, inputs),
+        options({ gradOutputs, retainGraph: retain_graph, createGraph: create_graph, allowUnused: allow_unused }),
+      );
+      return new Tuple(found as Value[]);
+    },
+  },
+  'Tensor.item': { signature: 'self', run: (_, { self }) => itemOf(self as Tensor) },
+  'Tensor.tolist': {
+    signature: 'self',
+    run: (_, { self }) => nested((self as Tensor).dtype, (self as Tensor).tolist()),
+  },
+  'Tensor.size': {
+    signature: 'self dim',
+    run: (_, { self, dim }) =>
+      dim === undefined ? new Size((self as Tensor).shape) : (self as Tensor).size(Number(dim)),
+  },
+  'Tensor.stride': {
+    signature: 'self dim',
+    run: (_, { self, dim }) =>
+      dim === undefined ? new Tuple((self as Tensor).stride()) : (self as Tensor).stride()[Number(dim)],
+  },
+  'Tensor.data_ptr': { signature: 'self', run: (_, { self }) => address(self as Tensor) },
+  'Tensor.to': {
+    signature: 'self dtype other',
+    run: (_, { self, dtype, other }) => {
+      const target = other ?? dtype;
+      if (target instanceof Tensor) return (self as Tensor).to(target.dtype);
+      return target instanceof TorchDtype ? (self as Tensor).to(target.name) : self;
+    },
+  },
+  'Tensor.type_as': {
+    signature: 'self other',
+    run: (_, { self, other }) => (self as Tensor).to((other as Tensor).dtype),
+  },
+  'Tensor.cpu': { signature: 'self', run: (_, { self }) => self },
+  'Tensor.float': castTo('float32'),
+  'Tensor.double': castTo('float64'),
+  'Tensor.half': castTo('float16'),
+  'Tensor.bfloat16': castTo('bfloat16'),
+  'Tensor.long': castTo('int64'),
+  'Tensor.int': castTo('int32'),
+  'Tensor.short': castTo('int16'),
+  'Tensor.char': castTo('int8'),
+  'Tensor.byte': castTo('uint8'),
+  'Tensor.bool': castTo('bool'),
+  'Tensor.numpy': {
+    signature: 'self',
+    run: (_, { self }) => {
+      if ((self as Tensor).requiresGrad)
+        throw new Unsupported('Tensor.numpy() refusing a tensor that requires grad: typed arrays share its memory');
+      return new NdArray(self as Tensor);
+    },
+  },
+  'Tensor.register_hook': {
+    signature: 'self hook',
+    run: (torch, { self, hook }) => hookHandle((self as Tensor).registerHook(lower(torch.python, hook) as never)),
+  },
+  'Tensor.new_zeros': likeNew('newZeros'),
+  'Tensor.new_ones': likeNew('newOnes'),
+  'Tensor.new_empty': likeNew('newEmpty'),
+  'Tensor.new_full': {
+    signature: 'self size fill_value dtype',
+    run: (torch, { self, size, fill_value, dtype }) =>
+      callMethod(self, 'newFull', [
+        sizeOf(torch, size),
+        lower(torch.python, fill_value),
+        options({ dtype: dtypeFor(dtype) }),
+      ]),
+  },
+  'Tensor.new_tensor': {
+    signature: 'self data dtype requires_grad',
+    run: (torch, { self, data, dtype, requires_grad }) =>
+      callMethod(self, 'newTensor', [
+        lower(torch.python, data),
+        options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad }),
+      ]),
+  },
+};
+
+// ── other modules ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const math = new Namespace('math', name => {
+  if (name in constants) return new PyFloat(constants[name]);
+  if (name === 'floor' || name === 'ceil')
+    return new NativeFunction(name, ([x]) => Math[name](asNumber(x as Numeric)), true);
+  if (name === 'prod')
+    return new NativeFunction(
+      name,
+      ([items]) => (items as Value[]).reduce<number>((product, item) => product * asNumber(item as Numeric), 1),
+      true,
+    );
+  if (name === 'isnan' || name === 'isinf' || name === 'isfinite') {
+    const test = { isnan: Number.isNaN, isinf: (x: number) => Math.abs(x) === Infinity, isfinite: Number.isFinite }[
+      name
+    ];
+    return new NativeFunction(name, ([x]) => test(asNumber(x as Numeric)), true);
+  }
+  const fn = (Math as unknown as Record<string, unknown>)[name];
+  return typeof fn === 'function'
+    ? new NativeFunction(name, args => new PyFloat(fn(...args.map(x => asNumber(x as Numeric)))), true)
+    : undefined;
+});
+
+/** Modules beside torch that a script can name. */
+export const hostModules = (torch: Torch): [string, Value][] => [
+  ['math', math],
+  ['np', numpy(torch)],
+  ['safetensors', new Namespace('safetensors', name => new Namespace(`safetensors.${name}`, () => undefined))],
+];

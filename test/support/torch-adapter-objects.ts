@@ -1,0 +1,210 @@
+/**
+ * gradc's classes and their instances as Python sees them: constructing `nn.Linear(4, 3, bias=False)`, subclassing
+ * `nn.Module`, reading `opt.param_groups`, calling `net(x)`.
+ *
+ * An instance of a Python class that extends one of gradc's is a real instance of a subclass of it, made on the spot, whose
+ * `forward` runs the Python method; so gradc's own machinery finds its parameters, prints it and trains it.
+ */
+import * as gradc from 'gradc';
+import { Tensor } from '../../compiler/ops/tensor.js';
+import { Unsupported } from './python/errors.js';
+import {
+  type Behaviour,
+  Dict,
+  type Kwargs,
+  NativeFunction,
+  PyFloat,
+  type Subclass,
+  Tuple,
+  type Value,
+} from './python/values.js';
+import type { TorchAdapter } from './torch-adapter.js';
+import { camelCase, lower, raise, snakeCase } from './torch-adapter-binding.js';
+import { NativeClass } from './torch-adapter-values.js';
+
+type Members = Record<string, unknown>;
+const { Module } = gradc.nn;
+
+/** Settings that are floats whatever their value: JavaScript does not show it. */
+const floatSettings: ReadonlySet<string> = new Set([
+  'lr',
+  'momentum',
+  'dampening',
+  'weight_decay',
+  'eps',
+  'alpha',
+  'rho',
+  'lambd',
+  'max_momentum',
+  'base_momentum',
+  'initial_lr',
+  'lr_decay',
+  'p',
+]);
+
+/** An attribute of a gradc object: under Python's name, or in camelCase. */
+function member(torch: TorchAdapter, object: object, name: string): Value | undefined {
+  const own = [name, camelCase(name)].find(candidate => candidate in object);
+  if (own === undefined) return undefined;
+  const value = (object as Members)[own];
+  if (typeof value !== 'function') return setting(name, value);
+  return new NativeFunction(name, (args, kwargs) =>
+    raiseMembers(Reflect.apply(value, object, methodArguments(torch, args, kwargs))),
+  );
+}
+
+const setting = (name: string, value: unknown): Value =>
+  typeof value === 'number' && floatSettings.has(name) ? new PyFloat(value) : raiseMembers(value);
+
+/** Like `raise`, but settings objects keep their floats, and iterators become lists. */
+function raiseMembers(value: unknown): Value {
+  if (typeof value === 'object' && value !== null && !(value instanceof Tensor)) {
+    if (Array.isArray(value)) return value.map(raiseMembers);
+    if (value instanceof Map)
+      return new Dict([...value].map(([key, item]) => [raise(key), raiseMembers(item)] as const));
+    if (Object.getPrototypeOf(value) === Object.prototype) {
+      return new Dict(
+        Object.entries(value).map(
+          ([key, item]) => [/^\d+$/.test(key) ? Number(key) : snakeCase(key), setting(snakeCase(key), item)] as const,
+        ),
+      );
+    }
+    if (Symbol.iterator in value && 'next' in value)
+      return [...(value as unknown as Iterable<unknown>)].map(raiseMembers);
+  }
+  return raise(value);
+}
+
+function methodArguments(torch: TorchAdapter, args: readonly Value[], kwargs: Kwargs): unknown[] {
+  const positional = args.map(value => lower(torch.python, value));
+  if (kwargs.size === 0) return positional;
+  return [
+    ...positional,
+    Object.fromEntries([...kwargs].map(([name, value]) => [camelCase(name), lower(torch.python, value)])),
+  ];
+}
+
+export function nativeClassBehaviour(torch: TorchAdapter): Behaviour {
+  return {
+    matches: value => value instanceof NativeClass,
+    typeName: (type: NativeClass) => type.path.slice(type.path.lastIndexOf('.') + 1),
+    call: (type: NativeClass, args, kwargs) => torch.construct(type, args, kwargs),
+    getattr: (type: NativeClass, name) =>
+      name === '__name__' ? type.path.slice(type.path.lastIndexOf('.') + 1) : undefined,
+    subclass: (type: NativeClass, sub) => subclass(torch, type, sub),
+  };
+}
+
+/** How instances of a Python class over a gradc class are made. */
+function subclass(
+  torch: TorchAdapter,
+  type: NativeClass,
+  sub: Subclass,
+): (args: readonly Value[], kwargs: Kwargs) => Value {
+  const base = type.constructor_ as new (...args: unknown[]) => object;
+  const made = { [sub.name]: class extends base {} }[sub.name];
+  if (sub.method('forward') !== undefined) {
+    Object.defineProperty(made.prototype, 'forward', {
+      value(this: object, ...args: unknown[]) {
+        return lower(torch.python, sub.callMethod(this, 'forward', args.map(raise)));
+      },
+    });
+  }
+  return (args, kwargs) => {
+    const hasInit = sub.method('__init__') !== undefined;
+    if (hasInit && base !== Module && base.length > 0) throw new Unsupported(`a Python __init__ over ${type.path}`);
+    const instance = Reflect.construct(made, hasInit ? [] : torch.constructorArguments(type, args, kwargs)) as object;
+    sub.adopt(instance);
+    if (hasInit) sub.callMethod(instance, '__init__', args, kwargs);
+    return instance;
+  };
+}
+
+/** Methods of a module whose results have another form in Python. */
+const moduleMethods: Readonly<
+  Record<string, (module: gradc.nn.Module, torch: TorchAdapter, args: readonly Value[]) => Value>
+> = {
+  parameters: module => [...module.parameters()],
+  named_parameters: module => [...module.namedParameters()].map(pair => new Tuple(pair)),
+  state_dict: module => new Dict(entriesOf(module.stateDict())),
+  load_state_dict: (module, torch, [state]) => {
+    module.loadStateDict(lowerState(torch, state) as never);
+    return null;
+  },
+};
+
+const entriesOf = (state: unknown): [string, Value][] =>
+  (state instanceof Map ? [...state] : Object.entries(state as Members)) as [string, Value][];
+
+/** A state dict keeps its names as they are. */
+function lowerState(torch: TorchAdapter, state: Value): Record<string, unknown> {
+  if (!(state instanceof Dict)) throw new Unsupported(`a state dict of type ${torch.python.typeName(state)}`);
+  return Object.fromEntries(state.entries().map(([key, value]) => [String(key), lower(torch.python, value)]));
+}
+
+export function moduleBehaviour(torch: TorchAdapter): Behaviour {
+  return {
+    matches: value => value instanceof Module,
+    typeName: (module: object) => module.constructor.name,
+    getattr: (module: gradc.nn.Module, name) => {
+      if (name === 'super().__init__') return new NativeFunction('__init__', args => noArguments(args));
+      if (Object.hasOwn(moduleMethods, name))
+        return new NativeFunction(name, args => moduleMethods[name](module, torch, args));
+      return member(torch, module, name);
+    },
+    setattr: (module: object, name, to) => {
+      const own = [name, camelCase(name)].find(candidate => candidate in module) ?? name;
+      (module as Members)[own] = lower(torch.python, to);
+      return true;
+    },
+    call: (module: gradc.nn.Module, args, kwargs) =>
+      raise(Reflect.apply(module.forward, module, methodArguments(torch, args, kwargs))),
+    iterate: (module: object) => {
+      if (!(Symbol.iterator in module)) throw new Unsupported(`iterating over ${module.constructor.name}`);
+      return [...(module as Iterable<Value>)];
+    },
+    length: (module: object) => Number((module as { length?: number }).length),
+    repr: (module: object) => String(module),
+  };
+}
+
+function noArguments(args: readonly Value[]): null {
+  if (args.length > 0) throw new Unsupported('super().__init__() with arguments');
+  return null;
+}
+
+/** Any other object of gradc's: optimizers, schedulers, generators. */
+export function nativeObjectBehaviour(torch: TorchAdapter): Behaviour {
+  const isNative = (value: Value): value is object =>
+    typeof value === 'object' && value !== null && value.constructor !== Object && !Array.isArray(value);
+  return {
+    matches: value => isNative(value) && gradcClasses.has(value.constructor),
+    typeName: (object: object) => object.constructor.name,
+    getattr: (object: object, name) => member(torch, object, name),
+    setattr: (object: object, name, to) => {
+      const own = [name, camelCase(name)].find(candidate => candidate in object);
+      if (own === undefined) return false;
+      (object as Members)[own] = lower(torch.python, to);
+      return true;
+    },
+    iterate: (object: object) => {
+      if (!(Symbol.iterator in object)) throw new Unsupported(`iterating over ${object.constructor.name}`);
+      return (object as Iterable<unknown>)[Symbol.iterator]() as unknown as Iterable<Value>;
+    },
+    repr: (object: object) => (Object.hasOwn(object.constructor.prototype, 'toString') ? String(object) : undefined),
+  };
+}
+
+/** Every class that gradc exports, at any depth: their instances are host objects. */
+const gradcClasses: ReadonlySet<unknown> = new Set(classesIn(gradc as unknown as Members));
+function classesIn(api: Members, depth = 0): unknown[] {
+  return Object.values(api).flatMap(value => {
+    if (typeof value === 'function' && value.prototype !== undefined) return [value];
+    const isNamespace =
+      typeof value === 'object' &&
+      value !== null &&
+      depth < 3 &&
+      Object.prototype.toString.call(value) === '[object Module]';
+    return isNamespace ? classesIn(value as Members, depth + 1) : [];
+  });
+}

@@ -1,0 +1,59 @@
+/** PyTorch's and NumPy's own kinds of value that gradc spells as plain data: dtypes, devices, arrays, named tuples. */
+import type { DType } from '../../compiler/ir/dtype.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import { Tuple, type Value } from './python/values.js';
+
+export class TorchDtype {
+  readonly name: DType;
+  constructor(name: DType) {
+    this.name = name;
+  }
+}
+
+export class Device {
+  readonly type: string;
+  constructor(type: string) {
+    this.type = type;
+  }
+}
+
+/** A NumPy array: the memory of a tensor, seen without autograd. */
+export class NdArray {
+  readonly tensor: Tensor;
+  constructor(tensor: Tensor) {
+    this.tensor = tensor;
+  }
+}
+
+/** What `torch.max(x, dim)` returns: a tuple whose members also have names. */
+export class NamedTuple extends Tuple {
+  readonly names: readonly string[];
+  constructor(names: readonly string[], items: readonly Value[]) {
+    super(items);
+    this.names = names;
+  }
+}
+
+/** Something for `with`. */
+export class ContextManager {
+  readonly name: string;
+  readonly enter: () => void;
+  readonly exit: () => void;
+  constructor(name: string, enter: () => void, exit: () => void) {
+    this.name = name;
+    this.enter = enter;
+    this.exit = exit;
+  }
+}
+
+/** A class of gradc as a Python value: `nn.Linear`. */
+export class NativeClass {
+  readonly path: string;
+  readonly constructor_: new (
+    ...args: never[]
+  ) => object;
+  constructor(path: string, constructor_: new (...args: never[]) => object) {
+    this.path = path;
+    this.constructor_ = constructor_;
+  }
+}
