@@ -1,0 +1,3 @@
+/** Both IRs as text that parses back; what `inspect` shows, dumps print and pass tests are written in. */
+export { type GraphTextOptions, parseGraph, printGraph, printNode } from './graph-text.js';
+export { parseKernel, printExpr, printKernel, printStmts } from './kernel-text.js';
