@@ -1,0 +1,373 @@
+/**
+ * Module: what models are made of. A subclass makes its parts in fields and says in `forward` what it computes.
+ *
+ * Parameters, buffers and submodules are found by going through the fields, in the order in which they were made. The base
+ * constructor wraps `forward`, so that `net.forward(x)` runs the hooks and notes which module is running.
+ */
+import { fail } from '../../compiler/errors.js';
+import { type DType, isFloat } from '../../compiler/ir/dtype.js';
+import { sameShape } from '../../compiler/ir/shape.js';
+import { noGrad } from '../../compiler/ops/tape.js';
+import { executor, Tensor } from '../../compiler/ops/tensor.js';
+import { setModulePathSource } from '../../compiler/trace/site.js';
+import { Parameter } from './parameter.js';
+
+export type StateDict = Record<string, Tensor>;
+/** What a hook that runs before `forward` returns replaces the arguments. */
+export type ForwardPreHook = (module: Module, args: readonly unknown[]) => unknown;
+/** What a hook that runs after `forward` returns replaces the output. */
+export type ForwardHook = (module: Module, args: readonly unknown[], output: unknown) => unknown;
+
+export interface LoadReport {
+  readonly missingKeys: readonly string[];
+  readonly unexpectedKeys: readonly string[];
+}
+
+interface Internals {
+  readonly preHooks: Set<ForwardPreHook>;
+  readonly hooks: Set<ForwardHook>;
+  /** Fields that hold buffers; false for those left out of the state dict. */
+  readonly buffers: Map<string, boolean>;
+}
+const internals = new WeakMap<Module, Internals>();
+const internalsOf = (module: Module): Internals => internals.get(module)!;
+
+const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
+
+export class Module {
+  training = true;
+
+  constructor() {
+    prepare(this);
+  }
+
+  /** What this module computes. */
+  // biome-ignore lint/suspicious/noExplicitAny: each subclass says what it takes and gives
+  forward(..._inputs: any[]): any {
+    return fail('E208', { problem: `${this.constructor.name} has no forward()`, hint: 'define forward(x) { ... } in the class' });
+  }
+
+  // ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Where parameters, buffers and submodules are looked for. */
+  protected fields(): Iterable<readonly [name: string, value: unknown]> {
+    return Object.entries(this);
+  }
+
+  /** The name of a field in state dicts and printed modules. */
+  protected stateName(field: string): string {
+    return field;
+  }
+
+  *#parts<T>(wanted: (field: string, value: unknown) => T | null): Generator<[string, T]> {
+    for (const [field, value] of this.fields()) {
+      const part = wanted(field, value);
+      if (part !== null) yield [this.stateName(field), part];
+    }
+  }
+
+  namedChildren(): IterableIterator<[string, Module]> {
+    return this.#parts((_, value) => (value instanceof Module ? value : null));
+  }
+  *children(): IterableIterator<Module> {
+    for (const [, child] of this.namedChildren()) yield child;
+  }
+
+  /** This module and all below it, each once, with their paths; '' for this one. */
+  *namedModules(prefix = '', seen = new Set<Module>()): IterableIterator<[string, Module]> {
+    if (seen.has(this)) return;
+    seen.add(this);
+    yield [prefix, this];
+    for (const [name, child] of this.namedChildren()) yield* child.namedModules(join(prefix, name), seen);
+  }
+  *modules(): IterableIterator<Module> {
+    for (const [, module] of this.namedModules()) yield module;
+  }
+
+  #ownParameters(): Generator<[string, Parameter]> {
+    return this.#parts((_, value) => (value instanceof Parameter ? value : null));
+  }
+  #ownBuffers(persistentOnly = false): Generator<[string, Tensor]> {
+    const { buffers } = internalsOf(this);
+    return this.#parts((field, value) => (value instanceof Tensor && buffers.has(field) && (!persistentOnly || buffers.get(field)) ? value : null));
+  }
+
+  *#everywhere<T>(own: (module: Module) => Iterable<[string, T]>, prefix: string, recurse: boolean): Generator<[string, T]> {
+    const seen = new Set<T>();
+    const modules: Iterable<[string, Module]> = recurse ? this.namedModules(prefix) : [[prefix, this]];
+    for (const [path, module] of modules) {
+      for (const [name, part] of own(module)) {
+        if (seen.has(part)) continue;
+        seen.add(part);
+        yield [join(path, name), part];
+      }
+    }
+  }
+
+  /** Parameters with their paths, each once. */
+  namedParameters(prefix = '', recurse = true): IterableIterator<[string, Parameter]> {
+    return this.#everywhere(module => module.#ownParameters(), prefix, recurse);
+  }
+  *parameters(recurse = true): IterableIterator<Parameter> {
+    for (const [, parameter] of this.namedParameters('', recurse)) yield parameter;
+  }
+  namedBuffers(prefix = '', recurse = true): IterableIterator<[string, Tensor]> {
+    return this.#everywhere(module => module.#ownBuffers(), prefix, recurse);
+  }
+  *buffers(recurse = true): IterableIterator<Tensor> {
+    for (const [, buffer] of this.namedBuffers('', recurse)) yield buffer;
+  }
+
+  /** Parameters and buffers by path: the state that a compiled model keeps. */
+  *namedState(): IterableIterator<[string, Tensor]> {
+    yield* this.namedParameters();
+    yield* this.namedBuffers();
+  }
+
+  /**
+   * Make a tensor part of the state without making it trainable; kept in the state dict unless `persistent` is false.
+   * Returned, so that a field can be declared with it: `count = this.registerBuffer('count', zeros(1))`.
+   */
+  registerBuffer<T extends Tensor | null>(name: string, tensor: T, persistent = true): T {
+    internalsOf(this).buffers.set(name, persistent);
+    (this as Record<string, unknown>)[name] = tensor;
+    return tensor;
+  }
+  registerParameter(name: string, parameter: Parameter | null): void {
+    (this as Record<string, unknown>)[name] = parameter;
+  }
+  /** The same as assigning a field; for names that are computed. */
+  addModule(name: string, module: Module): void {
+    (this as Record<string, unknown>)[name] = module;
+  }
+
+  /** The module at a dotted path. */
+  getSubmodule(path: string): Module {
+    for (const [name, module] of this.namedModules()) if (name === path) return module;
+    return fail('E208', { problem: `${this.constructor.name} has no submodule '${path}'` });
+  }
+
+  // ── state dict ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Parameters and persistent buffers by path. The tensors share memory with the module's. */
+  stateDict(): StateDict {
+    return Object.fromEntries([...this.#stateTensors('')].map(([name, tensor]) => [name, tensor.detach()]));
+  }
+
+  *#stateTensors(prefix: string): Generator<[string, Tensor]> {
+    for (const [name, parameter] of this.#ownParameters()) yield [join(prefix, name), parameter];
+    for (const [name, buffer] of this.#ownBuffers(true)) yield [join(prefix, name), buffer];
+    for (const [name, child] of this.namedChildren()) yield* child.#stateTensors(join(prefix, name));
+  }
+
+  /**
+   * Copy tensors in by path. With `strict`, names on either side that the other lacks are an error; sizes that differ always
+   * are. Throws E208 with all that is wrong, before anything is changed.
+   */
+  loadStateDict(state: Readonly<StateDict> | ReadonlyMap<string, Tensor>, { strict = true }: { readonly strict?: boolean } = {}): LoadReport {
+    const given = new Map(state instanceof Map ? state : Object.entries(state));
+    const own = new Map(this.#stateTensors(''));
+    const missingKeys = [...own.keys()].filter(name => !given.has(name));
+    const unexpectedKeys = [...given.keys()].filter(name => !own.has(name));
+    const problems: string[] = [];
+    const quoted = (names: readonly string[]): string => names.map(name => `"${name}"`).join(', ');
+    if (strict && unexpectedKeys.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
+    if (strict && missingKeys.length > 0) problems.push(`Missing key(s) in state_dict: ${quoted(missingKeys)}. `);
+    const matched = [...own].flatMap(([name, target]) => (given.has(name) ? [{ name, target, source: given.get(name)! }] : []));
+    for (const { name, target, source } of matched) {
+      if (sameShape(target.shape, source.shape)) continue;
+      problems.push(`size mismatch for ${name}: copying a param with shape ${sizeText(source)} from checkpoint, the shape in current model is ${sizeText(target)}.`);
+    }
+    if (problems.length > 0) {
+      fail('E208', {
+        problem: `Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`,
+        hint: 'the state must come from a model of the same structure; { strict: false } ignores names that one side lacks',
+      });
+    }
+    noGrad(() => matched.forEach(({ target, source }) => target.copy_(source)));
+    return { missingKeys, unexpectedKeys };
+  }
+
+  // ── modes and conversions ──────────────────────────────────────────────────────────────────────────────────────────
+
+  train(mode = true): this {
+    for (const module of this.modules()) module.training = mode;
+    return this;
+  }
+  eval(): this {
+    return this.train(false);
+  }
+  requiresGrad_(wanted = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = wanted;
+    return this;
+  }
+
+  /** Reset all gradients: to zero, or to none (inside a trace always to none, which starts the step afresh). */
+  zeroGrad(setToNone = false): void {
+    for (const parameter of this.parameters()) resetGrad(parameter, setToNone);
+  }
+
+  /** Call `fn` on every module below this one and on this one, children first. */
+  apply(fn: (module: Module) => void): this {
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+
+  /** Convert floating-point parameters and buffers. Parameters are replaced: make the optimizer afterwards. */
+  to(dtype: DType): this {
+    if (!isFloat(dtype)) fail('E108', { op: 'Module.to', problem: `only accepts floating point dtypes, but got ${dtype}` });
+    const converted = new Map<Tensor, Tensor>();
+    const convert = (tensor: Tensor): Tensor => {
+      const found = converted.get(tensor);
+      if (found !== undefined) return found;
+      const values = tensor.detach().to(dtype);
+      const made = tensor instanceof Parameter ? new Parameter(values, { requiresGrad: tensor.requiresGrad }) : values;
+      converted.set(tensor, made);
+      return made;
+    };
+    for (const module of this.modules()) {
+      for (const [field, value] of Object.entries(module)) {
+        if (value instanceof Tensor && isFloat(value.dtype)) (module as unknown as Record<string, unknown>)[field] = convert(value);
+      }
+    }
+    return this;
+  }
+  float(): this {
+    return this.to('float32');
+  }
+  double(): this {
+    return this.to('float64');
+  }
+
+  /** A module of the same structure and values that shares no memory with this one. */
+  clone(): this {
+    return copyModule(this, new Map());
+  }
+
+  // ── hooks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Returns a function that removes the hook. */
+  registerForwardPreHook(hook: ForwardPreHook): () => void {
+    return addTo(internalsOf(this).preHooks, hook);
+  }
+  /** Returns a function that removes the hook. */
+  registerForwardHook(hook: ForwardHook): () => void {
+    return addTo(internalsOf(this).hooks, hook);
+  }
+
+  // ── printing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What stands between the parentheses when this module is printed. */
+  extraRepr(): string {
+    return '';
+  }
+
+  toString(): string {
+    const extra = this.extraRepr() === '' ? [] : this.extraRepr().split('\n');
+    const children = [...this.namedChildren()].map(([name, child]) => `(${name}): ${String(child).replaceAll('\n', '\n  ')}`);
+    const lines = [...extra, ...children];
+    const inline = children.length === 0 && extra.length <= 1;
+    return `${this.constructor.name}(${inline ? lines.join('') : `\n  ${lines.join('\n  ')}\n`})`;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+
+const sizeText = (tensor: Tensor): string => `torch.Size([${tensor.shape.join(', ')}])`;
+
+function addTo<T>(set: Set<T>, item: T): () => void {
+  set.add(item);
+  return () => void set.delete(item);
+}
+
+/** Forget or zero a gradient. A traced step must not read what an earlier call left. */
+export function resetGrad(tensor: Tensor, setToNone: boolean): void {
+  if (setToNone || executor().kind === 'trace') tensor.grad = null;
+  else if (tensor.grad !== null) {
+    const zeroed = tensor.grad.detach();
+    noGrad(() => zeroed.zero_());
+    tensor.grad = zeroed;
+  }
+}
+
+// ── running ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Frame {
+  readonly module: Module;
+  /** Found when first asked for. */
+  path: string | null;
+}
+const running: Frame[] = [];
+
+/** Path of the module whose `forward` is running, from the outermost one that is; '' for that one and outside modules. */
+export const currentModulePath = (): string => (running.length === 0 ? '' : pathOfFrame(running.length - 1));
+setModulePathSource(currentModulePath);
+
+function pathOfFrame(depth: number): string {
+  const frame = running[depth];
+  if (frame.path === null) frame.path = depth === 0 ? '' : join(pathOfFrame(depth - 1), nameWithin(running[depth - 1].module, frame.module));
+  return frame.path;
+}
+
+function nameWithin(parent: Module, wanted: Module): string {
+  for (const [name, module] of parent.namedModules()) if (module === wanted) return name;
+  return wanted.constructor.name;
+}
+
+type Forward = (...args: unknown[]) => unknown;
+
+/** Give a module its hooks and a `forward` that runs them. */
+function prepare(module: Module): void {
+  internals.set(module, { preHooks: new Set(), hooks: new Set(), buffers: new Map() });
+  const forward: Forward = module.forward;
+  Object.defineProperty(module, 'forward', {
+    value: (...args: unknown[]) => run(module, forward, args),
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+}
+
+function run(module: Module, forward: Forward, given: readonly unknown[]): unknown {
+  const { preHooks, hooks } = internalsOf(module);
+  let args = given;
+  running.push({ module, path: null });
+  try {
+    for (const hook of preHooks) {
+      const replaced = hook(module, args);
+      if (replaced !== undefined && replaced !== null) args = Array.isArray(replaced) ? replaced : [replaced];
+    }
+    let output = forward.apply(module, [...args]);
+    for (const hook of hooks) output = hook(module, args, output) ?? output;
+    return output;
+  } finally {
+    running.pop();
+  }
+}
+
+// ── copying ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function copyModule<T extends Module>(module: T, copies: Map<unknown, unknown>): T {
+  const found = copies.get(module);
+  if (found !== undefined) return found as T;
+  const copy = Reflect.construct(Module, [], module.constructor) as T;
+  copies.set(module, copy);
+  for (const [name, persistent] of internalsOf(module).buffers) internalsOf(copy).buffers.set(name, persistent);
+  for (const [field, value] of Object.entries(module)) (copy as Record<string, unknown>)[field] = copyPart(value, copies);
+  return copy;
+}
+
+function copyPart(value: unknown, copies: Map<unknown, unknown>): unknown {
+  if (value instanceof Module) return copyModule(value, copies);
+  if (value instanceof Parameter) return remembered(copies, value, () => new Parameter(value.detach().clone(), { requiresGrad: value.requiresGrad }));
+  if (value instanceof Tensor) return remembered(copies, value, () => value.detach().clone());
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, copyPart(item, copies)]));
+  return Array.isArray(value) ? value.map(item => copyPart(item, copies)) : value;
+}
+
+function remembered<T>(copies: Map<unknown, unknown>, original: T, make: () => T): T {
+  if (!copies.has(original)) copies.set(original, make());
+  return copies.get(original) as T;
+}
