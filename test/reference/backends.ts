@@ -1,12 +1,22 @@
-/** How the jobs of the compiled modes are run: WASM in this process; CUDA as C++ on the CPU, many jobs to one compilation. */
+/**
+ * How the jobs of the compiled modes are run: WASM in this process; CUDA as C++ on the CPU, many programs to one compilation,
+ * since the C++ compiler's start is most of its time.
+ */
 import { compile } from 'gradc/compiler';
-import { Unsupported } from '../support/python/errors.js';
+import { cudaBackend } from '../../backends/cuda/backend.js';
+import { arrayOf } from '../../compiler/ir/dtype.js';
+import type { Program, Slot } from '../../compiler/ir/program.js';
+import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
+import { compileToProgram, scheduleProgram } from '../../compiler/pipeline.js';
+import { nameCaptured, type StateEntry, traceFunction } from '../../compiler/trace/model.js';
+import { rowMajor } from '../../runtime/eager.js';
+import { runProgramsOnHost } from '../support/cuda-host/run.js';
 import type { Job, JobResult } from './compiled.js';
 
 type ProgramRunner = (jobs: readonly Job[]) => Promise<readonly JobResult[]>;
 
 /** What a job throws, from tracing to running, is its result. */
-function attempt(run: () => JobResult): JobResult {
+function attempt<T>(run: () => T): T | { readonly error: unknown } {
   try {
     return run();
   } catch (error) {
@@ -17,7 +27,67 @@ function attempt(run: () => JobResult): JobResult {
 const inWasm: ProgramRunner = async jobs =>
   jobs.map(job => attempt(() => ({ results: compile(job.run, job.specs, { backend: 'wasm' })(job.inputs) })));
 
-export const programRunners: Readonly<Record<'wasm' | 'cuda-host', ProgramRunner>> = {
-  wasm: inWasm,
-  'cuda-host': async jobs => jobs.map(() => ({ error: new Unsupported('mode cuda-host') })),
+// ── CUDA on the CPU ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Programs to one call of the C++ compiler. */
+const batchSize = 40;
+
+interface HostProgram {
+  readonly job: Job;
+  readonly program: Program;
+  readonly state: Uint8Array;
+}
+
+const onCudaHost: ProgramRunner = async jobs => {
+  const prepared = jobs.map((job, i) => attempt(() => hostProgram(job, `case${i}`)));
+  const programs = prepared.filter(entry => 'program' in entry);
+  const results = new Map<HostProgram, JobResult>();
+  for (let start = 0; start < programs.length; start += batchSize) await runBatch(programs.slice(start, start + batchSize), results);
+  return prepared.map(entry => ('program' in entry ? results.get(entry)! : entry));
 };
+
+function hostProgram(job: Job, name: string): HostProgram {
+  const { graph, state } = nameCaptured(traceFunction(job.name, job.specs, job.run));
+  const { program } = compileToProgram({ name, graphs: [graph], state });
+  return { job, program: scheduleProgram(program, cudaBackend), state: stateBytes(program, state) };
+}
+
+function stateBytes(program: Program, state: readonly StateEntry[]): Uint8Array {
+  const bytes = new Uint8Array(program.stateBytes);
+  for (const { name, storage } of state) {
+    const slot = program.state.find(candidate => candidate.name === name);
+    const { buffer, byteOffset, byteLength } = storage.array;
+    if (slot !== undefined) bytes.set(new Uint8Array(buffer, byteOffset, byteLength), slot.offset);
+  }
+  return bytes;
+}
+
+/** Run programs compiled together; where they do not compile together, each alone, so that one bad one spoils no other. */
+async function runBatch(batch: readonly HostProgram[], results: Map<HostProgram, JobResult>): Promise<void> {
+  try {
+    const models = await runProgramsOnHost(batch.map(({ program }) => program), batch.map(({ state }) => state));
+    for (const [i, entry] of batch.entries()) {
+      results.set(entry, attempt(() => ({ results: callEntry(entry, models[i].entries[entry.job.name]) })));
+      models[i].dispose();
+    }
+  } catch (error) {
+    if (batch.length === 1) results.set(batch[0], { error });
+    else for (const entry of batch) await runBatch([entry], results);
+  }
+}
+
+type HostEntry = Awaited<ReturnType<typeof runProgramsOnHost>>[number]['entries'][string];
+
+function callEntry({ job, program }: HostProgram, entry: HostEntry): Record<string, Tensor> {
+  const inputs = Object.fromEntries(Object.entries(job.inputs).map(([name, tensor]) => [name, rowMajor(tensor, 'an input').slice()]));
+  const outputs = entry(inputs);
+  const slots: readonly Slot[] = program.entries[0].outputs;
+  return Object.fromEntries(
+    slots.map(({ name, type }) => {
+      const { buffer, byteOffset, length } = outputs[name];
+      return [name, tensorOver(new (arrayOf(type.dtype))(buffer, byteOffset, length), type)];
+    }),
+  );
+}
+
+export const programRunners: Readonly<Record<'wasm' | 'cuda-host', ProgramRunner>> = { wasm: inWasm, 'cuda-host': onCudaHost };

@@ -1,5 +1,6 @@
 /** Launcher: bundles the TypeScript sources with esbuild and runs them, so that a clone needs no build first. */
 import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -8,6 +9,17 @@ const repository = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const folder = join(repository, 'node_modules', '.cache', 'gradc-reference');
 const outfile = join(folder, 'main.mjs');
 mkdirSync(folder, { recursive: true });
+/** Keeps `import.meta.url` the address of the source file, by which some find the files beside them. */
+const moduleUrls = {
+  name: 'module-urls',
+  setup(bundler) {
+    bundler.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      return { loader: 'ts', contents: source.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)) };
+    });
+  },
+};
+
 await build({
   entryPoints: [join(repository, 'test', 'reference', 'main.ts')],
   outfile,
@@ -20,13 +32,13 @@ await build({
   // The package's list of files with side effects speaks of the built files, not of the sources.
   ignoreAnnotations: true,
   logLevel: 'warning',
-  // Sources by way of the aliases in tsconfig.json; npm packages stay outside.
-  tsconfig: join(repository, 'tsconfig.json'),
+  plugins: [moduleUrls],
+  // npm packages stay outside.
   alias: {
-    gradc: join(repository, 'runtime', 'index.ts'),
     'gradc/functional': join(repository, 'runtime', 'functional.ts'),
     'gradc/compiler': join(repository, 'compiler', 'index.ts'),
     'gradc/deploy': join(repository, 'runtime', 'deploy', 'index.ts'),
+    gradc: join(repository, 'runtime', 'index.ts'),
   },
   external: ['@lezer/*', 'binaryen', 'esbuild', 'fflate', 'koffi', 'ts-morph', 'wabt', 'vitest'],
 });

@@ -142,7 +142,15 @@ function lowerState(torch: TorchAdapter, state: Value): Record<string, unknown> 
   return Object.fromEntries(state.entries().map(([key, value]) => [String(key), lower(torch.python, value)]));
 }
 
+/** What Python code keeps on a module and gradc does not look at: numbers, lists, dicts, as Python values. */
+const pythonFields = new WeakMap<object, Map<string, Value>>();
+
 export function moduleBehaviour(torch: TorchAdapter): Behaviour {
+  const own = (module: object, name: string): Value | undefined => {
+    const fields = pythonFields.get(module);
+    if (fields?.has(name)) return fields.get(name);
+    return Object.hasOwn(module, name) ? member(torch, module, name) : undefined;
+  };
   return {
     matches: value => value instanceof Module,
     typeName: (module: object) => module.constructor.name,
@@ -150,11 +158,15 @@ export function moduleBehaviour(torch: TorchAdapter): Behaviour {
       if (name === 'super().__init__') return new NativeFunction('__init__', args => noArguments(args));
       if (Object.hasOwn(moduleMethods, name))
         return new NativeFunction(name, args => moduleMethods[name](module, torch, args));
-      return member(torch, module, name);
+      const held = own(module, name);
+      return held === undefined ? member(torch, module, name) : held;
     },
+    own,
     setattr: (module: object, name, to) => {
-      const own = [name, camelCase(name)].find(candidate => candidate in module) ?? name;
-      (module as Members)[own] = lower(torch.python, to);
+      const known = [name, camelCase(name)].find(candidate => candidate in module);
+      pythonFields.get(module)?.delete(name);
+      if (known !== undefined || to instanceof Tensor || to instanceof Module) (module as Members)[known ?? name] = lower(torch.python, to);
+      else pythonFields.set(module, (pythonFields.get(module) ?? new Map()).set(name, to));
       return true;
     },
     call: (module: gradc.nn.Module, args, kwargs) =>

@@ -792,8 +792,7 @@ export class Evaluator {
     if (object instanceof PyInstance && object.attributes.has(name)) return object.attributes.get(name);
     const type = this.#classOf(object);
     if (type !== undefined) {
-      const behaviour = this.#behaviour(object);
-      const own = Object.hasOwn(object as object, name) ? behaviour?.getattr?.(object as never, name) : undefined;
+      const own = this.#behaviour(object)?.own?.(object as never, name);
       if (own !== undefined) return own;
       const member = type.lookup(name);
       if (member !== undefined) return this.#bound(object, member, type);

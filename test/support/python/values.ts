@@ -205,6 +205,8 @@ export interface Behaviour {
   readonly matches: (value: Value) => boolean;
   readonly typeName: (value: never) => string;
   readonly getattr?: (value: never, name: string) => Value | undefined;
+  /** Of an instance of a Python class: what the instance itself holds, before its class is asked. */
+  readonly own?: (value: never, name: string) => Value | undefined;
   readonly setattr?: (value: never, name: string, to: Value) => boolean;
   readonly getitem?: (value: never, index: Value) => Value;
   readonly setitem?: (value: never, index: Value, to: Value) => void;
