@@ -218,6 +218,8 @@ function loadTile(operand: Operand, c: Contraction, tile: Tile, step: Expr, batc
     : [floorDivIndex(e, operand.rows), modIndex(e, operand.rows)];
   const place = addIndex(operand.first, row);
   const k = addIndex(mulIndex(step, tile.k), depth);
+  suggestName('row', row);
+  suggestName('depth', depth);
   const values = new Map([...batch, ...unflatten(operand.iters, place), ...unflatten(c.k, k)]);
   const within = both(call('lt', place, index(extentOf(operand.iters))), call('lt', k, index(extentOf(c.k))));
   const value = substitute(operand.value, values);

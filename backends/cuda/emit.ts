@@ -10,7 +10,7 @@
  *   vector                 a copy of four neighbours at once; a schedule writes it only where both sides are aligned
  */
 import { invariant } from '../../compiler/errors.js';
-import { type Buffer, type Expr, index, type Kernel, type Stmt, substitute } from '../../compiler/ir/kernel.js';
+import { type Buffer, type Expr, index, type Kernel, type Stmt, substitute, when } from '../../compiler/ir/kernel.js';
 import { Environment } from './expressions.js';
 import { warpSize } from './helpers.js';
 import type { NameScope } from './names.js';
@@ -112,7 +112,7 @@ function emitStage(
     return `${pointer} ${env.nameBuffer(buffer)}`;
   });
   const emitter = new StageEmitter();
-  const body = emitter.body(stmts, env, '  ');
+  const body = emitter.body(withoutSingleTrips(stmts), env, '  ');
   const { grid, block } = emitter;
   const threads = block.x * block.y;
   const sizes = params.map(({ buffer }) => `${env.nameOf(buffer)} ${buffer.dtype}[${buffer.size}]`).join(', ');
@@ -255,7 +255,6 @@ class StageEmitter {
     pragma: readonly string[],
   ): string[] {
     if (iter.extent === 0) return [];
-    if (iter.extent === 1 && limit === null) return body.flatMap(stmt => this.statement(stmt, env, indent));
     const lines: string[] = [];
     const end =
       limit === null
@@ -333,6 +332,25 @@ class StageEmitter {
     lines.push(`${indent}copy_four(${at(copy.buffer, copy.index)}, ${at(copy.value.buffer, copy.value.index)});`);
     return lines;
   }
+}
+
+/** Loops that run once are their bodies. */
+function withoutSingleTrips(stmts: readonly Stmt[]): Stmt[] {
+  return stmts.flatMap((stmt): Stmt[] => {
+    switch (stmt.kind) {
+      case 'loop': {
+        const body = withoutSingleTrips(stmt.body);
+        const counted = stmt.map === 'serial' || stmt.map === 'parallel' || stmt.map === 'unroll';
+        return counted && stmt.iter.extent === 1 && stmt.limit === null ? body : [{ ...stmt, body }];
+      }
+      case 'alloc':
+        return [{ ...stmt, body: withoutSingleTrips(stmt.body) }];
+      case 'if':
+        return when(stmt.cond, withoutSingleTrips(stmt.then), withoutSingleTrips(stmt.otherwise));
+      default:
+        return [stmt];
+    }
+  });
 }
 
 /** Threads for a loop of `extent` iterations: whole warps along x. */

@@ -226,7 +226,7 @@ export class Environment {
       const wanted = this.suggested.get(id);
       const again = counts.get(id)! > 1 && !isTrivial(expr);
       if (!this.computed.has(id) && (again || wanted !== undefined))
-        this.bind(expr, wanted ?? 'offset', new Writer(this, new Set(), write), write);
+        this.bind(expr, wanted ?? 'place', new Writer(this, new Set(), write), write);
     }
   }
 
@@ -317,8 +317,7 @@ class Writer {
   }
 
   private bind(expr: Expr): string {
-    const wanted = expr.kind === 'load' ? expr.buffer.name.replace(/.*\./, '') : expr.dtype === 'bool' ? 'test' : 'v';
-    return this.env.bind(expr, `${wanted}${expr.kind === 'load' ? '_i' : ''}`, this, this.write);
+    return this.env.bind(expr, pieceName(expr), this, this.write);
   }
 
   /** The expression itself, whatever names exist for it. */
@@ -359,7 +358,7 @@ class Writer {
 
   /** A select as statements, so that what a guarded branch uses twice can be computed inside it. */
   private branches(expr: Expr & { kind: 'select' }): Code {
-    const name = this.env.names.claim('v');
+    const name = this.env.names.claim('value');
     const assign = (side: Expr): void => {
       const inner = (line: string): void => this.write(`  ${line}`);
       const code = this.env.nested().expression(side, inner);
@@ -391,3 +390,10 @@ class Writer {
 
 const isNonNegative = (expr: Expr): boolean => (rangeOf(expr)?.min ?? -1) >= 0;
 const isPositive = (expr: Expr): boolean => (rangeOf(expr)?.min ?? 0) > 0;
+
+/** What a piece of an expression is called where nobody has suggested better. */
+function pieceName(expr: Expr): string {
+  if (expr.kind === 'load') return `${expr.buffer.name.replace(/.*\./, '')}_value`;
+  if (expr.dtype === 'index') return 'place';
+  return expr.dtype === 'bool' ? 'test' : 'value';
+}

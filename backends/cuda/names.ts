@@ -5,16 +5,22 @@
  * generated code still speaks of rows and columns. Suggestions hang on loop counters and change nothing but names.
  */
 import { type Expr, type Iter, itersOf } from '../../compiler/ir/kernel.js';
+import { scalarFns } from '../../compiler/ir/scalar.js';
 
-const reserved = new Set(
-  (
-    'alignas alignof asm auto bool break case catch char class const constexpr continue decltype default delete do double ' +
-    'else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not ' +
-    'nullptr operator or and xor private protected public register return short signed sizeof static struct switch template ' +
-    'this throw true try typedef typeid typename union unsigned using virtual void volatile while min max abs exp log pow sin ' +
-    'cos tan floor ceil trunc round y0 y1 yn j0 j1 jn at TRY stream scratch arena model threadIdx blockIdx blockDim gridDim'
-  ).split(' '),
-);
+const keywords =
+  'alignas alignof asm auto bool break case catch char class const constexpr continue decltype default delete do double ' +
+  'else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept nullptr ' +
+  'operator private protected public register return short signed sizeof static static_assert struct switch template this ' +
+  'throw true try typedef typeid typename union unsigned using virtual void volatile while';
+/** Functions and macros of the C library that generated code calls or that headers define in lower case. */
+const library =
+  'fmod fmodf fabs fabsf rint rintf log pow main unix linux errno stdin stdout stderr isnan isinf isfinite signbit memcpy';
+/** Names that the generated host code and CUDA use themselves. */
+const generated = 'at TRY stream scratch arena model threadIdx blockIdx blockDim gridDim warpSize';
+const reserved = new Set([
+  ...`${keywords} ${library} ${generated}`.split(' '),
+  ...Object.keys(scalarFns).flatMap(fn => [fn, `${fn}f`]),
+]);
 
 /** The nearest legal C identifier: `conv1.weight` becomes `conv1_weight`. */
 export function identifier(name: string): string {

@@ -1,5 +1,5 @@
 /** Kernels in the plain form, built by hand: what lowering writes for the operations named, at odd sizes. */
-import type { DType } from '../../../compiler/ir/dtype.js';
+import { computeType, type DType, isFloat, isInt } from '../../../compiler/ir/dtype.js';
 import {
   addIndex,
   alloc,
@@ -22,7 +22,7 @@ import {
   store,
   subIndex,
 } from '../../../compiler/ir/kernel.js';
-import type { ReduceFn, ScalarFn } from '../../../compiler/ir/scalar.js';
+import { type ReduceFn, type ScalarFn, scalarFns } from '../../../compiler/ir/scalar.js';
 
 export const param = (name: string, size: number, dtype: DType = 'float32'): Buffer => ({
   name,
@@ -280,4 +280,34 @@ export function cumsum(rows: number, columns: number): Kernel {
   const step = [reduce(sum, zero, 'add', load(x, at([r, c]))), store(out, at([r, c]), load(sum, zero))];
   const body = alloc(sum, [store(sum, zero, f32(0)), ...nest([c], 'serial', step)]);
   return kernelOf('cumsum', [x], [out], nest([r], 'parallel', [body]));
+}
+
+/** Every scalar function that is defined on a dtype, of the same two inputs; shifts by less than the width. */
+export function everyFunction(dtype: DType, size = 64): Kernel {
+  const [a, b, i] = [param('a', size, dtype), param('b', size, dtype), makeIter('i', size)];
+  const results = (Object.keys(scalarFns) as ScalarFn[])
+    .filter(fn => isDefined(fn, dtype))
+    .map(fn => {
+      const [x, y] = [a, b].map(buffer => cast(computeType(dtype), load(buffer, iterOf(i))));
+      const distance = fn.startsWith('sh') ? call('and', y, constant(dtype, 7)) : y;
+      const value = scalarFns[fn].arity === 1 ? call(fn, x) : call(fn, x, distance);
+      const out = param(fn, size, value.dtype === 'bool' ? 'bool' : dtype);
+      return { out, value: cast(out.dtype, value) };
+    });
+  const stores = results.map(({ out, value }) => store(out, iterOf(i), value));
+  return kernelOf(
+    `every_${dtype}`,
+    [a, b],
+    results.map(result => result.out),
+    nest([i], 'parallel', stores),
+  );
+}
+
+function isDefined(fn: ScalarFn, dtype: DType): boolean {
+  if (fn === 'mulHiU') return dtype === 'int32';
+  const { domain } = scalarFns[fn];
+  if (domain === 'float') return isFloat(dtype);
+  if (domain === 'bits') return !isFloat(dtype);
+  if (domain === 'int') return isInt(dtype);
+  return domain === 'any' || dtype !== 'bool';
 }

@@ -1,0 +1,304 @@
+/**
+ * The CUDA backend without a GPU: generated code runs on the CPU through `support/cuda-host` and must agree with the plain
+ * form run by the JavaScript backend; nvcc must compile it without spills; the loader must say why CUDA is unavailable.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ArtifactFiles } from '../backends/backend.js';
+import { cudaBackend } from '../backends/cuda/backend.js';
+import { buildWithNvcc, type NvccResult, nvccVersion } from '../backends/cuda/nvcc.js';
+import { compileKernel } from '../backends/js/emit.js';
+import { arrayOf, type DType, dtypes, isFloat, limitsOf, type TypedArray } from '../compiler/ir/dtype.js';
+import { constant, type Kernel } from '../compiler/ir/kernel.js';
+import type { Program, Slot } from '../compiler/ir/program.js';
+import { type CudaError, CudaUnavailableError, loadCuda } from '../runtime/deploy/cuda.js';
+import { compileForHost, hasHostCompiler } from './support/cuda-host/compile.js';
+import * as kernels from './support/cuda-host/kernels.js';
+import {
+  describeProgram,
+  type KernelCase,
+  programOfKernels,
+  runKernelsOnHost,
+  runProgramOnHost,
+  scheduleForCuda,
+} from './support/cuda-host/run.js';
+import { Bits } from './support/cuda-host/values.js';
+
+const conv = { n: 3, c: 2, h: 9, w: 11, o: 5, k: 3, pad: 1 };
+const zero = constant('float32', 0);
+
+/** One kernel of each kind, at sizes that fill no tile. */
+const shapes: readonly Kernel[] = [
+  kernels.unary('exp', [3, 100], 'float32'),
+  kernels.unary('neg', [4, 257], 'int32'),
+  kernels.broadcast(7, 33),
+  kernels.broadcast(8, 64),
+  kernels.binary('mul', 1001, 'int64'),
+  kernels.rowReduce('add', 5, 777, 'float32', zero),
+  kernels.rowReduce('add', 70, 8, 'float32', constant('float32', 2)),
+  kernels.rowReduce('max', 1, 5000, 'float32', constant('float32', Number.NEGATIVE_INFINITY)),
+  kernels.rowReduce('add', 1, 100_000, 'float32', zero),
+  kernels.rowReduce('mul', 3, 40, 'float64', constant('float64', 3)),
+  kernels.rowReduce('min', 2, 1500, 'int64', constant('int64', 7n)),
+  kernels.rowReduce('add', 9, 100, 'int32', constant('int32', 5)),
+  kernels.rowReduce('and', 3, 50, 'bool', constant('bool', true)),
+  kernels.softmax(9, 65),
+  kernels.softmax(3, 2000),
+  kernels.matmul(1, 5, 7, 9),
+  kernels.matmul(2, 33, 45, 67),
+  kernels.matmul(1, 64, 64, 64),
+  kernels.matmul(1, 130, 300, 20),
+  kernels.matmul(1, 9, 11, 2048),
+  kernels.convForward(conv),
+  kernels.convWeightGrad({ ...conv, n: 16 }),
+  kernels.convDataGrad(conv),
+  kernels.scatterAdd(20, 5, 7),
+  kernels.cumsum(5, 13),
+];
+
+const random = new Bits(7);
+
+function inputsFor(kernel: Kernel): TypedArray[] {
+  return kernel.params.map(({ buffer }) => {
+    const { size, dtype } = buffer;
+    if (buffer.name === 'indices') return BigInt64Array.from({ length: size }, () => BigInt(random.below(7)));
+    if (isFloat(dtype)) return random.floats(dtype, size);
+    if (dtype === 'int64') return BigInt64Array.from({ length: size }, () => BigInt(random.below(2000) - 1000));
+    return (arrayOf(dtype) as Uint8ArrayConstructor).from({ length: size }, () =>
+      random.below(dtype === 'bool' ? 2 : 100),
+    );
+  });
+}
+
+/** What the plain form gives, run by the JavaScript backend. */
+function expected({ kernel, arrays }: KernelCase): TypedArray[] {
+  const copies = arrays.map(array => array.slice());
+  compileKernel(kernel)(...(copies as never[]));
+  return copies;
+}
+
+/** Largest difference, relative to the largest value; NaN agrees with NaN and infinity with itself. */
+function difference(got: TypedArray, want: TypedArray, dtype: DType): number {
+  const [a, b] = [numbers(got, dtype), numbers(want, dtype)];
+  const scale = Math.max(1, ...b.filter(Number.isFinite).map(Math.abs));
+  return a.reduce(
+    (worst, value, i) =>
+      Object.is(value, b[i]) || value === b[i] ? worst : Math.max(worst, Math.abs(value - b[i]) / scale || Infinity),
+    0,
+  );
+}
+const numbers = (array: TypedArray, dtype: DType): number[] => Bits.numbers(array, dtype);
+
+const tolerance: Partial<Record<DType, number>> = { float16: 1e-3, bfloat16: 8e-3, float32: 2e-6, float64: 1e-14 };
+
+describe.skipIf(!hasHostCompiler)('generated code on the CPU (g++)', () => {
+  const cases = shapes.map(kernel => ({ kernel, arrays: inputsFor(kernel) }));
+  const wanted = cases.map(expected);
+  beforeAll(() => runKernelsOnHost(cases));
+
+  test.each(cases.map(({ kernel }, i) => [kernel.name, i] as const))('%s agrees with its plain form', (_, i) => {
+    for (const [p, { buffer, access }] of cases[i].kernel.params.entries()) {
+      if (access === 'read') continue;
+      expect(difference(cases[i].arrays[p], wanted[i][p], buffer.dtype)).toBeLessThanOrEqual(
+        tolerance[buffer.dtype] ?? 0,
+      );
+    }
+  });
+});
+
+describe.skipIf(!hasHostCompiler)('scalar functions on the CPU (g++)', () => {
+  const cases = dtypes.map(dtype => {
+    const kernel = kernels.everyFunction(dtype);
+    const values = edgeValues(dtype);
+    const [a, b] = [values.flatMap(x => values.map(() => x)), values.flatMap(() => values)];
+    const sized = kernels.everyFunction(dtype, a.length);
+    const outputs = sized.params.slice(2).map(({ buffer }) => new (arrayOf(buffer.dtype))(buffer.size));
+    return {
+      kernel: sized,
+      arrays: [Bits.array(dtype, a), Bits.array(dtype, b), ...outputs],
+      dtype,
+      names: kernel.params.slice(2).map(({ buffer }) => buffer.name),
+    };
+  });
+  const wanted = cases.map(expected);
+  beforeAll(() => runKernelsOnHost(cases));
+
+  for (const [c, { dtype, names, kernel, arrays }] of cases.entries()) {
+    test.each(names.map((name, i) => [name, i + 2] as const))(`%s of ${dtype}`, (_, p) => {
+      const result = kernel.params[p].buffer.dtype;
+      const [got, want] = [numbers(arrays[p], result), numbers(wanted[c][p], result)];
+      const allowed =
+        result === 'float32' || result === 'float64'
+          ? 16 * (result === 'float32' ? 2 ** -24 : 2 ** -53)
+          : isFloat(result)
+            ? (tolerance[result] ?? 0)
+            : 0;
+      for (const [i, value] of got.entries()) {
+        const same =
+          Object.is(value, want[i]) || value === want[i] || Math.abs(value - want[i]) <= allowed * Math.abs(want[i]);
+        const given = [0, 1].map(side => numbers(arrays[side].slice(i, i + 1), dtype)[0]);
+        expect(same, `${names[p - 2]}(${given.join(', ')}) = ${value}, not ${want[i]}`).toBe(true);
+      }
+    });
+  }
+});
+
+function edgeValues(dtype: DType): number[] {
+  if (dtype === 'bool') return [0, 1];
+  if (isFloat(dtype)) return [0, -0, 0.5, -0.5, 1, -1, 1.5, 2.5, -2.5, 3, 10, -7.25, 1e-3, Infinity, -Infinity, NaN];
+  const { min, max } = limitsOf(dtype);
+  return dtype === 'int64'
+    ? [0, 1, -1, 2, 7, -7, 31, 2 ** 40, -(2 ** 53)]
+    : [...new Set([0, 1, 2, 3, 7, min === 0 ? 200 : -7, min === 0 ? 9 : -1, 13, min, max])];
+}
+
+// ── the C interface ──
+
+const slot = (name: string, shape: readonly number[], offset: number): Slot => ({
+  name,
+  type: { dtype: 'float32', shape: [...shape] },
+  offset,
+});
+
+/** State w[4]; `predict` gives x + w; `update` adds g to w in place. */
+function counterProgram(): Program {
+  const add = scheduleForCuda(kernels.binary('add', 4, 'float32'));
+  const [w, x, out] = [slot('w', [4], 0), slot('x', [2, 2], 64), slot('out', [2, 2], 128)];
+  return {
+    name: 'counter',
+    state: [w],
+    stateBytes: 64,
+    totalBytes: 192,
+    entries: [
+      { name: 'predict', inputs: [x], outputs: [out], launches: [{ kernel: add, args: [64, 0, 128] }] },
+      { name: 'update', inputs: [{ ...x, name: 'g' }], outputs: [], launches: [{ kernel: add, args: [0, 64, 0] }] },
+    ],
+  };
+}
+const stateOf = (...values: number[]): Uint8Array => {
+  const bytes = new Uint8Array(64);
+  new Float32Array(bytes.buffer).set(values);
+  return bytes;
+};
+
+describe.skipIf(!hasHostCompiler)('the C interface, loaded into Node', () => {
+  test('entries share one state, which can be saved and loaded', async () => {
+    const model = await runProgramOnHost(counterProgram(), stateOf(1, 2, 3, 4));
+    const x = Float32Array.of(10, 20, 30, 40);
+    expect([...model.entries.predict({ x }).out]).toEqual([11, 22, 33, 44]);
+    for (let i = 0; i < 3; i++) model.entries.update({ g: Float32Array.of(1, 1, 1, 0.5) });
+    expect([...model.entries.predict({ x }).out]).toEqual([14, 25, 36, 45.5]);
+    expect([...new Float32Array(model.saveState().buffer, 0, 4)]).toEqual([4, 5, 6, 5.5]);
+    model.dispose();
+  });
+
+  test('a wrong input is named, with what was expected and given', async () => {
+    const model = await runProgramOnHost(counterProgram());
+    expect(() => model.entries.predict({ x: new Float32Array(3) })).toThrow(
+      "predict: input 'x' must be a Float32Array of 4 elements (float32 of shape [2, 2]), got a Float32Array of 3 elements",
+    );
+    expect(() => model.entries.predict({})).toThrow('got nothing');
+    expect(() => model.loadState(new Uint8Array(5))).toThrow('the state has 64 bytes, got 5');
+    model.dispose();
+  });
+
+  test('an entry refuses to run before its state is loaded', async () => {
+    const program = counterProgram();
+    const library = await compileForHost(cudaBackend.emit(program));
+    const model = await loadCuda(library, describeProgram(program), program.stateBytes);
+    expect(() => model.entries.predict({ x: new Float32Array(4) })).toThrow('load_state has not been called');
+    model.dispose();
+  });
+
+  test('parameters that share memory are not restrict', () => {
+    const source = String(cudaBackend.emit(counterProgram()).get('cuda/counter.cu'));
+    expect(source).toMatch(/float\* a,\s+const float\* __restrict__ b,\s+float\* out/);
+  });
+});
+
+// ── what the harness finds ──
+
+/** The code of one kernel, changed by hand, run on NaNs. */
+async function runChanged(kernel: Kernel, change: (source: string) => string): Promise<void> {
+  const program = programOfKernels('changed', [scheduleForCuda(kernel)]);
+  const files: ArtifactFiles = new Map(
+    [...cudaBackend.emit(program)].map(([path, text]) => [path, path.endsWith('.cu') ? change(String(text)) : text]),
+  );
+  const model = await loadCuda(await compileForHost(files), describeProgram(program), program.stateBytes);
+  model.loadState(new Uint8Array(program.stateBytes));
+  try {
+    model.entries.run0();
+  } finally {
+    model.dispose();
+  }
+}
+const replaced = (from: string, to: string) => (source: string) => {
+  expect(source).toContain(from);
+  return source.replace(from, to);
+};
+
+describe.skipIf(!hasHostCompiler)('the harness finds', () => {
+  test('a barrier that some threads skip', () =>
+    expect(
+      runChanged(kernels.softmax(3, 2000), replaced('__syncthreads();', 'if (threadIdx.x != 7) __syncthreads();')),
+    ).rejects.toThrow(/divergent barrier/));
+  test('a shuffle that some lanes skip', () =>
+    expect(
+      runChanged(kernels.softmax(9, 65), replaced('highest = warp_max', 'if (lane != 3) highest = warp_max')),
+    ).rejects.toThrow(/shuffle in line/));
+  test('a write past the end of memory', () =>
+    expect(
+      runChanged(kernels.unary('exp', [300], 'float32'), replaced('out[i0] =', 'out[i0 + 300] =')),
+    ).rejects.toThrow(/past the end/));
+  test('a launch that no device takes', () =>
+    expect(runChanged(kernels.unary('exp', [300], 'float32'), replaced('<<<2, 256,', '<<<2, 2048,'))).rejects.toThrow(
+      /cudaErrorInvalidConfiguration/,
+    ));
+});
+
+// ── nvcc ──
+
+const nvcc = await nvccVersion();
+const hasDevice = existsSync('/dev/nvidia0') || existsSync('/dev/dxg');
+
+describe.skipIf(nvcc === null)('nvcc', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gradc-cuda-'));
+  const all = [
+    ...shapes,
+    ...dtypes.map(dtype => kernels.everyFunction(dtype)),
+    kernels.matmul(1, 2048, 2048, 512),
+    kernels.matmul(1, 512, 512, 512),
+  ].map(scheduleForCuda);
+  const program = programOfKernels('kernels', all);
+  let built: NvccResult;
+  beforeAll(async () => {
+    built = await buildWithNvcc(cudaBackend.emit(program), folder);
+  }, 300_000);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('compiles every kernel for sm_80 and sm_90 without spills or stack', () => {
+    const kernelsOf = (architecture: string): string[] =>
+      built.resources.filter(r => r.architecture === architecture).map(r => r.kernel);
+    expect(kernelsOf('sm_80').length).toBeGreaterThanOrEqual(all.length);
+    expect(kernelsOf('sm_90').sort()).toEqual(kernelsOf('sm_80').sort());
+    expect(built.resources.filter(r => r.spillBytes > 0)).toEqual([]);
+    expect(built.resources.filter(r => r.stackBytes > 0 && !r.kernel.startsWith('every_'))).toEqual([]);
+  });
+
+  test('the large contraction keeps two blocks on a multiprocessor', () => {
+    const large = built.resources.filter(r => r.kernel === 'matmul_1_2048_2048_512');
+    expect(large.map(r => r.architecture)).toEqual(['sm_80', 'sm_90']);
+    for (const { registers } of large) expect(registers).toBeLessThanOrEqual(128);
+  });
+
+  test.skipIf(hasDevice)('without a driver the loader says so by the name of the error', async () => {
+    const error = await loadCuda(built.libraryPath, describeProgram(program), program.stateBytes).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(CudaUnavailableError);
+    expect([35, 100]).toContain((error as CudaError).code);
+    expect((error as CudaError).message).toMatch(/cudaErrorInsufficientDriver|cudaErrorNoDevice/);
+  });
+});
