@@ -1,7 +1,9 @@
 /**
  * What statements read and write: every load and store, with the loops around it. Shared subtrees are visited once.
  */
-import type { Buffer, Expr, Iter, LoopMap, Stmt } from '../../compiler/ir/kernel.js';
+import { type Buffer, type Expr, type Iter, type LoopMap, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
+
+export type Load = Extract<Expr, { kind: 'load' }>;
 
 export interface Access {
   readonly buffer: Buffer;
@@ -9,47 +11,15 @@ export interface Access {
   readonly kind: 'load' | 'store';
 }
 
-/** The direct parts of an expression. */
-export function partsOf(expr: Expr): readonly Expr[] {
-  switch (expr.kind) {
-    case 'const':
-    case 'iter':
-      return [];
-    case 'load':
-      return [expr.index];
-    case 'call':
-      return expr.args;
-    case 'select':
-      return [expr.cond, expr.yes, expr.no];
-    case 'cast':
-    case 'bitcast':
-      return [expr.value];
-    default:
-      return expr satisfies never;
+/** Every load in some expressions, each distinct one once. */
+export function loadsIn(roots: readonly Expr[]): Load[] {
+  const loads = new Set<Load>();
+  for (const root of roots) {
+    walkExpr(root, expr => {
+      if (expr.kind === 'load') loads.add(expr);
+    });
   }
-}
-
-/** Every distinct expression in some others, each once. */
-export function expressionsIn(roots: readonly Expr[]): Set<Expr> {
-  const seen = new Set<Expr>();
-  const visit = (expr: Expr): void => {
-    if (seen.has(expr)) return;
-    seen.add(expr);
-    for (const part of partsOf(expr)) visit(part);
-  };
-  for (const root of roots) visit(root);
-  return seen;
-}
-
-/** The loop counters that expressions read. */
-export function itersIn(...roots: readonly Expr[]): Set<Iter> {
-  const iters = new Set<Iter>();
-  for (const expr of expressionsIn(roots)) if (expr.kind === 'iter') iters.add(expr.iter);
-  return iters;
-}
-
-export function loadsIn(...roots: readonly Expr[]): Extract<Expr, { kind: 'load' }>[] {
-  return [...expressionsIn(roots)].filter(expr => expr.kind === 'load');
+  return [...loads];
 }
 
 /** The expressions of one statement itself, without those of the statements in it. */
@@ -72,7 +42,8 @@ export function expressionsOf(stmt: Stmt): readonly Expr[] {
   }
 }
 
-export function childrenOf(stmt: Stmt): readonly Stmt[] {
+/** The statements directly in a statement. */
+export function bodyOf(stmt: Stmt): readonly Stmt[] {
   if (stmt.kind === 'loop' || stmt.kind === 'alloc') return stmt.body;
   return stmt.kind === 'if' ? [...stmt.then, ...stmt.otherwise] : [];
 }
@@ -84,12 +55,12 @@ export function visitAccesses(
   loops: ReadonlyMap<Iter, LoopMap> = new Map(),
 ): void {
   for (const stmt of stmts) {
-    for (const { buffer, index } of loadsIn(...expressionsOf(stmt))) visit({ buffer, index, kind: 'load' }, loops);
+    for (const { buffer, index } of loadsIn(expressionsOf(stmt))) visit({ buffer, index, kind: 'load' }, loops);
     if (stmt.kind === 'store' || stmt.kind === 'reduce')
       visit({ buffer: stmt.buffer, index: stmt.index, kind: 'store' }, loops);
     const inner =
       stmt.kind === 'loop' ? new Map(loops).set(stmt.iter, stmt.limit === null ? stmt.map : 'serial') : loops;
-    visitAccesses(childrenOf(stmt), visit, inner);
+    visitAccesses(bodyOf(stmt), visit, inner);
   }
 }
 
@@ -98,8 +69,13 @@ export function writesOf(stmts: readonly Stmt[]): Set<Buffer> {
   const writes = new Set<Buffer>();
   const collect = (stmt: Stmt): void => {
     if (stmt.kind === 'store' || stmt.kind === 'reduce' || stmt.kind === 'allreduce') writes.add(stmt.buffer);
-    childrenOf(stmt).forEach(collect);
+    bodyOf(stmt).forEach(collect);
   };
   stmts.forEach(collect);
   return writes;
+}
+
+/** All expressions of statements and of the statements in them. */
+export function allExpressions(stmts: readonly Stmt[]): Expr[] {
+  return stmts.flatMap(stmt => [...expressionsOf(stmt), ...allExpressions(bodyOf(stmt))]);
 }

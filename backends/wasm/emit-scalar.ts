@@ -3,9 +3,8 @@
  */
 import { invariant } from '../../compiler/errors.js';
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
-import { affineOf, type Buffer, type Expr, rangeOf } from '../../compiler/ir/kernel.js';
+import { affineOf, type Buffer, childrenOf, type Expr, rangeOf } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
-import { partsOf } from './accesses.js';
 import type { Arm, Value } from './code.js';
 import { alignOf, type Frame, isInBounds, loadName, type Part, valueType } from './frame.js';
 import type { Instruction } from './instruction.js';
@@ -226,7 +225,8 @@ export class ScalarEmitter {
     let safe = this.safety.get(expr);
     if (safe === undefined) {
       safe =
-        partsOf(expr).every(part => this.isSafe(part)) && (expr.kind !== 'load' || isInBounds(expr.buffer, expr.index));
+        childrenOf(expr).every(part => this.isSafe(part)) &&
+        (expr.kind !== 'load' || isInBounds(expr.buffer, expr.index));
       this.safety.set(expr, safe);
     }
     return safe;

@@ -1,3 +1,4 @@
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
-export const schedule: readonly Pass<Kernel>[] = [];
+import { tileContractions } from './contraction.js';
+export const schedule: readonly Pass<Kernel>[] = [tileContractions];

@@ -1,0 +1,60 @@
+/**
+ * How index expressions move with loop counters: the coefficients of each sum, and nested loops merged.
+ */
+import { affineOf, childrenOf, type Expr, type Iter, index, iterOf, makeIter } from '../../compiler/ir/kernel.js';
+
+/** One sum of an index expression: the coefficient of each counter in it. */
+export type Sum = ReadonlyMap<Iter, number>;
+
+/** Every maximal sum of loop counters in some expressions: indices, and the arguments of divisions and comparisons in them. */
+export function sumsIn(roots: readonly Expr[]): Sum[] {
+  const sums: Sum[] = [];
+  const seen = new Set<Expr>();
+  const visit = (expr: Expr): void => {
+    if (seen.has(expr)) return;
+    seen.add(expr);
+    if (expr.dtype !== 'index') {
+      childrenOf(expr).forEach(visit);
+      return;
+    }
+    const { terms } = affineOf(expr);
+    const sum = new Map<Iter, number>();
+    for (const { expr: term, coefficient } of terms) {
+      if (term.kind === 'iter') sum.set(term.iter, (sum.get(term.iter) ?? 0) + coefficient);
+      else childrenOf(term).forEach(visit);
+    }
+    if (sum.size > 0) sums.push(sum);
+  };
+  roots.forEach(visit);
+  return sums;
+}
+
+/**
+ * Merge neighbours of a list of nested loops wherever all index sums allow it:
+ *
+ *   parallel i<8: parallel j<32: … x[i*32 + j] …   ->   parallel ij<256: … x[ij] …
+ *
+ * In every sum the coefficient of the outer counter must be that of the inner one times its extent; then the inner counter
+ * stands for both and the outer one for 0.
+ */
+export function collapse(
+  iters: readonly Iter[],
+  expressions: readonly Expr[],
+): { iters: Iter[]; values: Map<Iter, Expr> } {
+  const sums = sumsIn(expressions);
+  const merged: { iter: Iter; members: Iter[] }[] = [];
+  for (const iter of iters) {
+    const last = merged.at(-1);
+    const outer = last?.members.at(-1);
+    if (last && outer && sums.every(sum => (sum.get(outer) ?? 0) === (sum.get(iter) ?? 0) * iter.extent)) {
+      last.iter = makeIter(`${last.iter.name}${iter.name}`, last.iter.extent * iter.extent);
+      last.members.push(iter);
+    } else merged.push({ iter, members: [iter] });
+  }
+  const values = new Map<Iter, Expr>();
+  for (const { iter, members } of merged) {
+    if (members.length === 1) continue;
+    for (const member of members) values.set(member, member === members.at(-1) ? iterOf(iter) : index(0));
+  }
+  return { iters: merged.map(({ iter }) => iter), values };
+}

@@ -1,0 +1,137 @@
+/**
+ * The shape of register tiles, and how a counter is cut into whole tiles and a rest.
+ *
+ * A tile of MR rows and NV vectors of columns keeps MR·NV accumulators, NV vectors of one operand and one of the other in
+ * the 16 vector registers. Its cost for one step of the sum is that of MR·NV products and sums (one of each per cycle),
+ * of its loads (two per cycle), and at least the latency of a sum.
+ */
+import {
+  addIndex,
+  type Expr,
+  type Iter,
+  index,
+  iterOf,
+  loop,
+  makeIter,
+  mulIndex,
+  type Stmt,
+} from '../../compiler/ir/kernel.js';
+
+const LANES = 4;
+const REGISTERS = 15;
+const LATENCY = 4;
+/** Cycles a loop takes besides its work. */
+const LOOP = 1;
+
+export interface Tile {
+  readonly rows: number;
+  /** In units of what a lane loop covers: vectors, or elements where lanes run along the sum. */
+  readonly columns: number;
+  /** Cycles of one step of the sum, over all rows and columns. */
+  readonly cost: number;
+}
+
+const stepCost = (rows: number, columns: number): number =>
+  Math.max(rows * columns, (rows + columns) / 2, LATENCY) + LOOP;
+const fits = (rows: number, columns: number): boolean => rows + columns + rows * columns <= REGISTERS;
+
+/** Sizes of the pieces of `extent` in steps of `size`, with how often each occurs. */
+const cut = (extent: number, size: number): [number, number][] =>
+  (
+    [
+      [size, Math.floor(extent / size)],
+      [extent % size, 1],
+    ] as [number, number][]
+  ).filter(([piece, times]) => piece > 0 && times > 0);
+
+/** The tile that covers rows × columns at the least cost. */
+export function tileFor(rows: number, columns: number): Tile {
+  let best: Tile | null = null;
+  for (let r = 1; r <= rows; r++) {
+    for (let c = 1; c <= columns && fits(r, c); c++) {
+      let cost = 0;
+      for (const [height, down] of cut(rows, r))
+        for (const [width, across] of cut(columns, c)) cost += down * across * stepCost(height, width);
+      if (best === null || cost < best.cost) best = { rows: r, columns: c, cost };
+    }
+  }
+  return best!;
+}
+
+/** Tiles along one counter: all whole ones in a loop, or the one at the end. */
+export interface Piece {
+  /** Rows, or columns (vectors or elements), of one tile. */
+  readonly count: number;
+  /** Put the loop over the tiles around statements. */
+  around(body: readonly Stmt[]): Stmt[];
+  /** What the counter stands for at element `at` of the tile. */
+  values(at: Expr): [Iter, Expr][];
+  /** What it stands for at an absolute position. */
+  valuesAt(position: Expr): [Iter, Expr][];
+  /** Position of the first lane of column vector `column`. */
+  start(column: number): Expr;
+  /** The lanes of that vector that are this tile's own to store. */
+  valid(column: number): { first: number; last: number };
+}
+
+/** Cut a counter (or nothing, which is one row) into tiles of `count` and a rest. */
+export function pieces(iter: Iter | null, count: number): Piece[] {
+  if (iter === null) return [pieceOf(null, index(0), 1, body => [...body])];
+  const whole = Math.floor(iter.extent / count);
+  const rest = iter.extent % count;
+  const out: Piece[] = [];
+  if (whole > 0) {
+    const tile = makeIter(`${iter.name}t`, whole);
+    out.push(pieceOf(iter, mulIndex(iterOf(tile), count), count, around(tile)));
+  }
+  if (rest > 0) out.push(pieceOf(iter, index(whole * count), rest, body => [...body]));
+  return out;
+}
+
+const around =
+  (tile: Iter) =>
+  (body: readonly Stmt[]): Stmt[] =>
+    tile.extent === 1 ? [...body] : [loop(tile, 'parallel', body)];
+
+function pieceOf(iter: Iter | null, first: Expr, count: number, wrap: Piece['around']): Piece {
+  return {
+    count,
+    around: wrap,
+    values: at => (iter === null ? [] : [[iter, addIndex(first, at)]]),
+    valuesAt: position => (iter === null ? [] : [[iter, position]]),
+    start: column => addIndex(first, column * LANES),
+    valid: () => ({ first: 0, last: LANES }),
+  };
+}
+
+/**
+ * Cut a column counter into tiles of vectors. At the end of the counter a vector that is not whole is moved back to end
+ * with it, and only its last lanes are new; in padded panels it stays, and only its first lanes count.
+ */
+export function columnPieces(iter: Iter, tile: Tile, padded: boolean): Piece[] {
+  const width = tile.columns * LANES;
+  const whole = Math.floor(iter.extent / width);
+  const rest = iter.extent % width;
+  const out: Piece[] = [];
+  if (whole > 0) {
+    const counter = makeIter(`${iter.name}t`, whole);
+    out.push(pieceOf(iter, mulIndex(iterOf(counter), width), tile.columns, around(counter)));
+  }
+  if (rest === 0) return out;
+  const first = whole * width;
+  const partial = rest % LANES;
+  const piece = pieceOf(iter, index(first), Math.ceil(rest / LANES), body => [...body]);
+  if (partial === 0) return [...out, piece];
+  const isLast = (column: number): boolean => column === piece.count - 1;
+  return [
+    ...out,
+    {
+      ...piece,
+      start: column => (isLast(column) && !padded ? index(iter.extent - LANES) : piece.start(column)),
+      valid(column) {
+        if (!isLast(column)) return { first: 0, last: LANES };
+        return padded ? { first: 0, last: partial } : { first: LANES - partial, last: LANES };
+      },
+    },
+  ];
+}

@@ -1,0 +1,92 @@
+/**
+ * The WASM schedule: scheduled kernels against the plain ones run by the js backend, over odd sizes and all forms of
+ * contractions, rows and pointwise nests; and the plain ones emitted as they stand.
+ */
+import { describe, expect, test } from 'vitest';
+import { compileKernel as compileJs } from '../backends/js/emit.js';
+import { compileKernel } from '../backends/wasm/compile.js';
+import { schedule } from '../backends/wasm/schedule.js';
+import type { Kernel } from '../compiler/ir/kernel.js';
+import { type ConvShape, conv, convInputGrad, convWeightGrad, matmul, softmax } from './support/plain-kernels.js';
+
+const context = { note: () => {} };
+const scheduled = (kernel: Kernel): Kernel => schedule.reduce((ir, pass) => pass.run(ir, context), kernel);
+
+function noise(length: number, seed: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 8) / 2 ** 24 - 0.5;
+  });
+}
+
+/** Scheduled, plain, and by the js backend: equal up to the rounding of sums. */
+function expectEqual(kernel: Kernel, terms: number): void {
+  const inputs = kernel.params.map(({ buffer }, i) => noise(buffer.size, i + 1));
+  const run = (compiled: (...arrays: Float32Array[]) => void): Float32Array[] => {
+    const arrays = inputs.map(array => array.slice());
+    compiled(...arrays);
+    return arrays;
+  };
+  const expected = run(compileJs(kernel));
+  const results = { scheduled: run(compileKernel(scheduled(kernel))), plain: run(compileKernel(kernel)) };
+  const tolerance = 1e-6 * Math.sqrt(terms) + 1e-6;
+  for (const [how, result] of Object.entries(results)) {
+    for (const [i, { buffer }] of kernel.params.entries()) {
+      let worst = 0;
+      for (let at = 0; at < buffer.size; at++) {
+        const error = Math.abs(result[i][at] - expected[i][at]);
+        worst = Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+      }
+      expect(worst, `${how} ${buffer.name}`).toBeLessThan(tolerance);
+    }
+  }
+}
+
+describe('matmul', () => {
+  const sizes = [
+    [1, 1, 1],
+    [1, 400, 120],
+    [3, 5, 7],
+    [4, 8, 8],
+    [5, 13, 30],
+    [17, 33, 10],
+    [64, 20, 12],
+    [70, 41, 131],
+    [40, 300, 264],
+  ];
+  for (const [m, k, n] of sizes) {
+    for (const transposeA of [false, true]) {
+      for (const transposeB of [false, true]) {
+        test(`${m}x${k} @ ${k}x${n}${transposeA ? ', left transposed' : ''}${transposeB ? ', right transposed' : ''}`, () => {
+          expectEqual(matmul(m, k, n, { transposeA, transposeB }), k);
+          expectEqual(matmul(m, k, n, { transposeA, transposeB, fused: true }), k);
+        });
+      }
+    }
+  }
+  test('batches', () => expectEqual(matmul(6, 9, 11, { batch: 3 }), 9));
+  test('batches, transposed', () => expectEqual(matmul(6, 9, 11, { batch: 3, transposeB: true, fused: true }), 9));
+});
+
+describe('convolution', () => {
+  const shapes: ConvShape[] = [
+    { batch: 2, channels: 1, size: 12, filters: 6, kernel: 5, stride: 1, padding: 0 },
+    { batch: 2, channels: 3, size: 9, filters: 5, kernel: 3, stride: 1, padding: 1 },
+    { batch: 1, channels: 2, size: 11, filters: 4, kernel: 3, stride: 2, padding: 1 },
+    { batch: 3, channels: 4, size: 8, filters: 7, kernel: 1, stride: 1, padding: 0 },
+    { batch: 2, channels: 2, size: 5, filters: 3, kernel: 4, stride: 1, padding: 0 },
+    { batch: 2, channels: 6, size: 14, filters: 16, kernel: 5, stride: 1, padding: 0 },
+    { batch: 1, channels: 2, size: 17, filters: 9, kernel: 7, stride: 3, padding: 2 },
+  ];
+  for (const shape of shapes) {
+    const name = `${shape.channels}x${shape.size}² to ${shape.filters}, kernel ${shape.kernel}, stride ${shape.stride}, padding ${shape.padding}`;
+    test(`forward: ${name}`, () => expectEqual(conv(shape), shape.channels * shape.kernel ** 2));
+    test(`weight gradient: ${name}`, () => expectEqual(convWeightGrad(shape), shape.batch * shape.size ** 2));
+    test(`input gradient: ${name}`, () => expectEqual(convInputGrad(shape), shape.filters * shape.kernel ** 2));
+  }
+});
+
+describe('rows', () => {
+  for (const columns of [1, 3, 10, 64, 131]) test(`softmax over ${columns}`, () => expectEqual(softmax(5, columns), 1));
+});
