@@ -67,8 +67,7 @@ beforeAll(async () => {
   files = await artifactFiles({
     program,
     state: initial,
-    wasm: new Map([['tiny.wasm', bytes]]),
-    cuda: null,
+    emitted: new Map([['tiny.wasm', bytes]]),
     sources: new Map([['tiny.model.ts', new Uint8Array([1])]]),
   });
   manifest = JSON.parse(files.get('tiny.manifest.json') as string);

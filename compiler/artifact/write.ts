@@ -17,10 +17,8 @@ export interface ArtifactParts {
   readonly program: Program;
   /** Initial contents of the state, by name. */
   readonly state: ReadonlyMap<string, ArrayBufferView>;
-  /** What the wasm backend emitted: `<name>.wasm` and its variants. */
-  readonly wasm: Files | null;
-  /** What the cuda backend emitted; goes to the folder `cuda`. */
-  readonly cuda: Files | null;
+  /** What the backends emitted, by path in the folder: `<name>.wasm`, `cuda/<name>.cu` and so on. */
+  readonly emitted: Files;
   /** Source files that took part, by their path from the model file. */
   readonly sources: ReadonlyMap<string, Uint8Array>;
 }
@@ -30,14 +28,13 @@ const reserved = ['state', 'saveState', 'loadState', 'dispose'];
 
 /** All files of an artifact by their path in its folder. Throws E401 where the model cannot be written as one. */
 export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, Uint8Array | string>> {
-  const { program, wasm, cuda } = parts;
+  const { program, emitted } = parts;
   const { name } = program;
   checkNames(program);
-  const files = new Map<string, Uint8Array | string>(wasm ?? []);
-  for (const [path, content] of cuda ?? []) files.set(`cuda/${path}`, content);
-  files.set(`${name}.safetensors`, encodeState(loaderManifest(program), stateImage(parts)));
-  const variants = moduleVariants(name, wasm ?? new Map());
-  if (wasm !== null) {
+  const files = new Map<string, Uint8Array | string>(emitted);
+  files.set(`${name}.safetensors`, artifactState(program, parts.state));
+  const variants = moduleVariants(name, emitted);
+  if (variants.length > 0) {
     const { declarations } = await import('./declarations.js');
     files.set(
       `${name}.js`,
@@ -69,18 +66,18 @@ function checkNames({ entries }: Program): void {
 }
 
 /** Modules by what they require, most demanding first. */
-function moduleVariants(name: string, wasm: Files): VariantRecord[] {
+function moduleVariants(name: string, emitted: Files): VariantRecord[] {
   const known: readonly [suffix: string, requires: readonly Feature[]][] = [
     ['.relaxed', ['relaxed-simd']],
     ['', []],
   ];
   return known
     .map(([suffix, requires]) => ({ file: `${name}${suffix}.wasm`, requires }))
-    .filter(({ file }) => wasm.has(file));
+    .filter(({ file }) => emitted.has(file));
 }
 
-/** The state's part of linear memory as it is before the first call. */
-function stateImage({ program, state }: ArtifactParts): Uint8Array {
+/** The state file of a program whose state has these values. Throws E401 where one does not fit. */
+export function artifactState(program: Program, state: ReadonlyMap<string, ArrayBufferView>): Uint8Array {
   const image = new Uint8Array(program.stateBytes);
   for (const { name, type, offset } of program.state) {
     const value = state.get(name);
@@ -89,5 +86,5 @@ function stateImage({ program, state }: ArtifactParts): Uint8Array {
       fail('E401', { problem: `state '${name}' has ${value?.byteLength ?? 'no'} bytes, expected ${bytes}` });
     image.set(new Uint8Array(value!.buffer, value!.byteOffset, bytes), offset);
   }
-  return image;
+  return encodeState(loaderManifest(program), image);
 }

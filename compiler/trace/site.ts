@@ -34,12 +34,12 @@ class CapturedSite implements Site {
     return this.#resolve().column;
   }
   toJSON(): Site {
-    return { ...this.#resolve(), module: this.module };
+    return { file: this.file, line: this.line, column: this.column, module: this.module };
   }
 
   #resolve(): Place {
     if (this.#stack !== null) {
-      this.#place = userPlace(this.#stack.stack ?? '') ?? nowhere;
+      this.#place = placeOf(this.#stack) ?? nowhere;
       this.#stack = null;
     }
     return this.#place;
@@ -78,16 +78,22 @@ function pathOf(url: string): string {
 }
 
 /** The first frame of a stack text that is neither gradc's nor the platform's. */
-function userPlace(stack: string): Place | null {
+function userPlace(stack: string): (Place & { readonly innermost: boolean }) | null {
+  let innermost = true;
   for (const text of stack.split('\n')) {
     const match = frame.exec(text);
     if (match === null) continue;
     const path = pathOf(match[1]);
-    if (path.startsWith('node:') || own.some(folder => path.startsWith(folder))) continue;
-    return { file: relativeToHere(path), line: Number(match[2]), column: Number(match[3]) };
+    if (!path.startsWith('node:') && !own.some(folder => path.startsWith(folder))) {
+      return { file: relativeToHere(path), line: Number(match[2]), column: Number(match[3]), innermost };
+    }
+    innermost = false;
   }
   return null;
 }
+
+/** Where the user's program was when an error arose; `innermost`: it threw it itself, not through a call into gradc. */
+export const placeOf = (error: Error): (Place & { readonly innermost: boolean }) | null => userPlace(error.stack ?? '');
 
 function relativeToHere(path: string): string {
   const here = `${globalThis.process?.cwd() ?? ''}/`;

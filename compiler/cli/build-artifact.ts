@@ -1,0 +1,71 @@
+/**
+ * From a model file to the files of its artifact: load, trace, compile, emit for each target.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cudaBackend } from '../../backends/cuda/backend.js';
+import { wasm } from '../../backends/wasm/backend.js';
+import { artifactFiles } from '../artifact/write.js';
+import type { DebugOptions } from '../pass.js';
+import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
+import { type TracedModel, traceModel } from '../trace/model.js';
+import { loadModelFile } from './model-file.js';
+
+export const targets = ['wasm', 'cuda'] as const;
+export type Target = (typeof targets)[number];
+
+export interface BuildOptions {
+  readonly targets?: readonly Target[];
+  /** false: do not run the type checker first. */
+  readonly checkTypes?: boolean;
+  readonly debug?: DebugOptions;
+  readonly progress?: (text: string) => void;
+}
+export interface BuiltArtifact {
+  readonly traced: TracedModel;
+  readonly compilation: Compilation;
+  /** By path in the artifact's folder. */
+  readonly files: ReadonlyMap<string, Uint8Array | string>;
+}
+
+/** Compile a model file. Throws located errors of the model, and E601 where a target lacks what it needs. */
+export async function buildArtifact(modelFile: string, options: BuildOptions = {}): Promise<BuiltArtifact> {
+  const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
+  progress(`loading ${modelFile}`);
+  const { definition, sources } = await loadModelFile(modelFile, options);
+  progress(`tracing ${definition.name}`);
+  const traced = traceModel(definition);
+  progress('compiling');
+  const compilation = compileToProgram(traced, debug);
+  const emitted = new Map<string, Uint8Array | string>();
+  for (const target of wanted) {
+    progress(`emitting ${target}`);
+    for (const [path, content] of emit(target, compilation, debug)) emitted.set(path, content);
+  }
+  const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
+  const files = await artifactFiles({ program: compilation.program, state, emitted, sources });
+  return { traced, compilation, files };
+}
+
+function emit(
+  target: Target,
+  { program }: Compilation,
+  debug?: DebugOptions,
+): ReadonlyMap<string, Uint8Array | string> {
+  switch (target) {
+    case 'wasm':
+      return emitProgram(program, wasm, { relaxed: true }, debug);
+    case 'cuda':
+      return emitProgram(program, cudaBackend, undefined, debug);
+    default:
+      return target satisfies never;
+  }
+}
+
+/** Write files into a folder, which is made. */
+export function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array | string>): void {
+  for (const [path, content] of files) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+}

@@ -1,0 +1,51 @@
+/** `gradc build`: compile a model file and write its artifact. */
+import { gzipSync } from 'fflate';
+import { fileRecord } from '../artifact/manifest.js';
+import { Stopped } from '../pass.js';
+import { columns } from './arguments.js';
+import { buildArtifact, type Target, targets, writeFiles } from './build-artifact.js';
+import type { Command } from './command.js';
+import { debugOptions, debugSpecs } from './debug-options.js';
+import { exitCodes } from './diagnostics.js';
+
+export const buildCommand: Command = {
+  name: 'build',
+  summary: 'compile a model file and write its artifact',
+  positionals: ['MODEL.ts'],
+  options: {
+    target: { doc: 'what to compile to', value: 'TARGETS', list: true, choices: targets, fallback: 'wasm' },
+    out: { doc: 'the folder to write; default dist/<model>', value: 'FOLDER' },
+    'no-typecheck': { doc: 'do not run the type checker first' },
+    ...debugSpecs,
+  },
+  async run(args, output) {
+    try {
+      const built = await buildArtifact(args.positionals[0], {
+        targets: args.list('target') as Target[],
+        checkTypes: !args.has('no-typecheck'),
+        debug: debugOptions(args),
+        progress: output.progress,
+      });
+      const out = args.value('out') ?? `dist/${built.traced.name}`;
+      writeFiles(out, built.files);
+      const files = [...built.files].map(([path, content]) => ({
+        path,
+        ...fileRecord(content),
+        gzip: gzipSize(content),
+      }));
+      output.result(
+        `${out}\n${columns(files.map(({ path, bytes, gzip }) => [path, `${size(bytes)}  (${size(gzip)} gzip)`]))}`,
+        { name: built.traced.name, out, files },
+      );
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error;
+      output.result(`stopped after ${error.pass}\n`, { stoppedAfter: error.pass });
+    }
+    return exitCodes.ok;
+  },
+};
+
+const size = (bytes: number): string => `${(bytes / 1024).toFixed(1).padStart(8)} KiB`;
+
+export const gzipSize = (content: Uint8Array | string): number =>
+  gzipSync(typeof content === 'string' ? new TextEncoder().encode(content) : content, { level: 9 }).length;

@@ -1,0 +1,91 @@
+/**
+ * Errors as the command line shows them: the sentence, the user's line with a marker, the hint; and their exit codes.
+ */
+import { readFileSync } from 'node:fs';
+import { type ErrorKind, GradcError, InternalError, type Site } from '../errors.js';
+import { placeOf } from '../trace/site.js';
+
+export const exitCodes = { ok: 0, checkFailed: 1, usage: 2, model: 3, environment: 4, internal: 70 } as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** What the machine lacks: a compiler, a driver. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+}
+
+/** Problems the type checker found in a model file, already with their code frames. */
+export class ModelTypeError extends Error {
+  override readonly name = 'ModelTypeError';
+  constructor(readonly diagnostics: readonly Diagnostic[]) {
+    super(diagnostics.map(formatDiagnostic).join('\n'));
+  }
+}
+
+export interface Diagnostic {
+  readonly kind: string;
+  readonly code: string;
+  readonly message: string;
+  readonly site: Site | null;
+  readonly hint: string | null;
+}
+
+const usageKinds: readonly ErrorKind[] = ['UsageError', 'ArtifactError'];
+
+/** What an error means to the caller of the command. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof GradcError) return usageKinds.includes(error.kind) ? exitCodes.usage : exitCodes.model;
+  if (error instanceof ModelTypeError) return exitCodes.model;
+  if (error instanceof EnvironmentError) return exitCodes.environment;
+  return isModelsFault(error) ? exitCodes.model : exitCodes.internal;
+}
+
+/** Was it thrown by the user's own code, and not by ours below it? */
+function isModelsFault(error: unknown): boolean {
+  if (!(error instanceof Error)) return true;
+  return !(error instanceof InternalError) && placeOf(error)?.innermost === true;
+}
+
+export function diagnosticsOf(error: unknown): readonly Diagnostic[] {
+  if (error instanceof ModelTypeError) return error.diagnostics;
+  if (error instanceof GradcError)
+    return [{ kind: error.kind, code: error.code, message: error.sentence, site: error.site, hint: error.hint }];
+  if (!(error instanceof Error))
+    return [{ kind: 'Error', code: '', message: `the model threw ${String(error)}`, site: null, hint: null }];
+  const code = exitCodeOf(error);
+  const place = code === exitCodes.model ? placeOf(error) : null;
+  const hint =
+    code === exitCodes.internal ? `this is a fault of gradc; please report it with this stack:\n${error.stack}` : null;
+  return [
+    {
+      kind: error.name,
+      code: '',
+      message: error.message,
+      site: place && { file: place.file, line: place.line, column: place.column, module: '' },
+      hint,
+    },
+  ];
+}
+
+/** `Kind CODE: sentence`, then the place with its source line, then the hint. */
+export function formatDiagnostic({ kind, code, message, site, hint }: Diagnostic): string {
+  const lines = [`${[kind, code].filter(Boolean).join(' ')}: ${message}`];
+  if (site !== null)
+    lines.push(
+      `  at ${site.file}:${site.line}:${site.column}${site.module ? ` in ${site.module}` : ''}`,
+      ...codeFrame(site),
+    );
+  if (hint !== null) lines.push(`  hint: ${hint}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** The source line and a marker under the column; nothing where the file cannot be read. */
+function codeFrame({ file, line, column }: Site): string[] {
+  try {
+    const text = readFileSync(file, 'utf8').split('\n')[line - 1];
+    if (text === undefined) return [];
+    const gutter = `  ${line} | `;
+    return [gutter + text, `${' '.repeat(gutter.length - 2)}| ${' '.repeat(column - 1)}^`];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Loading a model file: checked by the type checker, bundled with the files it imports, and run.
+ *
+ * The bundle is ordinary JavaScript with source maps, so that every site speaks of the user's own files. `gradc` itself stays
+ * outside of it and resolves to the copy that runs the command; other packages are left to Node.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type BuildFailure, build, type Message, type Plugin } from 'esbuild';
+import { fail } from '../errors.js';
+import type { ModelDefinition } from '../trace/model.js';
+import { type Diagnostic, ModelTypeError } from './diagnostics.js';
+
+export interface ModelFile {
+  readonly path: string;
+  readonly definition: ModelDefinition;
+  /** The source files that took part, by their path from the model file's folder. */
+  readonly sources: ReadonlyMap<string, Uint8Array>;
+}
+
+/** The entry points of this gradc, by the name users import. */
+const ownModules: Readonly<Record<string, string>> = {
+  gradc: 'runtime/index',
+  'gradc/functional': 'runtime/functional',
+  'gradc/compiler': 'compiler/index',
+  'gradc/deploy': 'runtime/deploy/index',
+};
+const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const ownUrl = (path: string, suffix: string): URL => new URL(`../../${path}${suffix}`, import.meta.url);
+
+/** Where the type checker finds the types of each entry point. */
+export const ownTypes = (): Record<string, string[]> =>
+  Object.fromEntries(
+    Object.entries(ownModules).map(([name, path]) => [
+      name,
+      [fileURLToPath(ownUrl(path, extension === '.ts' ? '.ts' : '.d.ts'))],
+    ]),
+  );
+
+export interface LoadModelOptions {
+  /** false: do not run the type checker, which takes most of the time. */
+  readonly checkTypes?: boolean;
+}
+
+/**
+ * Throws E401 where the file is missing or exports no model, ModelTypeError where it does not compile, and what its own code
+ * throws.
+ */
+export async function loadModelFile(path: string, { checkTypes = true }: LoadModelOptions = {}): Promise<ModelFile> {
+  const file = resolve(path);
+  if (!existsSync(file))
+    fail('E401', { problem: `there is no file ${path}`, hint: `paths count from ${process.cwd()}` });
+  if (checkTypes) await (await import('./check-types.js')).checkTypes(file);
+  const { code, inputs } = await bundle(file);
+  const definition = await run(code);
+  if ((definition as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {
+    fail('E401', {
+      problem: `${path} has no model as its default export`,
+      hint: "write `export default defineModel('name', () => ({ state, entries }))`",
+    });
+  }
+  const sources = new Map(inputs.map(input => [relative(dirname(file), resolve(input)) || input, readFileSync(input)]));
+  return { path, definition: definition as ModelDefinition, sources };
+}
+
+async function bundle(file: string): Promise<{ code: string; inputs: string[] }> {
+  try {
+    const { outputFiles, metafile } = await build({
+      entryPoints: [file],
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'es2022',
+      sourcemap: 'inline',
+      sourcesContent: false,
+      sourceRoot: pathToFileURL(`${dirname(file)}/`).href,
+      metafile: true,
+      write: false,
+      logLevel: 'silent',
+      outfile: join(dirname(file), 'model.mjs'),
+      plugins: [imports(), importMeta()],
+    });
+    return { code: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
+  } catch (error) {
+    throw new ModelTypeError((error as BuildFailure).errors.map(syntaxError));
+  }
+}
+
+const syntaxError = ({ text, location }: Message): Diagnostic => ({
+  kind: 'SyntaxError',
+  code: '',
+  message: text,
+  site: location && { file: location.file, line: location.line, column: location.column + 1, module: '' },
+  hint: null,
+});
+
+/** gradc becomes the URL of this copy; other packages the URL Node's resolution finds; files are bundled. */
+const imports = (): Plugin => ({
+  name: 'gradc-imports',
+  setup({ onResolve, resolve: resolveImport }) {
+    onResolve({ filter: /^[^./]/ }, async ({ path, resolveDir, kind, pluginData }) => {
+      if (Object.hasOwn(ownModules, path)) return { path: ownUrl(ownModules[path], extension).href, external: true };
+      if (pluginData === 'plain' || kind === 'entry-point' || path.startsWith('node:')) return null;
+      const found = await resolveImport(path, { resolveDir, kind, pluginData: 'plain' });
+      if (found.external || found.errors.length > 0 || found.namespace !== 'file') return found;
+      return { path: pathToFileURL(found.path).href, external: true };
+    });
+  },
+});
+
+/** A bundled file keeps its own `import.meta.url`. */
+const importMeta = (): Plugin => ({
+  name: 'gradc-import-meta',
+  setup({ onLoad, esbuild }) {
+    onLoad({ filter: /\.[cm]?[jt]sx?$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      if (!source.includes('import.meta.url')) return null;
+      const { code } = esbuild.transformSync(source, {
+        loader: path.endsWith('x') ? 'tsx' : 'ts',
+        sourcefile: path,
+        sourcemap: 'inline',
+        define: { 'import.meta.url': JSON.stringify(pathToFileURL(path).href) },
+      });
+      return { contents: code, loader: 'js' };
+    });
+  },
+});
+
+/** Run a bundle and give its default export. */
+async function run(code: string): Promise<unknown> {
+  process.setSourceMapsEnabled(true);
+  const folder = mkdtempSync(join(tmpdir(), 'gradc-'));
+  const file = join(folder, 'model.mjs');
+  try {
+    writeFileSync(file, code);
+    return (await import(pathToFileURL(file).href)).default;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Where a command writes: its result on standard output, once; progress on standard error, only where a person watches.
+ */
+export interface Output {
+  readonly json: boolean;
+  /** A line about what is going on. */
+  progress(text: string): void;
+  /** The result: `text` for people, or with `--json` the object `data` with a schema version. */
+  result(text: string, data: object): void;
+}
+
+/** Of the shape of every `--json` object. */
+export const schemaVersion = 1;
+
+export function consoleOutput(json: boolean): Output {
+  const watched = process.stderr.isTTY === true;
+  return {
+    json,
+    progress(text) {
+      if (watched) process.stderr.write(`${text}\n`);
+    },
+    result(text, data) {
+      process.stdout.write(json ? `${JSON.stringify({ schemaVersion, ...data })}\n` : text);
+    },
+  };
+}
