@@ -42,7 +42,8 @@ const onCudaHost: ProgramRunner = async jobs => {
   const prepared = jobs.map((job, i) => attempt(() => hostProgram(job, `case${i}`)));
   const programs = prepared.filter(entry => 'program' in entry);
   const results = new Map<HostProgram, JobResult>();
-  for (let start = 0; start < programs.length; start += batchSize) await runBatch(programs.slice(start, start + batchSize), results);
+  for (let start = 0; start < programs.length; start += batchSize)
+    await runBatch(programs.slice(start, start + batchSize), results);
   return prepared.map(entry => ('program' in entry ? results.get(entry)! : entry));
 };
 
@@ -65,9 +66,15 @@ function stateBytes(program: Program, state: readonly StateEntry[]): Uint8Array 
 /** Run programs compiled together; where they do not compile together, each alone, so that one bad one spoils no other. */
 async function runBatch(batch: readonly HostProgram[], results: Map<HostProgram, JobResult>): Promise<void> {
   try {
-    const models = await runProgramsOnHost(batch.map(({ program }) => program), batch.map(({ state }) => state));
+    const models = await runProgramsOnHost(
+      batch.map(({ program }) => program),
+      batch.map(({ state }) => state),
+    );
     for (const [i, entry] of batch.entries()) {
-      results.set(entry, attempt(() => ({ results: callEntry(entry, models[i].entries[entry.job.name]) })));
+      results.set(
+        entry,
+        attempt(() => ({ results: callEntry(entry, models[i].entries[entry.job.name]) })),
+      );
       models[i].dispose();
     }
   } catch (error) {
@@ -79,7 +86,9 @@ async function runBatch(batch: readonly HostProgram[], results: Map<HostProgram,
 type HostEntry = Awaited<ReturnType<typeof runProgramsOnHost>>[number]['entries'][string];
 
 function callEntry({ job, program }: HostProgram, entry: HostEntry): Record<string, Tensor> {
-  const inputs = Object.fromEntries(Object.entries(job.inputs).map(([name, tensor]) => [name, rowMajor(tensor, 'an input').slice()]));
+  const inputs = Object.fromEntries(
+    Object.entries(job.inputs).map(([name, tensor]) => [name, rowMajor(tensor, 'an input').slice()]),
+  );
   const outputs = entry(inputs);
   const slots: readonly Slot[] = program.entries[0].outputs;
   return Object.fromEntries(
@@ -90,4 +99,7 @@ function callEntry({ job, program }: HostProgram, entry: HostEntry): Record<stri
   );
 }
 
-export const programRunners: Readonly<Record<'wasm' | 'cuda-host', ProgramRunner>> = { wasm: inWasm, 'cuda-host': onCudaHost };
+export const programRunners: Readonly<Record<'wasm' | 'cuda-host', ProgramRunner>> = {
+  wasm: inWasm,
+  'cuda-host': onCudaHost,
+};

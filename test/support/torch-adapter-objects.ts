@@ -165,7 +165,8 @@ export function moduleBehaviour(torch: TorchAdapter): Behaviour {
     setattr: (module: object, name, to) => {
       const known = [name, camelCase(name)].find(candidate => candidate in module);
       pythonFields.get(module)?.delete(name);
-      if (known !== undefined || to instanceof Tensor || to instanceof Module) (module as Members)[known ?? name] = lower(torch.python, to);
+      if (known !== undefined || to instanceof Tensor || to instanceof Module)
+        (module as Members)[known ?? name] = lower(torch.python, to);
       else pythonFields.set(module, (pythonFields.get(module) ?? new Map()).set(name, to));
       return true;
     },

@@ -195,5 +195,9 @@ export const functionOrders: Readonly<Record<string, Order>> = orders({
   'nn.init.kaiming_normal_': 'tensor | a mode nonlinearity',
   'nn.utils.clip_grad_norm_': 'parameters max_norm | norm_type',
   'nn.utils.clip_grad_value_': 'parameters clip_value',
+  'torch.autograd.functional.jacobian': 'func inputs | create_graph strict vectorize',
+  'torch.autograd.functional.hessian': 'func inputs | create_graph strict vectorize',
+  'torch.autograd.functional.jvp': 'func inputs v | create_graph strict',
+  'torch.autograd.functional.hvp': 'func inputs v | create_graph strict',
   'torch.autograd.backward': 'tensors grad_tensors | retain_graph create_graph',
 });

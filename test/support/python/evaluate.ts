@@ -32,6 +32,7 @@ import {
   Range,
   Size,
   Slice,
+  type Subclass,
   Tuple,
   type Value,
   whenKnown,
@@ -496,13 +497,7 @@ export class Evaluator {
 
   #instantiate(type: PyClass, args: readonly Value[], kwargs: Kwargs): Value {
     if (type.native !== null) {
-      const construct = this.#behaviour(type.native)!.subclass!(type.native as never, {
-        name: type.name,
-        method: name => type.lookup(name),
-        callMethod: (self, name, given, named = noKwargs) =>
-          this.call(this.#bound(self, type.lookup(name)!, type), given, named),
-        adopt: instance => void this.#classes.set(instance, type),
-      });
+      const construct = this.#behaviour(type.native)!.subclass!(type.native as never, this.#subclass(type));
       return construct(args, kwargs);
     }
     const instance = new PyInstance();
@@ -510,6 +505,17 @@ export class Evaluator {
     const init = type.lookup('__init__');
     if (init !== undefined) this.call(this.#bound(instance, init, type), args, kwargs);
     return instance;
+  }
+
+  /** A Python class as the host sees it. */
+  #subclass(type: PyClass): Subclass {
+    return {
+      name: type.name,
+      method: name => type.lookup(name),
+      callMethod: (self, name, args, kwargs = noKwargs) =>
+        this.call(this.#bound(self ?? type, type.lookup(name)!, type), args, kwargs),
+      adopt: instance => void this.#classes.set(instance, type),
+    };
   }
 
   #bound(self: Value, member: Value, type: PyClass): Value {
@@ -787,7 +793,7 @@ export class Evaluator {
       if (member !== undefined) return this.#bound(object, member, object);
       return object.native === null
         ? undefined
-        : this.#behaviour(object.native)?.getattr?.({ ...(object.native as object), subclass: object } as never, name);
+        : this.#behaviour(object.native)?.classMember?.(object.native as never, this.#subclass(object), name);
     }
     if (object instanceof PyInstance && object.attributes.has(name)) return object.attributes.get(name);
     const type = this.#classOf(object);

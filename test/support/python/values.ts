@@ -227,6 +227,8 @@ export interface Behaviour {
   readonly exit?: (value: never) => void;
   /** `class Sub(value)`: the host makes the instances; returns how. */
   readonly subclass?: (value: never, sub: Subclass) => (args: readonly Value[], kwargs: Kwargs) => Value;
+  /** A member that such a class inherits from the host's, as in `MyFunction.apply`. */
+  readonly classMember?: (value: never, sub: Subclass, name: string) => Value | undefined;
 }
 
 /** What a host needs to know of a Python class that extends one of its own. */
@@ -234,6 +236,7 @@ export interface Subclass {
   readonly name: string;
   /** A method of the class, bound to nothing; undefined when neither it nor a Python base has it. */
   readonly method: (name: string) => Value | undefined;
+  /** Call a method on an instance, or (self null) a static one. */
   readonly callMethod: (self: Value, name: string, args: readonly Value[], kwargs?: Kwargs) => Value;
   /** Say that `instance` is an instance of this class, so that its attributes are looked up there too. */
   readonly adopt: (instance: object) => void;
