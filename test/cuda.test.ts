@@ -35,6 +35,9 @@ const shapes: readonly Kernel[] = [
   kernels.unary('neg', [4, 257], 'int32'),
   kernels.broadcast(7, 33),
   kernels.broadcast(8, 64),
+  kernels.broadcast(512, 512),
+  kernels.unary('tanh', [512, 257], 'float32'),
+  kernels.unary('abs', [131_072], 'int64'),
   kernels.binary('mul', 1001, 'int64'),
   kernels.rowReduce('add', 5, 777, 'float32', zero),
   kernels.rowReduce('add', 70, 8, 'float32', constant('float32', 2)),
@@ -50,11 +53,14 @@ const shapes: readonly Kernel[] = [
   kernels.matmul(2, 33, 45, 67),
   kernels.matmul(1, 64, 64, 64),
   kernels.matmul(1, 130, 300, 20),
+  kernels.matmul(1, 68, 132, 36),
+  kernels.matmul(1, 1024, 1028, 12),
   kernels.matmul(1, 9, 11, 2048),
   kernels.convForward(conv),
   kernels.convWeightGrad({ ...conv, n: 16 }),
   kernels.convDataGrad(conv),
   kernels.scatterAdd(20, 5, 7),
+  kernels.scatterAdd(50, 64, 7),
   kernels.cumsum(5, 13),
 ];
 
@@ -82,7 +88,7 @@ function expected({ kernel, arrays }: KernelCase): TypedArray[] {
 /** Largest difference, relative to the largest value; NaN agrees with NaN and infinity with itself. */
 function difference(got: TypedArray, want: TypedArray, dtype: DType): number {
   const [a, b] = [numbers(got, dtype), numbers(want, dtype)];
-  const scale = Math.max(1, ...b.filter(Number.isFinite).map(Math.abs));
+  const scale = b.filter(Number.isFinite).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1);
   return a.reduce(
     (worst, value, i) =>
       Object.is(value, b[i]) || value === b[i] ? worst : Math.max(worst, Math.abs(value - b[i]) / scale || Infinity),
@@ -91,7 +97,7 @@ function difference(got: TypedArray, want: TypedArray, dtype: DType): number {
 }
 const numbers = (array: TypedArray, dtype: DType): number[] => Bits.numbers(array, dtype);
 
-const tolerance: Partial<Record<DType, number>> = { float16: 1e-3, bfloat16: 8e-3, float32: 2e-6, float64: 1e-14 };
+const tolerance: Partial<Record<DType, number>> = { float16: 1e-3, bfloat16: 8e-3, float32: 1e-5, float64: 1e-14 };
 
 describe.skipIf(!hasHostCompiler)('generated code on the CPU (g++)', () => {
   const cases = shapes.map(kernel => ({ kernel, arrays: inputsFor(kernel) }));

@@ -278,7 +278,7 @@ function tiled(c: Contraction, tile: Tile): Stmt {
   const b = operandOf('tileB', c, 'n', tile, blockN);
   const register = (name: string, size: number): Buffer => ({ name, dtype, size, scope: 'register' });
   const sums = register('sums', tile.threadM * tile.threadN);
-  const [fragmentA, fragmentB] = [register('a', tile.threadM), register('b', tile.threadN)];
+  const [fragmentA, fragmentB] = [register('partA', tile.threadM), register('partB', tile.threadN)];
   const part = (): [Part, Part] => [new Part('i', tile.m, tile.threadM, ty), new Part('j', tile.n, tile.threadN, tx)];
   const sumOf = (i: Part, j: Part): Expr => addIndex(mulIndex(i.own, tile.threadN), j.own);
 

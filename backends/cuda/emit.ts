@@ -306,6 +306,10 @@ class StageEmitter {
     indent: string,
   ): string[] {
     if (iter.extent === 0) return [];
+    if (iter.extent === lanes.extent) {
+      env.nameIterAs(iter, lanes.name);
+      return this.body(body, env, indent);
+    }
     const inner = env.nested();
     const name = inner.nameIter(iter);
     const unrolled = iter.extent % lanes.extent === 0 && iter.extent <= unrollUpTo * lanes.extent;

@@ -151,7 +151,11 @@ export class Environment {
   }
 
   nameIter(iter: Iter): string {
-    const name = this.names.claim(iter.name);
+    return this.nameIterAs(iter, this.names.claim(iter.name));
+  }
+
+  /** A counter that has the value of a variable already there. */
+  nameIterAs(iter: Iter, name: string): string {
     this.iters.set(iter, name);
     for (const suggestion of suggestedNames(iter))
       this.suggested.set(this.structures.id(suggestion.expr), suggestion.name);

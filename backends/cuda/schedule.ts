@@ -6,10 +6,12 @@
 import { type Kernel, loop } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { contractionPass } from './contraction.js';
+import { interchangePass } from './interchange.js';
 import { flatten, peel, substituteAll } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { rowPass } from './rows.js';
 import { splitPass } from './split.js';
+import { vectorizePass } from './vectorize.js';
 
 /**
  * parallel i<3, j<100: store y[i*100+j] = …   -->   thread.x i<300: store y[i] = …
@@ -21,4 +23,11 @@ const spread = nestPass('cuda-spread', 'Independent iterations become threads, s
   return [loop(flat, 'thread.x', substituteAll(body, values))];
 });
 
-export const cudaSchedule: readonly Pass<Kernel>[] = [splitPass, contractionPass, rowPass, spread];
+export const cudaSchedule: readonly Pass<Kernel>[] = [
+  interchangePass,
+  splitPass,
+  contractionPass,
+  rowPass,
+  spread,
+  vectorizePass,
+];

@@ -3,6 +3,8 @@ import { cudaBackend } from '../../../backends/cuda/backend.js';
 import { bytesOf, type TypedArray } from '../../../compiler/ir/dtype.js';
 import type { Kernel } from '../../../compiler/ir/kernel.js';
 import type { EntryProgram, Program, Slot } from '../../../compiler/ir/program.js';
+import { printKernel } from '../../../compiler/ir/text.js';
+import { verifyKernel } from '../../../compiler/ir/verify.js';
 import { runPasses } from '../../../compiler/pass.js';
 import { type CudaDescription, type CudaModel, loadCuda } from '../../../runtime/deploy/cuda.js';
 import { compileForHost, compileManyForHost } from './compile.js';
@@ -44,7 +46,7 @@ export async function runProgramsOnHost(
 
 /** A kernel in the plain form through the passes of the CUDA backend. */
 export const scheduleForCuda = (kernel: Kernel): Kernel =>
-  runPasses(cudaBackend.schedule, kernel, { print: scheduled => scheduled.name, verify: () => undefined });
+  runPasses(cudaBackend.schedule, kernel, { print: printKernel, verify: verifyKernel }, { verify: true });
 
 /** Space between the parameters of a kernel under test, filled with NaNs and checked afterwards. */
 const gap = 256;
