@@ -40,6 +40,7 @@ import {
   mapExpr,
   mapStmtExprs,
   mulIndex,
+  nest,
   reduce,
   type Stmt,
   select,
@@ -47,12 +48,11 @@ import {
   substitute,
 } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
+import { LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
-import { collapse } from './linear.js';
+import { collapse, perfectNest, strideOf } from './linear.js';
 import { axesOf, coordinatesOf, holds, type Layout, type Staged, stage, stagedSize } from './staging.js';
 import { columnPieces, type Piece, pieces, type Tile, tileFor } from './tile.js';
-
-const LANES = 4;
 
 /** The parts of a contraction: out[parallel] = epilogue(sum over summed of left · right). */
 interface Contraction {
@@ -88,17 +88,6 @@ function schedule(stmt: Stmt, context: PassContext): Stmt | null {
 }
 
 // ── recognising ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The loops of a perfect nest of one mapping, and what is inside. */
-function perfectNest(stmts: readonly Stmt[], map: 'parallel' | 'serial'): { iters: Iter[]; body: readonly Stmt[] } {
-  const iters: Iter[] = [];
-  let body = stmts;
-  while (body.length === 1 && body[0].kind === 'loop' && body[0].map === map && body[0].limit === null) {
-    iters.push(body[0].iter);
-    body = body[0].body;
-  }
-  return { iters, body };
-}
 
 function recognise(stmt: Stmt): Contraction | null {
   const { iters: parallel, body } = perfectNest([stmt], 'parallel');
@@ -169,16 +158,6 @@ const largest = (iters: readonly Iter[]): Iter | null =>
   iters.reduce<Iter | null>((a, b) => (a === null || b.extent > a.extent ? b : a), null);
 const without = (iters: readonly Iter[], ...some: readonly (Iter | null)[]): Iter[] =>
   iters.filter(iter => !some.includes(iter));
-
-/** How far an index moves with a counter; null where not evenly. */
-function strideOf(at: Expr, iter: Iter): number | null {
-  let stride = 0;
-  for (const { expr, coefficient } of affineOf(at).terms) {
-    if (expr.kind === 'iter') stride += expr.iter === iter ? coefficient : 0;
-    else if (itersOf(expr).has(iter)) return null;
-  }
-  return stride;
-}
 
 /** The index of an operand that is a mere load which may always be made, moving evenly with all counters; null otherwise. */
 function plainIndex(value: Expr): Expr | null {
@@ -279,14 +258,15 @@ function columnPlan(
         rowPiece.around(
           nest(
             shared,
+            'parallel',
             columnTiles.flatMap(columnPiece =>
               columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece)]),
             ),
           ),
         ),
       );
-      const inner = staged(stagedColumns, nest(without(rows.iters, row), tiles));
-      return only(nest(batch, staged(stagedRows, nest(outer, inner))));
+      const inner = staged(stagedColumns, nest(without(rows.iters, row), 'parallel', tiles));
+      return only(nest(batch, 'parallel', staged(stagedRows, nest(outer, 'parallel', inner))));
     },
   };
 }
@@ -348,16 +328,13 @@ function sumPlan(
           ),
         ),
       );
-      const loops = nest([...without(rows.iters, row), ...without(columns.iters, column)], tiles);
-      return only(nest(batch, staged(left, staged(right, loops))));
+      const loops = nest([...without(rows.iters, row), ...without(columns.iters, column)], 'parallel', tiles);
+      return only(nest(batch, 'parallel', staged(left, staged(right, loops))));
     },
   };
 }
 
 // ── building ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const nest = (iters: readonly Iter[], body: readonly Stmt[], map: 'parallel' | 'serial' = 'parallel'): Stmt[] =>
-  iters.reduceRight<Stmt[]>((inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]), [...body]);
 
 const staged = (operand: Staged | undefined, body: readonly Stmt[]): Stmt[] =>
   operand === undefined ? [...body] : [alloc(operand.buffer, [...operand.fill, ...body])];
@@ -387,15 +364,11 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
 
   return alloc(tile, [
     eachElement(rows, columns, (row, c) => [vectors(row, c, place => store(tile, place, zero))]),
-    ...nest(
-      contraction.summed,
-      [
-        eachElement(rows, columns, (row, c) => [
-          vectors(row, c, (place, column) => reduce(tile, place, 'add', substitute(product, at(row, column)))),
-        ]),
-      ],
-      'serial',
-    ),
+    ...nest(contraction.summed, 'serial', [
+      eachElement(rows, columns, (row, c) => [
+        vectors(row, c, (place, column) => reduce(tile, place, 'add', substitute(product, at(row, column)))),
+      ]),
+    ]),
     eachElement(rows, columns, (row, c) => {
       const { first, last } = columns.valid(c);
       const lanes = makeIter('l', last - first);
@@ -428,7 +401,7 @@ function sumTile(contraction: Contraction, product: Expr, rows: Piece, columns: 
 
   const step = makeIter(lane.name, Math.floor(lane.extent / LANES));
   const rest = lane.extent % LANES;
-  const whole = nest([step], [accumulate(mulIndex(iterOf(step), LANES), value => value)], 'serial');
+  const whole = nest([step], 'serial', [accumulate(mulIndex(iterOf(step), LANES), value => value)]);
   const last =
     rest === 0
       ? []
@@ -437,7 +410,7 @@ function sumTile(contraction: Contraction, product: Expr, rows: Piece, columns: 
   const u = makeIter('u', LANES);
   return alloc(tile, [
     eachElement(rows, columns, (row, c) => [loop(l, 'vector', [store(tile, place(row, c), zero)])]),
-    ...nest(without(contraction.summed, lane), [...whole, ...last], 'serial'),
+    ...nest(without(contraction.summed, lane), 'serial', [...whole, ...last]),
     eachElement(rows, columns, (row, c) => [
       alloc(total, [
         store(total, index(0), zero),

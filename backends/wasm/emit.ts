@@ -177,11 +177,11 @@ class StatementEmitter {
     const { frame } = this;
     refuse(this.kernel, buffer.dtype);
     invariant(buffer.scope !== 'shared', () => `kernel ${this.kernel}: wasm has no shared memory of a block`);
-    const kind = buffer.scope === 'register' ? this.registerKind(buffer, body) : 'memory';
-    if (kind === 'memory') {
+    if (buffer.scope === 'local') {
       this.allocScratch(buffer, body);
       return;
     }
+    const kind = this.registerKind(buffer, body);
     const type = kind === 'vectors' ? 'v128' : valueType(buffer.dtype);
     const count = kind === 'vectors' ? buffer.size / LANES : buffer.size;
     frame.places.set(buffer, { kind, variables: Array.from({ length: count }, () => frame.code.variable(type)) });
@@ -275,11 +275,10 @@ class StatementEmitter {
   }
 
   /**
-   * How a register buffer is kept: in locals if unrolling makes all its indices constants, of v128 if a vector loop
-   * accesses whole aligned groups of four; otherwise in memory.
+   * How the elements of a register buffer are kept: each in a local, or four to a local of v128, if a vector loop
+   * accesses aligned groups of four. Unrolling makes all its indices constants.
    */
-  private registerKind(buffer: Buffer, body: readonly Stmt[]): 'registers' | 'vectors' | 'memory' {
-    let constant = true;
+  private registerKind(buffer: Buffer, body: readonly Stmt[]): 'registers' | 'vectors' {
     let aligned = buffer.size % LANES === 0 && (buffer.dtype === 'float32' || buffer.dtype === 'int32');
     let grouped = false;
     visitAccesses(body, (access, loops) => {
@@ -293,12 +292,15 @@ class StatementEmitter {
         if (known?.kind === 'known') rest += known.value * coefficient;
         else if (map === 'vector' && coefficient === 1) isGroup = true;
         else if (map === 'vector' || map === 'unroll') rest += coefficient;
-        else constant = false;
+        else
+          invariant(
+            false,
+            `kernel ${this.kernel}: register buffer ${buffer.name} is indexed by a loop that is not unrolled`,
+          );
       }
       grouped ||= isGroup;
       if (isGroup && rest % LANES !== 0) aligned = false;
     });
-    if (!constant) return 'memory';
     return grouped && aligned ? 'vectors' : 'registers';
   }
 }

@@ -1,7 +1,20 @@
 /**
- * How index expressions move with loop counters: the coefficients of each sum, and nested loops merged.
+ * How index expressions move with loop counters: the coefficients of each sum, nests of loops, and loops merged.
  */
-import { affineOf, childrenOf, type Expr, type Iter, index, iterOf, makeIter } from '../../compiler/ir/kernel.js';
+import {
+  affineOf,
+  childrenOf,
+  type Expr,
+  type Iter,
+  index,
+  iterOf,
+  itersOf,
+  type LoopMap,
+  makeIter,
+  mapStmtExprs,
+  type Stmt,
+  substitute,
+} from '../../compiler/ir/kernel.js';
 
 /** One sum of an index expression: the coefficient of each counter in it. */
 export type Sum = ReadonlyMap<Iter, number>;
@@ -58,3 +71,28 @@ export function collapse(
   }
   return { iters: merged.map(({ iter }) => iter), values };
 }
+
+/** How far an index moves with a counter; null where not evenly. */
+export function strideOf(at: Expr, iter: Iter): number | null {
+  let stride = 0;
+  for (const { expr, coefficient } of affineOf(at).terms) {
+    if (expr.kind === 'iter') stride += expr.iter === iter ? coefficient : 0;
+    else if (itersOf(expr).has(iter)) return null;
+  }
+  return stride;
+}
+
+/** The loops of a perfect nest of one mapping, and what is inside. */
+export function perfectNest(stmts: readonly Stmt[], map: LoopMap): { iters: Iter[]; body: readonly Stmt[] } {
+  const iters: Iter[] = [];
+  let body = stmts;
+  while (body.length === 1 && body[0].kind === 'loop' && body[0].map === map && body[0].limit === null) {
+    iters.push(body[0].iter);
+    body = body[0].body;
+  }
+  return { iters, body };
+}
+
+/** The same statements with counters replaced. */
+export const replaceIters = (stmts: readonly Stmt[], values: ReadonlyMap<Iter, Expr>): Stmt[] =>
+  values.size === 0 ? [...stmts] : stmts.map(stmt => mapStmtExprs(stmt, expr => substitute(expr, values)));

@@ -1,4 +1,9 @@
+/**
+ * The schedule of the wasm backend: from the plain loops that lowering writes to register tiles and vector loops.
+ */
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { tileContractions } from './contraction.js';
-export const schedule: readonly Pass<Kernel>[] = [tileContractions];
+import { vectoriseLoops } from './vectorise.js';
+
+export const schedule: readonly Pass<Kernel>[] = [tileContractions, vectoriseLoops];

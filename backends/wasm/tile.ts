@@ -16,8 +16,8 @@ import {
   mulIndex,
   type Stmt,
 } from '../../compiler/ir/kernel.js';
+import { LANES } from './emit-vector.js';
 
-const LANES = 4;
 const REGISTERS = 15;
 const LATENCY = 4;
 /** Cycles a loop takes besides its work. */

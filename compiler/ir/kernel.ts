@@ -10,7 +10,7 @@
  * They are immutable trees; a subtree may be shared.
  */
 import { invariant } from '../errors.js';
-import { type DType, isFloat } from './dtype.js';
+import { type DType, isFloat, limitsOf } from './dtype.js';
 import { type ElemType, type ReduceFn, type ScalarFn, scalarFns, scalarResult } from './scalar.js';
 
 /** A loop counter, from 0 up to and excluding `extent`. Identity is the object; names are for people. */
@@ -357,6 +357,27 @@ export function reduce(buffer: Buffer, at: Expr, fn: ReduceFn, value: Expr, atom
   invariant(value.dtype === buffer.dtype, () => `reduce into ${buffer.name} (${buffer.dtype}) of a ${value.dtype}`);
   return { kind: 'reduce', buffer, index: at, fn, value, atomic };
 }
+/** The value that changes nothing in a reduction: where it starts. */
+export function neutral(fn: ReduceFn, dtype: DType): Expr {
+  switch (fn) {
+    case 'add':
+    case 'or':
+      return constant(dtype, 0);
+    case 'mul':
+      return constant(dtype, 1);
+    case 'and':
+      return constant(dtype, dtype === 'bool' ? 1 : -1);
+    case 'max':
+      return constant(dtype, dtype === 'int64' ? -(2n ** 63n) : isFloat(dtype) ? Number.NEGATIVE_INFINITY : limitsOf(dtype).min);
+    case 'min':
+      return constant(dtype, dtype === 'int64' ? 2n ** 63n - 1n : isFloat(dtype) ? Number.POSITIVE_INFINITY : limitsOf(dtype).max);
+    default:
+      return fn satisfies never;
+  }
+}
+/** Loops over `iters` around statements; a counter with one value needs none. */
+export const nest = (iters: readonly Iter[], map: LoopMap, body: readonly Stmt[]): Stmt[] =>
+  iters.reduceRight<Stmt[]>((inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]), [...body]);
 export const alloc = (buffer: Buffer, body: readonly Stmt[]): Stmt => ({ kind: 'alloc', buffer, body });
 export const when = (cond: Expr | null, then: readonly Stmt[], otherwise: readonly Stmt[] = []): Stmt[] => {
   if (cond === null) return [...then];

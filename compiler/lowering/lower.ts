@@ -12,7 +12,7 @@
  * null, which is how the fuser asks whether a merge is legal.
  */
 import { InternalError, invariant } from '../errors.js';
-import { computeType, type DType, isFloat, limitsOf } from '../ir/dtype.js';
+import { computeType } from '../ir/dtype.js';
 import { isParam, type Node, type TensorType, topological } from '../ir/graph.js';
 import {
   addIndex,
@@ -29,12 +29,13 @@ import {
   loop,
   makeIter,
   mulIndex,
+  nest,
+  neutral,
   reduce,
   sameExpr,
   type Stmt,
   store,
 } from '../ir/kernel.js';
-import type { ReduceFn } from '../ir/scalar.js';
 import { contiguousStrides, numel, type Shape } from '../ir/shape.js';
 import { type Lowering, type OpDef, opDef, type Operand, type OutputWriter } from '../ops/define.js';
 import { reindex } from '../ops/view.js';
@@ -70,28 +71,6 @@ export function lowerGroup(group: Group, name: string, layoutOf: (node: Node) =>
     throw error;
   }
 }
-
-/** The start value of a reduction. */
-export function neutral(fn: ReduceFn, dtype: DType): Expr {
-  switch (fn) {
-    case 'add':
-    case 'or':
-      return constant(dtype, 0);
-    case 'mul':
-    case 'and':
-      return constant(dtype, fn === 'and' && dtype !== 'bool' ? -1 : 1);
-    case 'max':
-      return dtype === 'int64' ? constant(dtype, -(2n ** 63n)) : constant(dtype, isFloat(dtype) ? Number.NEGATIVE_INFINITY : limitsOf(dtype).min);
-    case 'min':
-      return dtype === 'int64' ? constant(dtype, 2n ** 63n - 1n) : constant(dtype, isFloat(dtype) ? Number.POSITIVE_INFINITY : limitsOf(dtype).max);
-    default:
-      return fn satisfies never;
-  }
-}
-
-/** Nested loops over `iters` around `body`. */
-export const nest = (iters: readonly Iter[], map: 'parallel' | 'serial', body: readonly Stmt[]): Stmt[] =>
-  iters.reduceRight<Stmt[]>((inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]), [...body]);
 
 class GroupLowering {
   readonly #order: readonly Node[];
