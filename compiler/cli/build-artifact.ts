@@ -3,12 +3,13 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'fflate';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
-import { type TracedModel, traceModel } from '../trace/model.js';
+import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
 import { loadModelFile } from './model-file.js';
 
 export const targets = ['wasm', 'cuda'] as const;
@@ -22,6 +23,7 @@ export interface BuildOptions {
   readonly progress?: (text: string) => void;
 }
 export interface BuiltArtifact {
+  readonly definition: ModelDefinition;
   readonly traced: TracedModel;
   readonly compilation: Compilation;
   /** By path in the artifact's folder. */
@@ -44,7 +46,7 @@ export async function buildArtifact(modelFile: string, options: BuildOptions = {
   }
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
   const files = await artifactFiles({ program: compilation.program, state, emitted, sources });
-  return { traced, compilation, files };
+  return { definition, traced, compilation, files };
 }
 
 function emit(
@@ -69,3 +71,6 @@ export function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array
     writeFileSync(join(folder, path), content);
   }
 }
+
+export const gzipSize = (content: Uint8Array | string): number =>
+  gzipSync(typeof content === 'string' ? new TextEncoder().encode(content) : content, { level: 9 }).length;

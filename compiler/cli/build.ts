@@ -1,9 +1,8 @@
 /** `gradc build`: compile a model file and write its artifact. */
-import { gzipSync } from 'fflate';
 import { fileRecord } from '../artifact/manifest.js';
 import { Stopped } from '../pass.js';
 import { columns } from './arguments.js';
-import { buildArtifact, type Target, targets, writeFiles } from './build-artifact.js';
+import { buildArtifact, gzipSize, type Target, targets, writeFiles } from './build-artifact.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
@@ -46,6 +45,3 @@ export const buildCommand: Command = {
 };
 
 const size = (bytes: number): string => `${(bytes / 1024).toFixed(1).padStart(8)} KiB`;
-
-export const gzipSize = (content: Uint8Array | string): number =>
-  gzipSync(typeof content === 'string' ? new TextEncoder().encode(content) : content, { level: 9 }).length;

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { DiagnosticCategory, ModuleKind, ModuleResolutionKind, Project, ScriptTarget, ts } from 'ts-morph';
 import { type Diagnostic, ModelTypeError } from './diagnostics.js';
-import { ownTypes } from './model-file.js';
+import { ownTypes } from './own-modules.js';
 
 /** Throws ModelTypeError where the model or a file it imports does not type-check. */
 export async function checkTypes(file: string): Promise<void> {

@@ -19,14 +19,19 @@ import { Tensor, tensorOver } from '../ops/tensor.js';
 import { compileToProgram, emitProgram } from '../pipeline.js';
 import { type Entry, type ModelDefinition, type ModelParts, type TracedModel, traceModel } from '../trace/model.js';
 
+export type EntryInputs = Readonly<Record<string, TypedArray>>;
 export interface CompareOptions {
+  /** Calls of each entry. */
   readonly steps: number;
-  /** A tensor agrees where |a - b| <= atol + rtol · max|a| for all of its elements. */
-  readonly rtol: number;
-  readonly atol: number;
-  /** Integer inputs are drawn from [0, integers). */
-  readonly integers: number;
-  readonly relaxed: boolean;
+  /** A tensor agrees where |a - b| <= atol + rtol · max|a| for all of its elements. Defaults 1e-6 and 1e-4. */
+  readonly rtol?: number;
+  readonly atol?: number;
+  /** The inputs of a call. Default: floats in [-1, 1), integers in [0, `integers`). */
+  readonly inputs?: (entry: string, step: number) => EntryInputs;
+  /** Default 2. */
+  readonly integers?: number;
+  /** Compare the variant with relaxed SIMD. */
+  readonly relaxed?: boolean;
 }
 export interface Difference {
   readonly kind: 'output' | 'gradient' | 'state';
@@ -56,7 +61,7 @@ const gradientSuffix = '.grad';
 export function compareModel(definition: ModelDefinition, options: CompareOptions): Comparison {
   const traced = traceModel(withGradients(definition));
   const { program } = compileToProgram(traced);
-  const model = instantiateProgram(program, traced, options.relaxed);
+  const model = instantiateProgram(program, traced, options.relaxed ?? false);
   const differences = new Map<string, Difference>();
   const record = (
     difference: Pick<Difference, 'kind' | 'entry' | 'name' | 'step'>,
@@ -72,13 +77,14 @@ export function compareModel(definition: ModelDefinition, options: CompareOption
   };
   const times = new Map<string, { eager: number[]; compiled: number[] }>();
   const random = randomNumbers(1);
+  const inputsOf = (entry: EntryProgram, step: number): EntryInputs =>
+    options.inputs?.(entry.name, step) ??
+    Object.fromEntries(entry.inputs.map(({ name, type }) => [name, randomInput(type, random, options.integers ?? 2)]));
   for (let step = 0; step < options.steps; step++) {
     for (const entry of program.entries) {
       const time = times.get(entry.name) ?? { eager: [], compiled: [] };
       times.set(entry.name, time);
-      const inputs = Object.fromEntries(
-        entry.inputs.map(({ name, type }) => [name, randomInput(type, random, options.integers)]),
-      );
+      const inputs = inputsOf(entry, step);
       const eager = timed(time.eager, () => runEagerly(traced.parts.entries[entry.name], entry, inputs));
       const compiled = timed(time.compiled, () => model[entry.name](inputs, { copy: false }));
       for (const { name, type } of entry.outputs) {
@@ -178,7 +184,7 @@ function arrayFrom(value: OutputValue, { dtype }: TensorType): TypedArray {
 function measure(
   eager: TypedArray,
   compiled: TypedArray,
-  { rtol, atol }: CompareOptions,
+  { rtol = 1e-4, atol = 1e-6 }: CompareOptions,
 ): Pick<Difference, 'absolute' | 'relative' | 'agrees'> {
   let absolute = 0;
   let largest = 0;

@@ -7,11 +7,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { type BuildFailure, build, type Message, type Plugin } from 'esbuild';
 import { fail } from '../errors.js';
 import type { ModelDefinition } from '../trace/model.js';
 import { type Diagnostic, ModelTypeError } from './diagnostics.js';
+import { ownModules } from './own-modules.js';
 
 export interface ModelFile {
   readonly path: string;
@@ -19,25 +20,6 @@ export interface ModelFile {
   /** The source files that took part, by their path from the model file's folder. */
   readonly sources: ReadonlyMap<string, Uint8Array>;
 }
-
-/** The entry points of this gradc, by the name users import. */
-const ownModules: Readonly<Record<string, string>> = {
-  gradc: 'runtime/index',
-  'gradc/functional': 'runtime/functional',
-  'gradc/compiler': 'compiler/index',
-  'gradc/deploy': 'runtime/deploy/index',
-};
-const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const ownUrl = (path: string, suffix: string): URL => new URL(`../../${path}${suffix}`, import.meta.url);
-
-/** Where the type checker finds the types of each entry point. */
-export const ownTypes = (): Record<string, string[]> =>
-  Object.fromEntries(
-    Object.entries(ownModules).map(([name, path]) => [
-      name,
-      [fileURLToPath(ownUrl(path, extension === '.ts' ? '.ts' : '.d.ts'))],
-    ]),
-  );
 
 export interface LoadModelOptions {
   /** false: do not run the type checker, which takes most of the time. */
@@ -101,7 +83,7 @@ const imports = (): Plugin => ({
   name: 'gradc-imports',
   setup({ onResolve, resolve: resolveImport }) {
     onResolve({ filter: /^[^./]/ }, async ({ path, resolveDir, kind, pluginData }) => {
-      if (Object.hasOwn(ownModules, path)) return { path: ownUrl(ownModules[path], extension).href, external: true };
+      if (ownModules.has(path)) return { path: ownModules.get(path)!.href, external: true };
       if (pluginData === 'plain' || kind === 'entry-point' || path.startsWith('node:')) return null;
       const found = await resolveImport(path, { resolveDir, kind, pluginData: 'plain' });
       if (found.external || found.errors.length > 0 || found.namespace !== 'file') return found;
