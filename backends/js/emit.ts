@@ -27,7 +27,7 @@ export function emitKernel(kernel: Kernel): string {
 class Emitter {
   readonly #names = new Map<object, string>();
   readonly #used = new Map<string, number>();
-  readonly #temporaries = new Set<Expr>();
+  readonly #temporaries = new Map<Expr, string>();
 
   kernel({ params, body, name }: Kernel): string {
     const args = params.map(({ buffer }) => this.#name(buffer, buffer.name));
@@ -52,11 +52,25 @@ class Emitter {
     for (let i = 0; i < stmts.length; ) {
       let end = i + 1;
       if (writesRegister(stmts[i])) while (end < stmts.length && writesRegister(stmts[end])) end++;
-      const run = stmts.slice(i, end);
-      text += this.#shared(run.flatMap(stmt => (stmt.kind === 'store' || stmt.kind === 'reduce' ? [stmt.value] : [])), indent);
-      text += run.map(stmt => this.#stmt(stmt, indent)).join('');
+      text += this.#run(stmts.slice(i, end), indent);
       i = end;
     }
+    return text;
+  }
+
+  /** Statements with the variables for what they share, which hold no longer than these statements. */
+  #run(stmts: readonly Stmt[], indent: string): string {
+    const writes = stmts.filter(stmt => stmt.kind === 'store' || stmt.kind === 'reduce');
+    const changed = new Set(writes.slice(0, -1).map(stmt => stmt.buffer));
+    const shared = sharedParts(writes.map(stmt => stmt.value)).filter(expr => !this.#temporaries.has(expr) && !reads(expr, changed));
+    let text = '';
+    for (const expr of shared) {
+      const value = this.#expr(expr);
+      this.#temporaries.set(expr, this.#name({}, 't'));
+      text += `${indent}const ${this.#temporaries.get(expr)} = ${value};\n`;
+    }
+    text += stmts.map(stmt => this.#stmt(stmt, indent)).join('');
+    for (const expr of shared) this.#temporaries.delete(expr);
     return text;
   }
 
@@ -118,19 +132,9 @@ class Emitter {
     return place;
   }
 
-  /** Declares a variable for each subexpression that is used more than once. */
-  #shared(roots: readonly Expr[], indent: string): string {
-    const lines: string[] = [];
-    for (const expr of sharedParts(roots)) {
-      const text = this.#expr(expr);
-      lines.push(`${indent}const ${this.#name(expr, 't')} = ${text};\n`);
-      this.#temporaries.add(expr);
-    }
-    return lines.join('');
-  }
-
   #expr(expr: Expr): string {
-    if (this.#temporaries.has(expr)) return this.#name(expr, 't');
+    const temporary = this.#temporaries.get(expr);
+    if (temporary !== undefined) return temporary;
     switch (expr.kind) {
       case 'const':
         return literal(expr.value, expr.dtype);
@@ -181,6 +185,14 @@ function sharedParts(roots: readonly Expr[]): Expr[] {
   for (const root of roots) visit(root, false);
   const worthwhile = (expr: Expr): boolean => expr.kind !== 'const' && expr.kind !== 'iter' && expr.dtype !== 'index';
   return order.filter(expr => uses.get(expr)! > 1 && worthwhile(expr) && (always.has(expr) || !readsInt64(expr)));
+}
+
+function reads(expr: Expr, buffers: ReadonlySet<Buffer>): boolean {
+  let found = false;
+  walkExpr(expr, e => {
+    if (e.kind === 'load' && buffers.has(e.buffer)) found = true;
+  });
+  return found;
 }
 
 function readsInt64(expr: Expr): boolean {
