@@ -161,7 +161,7 @@ export function randperm(n: number, options: RandomCreation = {}): Tensor {
 /** 1 with the probability that each element gives, else 0. */
 export function bernoulli(input: Tensor, options: RandomOptions & { readonly p?: number } = {}): Tensor {
   const { p } = options;
-  if (p !== undefined) return noGrad(() => input.emptyLike().bernoulli_(p, options));
+  if (p !== undefined) return noGrad(() => input.zerosLike().bernoulli_(p, options));
   const probabilities = probabilitiesOf('bernoulli', input);
   return drawn('bernoulli', bernoulliDraw(i => probabilities[i], input.dtype === 'float64' ? 53 : 24), input.shape, input.dtype, options.generator);
 }

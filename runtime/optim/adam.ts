@@ -1,0 +1,176 @@
+/**
+ * Adam and its relatives. Kingma and Ba, "Adam" (2014), with its Adamax; Loshchilov and Hutter, "Decoupled weight decay
+ * regularization" (2017), for AdamW; Dozat, "Incorporating Nesterov momentum into Adam" (2016); Liu et al., "On the variance
+ * of the adaptive learning rate" (2019), for RAdam.
+ */
+import { where } from '../../compiler/ops/pointwise.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import { pythonFloat, pythonValue } from '../numerals.js';
+import { checkSetting, type GroupSettings, type Numbers, Optimizer, type ParamGroup, type Parameters, type Tensors } from './optimizer.js';
+
+export interface MomentSettings extends GroupSettings {
+  betas: readonly [number, number];
+  eps: number;
+  weightDecay: number;
+}
+export interface AdamSettings extends MomentSettings {
+  amsgrad: boolean;
+  maximize: boolean;
+}
+
+function checkMoments({ betas, eps, weightDecay }: MomentSettings): void {
+  checkSetting(eps >= 0, () => `Invalid epsilon value: ${pythonValue(eps)}`);
+  betas.forEach((beta, i) => checkSetting(beta >= 0 && beta < 1, () => `Invalid beta parameter at index ${i}: ${pythonFloat(beta)}`));
+  checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
+}
+
+/** `1 - x` for a 0-d tensor. */
+const complement = (x: Tensor): Tensor => x.neg().add(1);
+const decayed = (grad: Tensor, param: Tensor, weightDecay: number): Tensor => (weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay }));
+
+/** Running averages of the gradient and its square, with step counters and the powers that correct their bias. */
+abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
+  protected override readonly savedClock: readonly string[] = ['step'];
+
+  protected check(settings: S): void {
+    checkMoments(settings);
+  }
+  protected slots(_group: ParamGroup<S>): Numbers {
+    return { exp_avg: 0, exp_avg_sq: 0 };
+  }
+  protected override clockAt({ step }: Numbers, { betas }: ParamGroup<S>): Numbers {
+    return { step, beta1_power: betas[0] ** step, beta2_power: betas[1] ** step };
+  }
+  protected tick({ step, beta1_power, beta2_power }: Tensors, [beta1, beta2]: readonly [number, number]): void {
+    step.add_(1);
+    beta1_power.mul_(beta1);
+    beta2_power.mul_(beta2);
+  }
+  protected average({ exp_avg, exp_avg_sq }: Tensors, grad: Tensor, [beta1, beta2]: readonly [number, number]): void {
+    exp_avg.copy_(exp_avg.mul(beta1).add(grad, { alpha: 1 - beta1 }));
+    exp_avg_sq.copy_(exp_avg_sq.mul(beta2).add(grad.mul(grad), { alpha: 1 - beta2 }));
+  }
+}
+
+/** What Adam and AdamW share; they differ in where the weights decay. */
+abstract class AdamBase extends MomentOptimizer<AdamSettings> {
+  protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: null };
+
+  protected override slots({ amsgrad }: AdamSettings): Numbers {
+    return { exp_avg: 0, exp_avg_sq: 0, ...(amsgrad ? { max_exp_avg_sq: 0 } : {}) };
+  }
+  protected override advance(clock: Tensors, lr: Tensor, { betas }: AdamSettings): Tensors {
+    this.tick(clock, betas);
+    return { stepSize: lr.div(complement(clock.beta1_power)), correction: complement(clock.beta2_power).sqrt() };
+  }
+  protected move(param: Tensor, grad: Tensor, slots: Tensors, { stepSize, correction }: Tensors, { betas, eps }: AdamSettings): void {
+    this.average(slots, grad, betas);
+    let square = slots.exp_avg_sq;
+    if (slots.max_exp_avg_sq !== undefined) square = slots.max_exp_avg_sq.copy_(slots.max_exp_avg_sq.maximum(square));
+    const root = square.sqrt().div(correction).add(eps);
+    param.sub_(slots.exp_avg.div(root).mul(stepSize));
+  }
+}
+
+export class Adam extends AdamBase {
+  constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
+    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false, ...options });
+  }
+  protected update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, _lr: Tensor, group: ParamGroup<AdamSettings>): void {
+    this.move(param, decayed(group.maximize ? grad.neg() : grad, param, group.weightDecay), slots, scalars, group);
+  }
+}
+
+export class AdamW extends AdamBase {
+  constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
+    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 1e-2, amsgrad: false, maximize: false, ...options });
+  }
+  /** The weights themselves decay, before the step. */
+  protected update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, lr: Tensor, group: ParamGroup<AdamSettings>): void {
+    if (group.weightDecay !== 0) param.mul_(complement(lr.mul(group.weightDecay)));
+    this.move(param, group.maximize ? grad.neg() : grad, slots, scalars, group);
+  }
+}
+
+export interface AdamaxSettings extends MomentSettings {
+  maximize: boolean;
+}
+/** Adam with the largest recent gradient in place of the mean square. */
+export class Adamax extends MomentOptimizer<AdamaxSettings> {
+  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  constructor(params: Parameters<AdamaxSettings>, options: Partial<AdamaxSettings> = {}) {
+    super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
+  }
+  protected override slots(): Numbers {
+    return { exp_avg: 0, exp_inf: 0 };
+  }
+  protected override advance(clock: Tensors, lr: Tensor, { betas }: AdamaxSettings): Tensors {
+    this.tick(clock, betas);
+    return { stepSize: lr.div(complement(clock.beta1_power)) };
+  }
+  protected update(param: Tensor, given: Tensor, { exp_avg, exp_inf }: Tensors, { stepSize }: Tensors, _lr: Tensor, group: ParamGroup<AdamaxSettings>): void {
+    const [beta1, beta2] = group.betas;
+    const grad = decayed(group.maximize ? given.neg() : given, param, group.weightDecay);
+    exp_avg.copy_(exp_avg.mul(beta1).add(grad, { alpha: 1 - beta1 }));
+    exp_inf.copy_(exp_inf.mul(beta2).maximum(grad.abs().add(group.eps)));
+    param.sub_(exp_avg.div(exp_inf).mul(stepSize));
+  }
+}
+
+export interface NAdamSettings extends MomentSettings {
+  momentumDecay: number;
+}
+/** Adam with Nesterov's look ahead, under a momentum that warms up. */
+export class NAdam extends MomentOptimizer<NAdamSettings> {
+  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  protected override readonly savedClock = ['step', 'mu_product'];
+  constructor(params: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
+    super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, ...options });
+  }
+  protected override clockAt(saved: Numbers, group: ParamGroup<NAdamSettings>): Numbers {
+    return { ...super.clockAt(saved, group), mu_product: saved.mu_product ?? 1, warmup: 0.96 ** (group.momentumDecay * saved.step) };
+  }
+  protected override advance(clock: Tensors, lr: Tensor, { betas, momentumDecay }: NAdamSettings): Tensors {
+    this.tick(clock, betas);
+    const perStep = 0.96 ** momentumDecay;
+    const momentumAt = (warmup: Tensor): Tensor => warmup.mul(-0.5).add(1).mul(betas[0]);
+    clock.warmup.mul_(perStep);
+    const momentum = momentumAt(clock.warmup);
+    const next = momentumAt(clock.warmup.mul(perStep));
+    clock.mu_product.mul_(momentum);
+    return {
+      correction: complement(clock.beta2_power),
+      ofGrad: lr.mul(complement(momentum)).div(complement(clock.mu_product)),
+      ofAverage: lr.mul(next).div(complement(clock.mu_product.mul(next))),
+    };
+  }
+  protected update(param: Tensor, given: Tensor, slots: Tensors, { correction, ofGrad, ofAverage }: Tensors, _lr: Tensor, group: ParamGroup<NAdamSettings>): void {
+    const grad = decayed(given, param, group.weightDecay);
+    this.average(slots, grad, group.betas);
+    const root = slots.exp_avg_sq.div(correction).sqrt().add(group.eps);
+    param.sub_(grad.div(root).mul(ofGrad).add(slots.exp_avg.div(root).mul(ofAverage)));
+  }
+}
+
+/** Adam that trusts its second moment only once enough steps have been averaged. */
+export class RAdam extends MomentOptimizer<MomentSettings> {
+  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  constructor(params: Parameters<MomentSettings>, options: Partial<MomentSettings> = {}) {
+    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ...options });
+  }
+  protected override advance(clock: Tensors, lr: Tensor, { betas }: MomentSettings): Tensors {
+    this.tick(clock, betas);
+    const limit = 2 / (1 - betas[1]) - 1;
+    const correction = complement(clock.beta2_power);
+    const length = clock.step.mul(clock.beta2_power).mul(-2).div(correction).add(limit);
+    const variance = length.sub(4).mul(length.sub(2)).mul(limit / ((limit - 4) * (limit - 2))).div(length);
+    return { trusted: length.gt(5), rectified: variance.mul(correction).sqrt(), stepSize: lr.div(complement(clock.beta1_power)) };
+  }
+  protected update(param: Tensor, given: Tensor, slots: Tensors, { trusted, rectified, stepSize }: Tensors, _lr: Tensor, group: ParamGroup<MomentSettings>): void {
+    const grad = decayed(given, param, group.weightDecay);
+    this.average(slots, grad, group.betas);
+    const average = slots.exp_avg.mul(stepSize);
+    const adapted = average.mul(rectified).div(slots.exp_avg_sq.sqrt().add(group.eps));
+    param.sub_(where(trusted, adapted, average));
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * What all optimizers share: parameter groups, state, and a `step()` that runs eagerly and inside a trace alike.
+ *
+ * A traced step becomes one program that runs for every step of the training, so nothing that changes from step to step may
+ * be a plain number there. The learning rate is a 0-d float64 tensor behind `group.lr`; counters and running powers live in
+ * *clocks*, also 0-d tensors, shared by the parameters that have taken the same steps. State is made eagerly when a parameter
+ * first has a gradient, and only ever changed in place.
+ */
+import { fail } from '../../compiler/errors.js';
+import { isFloat } from '../../compiler/ir/dtype.js';
+import { sameShape } from '../../compiler/ir/shape.js';
+import { full } from '../../compiler/ops/define.js';
+import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
+import { executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
+import { eager } from '../eager.js';
+import { resetGrad } from '../nn/module.js';
+import { pythonValue } from '../numerals.js';
+
+export interface GroupSettings {
+  /** Learning rate; may be changed at any time. */
+  lr: number;
+}
+/** Parameters that share settings. Schedulers add `initialLr`. */
+export type ParamGroup<S extends GroupSettings = GroupSettings> = S & { params: Tensor[]; initialLr?: number };
+/** What an optimizer is given: tensors, or groups of them with settings of their own. */
+export type Parameters<S extends GroupSettings = GroupSettings> = Iterable<Tensor> | Iterable<{ readonly params: Iterable<Tensor> | Tensor } & Partial<S>>;
+
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+export type Numbers = Readonly<Record<string, number>>;
+
+/** A state dict: per-parameter state by position, and the settings of each group. */
+export interface OptimizerState {
+  readonly state: Readonly<Record<number, Readonly<Record<string, Tensor | number>>>>;
+  readonly paramGroups: readonly Readonly<Record<string, unknown>>[];
+}
+
+const rates = new WeakMap<object, Tensor>();
+
+const eagerly = <T>(fn: () => T): T => withExecutor(eager, () => noGrad(fn));
+const scalar = (value: number): Tensor => eagerly(() => full([], value, { dtype: 'float64' }));
+
+/** Put the learning rate of a group into a tensor, and a number-like property in its place. */
+function withRate<S extends GroupSettings>(group: ParamGroup<S>): ParamGroup<S> {
+  const rate = scalar(group.lr);
+  rates.set(group, rate);
+  return Object.defineProperty(group, 'lr', {
+    enumerable: true,
+    get: () => rate.item(),
+    set(value: number) {
+      if (executor().kind === 'trace') {
+        fail('E304', {
+          problem: 'the learning rate is set while an entry is being traced; the compiled entry would not set it again',
+          hint: 'set it, or call scheduler.step(), outside the entry: the learning rate is part of the state',
+        });
+      }
+      eagerly(() => rate.fill_(value));
+    },
+  });
+}
+
+const snakeCase = (name: string): string => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
+
+export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
+  readonly paramGroups: ParamGroup<S>[] = [];
+  readonly #slots = new Map<Tensor, Tensors>();
+  readonly #clocks = new Map<Tensor, Tensors>();
+  readonly #defaults: S;
+
+  /** `defaults` are the settings of groups that do not give their own; an undefined `lr` is required of each group. */
+  constructor(params: Parameters<S>, defaults: S) {
+    this.#defaults = defaults;
+    const given = [...params] as (Tensor | ({ params: Iterable<Tensor> | Tensor } & Partial<S>))[];
+    if (given.length === 0) fail('E208', { problem: 'optimizer got an empty parameter list' });
+    if (given[0] instanceof Tensor) this.addParamGroup({ params: given as Tensor[] } as never);
+    else for (const group of given) this.addParamGroup(group as never);
+  }
+
+  // ── what each optimizer says ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Throws E208 for settings out of range. */
+  protected abstract check(settings: S): void;
+  /** Tensors kept for each parameter, in its shape, with the value they start from. */
+  protected abstract slots(group: ParamGroup<S>): Numbers;
+  /** Numbers that change from step to step, for parameters at a given point; `saved` comes from a state dict. */
+  protected clockAt(_saved: Numbers, _group: ParamGroup<S>): Numbers {
+    return {};
+  }
+  /** Move a clock one step on, and give what `update` needs of it. */
+  protected advance(_clock: Tensors, _lr: Tensor, _group: ParamGroup<S>): Tensors {
+    return {};
+  }
+  /** Change a parameter and its slots in place. */
+  protected abstract update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, lr: Tensor, group: ParamGroup<S>): void;
+  /** Clock values that a state dict shows; `step` as a plain number where `stepIsNumber`. */
+  protected readonly savedClock: readonly string[] = [];
+  protected readonly stepIsNumber: boolean = false;
+  /** Settings that PyTorch prints and that have one value here. */
+  protected readonly fixedSettings: Readonly<Record<string, unknown>> = {};
+
+  // ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  addParamGroup(given: { readonly params: Iterable<Tensor> | Tensor } & Partial<S>): void {
+    const params = given.params instanceof Tensor ? [given.params] : [...given.params];
+    for (const param of params) {
+      if (!(param instanceof Tensor)) fail('E108', { op: 'optimizer', problem: `can only optimize Tensors, but one of the params is ${typeof param}` });
+      if (!isFloat(param.dtype)) fail('E208', { problem: `can't optimize a Tensor of dtype ${param.dtype}` });
+      if (!param.isLeaf) fail('E208', { problem: "can't optimize a non-leaf Tensor", hint: 'optimize the leaf it was computed from, or detach() it' });
+      if (this.#allParams().includes(param)) fail('E208', { problem: 'some parameters appear in more than one parameter group' });
+    }
+    if (new Set(params).size !== params.length) fail('E208', { problem: 'optimizer contains a parameter group with duplicate parameters' });
+    const own = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    const group = { ...this.#defaults, ...own, params } as ParamGroup<S>;
+    if (group.lr === undefined) fail('E208', { problem: "parameter group didn't specify a value of required optimization parameter lr" });
+    if (!(group.lr >= 0)) fail('E208', { problem: `Invalid learning rate: ${pythonValue(group.lr)}` });
+    this.check(group);
+    this.paramGroups.push(withRate(group));
+  }
+  #allParams(): Tensor[] {
+    return this.paramGroups.flatMap(group => group.params);
+  }
+
+  /** Reset all gradients: to zero, or to none (inside a trace always to none, which starts the step afresh). */
+  zeroGrad(setToNone = false): void {
+    for (const param of this.#allParams()) resetGrad(param, setToNone);
+  }
+
+  // ── stepping ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Change every parameter that has a gradient. With a closure, call it first and return what it returns. */
+  step(): void;
+  step<T>(closure: () => T): T;
+  step<T>(closure?: () => T): T | undefined {
+    const loss = closure && enableGrad(closure);
+    noGrad(() => this.paramGroups.forEach(group => this.#stepGroup(group)));
+    return loss;
+  }
+
+  #stepGroup(group: ParamGroup<S>): void {
+    const lr = rates.get(group)!;
+    const stepping = group.params.filter(param => param.grad !== null);
+    const scalars = new Map<Tensors, Tensors>();
+    for (const param of stepping) if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
+    for (const clock of this.#clocksOf(stepping, group)) scalars.set(clock, this.advance(clock, lr, group));
+    for (const param of stepping) this.update(param, param.grad!, this.#slots.get(param)!, scalars.get(this.#clocks.get(param)!)!, lr, group);
+  }
+
+  #makeSlots(param: Tensor, group: ParamGroup<S>): Tensors {
+    const make = (value: number): Tensor => eagerly(() => full(param.shape, value, { dtype: param.dtype }));
+    return Object.fromEntries(Object.entries(this.slots(group)).map(([name, value]) => [name, make(value)]));
+  }
+
+  #makeClock(values: Numbers): Tensors {
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, scalar(value)]));
+  }
+
+  /** The clocks of parameters about to step. Parameters that stay behind get a copy of theirs first. */
+  #clocksOf(stepping: readonly Tensor[], group: ParamGroup<S>): Set<Tensors> {
+    const fresh = stepping.filter(param => !this.#clocks.has(param));
+    if (fresh.length > 0) {
+      const clock = this.#makeClock(this.clockAt({ step: 0 }, group));
+      for (const param of fresh) this.#clocks.set(param, clock);
+    }
+    const clocks = new Set(stepping.map(param => this.#clocks.get(param)!));
+    for (const clock of clocks) {
+      const behind = group.params.filter(param => this.#clocks.get(param) === clock && !stepping.includes(param));
+      if (behind.length === 0) continue;
+      const copy = this.#makeClock(Object.fromEntries(Object.keys(clock).map(name => [name, 0])));
+      for (const [name, value] of Object.entries(clock)) copy[name].copy_(value);
+      for (const param of behind) this.#clocks.set(param, copy);
+    }
+    return clocks;
+  }
+
+  // ── state ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** All state with names made of the parameters' names: what a compiled model keeps. */
+  *namedState(nameOf: (tensor: Tensor) => string | null): IterableIterator<[string, Tensor]> {
+    for (const [i, group] of this.paramGroups.entries()) yield [i === 0 ? 'lr' : `lr.${i}`, rates.get(group)!];
+    for (const [i, clock] of [...new Set(this.#clocks.values())].entries()) {
+      for (const [name, value] of Object.entries(clock)) yield [i === 0 ? name : `${name}.${i}`, value];
+    }
+    for (const [i, param] of this.#allParams().entries()) {
+      for (const [name, value] of Object.entries(this.#slots.get(param) ?? {})) yield [`${name}.${nameOf(param) ?? i}`, value];
+    }
+  }
+
+  /** The state of one parameter, as a state dict shows it; empty before its first step. */
+  stateOf(param: Tensor): Record<string, Tensor | number> {
+    const slots = this.#slots.get(param);
+    const clock = this.#clocks.get(param);
+    if (slots === undefined || clock === undefined) return {};
+    const shown = (name: string): Tensor | number => (name === 'step' && this.stepIsNumber ? clock[name].item() : clock[name].to('float32'));
+    return { ...Object.fromEntries(this.savedClock.map(name => [name, shown(name)])), ...slots };
+  }
+
+  stateDict(): OptimizerState {
+    const params = this.#allParams();
+    const states = params.map((param, i) => [i, this.stateOf(param)] as const);
+    const groups = this.paramGroups.map(group => ({ ...(group as GroupSettings), params: group.params.map(param => params.indexOf(param)) }));
+    return { state: Object.fromEntries(states.filter(([, state]) => Object.keys(state).length > 0)), paramGroups: groups };
+  }
+
+  /** Take over state and settings. Throws E208 where groups or shapes differ. */
+  loadStateDict({ state, paramGroups }: OptimizerState): void {
+    const sizes = (groups: readonly { readonly params?: unknown }[]): string => groups.map(group => (group.params as unknown[]).length).join(', ');
+    if (sizes(paramGroups) !== sizes(this.paramGroups)) {
+      fail('E208', { problem: `loaded state dict has parameter groups of sizes [${sizes(paramGroups)}], the optimizer of sizes [${sizes(this.paramGroups)}]` });
+    }
+    const checked = this.paramGroups.flatMap(group => group.params.map(param => ({ group, param }))).map((entry, i) => ({ ...entry, saved: state[i] }));
+    for (const { param, saved } of checked) {
+      for (const name of Object.keys(saved === undefined ? {} : this.slots(this.paramGroups[0]))) {
+        const slot = saved[name];
+        if (slot instanceof Tensor && sameShape(slot.shape, param.shape)) continue;
+        fail('E208', { problem: `state '${name}' for a parameter of shape [${param.shape.join(', ')}] is ${slot instanceof Tensor ? `of shape [${slot.shape.join(', ')}]` : 'missing'}` });
+      }
+    }
+    this.paramGroups.forEach((group, i) => {
+      const { params: _, ...settings } = paramGroups[i];
+      Object.assign(group, settings);
+    });
+    const clocks = new Map<string, Tensors>();
+    for (const { group, param, saved } of checked) {
+      if (saved === undefined) continue;
+      if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
+      for (const [name, slot] of Object.entries(this.#slots.get(param)!)) eagerly(() => slot.copy_(saved[name] as Tensor));
+      const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
+      const values = this.clockAt({ step: 0, ...numbers }, group);
+      const key = `${this.paramGroups.indexOf(group)} ${JSON.stringify(values)}`;
+      if (!clocks.has(key)) clocks.set(key, this.#makeClock(values));
+      this.#clocks.set(param, clocks.get(key)!);
+    }
+  }
+
+  /** As PyTorch prints it. */
+  toString(): string {
+    const lines = this.paramGroups.map((group, i) => {
+      const settings = Object.entries({ ...this.fixedSettings, ...group }).filter(([name]) => name !== 'params');
+      const named = settings.map(([name, value]) => [snakeCase(name), value] as const).sort(([a], [b]) => (a < b ? -1 : 1));
+      return `Parameter Group ${i}\n${named.map(([name, value]) => `    ${name}: ${typeof value === 'string' ? value : pythonValue(value)}\n`).join('')}`;
+    });
+    return `${this.constructor.name} (\n${lines.join('\n')})`;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+
+const numberOf = (value: Tensor | number): number => (value instanceof Tensor ? value.item() : value);
+
+/** The error of a setting out of range. */
+export function checkSetting(valid: boolean, problem: () => string): void {
+  if (!valid) fail('E208', { problem: problem() });
+}
