@@ -10,10 +10,8 @@ import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
+import type { Target } from './choices.js';
 import { loadModelFile } from './model-file.js';
-
-export const targets = ['wasm', 'cuda'] as const;
-export type Target = (typeof targets)[number];
 
 export interface BuildOptions {
   readonly targets?: readonly Target[];

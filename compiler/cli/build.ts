@@ -1,8 +1,8 @@
-/** `gradc build`: compile a model file and write its artifact. */
+/** `gradc build`: compile a model file and write its artifact. The compiler itself is loaded when the command runs. */
 import { fileRecord } from '../artifact/manifest.js';
 import { Stopped } from '../pass.js';
 import { columns } from './arguments.js';
-import { buildArtifact, gzipSize, type Target, targets, writeFiles } from './build-artifact.js';
+import { type Target, targets } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
@@ -18,6 +18,7 @@ export const buildCommand: Command = {
     ...debugSpecs,
   },
   async run(args, output) {
+    const { buildArtifact, gzipSize, writeFiles } = await import('./build-artifact.js');
     try {
       const built = await buildArtifact(args.positionals[0], {
         targets: args.list('target') as Target[],

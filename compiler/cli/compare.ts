@@ -2,10 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { columns } from './arguments.js';
 import type { Command } from './command.js';
-import { type Comparison, compareModel, type Difference } from './compare-model.js';
+import type { Comparison, Difference } from './compare-model.js';
 import { exitCodes } from './diagnostics.js';
-import { loadModelFile } from './model-file.js';
-import { escapeXml } from './picture.js';
+import { escapeXml } from './xml.js';
 
 export const compareCommand: Command = {
   name: 'compare',
@@ -22,6 +21,10 @@ export const compareCommand: Command = {
     'no-typecheck': { doc: 'do not run the type checker first' },
   },
   async run(args, output) {
+    const [{ loadModelFile }, { compareModel }] = await Promise.all([
+      import('./model-file.js'),
+      import('./compare-model.js'),
+    ]);
     const { definition } = await loadModelFile(args.positionals[0], { checkTypes: !args.has('no-typecheck') });
     output.progress(`comparing ${definition.name}`);
     const comparison = compareModel(definition, {

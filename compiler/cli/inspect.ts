@@ -1,21 +1,9 @@
 /** `gradc inspect`: any stage of a compilation, as text or as a picture. */
 import { writeFileSync } from 'node:fs';
-import { cudaBackend } from '../../backends/cuda/backend.js';
-import { wasm } from '../../backends/wasm/backend.js';
-import { memoryUses } from '../artifact/manifest.js';
-import { fail } from '../errors.js';
-import { formatType, type Graph } from '../ir/graph.js';
-import { printGraph, printKernel, printNode } from '../ir/text.js';
-import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
-import { traceModel } from '../trace/model.js';
+import { type Stage, stages } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
-import { loadModelFile } from './model-file.js';
-import { backwardNodes, drawKernels, drawMemory, pictureDocument, pictureStyle } from './picture.js';
-
-const stages = ['graph', 'backward', 'fused', 'kernels', 'memory', 'wat', 'cuda'] as const;
-type Stage = (typeof stages)[number];
 
 export const inspectCommand: Command = {
   name: 'inspect',
@@ -30,118 +18,23 @@ export const inspectCommand: Command = {
     ...debugSpecs,
   },
   async run(args, output) {
+    const { loadModelFile } = await import('./model-file.js');
+    const { compileToProgram } = await import('../pipeline.js');
+    const { traceModel } = await import('../trace/model.js');
+    const { onlyEntry, picture, stageText, standalone } = await import('./stages.js');
+    const { pictureDocument } = await import('./picture.js');
     const stage = args.value('stage') as Stage;
     const { definition } = await loadModelFile(args.positionals[0], { checkTypes: !args.has('no-typecheck') });
     const compilation = onlyEntry(compileToProgram(traceModel(definition), debugOptions(args)), args.value('entry'));
     const [svg, html] = [args.value('svg'), args.value('html')];
     if (svg !== null) writeFileSync(svg, standalone(picture(compilation, stage, 0).svg));
-    if (html !== null)
-      writeFileSync(
-        html,
-        pictureDocument(
-          `${definition.name}: ${stage}`,
-          compilation.fused.map((_, i) => picture(compilation, stage, i)),
-        ),
-      );
-    if (svg !== null || html !== null) output.result('', { files: [svg, html].filter(Boolean) });
-    else
-      output.result(stageText(compilation, stage), {
-        name: definition.name,
-        stage,
-        text: stageText(compilation, stage),
-      });
+    if (html !== null) {
+      const pictures = compilation.fused.map((_, i) => picture(compilation, stage, i));
+      writeFileSync(html, pictureDocument(`${definition.name}: ${stage}`, pictures));
+    }
+    const files = [svg, html].filter(file => file !== null);
+    const text = files.length > 0 ? '' : stageText(compilation, stage);
+    output.result(text, { name: definition.name, stage, ...(files.length > 0 ? { files } : { text }) });
     return exitCodes.ok;
   },
 };
-
-/** A compilation with one entry left, or all of them. */
-function onlyEntry(compilation: Compilation, name: string | null): Compilation {
-  if (name === null) return compilation;
-  const keep = <T>(list: readonly T[]): T[] => list.filter((_, i) => compilation.program.entries[i].name === name);
-  const { source, graphs, fused, program } = compilation;
-  if (keep(program.entries).length === 0)
-    fail('E501', {
-      problem: `there is no entry '${name}'`,
-      hint: `entries: ${program.entries.map(entry => entry.name).join(', ')}`,
-    });
-  return {
-    ...compilation,
-    source: { ...source, graphs: keep(source.graphs) },
-    graphs: keep(graphs),
-    fused: keep(fused),
-    program: { ...program, entries: keep(program.entries) },
-  };
-}
-
-export function stageText(compilation: Compilation, stage: Stage): string {
-  const { source, graphs, fused, program } = compilation;
-  switch (stage) {
-    case 'graph':
-      return source.graphs.map(graph => `${printGraph(graph)}\n`).join('\n');
-    case 'backward':
-      return graphs.map(backwardText).join('\n');
-    case 'fused':
-      return fused
-        .map(
-          ({ graph, groups }) =>
-            `${graph.name}: ${groups.length} kernels\n${groups.map(({ lowered }) => `  ${lowered.kernel.name.padEnd(32)} ${lowered.kernel.doc}\n`).join('')}`,
-        )
-        .join('\n');
-    case 'kernels':
-      return [...new Set(program.entries.flatMap(entry => entry.launches.map(launch => launch.kernel)))]
-        .map(kernel => `${printKernel(kernel)}\n`)
-        .join('\n');
-    case 'memory':
-      return memoryText(compilation);
-    case 'wat':
-      return textOf(emitProgram(program, wasm, { text: true }), '.wat');
-    case 'cuda':
-      return textOf(emitProgram(program, cudaBackend), '.cu');
-    default:
-      return stage satisfies never;
-  }
-}
-
-function textOf(files: ReadonlyMap<string, Uint8Array | string>, suffix: string): string {
-  return [...files]
-    .filter(([path]) => path.endsWith(suffix))
-    .map(([, content]) => String(content))
-    .join('\n');
-}
-
-/** What backward() and the optimizer added, as they are after the graph passes. */
-function backwardText(graph: Graph): string {
-  const lines = backwardNodes(graph).map(node => {
-    const at = node.site
-      ? `  // ${node.site.file}:${node.site.line}${node.site.module ? ` ${node.site.module}` : ''}`
-      : '';
-    return `  ${printNode(node, input => `%${input.id}`)}${at}\n`;
-  });
-  return `${graph.name}: ${lines.length} nodes beside those of the results\n${lines.join('')}`;
-}
-
-function memoryText({ program }: Compilation): string {
-  const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
-  const state = program.state
-    .map(({ name, type, offset }) => `  ${String(offset).padStart(9)}  ${name}: ${formatType(type)}\n`)
-    .join('');
-  const entries = program.entries.map(entry => {
-    const uses = memoryUses(program, entry).map(
-      use =>
-        `  ${String(use.offset).padStart(9)}  ${kib(use.bytes).padStart(12)}  kernels ${use.first} to ${use.last}\n`,
-    );
-    return `${entry.name}: ${entry.launches.length} kernels\n${uses.join('')}`;
-  });
-  return `${program.name}: ${kib(program.totalBytes)}, of which state ${kib(program.stateBytes)}\n${state}\n${entries.join('\n')}`;
-}
-
-function picture({ fused, program }: Compilation, stage: Stage, entry: number): { heading: string; svg: string } {
-  if (stage === 'wat' || stage === 'cuda')
-    fail('E501', { problem: `stage ${stage} has no picture`, hint: 'pictures: graph, fused, kernels and memory' });
-  const heading = program.entries[entry].name;
-  const svg =
-    stage === 'memory' ? drawMemory(heading, memoryUses(program, program.entries[entry])) : drawKernels(fused[entry]);
-  return { heading, svg };
-}
-
-const standalone = (svg: string): string => svg.replace('>', `><style>${pictureStyle}</style>`);

@@ -8,8 +8,7 @@ import { type Graph, isParam, type Node, paramName, roots, topological } from '.
 import { formatShape } from '../ir/shape.js';
 import { opDef } from '../ops/define.js';
 import type { FusedGraph, FusedGroup } from '../passes/fuse.js';
-
-export const escapeXml = (text: string): string => text.replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
+import { escapeXml } from './xml.js';
 
 /** The colours that pictures use; a page may set them again. */
 export const pictureStyle = `

@@ -1,0 +1,6 @@
+/** What a model can be compiled to, and which stages of its compilation can be looked at. */
+export const targets = ['wasm', 'cuda'] as const;
+export type Target = (typeof targets)[number];
+
+export const stages = ['graph', 'backward', 'fused', 'kernels', 'memory', 'wat', 'cuda'] as const;
+export type Stage = (typeof stages)[number];
