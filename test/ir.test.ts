@@ -55,7 +55,7 @@ describe('graph text', () => {
   });
 
   test.each([
-    ['graph g(%x: float32[2] input) {\n  return y = %z\n}', /line 2, column 16: %z is not defined above/],
+    ['graph g(%x: float32[2] input) {\n  return y = %z\n}', /line 2, column 15: %z is not defined above/],
     ['graph g(%x: float12[2] input) {}', /column 13: expected a dtype but found 'float12'/],
     ['graph g(%x: float32[2] thing) {}', /a parameter is 'input' or 'state', not 'thing'/],
     ['graph g() {\n  %0 = full() {size: [}', /expected a value/],

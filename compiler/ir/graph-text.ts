@@ -22,7 +22,7 @@ export interface GraphTextOptions {
 }
 
 /** Longest header that stays on one line. */
-const lineWidth = 110;
+const lineWidth = 120;
 
 export function printGraph(graph: Graph, options: GraphTextOptions = {}): string {
   const names = new Map<Node, string>();
@@ -120,7 +120,7 @@ class GraphParser {
     this.#cursor.expect(':');
     const type = this.#type();
     const role = this.#cursor.take();
-    if (role !== 'input' && role !== 'state') this.#cursor.complain(`a parameter is 'input' or 'state', not '${role}'`);
+    if (role !== 'input' && role !== 'state') this.#cursor.reject(`a parameter is 'input' or 'state', not '${role}'`);
     const param = this.interner.param(unquoteName(key), role, type);
     this.#nodes.set(key, param);
     return param;
@@ -146,14 +146,14 @@ class GraphParser {
 
   #newName(): string {
     const key = this.#name();
-    if (this.#nodes.has(key)) this.#cursor.complain(`%${key} is defined twice`);
+    if (this.#nodes.has(key)) this.#cursor.reject(`%${key} is defined twice`);
     return key;
   }
 
   #reference(): Node {
     const key = this.#name();
     const node = this.#nodes.get(key);
-    return node ?? this.#cursor.complain(`%${key} is not defined above`);
+    return node ?? this.#cursor.reject(`%${key} is not defined above`);
   }
 
   #assigned(): Node {

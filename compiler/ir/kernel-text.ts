@@ -45,7 +45,6 @@ const infix: Partial<Record<ScalarFn, readonly [operator: string, strength: numb
   mod: ['%', 7],
 };
 const prefix: Partial<Record<ScalarFn, string>> = { neg: '-', not: '~' };
-const tight = 7;
 const prefixStrength = 8;
 
 const shortNames: Record<ElemType, string> = {
@@ -77,7 +76,7 @@ export const printKernel = (kernel: Kernel): string => new Printer().kernel(kern
 export const printStmts = (stmts: readonly Stmt[]): string => new Printer().block(stmts, '');
 export const printExpr = (expr: Expr): string => new Printer().expr(expr, expr.dtype, 0);
 
-const lineWidth = 110;
+const lineWidth = 120;
 
 class Printer {
   readonly #names = new Map<object, string>();
@@ -174,7 +173,7 @@ class Printer {
     const operator = infix[fn];
     if (operator) {
       const [symbol, own] = operator;
-      const space = own === tight && args[0].dtype === 'index' ? '' : ' ';
+      const space = fn === 'mul' && args[0].dtype === 'index' ? '' : ' ';
       return parenthesise(`${print(0, own)}${space}${symbol}${space}${print(1, own + 1)}`, own < strength);
     }
     const symbol = prefix[fn];

@@ -76,7 +76,7 @@ export class Cursor {
 
   integer(): number {
     const text = this.take();
-    if (!/^\d+$/.test(text)) this.complain(`expected a whole number but found '${text}'`, this.#tokens[this.#next - 1].start);
+    if (!/^\d+$/.test(text)) this.reject(`expected a whole number but found '${text}'`);
     return Number(text);
   }
 
@@ -85,6 +85,11 @@ export class Cursor {
     const last = this.#tokens[this.#next - 1];
     const rest = this.source.slice(last === undefined ? 0 : last.start + last.text.length).match(/^[^\n]*/)![0];
     return /^\s*#\s?(.*)$/.exec(rest)?.[1] ?? null;
+  }
+
+  /** Complain about the token just taken. */
+  reject(problem: string): never {
+    return this.complain(problem, this.#tokens[this.#next - 1]?.start);
   }
 
   complain(problem: string, at = this.#tokens[this.#next]?.start ?? this.source.length): never {

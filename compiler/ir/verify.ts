@@ -106,7 +106,6 @@ class KernelCheck {
   readonly #stored = new Set<Buffer>();
 
   run({ params, body }: Kernel): string[] {
-    this.#problems.push(...repeated(params.map(param => param.buffer.name), 'parameter'));
     for (const { buffer, access } of params) {
       if (this.#access.has(buffer)) this.#problem(`${buffer.name} is passed twice`);
       if (buffer.scope !== 'param') this.#problem(`parameter ${buffer.name} has the scope '${buffer.scope}'`);
