@@ -1,6 +1,7 @@
-/** New tensors like given ones. Those from sizes alone are in the runtime, which knows the default dtype and the generator. */
-import type { DType } from '../ir/dtype.js';
-import { composite, full, type Op } from './define.js';
+/** New tensors that need no generator and no data: constants, sequences, and tensors like given ones. */
+import { computeType, type DType } from '../ir/dtype.js';
+import { cast } from '../ir/kernel.js';
+import { composite, define, full, type Op } from './define.js';
 import { random, sampleWithoutGradient } from './samples.js';
 import type { Scalar } from './signature.js';
 import type { Tensor } from './tensor.js';
@@ -33,4 +34,16 @@ export const onesLike: Op<(input: Tensor, options?: LikeOptions) => Tensor> = co
   signature: 'input: tensor, *, dtype: dtype = null',
   compute: ({ input, dtype }) => full(input.shape, 1, { dtype: dtype ?? input.dtype }),
   samples: [sampleWithoutGradient(random([2, 3]))],
+});
+
+/** The numbers 0 … n - 1 along one dim: what index arithmetic on tensors starts from. */
+export const iota: Op<(length: number, options?: LikeOptions) => Tensor> = define({
+  name: 'iota',
+  doc: '0, 1, … length - 1.',
+  signature: "length: int, *, dtype: dtype = 'int64'",
+  fusion: 'pointwise',
+  differentiable: false,
+  infer: (_, attrs) => ({ dtype: attrs.dtype as DType, shape: [attrs.length as number] }),
+  lower: { kind: 'map', element: ([i], _, __, { dtype }) => cast(computeType(dtype), i) },
+  samples: [sampleWithoutGradient(5), sampleWithoutGradient(3, { dtype: 'float32' })],
 });

@@ -16,7 +16,7 @@ import { broadcastShapes, type Dim, normalizeDims, type Shape } from '../ir/shap
 import type { ErrorSample, Sample } from './samples.js';
 import { type Bound, bindArguments, type Param, parseSignature, type Scalar, WeakFloat } from './signature.js';
 import { executor, Tensor, type ViewStep } from './tensor.js';
-import { record, setViewReplay, type VjpContext } from './tape.js';
+import { record, renameStep, setViewReplay, type VjpContext } from './tape.js';
 
 /** How the fuser treats an op. `opaque`: a kernel of its own; `composite`: decomposed before fusion. */
 export type FusionClass = 'pointwise' | 'view' | 'reduction' | 'contraction' | 'opaque' | 'composite';
@@ -54,6 +54,9 @@ export interface OutputWriter {
 }
 export type Lowering = MapLowering | ReduceLowering | ProgramLowering;
 
+/** The name of the tape's step; a function where it depends on the call. */
+export type GradName = string | ((inputs: readonly TensorType[], attrs: Attrs) => string);
+
 /** What a call hands to the executor. */
 export interface Prepared {
   readonly inputs: readonly Tensor[];
@@ -76,7 +79,7 @@ export interface OpDef {
   readonly differentiable?: boolean;
   readonly noVjpHint?: string;
   /** PyTorch's `grad_fn` name where it is not `<Name>Backward0`. */
-  readonly gradName?: string;
+  readonly gradName?: GradName;
   readonly lower?: Lowering;
   /** For a composite: the same thing in other ops. */
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => Tensor;
@@ -153,11 +156,17 @@ export function composite<F extends (...args: any[]) => any>(given: {
   readonly doc: string;
   readonly signature: string;
   readonly compute: (bound: Bound) => ReturnType<F>;
+  /** PyTorch's `grad_fn` name, where PyTorch has a step of its own: the last step of the parts bears it. */
+  readonly gradName?: string;
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }): Op<F> {
   const params = parseSignature(given.signature);
-  const call = (...args: unknown[]): ReturnType<F> => given.compute(bindArguments(given.name, params, args));
+  const call = (...args: unknown[]): ReturnType<F> => {
+    const output = given.compute(bindArguments(given.name, params, args));
+    if (given.gradName !== undefined) renameStep(output, given.gradName);
+    return output;
+  };
   const composed: Composite = { ...given, params, call };
   composites.set(given.name, composed);
   return Object.assign(call, { def: composed, params }) as unknown as Op<F>;
@@ -185,7 +194,7 @@ export type PointwiseTypes = 'keep' | 'float' | 'compare' | 'logical' | 'number'
 export interface PointwiseSpec {
   readonly name: string;
   readonly doc: string;
-  readonly types: PointwiseTypes;
+  readonly types: PointwiseTypes | ((attrs: Attrs) => PointwiseTypes);
   /** Default: `input: tensor`, or `input: operand, other: operand` for two. Operands come first, attrs after. */
   readonly signature?: string;
   /** The element in terms of operands (converted to the common type) and attrs. */
@@ -194,9 +203,9 @@ export interface PointwiseSpec {
   readonly vjp?: OpDef['vjp'];
   readonly differentiable?: boolean;
   readonly noVjpHint?: string;
-  readonly gradName?: string;
+  readonly gradName?: GradName;
   /** Throws for operand types the op does not take. */
-  readonly check?: (promoted: DType, inputs: readonly TensorType[]) => void;
+  readonly check?: (promoted: DType, inputs: readonly TensorType[], attrs: Attrs) => void;
   /** Operands left out of promotion and conversion, by position (the condition of `where`). */
   readonly untyped?: readonly number[];
   readonly samples: readonly Sample[];
@@ -239,6 +248,8 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
   const operandParams = params.filter(param => param.kind === 'tensor' || param.kind === 'operand');
   const typed = operandParams.map((_, i) => i).filter(i => !spec.untyped?.includes(i));
   const promotedOf = (inputs: readonly TensorType[]): DType => resultType(typed.map(i => tierOf(inputs[i])));
+  const typesOf = (attrs: Attrs, inputs: readonly TensorType[]) =>
+    pointwiseTypes(typeof spec.types === 'function' ? spec.types(attrs) : spec.types, promotedOf(inputs));
   const { vjp } = spec;
   const def: OpDef = {
     ...spec,
@@ -252,16 +263,15 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
       for (const param of params) if (!operandParams.includes(param)) attrs[param.name] = plainAttr(bound[param.name]);
       return { inputs: operands.map(operand => (operand instanceof Tensor ? operand : numberOperand(operand, promoted!))), attrs };
     },
-    infer(inputs) {
+    infer(inputs, attrs) {
       const shape = inputs.map(input => input.shape).reduce((a, b) => broadcastShapes(spec.name, a, b));
-      const promoted = promotedOf(inputs);
-      spec.check?.(promoted, inputs);
-      return { dtype: pointwiseTypes(spec.types, promoted).result, shape };
+      spec.check?.(promotedOf(inputs), inputs, attrs);
+      return { dtype: typesOf(attrs, inputs).result, shape };
     },
     lower: {
       kind: 'map',
       element(at, inputs, attrs, type) {
-        const { compute } = pointwiseTypes(spec.types, promotedOf(inputs.map(input => input.type)));
+        const { compute } = typesOf(attrs, inputs.map(input => input.type));
         const args = inputs.map((input, i) => {
           const value = input.at(broadcastIndex(at, input.type.shape));
           return spec.untyped?.includes(i) ? value : cast(compute, value);
@@ -302,7 +312,7 @@ export interface ReductionSpec {
   readonly vjp?: OpDef['vjp'];
   readonly differentiable?: boolean;
   readonly noVjpHint?: string;
-  readonly gradName?: string;
+  readonly gradName?: GradName;
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }
@@ -359,7 +369,7 @@ export interface ViewSpec {
   readonly strides?: OpDef['strides'];
   readonly vjp?: OpDef['vjp'];
   readonly differentiable?: boolean;
-  readonly gradName?: string;
+  readonly gradName?: GradName;
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }

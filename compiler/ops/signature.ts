@@ -26,7 +26,8 @@ export const float = (value: number): WeakFloat => new WeakFloat(value);
 export type Scalar = number | bigint | boolean | WeakFloat;
 
 /**
- * tensor: a Tensor. operand: a Tensor or a plain number. tensors: a list of Tensors. number: int or float.
+ * tensor: a Tensor. operand: a Tensor or a plain number. number: int or float.
+ * tensors: a list of Tensors, or the rest of the positional arguments.
  * ints: a list of integers, or one. dims: the same, naming dims. size: a list, or the rest of the positional arguments.
  */
 const kinds = ['tensor', 'operand', 'tensors', 'int', 'number', 'bool', 'string', 'ints', 'dims', 'size', 'numbers', 'dtype', 'any'] as const;
@@ -84,7 +85,8 @@ export function bindArguments(op: string, params: readonly Param[], args: readon
   let next = 0;
   for (const param of positional) {
     if (next >= rest.length) break;
-    if (param.kind === 'size' && typeof rest[next] === 'number') {
+    const first = rest[next];
+    if ((param.kind === 'size' && typeof first === 'number') || (param.kind === 'tensors' && first instanceof Tensor)) {
       bound[param.name] = rest.slice(next);
       next = rest.length;
     } else bound[param.name] = rest[next++];

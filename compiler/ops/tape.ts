@@ -83,8 +83,13 @@ class Saved {
   }
 }
 
+function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs: Attrs): string {
+  if (typeof gradName === 'function') return gradName(types, attrs);
+  return gradName ?? `${name[0].toUpperCase()}${name.slice(1)}Backward0`;
+}
+
 class OpNode implements GradNode {
-  readonly name: string;
+  name: string;
   readonly next: readonly (GradNode | null)[];
   readonly type: TensorType;
   hooks: Hook[] | null = null;
@@ -96,12 +101,12 @@ class OpNode implements GradNode {
   #output: Saved | null;
 
   constructor(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, output: Tensor) {
-    this.name = def.gradName ?? `${def.name[0].toUpperCase()}${def.name.slice(1)}Backward0`;
     this.next = inputs.map(gradEdge);
     this.type = output.type;
     this.#def = def;
     this.#attrs = attrs;
     this.#types = inputs.map(input => input.type);
+    this.name = stepName(def, this.#types, attrs);
     this.#inputs = inputs.map(input => new Saved(input));
     this.#output = new Saved(output);
   }
@@ -178,6 +183,12 @@ class FunctionNode implements GradNode {
 /** Record `output = fn(inputs)` with a gradient given by a function (custom functions). */
 export function recordFunction(name: string, inputs: readonly Tensor[], output: Tensor, backward: (grad: Tensor) => readonly (Tensor | null)[]): void {
   if (gradEnabled && inputs.some(requiresGrad)) output.meta.node = new FunctionNode(name, output.type, inputs.map(gradEdge), backward);
+}
+
+/** Give the step that computed a tensor another name. */
+export function renameStep(output: unknown, name: string): void {
+  const node = output instanceof Tensor ? output.meta.node : null;
+  if (node instanceof OpNode) node.name = name;
 }
 
 export const requiresGrad = (tensor: Tensor): boolean => tensor.meta.requiresGrad || gradNode(tensor) !== null;
