@@ -95,8 +95,8 @@ declare module '../compiler/ops/tensor.js' {
   interface Tensor {
     /** The value of a tensor of one element: a boolean for bool, a bigint for an int64 that a number cannot hold. */
     item<T extends Element = number>(): T;
-    /** The elements as nested arrays. */
-    tolist(): NestedElements;
+    /** The elements as nested arrays; of a 0-d tensor, its one element. */
+    tolist<T extends NestedElements = NestedElements[]>(): T;
     /** The memory of a contiguous tensor, shared. */
     toTypedArray(): TypedArray;
     /** The same memory without history, as PyTorch's `data`. */

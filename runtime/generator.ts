@@ -127,8 +127,6 @@ export class Generator {
 
 /** The generator that draws when none is given. */
 export const defaultGenerator = new Generator();
-/** Seed the default generator, which is returned. */
-export const manualSeed = (seed: number | bigint): Generator => defaultGenerator.manualSeed(seed);
 export const initialSeed = (): number | bigint => defaultGenerator.initialSeed();
 export const getRngState = (): Tensor => defaultGenerator.getState();
 export const setRngState = (state: Tensor): void => defaultGenerator.setState(state);

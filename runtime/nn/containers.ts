@@ -3,9 +3,16 @@ import { fail } from '../../compiler/errors.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 
+const notRun = (module: Module): never =>
+  fail('E208', { problem: `${module.constructor.name} only holds parts and has no forward()`, hint: 'run its parts in the forward() of the module that owns it' });
+
 /** Parts kept under their position: fields '0', '1', ... */
 abstract class Indexed<T> extends Module {
   [index: number]: T;
+
+  override forward(): unknown {
+    return notRun(this);
+  }
 
   protected abstract accepts(value: unknown): value is T;
 
@@ -72,12 +79,12 @@ export class Sequential extends Indexed<Module> {
 }
 
 /** A list of modules; unlike in an array, their parameters are found. */
-export class ModuleList extends Indexed<Module> {
-  constructor(modules: Iterable<Module> = []) {
+export class ModuleList<M extends Module = Module> extends Indexed<M> {
+  constructor(modules: Iterable<M> = []) {
     super();
     this.extend(modules);
   }
-  protected accepts(value: unknown): value is Module {
+  protected accepts(value: unknown): value is M {
     return value instanceof Module;
   }
 }
@@ -100,6 +107,9 @@ export class ModuleDict extends Module {
   constructor(modules: Readonly<Record<string, Module>> | ReadonlyMap<string, Module> = {}) {
     super();
     for (const [name, module] of modules instanceof Map ? modules : Object.entries(modules)) this.set(name, module);
+  }
+  override forward(): never {
+    return notRun(this);
   }
   protected override fields(): Iterable<readonly [string, unknown]> {
     return this.byName;

@@ -34,7 +34,7 @@ const internalsOf = (module: Module): Internals => internals.get(module)!;
 
 const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
 
-export class Module {
+export abstract class Module {
   training = true;
 
   constructor() {
@@ -43,9 +43,7 @@ export class Module {
 
   /** What this module computes. */
   // biome-ignore lint/suspicious/noExplicitAny: each subclass says what it takes and gives
-  forward(..._inputs: any[]): any {
-    return fail('E208', { problem: `${this.constructor.name} has no forward()`, hint: 'define forward(x) { ... } in the class' });
-  }
+  abstract forward(...inputs: any[]): any;
 
   // ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,7 +319,7 @@ type Forward = (...args: unknown[]) => unknown;
 /** Give a module its hooks and a `forward` that runs them. */
 function prepare(module: Module): void {
   internals.set(module, { preHooks: new Set(), hooks: new Set(), buffers: new Map() });
-  const forward: Forward = module.forward;
+  const forward: Forward = module.forward ?? (() => fail('E208', { problem: `${module.constructor.name} has no forward()`, hint: 'define forward(x) { ... } in the class' }));
   Object.defineProperty(module, 'forward', {
     value: (...args: unknown[]) => run(module, forward, args),
     writable: true,

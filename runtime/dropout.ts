@@ -1,0 +1,98 @@
+/**
+ * Dropout (Srivastava et al., 2014) and its kin: where their random masks come from.
+ *
+ * Eagerly the mask is drawn from PyTorch's CPU generator, so that seeds agree. In a trace, and where `withCounterRandom` asks
+ * for it, it comes from the counter-based generator whose state is part of the model: eager and compiled then draw the same.
+ */
+import { fail } from '../compiler/errors.js';
+import type { Shape } from '../compiler/ir/shape.js';
+import { counterUniform, seedPhilox } from '../compiler/ops/random.js';
+import { bindArguments, type Param, parseSignature } from '../compiler/ops/signature.js';
+import { noGrad } from '../compiler/ops/tape.js';
+import { executor, type Tensor } from '../compiler/ops/tensor.js';
+import { zeros } from './creation.js';
+import { defaultGenerator, type Generator } from './generator.js';
+
+let counterBased = false;
+/** Run `fn` with dropout drawing from the counter-based generator, as compiled entries do. */
+export function withCounterRandom<T>(fn: () => T): T {
+  const previous = counterBased;
+  counterBased = true;
+  try {
+    return fn();
+  } finally {
+    counterBased = previous;
+  }
+}
+
+/** Seed the default generator, which is returned, and the counter-based one. */
+export function manualSeed(seed: number | bigint): Generator {
+  const generator = defaultGenerator.manualSeed(seed);
+  seedPhilox(Number(BigInt.asUintN(53, BigInt(seed))));
+  return generator;
+}
+
+/** 1 with probability `keep`, else 0. */
+function maskOf(shape: Shape, keep: number, like: Tensor): Tensor {
+  return noGrad(() => {
+    if (counterBased || executor().kind === 'trace') return counterUniform(shape).lt(keep).to(like.dtype);
+    return zeros(shape, { dtype: like.dtype }).bernoulli_(keep);
+  });
+}
+
+/** Of what size the mask is: one value per element, or one per channel. */
+const wholeMask = (input: Tensor): Shape => input.shape;
+function channelMask(input: Tensor): Shape {
+  if (input.ndim < 2) fail('E107', { op: 'featureDropout', problem: 'Feature dropout requires at least 2 dimensions in the input' });
+  return input.shape.map((dim, d) => (d < 2 ? dim : 1));
+}
+
+function scaledDropout(input: Tensor, p: number, shape: Shape): Tensor {
+  if (p === 1) return input.mul(0);
+  return input.mul(maskOf(shape, 1 - p, input).div(1 - p));
+}
+
+/** What SELU saturates at: dropped elements take this value instead of 0 (Klambauer et al., 2017). */
+const saturation = 1.7580993408473766;
+/** Keeps mean and variance of SELU's outputs. */
+function selfNormalizingDropout(input: Tensor, p: number, shape: Shape): Tensor {
+  if (p === 1) return input.mul(0);
+  const scale = 1 / Math.sqrt((saturation * saturation * p + 1) * (1 - p));
+  const mask = maskOf(shape, 1 - p, input);
+  const shift = mask.sub(1).mul(saturation * scale).add(saturation * scale * p);
+  return input.mul(mask.mul(scale)).add(shift);
+}
+
+export interface DropoutOptions {
+  readonly p?: number;
+  readonly training?: boolean;
+  readonly inplace?: boolean;
+}
+/** `dropout(x, 0.1, this.training)`, or with options by name. */
+export interface DropoutFunction {
+  (input: Tensor, p?: number | DropoutOptions, training?: boolean | DropoutOptions, inplace?: boolean): Tensor;
+  readonly params: readonly Param[];
+}
+
+function dropoutFunction(name: string, p: number, compute: (input: Tensor, p: number, shape: Shape) => Tensor, maskShape: (input: Tensor) => Shape): DropoutFunction {
+  const params = parseSignature(`input: tensor, p: number = ${p}, training: bool = true, inplace: bool = false`);
+  const call = (...args: unknown[]): Tensor => {
+    const bound = bindArguments(name, params, args);
+    const probability = Number(bound.p);
+    if (!(probability >= 0 && probability <= 1)) fail('E110', { op: name, problem: `dropout probability has to be between 0 and 1, but got ${probability}` });
+    if (!bound.training || probability === 0) return bound.input;
+    const output = compute(bound.input, probability, maskShape(bound.input));
+    return bound.inplace ? bound.input.copy_(output) : output;
+  };
+  return Object.assign(call, { params });
+}
+
+/** Elements zeroed with probability p, the others scaled up to keep the mean. */
+export const dropout = dropoutFunction('dropout', 0.5, scaledDropout, wholeMask);
+/** Whole channels zeroed. */
+export const featureDropout = dropoutFunction('featureDropout', 0.5, scaledDropout, channelMask);
+export const dropout1d = dropoutFunction('dropout1d', 0.5, scaledDropout, channelMask);
+export const dropout2d = dropoutFunction('dropout2d', 0.5, scaledDropout, channelMask);
+export const dropout3d = dropoutFunction('dropout3d', 0.5, scaledDropout, channelMask);
+export const alphaDropout = dropoutFunction('alphaDropout', 0.5, selfNormalizingDropout, wholeMask);
+export const featureAlphaDropout = dropoutFunction('featureAlphaDropout', 0.5, selfNormalizingDropout, channelMask);

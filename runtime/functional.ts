@@ -1,0 +1,30 @@
+/**
+ * `gradc/functional`: every op as a function, those without a method included (layers, windows, losses), and dropout.
+ */
+import '../compiler/ops/table.js';
+import './eager.js';
+import './bridge.js';
+
+export * from '../compiler/ops/activation.js';
+export * from '../compiler/ops/contraction.js';
+export * from '../compiler/ops/conversion.js';
+export * from '../compiler/ops/convolution.js';
+export * from '../compiler/ops/creation.js';
+export * from '../compiler/ops/indexing.js';
+export * from '../compiler/ops/loss.js';
+export * from '../compiler/ops/normalization.js';
+export * from '../compiler/ops/pointwise.js';
+export * from '../compiler/ops/pooling.js';
+export * from '../compiler/ops/reduction.js';
+export * from '../compiler/ops/shape.js';
+export * from '../compiler/ops/view.js';
+export type { Reduction } from '../compiler/ops/loss.js';
+export {
+  alphaDropout,
+  dropout,
+  dropout1d,
+  dropout2d,
+  dropout3d,
+  featureAlphaDropout,
+  featureDropout,
+} from './dropout.js';

@@ -1,0 +1,84 @@
+/**
+ * `gradc`: tensors, ops, modules and optimizers under PyTorch's names, run eagerly; and the description of models to compile.
+ *
+ * Importing it installs eager execution and the methods of Tensor.
+ */
+import '../compiler/ops/table.js';
+import './eager.js';
+import './bridge.js';
+import './print.js';
+
+// Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
+export * from '../compiler/ops/contraction.js';
+export * from '../compiler/ops/conversion.js';
+export * from '../compiler/ops/creation.js';
+export * from '../compiler/ops/indexing.js';
+export * from '../compiler/ops/pointwise.js';
+export * from '../compiler/ops/reduction.js';
+export * from '../compiler/ops/shape.js';
+export * from '../compiler/ops/view.js';
+
+export { grad, hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
+export { GradcError } from '../compiler/errors.js';
+export {
+  bfloat16,
+  bool,
+  type DType,
+  float16,
+  float32,
+  float64,
+  getDefaultDtype,
+  int8,
+  int16,
+  int32,
+  int64,
+  setDefaultDtype,
+  type TypedArray,
+  uint8,
+} from '../compiler/ir/dtype.js';
+export type { Shape } from '../compiler/ir/shape.js';
+export { float, type Scalar } from '../compiler/ops/signature.js';
+export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
+export { Tensor } from '../compiler/ops/tensor.js';
+export { defineModel, type Entry, entry, input, type InputSpec, type ModelDefinition } from '../compiler/trace/model.js';
+export * as autograd from './autograd.js';
+export { fromTypedArray, type NestedElements } from './bridge.js';
+export {
+  arange,
+  asTensor,
+  BFloat16Tensor,
+  blackmanWindow,
+  BoolTensor,
+  ByteTensor,
+  CharTensor,
+  type CreationOptions,
+  DoubleTensor,
+  empty,
+  eye,
+  FloatTensor,
+  full,
+  HalfTensor,
+  hammingWindow,
+  hannWindow,
+  IntTensor,
+  linspace,
+  logspace,
+  LongTensor,
+  newTensor,
+  ones,
+  range,
+  ShortTensor,
+  type SizeArguments,
+  tensor,
+  type TensorData,
+  trilIndices,
+  triuIndices,
+  zeros,
+} from './creation.js';
+export { manualSeed, withCounterRandom } from './dropout.js';
+export type { Element } from './elements.js';
+export { Generator, getRngState, initialSeed, setRngState } from './generator.js';
+export * as nn from './nn/index.js';
+export * as optim from './optim/index.js';
+export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';
+export { bernoulli, multinomial, normal, rand, randint, randLike, randn, randnLike, randperm } from './random.js';

@@ -1,0 +1,195 @@
+/** Convolutions and transposed convolutions in one, two and three dims. */
+import { fail } from '../../compiler/errors.js';
+import type { DType } from '../../compiler/ir/dtype.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import * as F from '../functional.js';
+import { empty } from '../creation.js';
+import { positional, UnaryLayer } from './layer.js';
+import { resetLinear } from './linear.js';
+import { Parameter } from './parameter.js';
+
+/** One number for all dims, or one per dim. */
+export type Size = number | readonly number[];
+
+function sizes(name: string, value: Size, rank: number): readonly number[] {
+  if (typeof value === 'number') return new Array<number>(rank).fill(value);
+  if (value.length !== rank) fail('E208', { problem: `${name} must be one number or ${rank}, got [${value.join(', ')}]` });
+  return value;
+}
+
+export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
+export interface ConvOptions {
+  readonly stride?: Size;
+  readonly padding?: Size | 'same' | 'valid';
+  readonly dilation?: Size;
+  readonly groups?: number;
+  readonly bias?: boolean;
+  readonly paddingMode?: PaddingMode;
+  readonly dtype?: DType;
+}
+
+function checkGroups(inChannels: number, outChannels: number, groups: number): void {
+  if (inChannels % groups !== 0) fail('E208', { problem: `in_channels must be divisible by groups: ${inChannels} and ${groups}` });
+  if (outChannels % groups !== 0) fail('E208', { problem: `out_channels must be divisible by groups: ${outChannels} and ${groups}` });
+}
+const isZero = (values: readonly number[]): boolean => values.every(value => value === 0);
+const isOne = (values: readonly number[]): boolean => values.every(value => value === 1);
+
+abstract class ConvNd extends UnaryLayer {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: readonly number[];
+  readonly stride: readonly number[];
+  readonly padding: readonly number[] | 'same' | 'valid';
+  readonly dilation: readonly number[];
+  readonly groups: number;
+  readonly paddingMode: PaddingMode;
+  weight: Parameter;
+  bias: Parameter | null;
+
+  constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
+    super();
+    const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', dtype } = options;
+    checkGroups(inChannels, outChannels, groups);
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.kernelSize = sizes('kernelSize', kernelSize, rank);
+    this.stride = sizes('stride', stride, rank);
+    this.padding = typeof padding === 'string' ? padding : sizes('padding', padding, rank);
+    this.dilation = sizes('dilation', dilation, rank);
+    this.groups = groups;
+    this.paddingMode = paddingMode;
+    this.weight = new Parameter(empty([outChannels, inChannels / groups, ...this.kernelSize], { dtype }));
+    this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;
+    resetLinear(this.weight, this.bias);
+  }
+
+  protected abstract convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor;
+
+  override forward(input: Tensor): Tensor {
+    if (this.paddingMode === 'zeros') return this.convolve(input, this.padding);
+    return this.convolve(F.pad(input, this.#pads(), this.paddingMode), 'valid');
+  }
+
+  /** Before and after each dim, from the last dim to the first. */
+  #pads(): number[] {
+    if (this.padding === 'valid') return this.kernelSize.flatMap(() => [0, 0]);
+    if (this.padding !== 'same') return [...this.padding].reverse().flatMap(pad => [pad, pad]);
+    const totals = this.kernelSize.map((size, d) => this.dilation[d] * (size - 1));
+    return totals.reverse().flatMap(total => [Math.floor(total / 2), total - Math.floor(total / 2)]);
+  }
+
+  override extraRepr(): string {
+    const { padding } = this;
+    return positional([this.inChannels, this.outChannels], {
+      kernelSize: this.kernelSize,
+      stride: this.stride,
+      padding: typeof padding === 'string' || !isZero(padding) ? padding : undefined,
+      dilation: isOne(this.dilation) ? undefined : this.dilation,
+      groups: this.groups === 1 ? undefined : this.groups,
+      bias: this.bias === null ? false : undefined,
+      paddingMode: this.paddingMode === 'zeros' ? undefined : this.paddingMode,
+    });
+  }
+}
+
+export class Conv1d extends ConvNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+    super(1, inChannels, outChannels, kernelSize, options);
+  }
+  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
+    return F.conv1d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
+  }
+}
+export class Conv2d extends ConvNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+    super(2, inChannels, outChannels, kernelSize, options);
+  }
+  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
+    return F.conv2d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
+  }
+}
+export class Conv3d extends ConvNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+    super(3, inChannels, outChannels, kernelSize, options);
+  }
+  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
+    return F.conv3d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
+  }
+}
+
+export interface ConvTransposeOptions {
+  readonly stride?: Size;
+  readonly padding?: Size;
+  readonly outputPadding?: Size;
+  readonly groups?: number;
+  readonly bias?: boolean;
+  readonly dilation?: Size;
+  readonly dtype?: DType;
+}
+
+abstract class ConvTransposeNd extends UnaryLayer {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: readonly number[];
+  readonly stride: readonly number[];
+  readonly padding: readonly number[];
+  readonly outputPadding: readonly number[];
+  readonly dilation: readonly number[];
+  readonly groups: number;
+  weight: Parameter;
+  bias: Parameter | null;
+
+  constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
+    super();
+    const { stride = 1, padding = 0, outputPadding = 0, groups = 1, bias = true, dilation = 1, dtype } = options;
+    checkGroups(inChannels, outChannels, groups);
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.kernelSize = sizes('kernelSize', kernelSize, rank);
+    this.stride = sizes('stride', stride, rank);
+    this.padding = sizes('padding', padding, rank);
+    this.outputPadding = sizes('outputPadding', outputPadding, rank);
+    this.dilation = sizes('dilation', dilation, rank);
+    this.groups = groups;
+    this.weight = new Parameter(empty([inChannels, outChannels / groups, ...this.kernelSize], { dtype }));
+    this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;
+    resetLinear(this.weight, this.bias);
+  }
+  override extraRepr(): string {
+    return positional([this.inChannels, this.outChannels], {
+      kernelSize: this.kernelSize,
+      stride: this.stride,
+      padding: isZero(this.padding) ? undefined : this.padding,
+      dilation: isOne(this.dilation) ? undefined : this.dilation,
+      outputPadding: isZero(this.outputPadding) ? undefined : this.outputPadding,
+      groups: this.groups === 1 ? undefined : this.groups,
+      bias: this.bias === null ? false : undefined,
+    });
+  }
+}
+
+export class ConvTranspose1d extends ConvTransposeNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+    super(1, inChannels, outChannels, kernelSize, options);
+  }
+  override forward(input: Tensor): Tensor {
+    return F.convTranspose1d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+  }
+}
+export class ConvTranspose2d extends ConvTransposeNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+    super(2, inChannels, outChannels, kernelSize, options);
+  }
+  override forward(input: Tensor): Tensor {
+    return F.convTranspose2d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+  }
+}
+export class ConvTranspose3d extends ConvTransposeNd {
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+    super(3, inChannels, outChannels, kernelSize, options);
+  }
+  override forward(input: Tensor): Tensor {
+    return F.convTranspose3d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+  }
+}
