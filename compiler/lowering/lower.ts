@@ -36,7 +36,7 @@ import {
   type Stmt,
   store,
 } from '../ir/kernel.js';
-import { contiguousStrides, numel, type Shape } from '../ir/shape.js';
+import { contiguousStrides, numel, sameShape, type Shape } from '../ir/shape.js';
 import { type Lowering, type OpDef, opDef, type Operand, type OutputWriter } from '../ops/define.js';
 import { reindex } from '../ops/view.js';
 
@@ -171,7 +171,7 @@ class GroupLowering {
   #rowOutputs(full: { shape: Shape; reduced: readonly number[] } | null): Stmt[] {
     const perRow = this.group.outputs.filter(node => numel(node.type.shape) === numel(this.#outerShape));
     const whole = this.group.outputs.filter(node => !perRow.includes(node));
-    const stores = perRow.map(node => this.#store(node, reindex(this.#outer, this.#outerShape, node.type.shape)));
+    const stores = perRow.map(node => this.#store(node, this.#outerPosition(node)));
     if (whole.length === 0) return stores;
     if (full === null) throw new NotOneKernel();
     const { shape, reduced } = full;
@@ -183,6 +183,24 @@ class GroupLowering {
       return this.#store(node, reindex(position, shape, node.type.shape));
     });
     return [...stores, ...nest(inner, 'parallel', rows)];
+  }
+
+  /** Where an output of one element per outer position keeps it: found by following the reduction through views. */
+  #outerPosition(node: Node): readonly Expr[] {
+    return this.#followed(node) ?? reindex(this.#outer, this.#outerShape, node.type.shape);
+  }
+
+  #followed(node: Node): readonly Expr[] | null {
+    if (!this.group.nodes.has(node) || numel(node.type.shape) !== numel(this.#outerShape)) return null;
+    if (loweringOf(node).kind === 'reduce') return reindex(this.#outer, this.#outerShape, node.type.shape);
+    const { inverse, elementwise } = opDef(node.op);
+    for (const input of node.inputs) {
+      const at = this.#followed(input);
+      if (at === null) continue;
+      if (inverse) return inverse(at, input.type, node.attrs, node.type);
+      if (elementwise && sameShape(input.type.shape, node.type.shape)) return at;
+    }
+    return null;
   }
 
   #store(node: Node, at: readonly Expr[]): Stmt {

@@ -85,6 +85,8 @@ export interface OpDef {
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => Tensor;
   /** For a view: strides in the memory of the input, or null where only a copy will do. */
   readonly strides?: (input: TensorType, strides: readonly number[], attrs: Attrs, type: TensorType) => { offset: number; strides: number[] } | null;
+  /** For a view that shows every element once: the output position that shows input position `at`. */
+  readonly inverse?: (at: readonly Expr[], input: TensorType, attrs: Attrs, type: TensorType) => readonly Expr[];
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }
@@ -367,6 +369,8 @@ export interface ViewSpec {
   readonly map: (at: readonly Expr[], input: TensorType, attrs: Attrs, type: TensorType) => readonly Expr[];
   /** Only where it cannot be derived from an affine `map`. */
   readonly strides?: OpDef['strides'];
+  /** Where every element is shown once: lets a kernel write through the view. */
+  readonly inverse?: OpDef['inverse'];
   readonly vjp?: OpDef['vjp'];
   readonly differentiable?: boolean;
   readonly gradName?: GradName;

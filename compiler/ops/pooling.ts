@@ -93,14 +93,14 @@ export const maxPool: Op<(input: Tensor, ...window: WindowArgs) => Tensor> = def
   ],
 });
 
-/** Where each window's maximum lies: row-major in the input's spatial dims, int64; the first of equal ones. */
+/** Where each window's maximum lies: row-major in the input's spatial dims, int32; the first of equal ones. */
 export const maxPoolIndices: Op<(input: Tensor, pooled: Tensor, ...window: WindowArgs) => Tensor> = define({
   name: 'maxPoolIndices',
   doc: 'The position of the maximum of each window, given the maxima.',
   signature: `input: tensor, pooled: tensor, ${signature}`,
   fusion: 'reduction',
   differentiable: false,
-  infer: ([, pooled]) => ({ dtype: 'int64', shape: pooled.shape }),
+  infer: ([, pooled]) => ({ dtype: 'int32', shape: pooled.shape }),
   lower: {
     kind: 'reduce',
     fn: 'min',
@@ -110,9 +110,7 @@ export const maxPoolIndices: Op<(input: Tensor, pooled: Tensor, ...window: Windo
       const position = positions(s, k, windowOf(attrs));
       const [value, best] = [input.at([n, c, ...position]), pooled.at([n, c, ...s])];
       const found = call('or', call('eq', value, best), both(call('ne', value, value), call('ne', best, best))!);
-      const place = select(found, cast('int64', flatIndex(position, size)), constant('int64', numel(size)));
-      const valid = within(position, size);
-      return valid === null ? place : select(valid, place, constant('int64', numel(size)));
+      return guard(both(within(position, size), found), cast('int32', flatIndex(position, size)), numel(size));
     },
   },
   samples: [sampleWithoutGradient(random([2, 2, 4, 4]), random([2, 2, 2, 2]), [2, 2], [2, 2], [0, 0], [1, 1], false)],
@@ -131,7 +129,7 @@ export const maxPoolBackward: Op<(grad: Tensor, indices: Tensor, shape: Shape, .
     extents: (_, attrs) => windowOf(attrs).kernel,
     element([n, c, ...p], k, [grad, indices], attrs) {
       const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
-      const here = cast('int64', flatIndex(p, (attrs.shape as Shape).slice(2)));
+      const here = cast(indices.type.dtype, flatIndex(p, (attrs.shape as Shape).slice(2)));
       const value = grad.at([n, c, ...s]);
       return guard(both(valid, call('eq', indices.at([n, c, ...s]), here)), value, 0);
     },
@@ -274,7 +272,7 @@ function maxPoolingWithIndices(op: string, rank: number): (bound: PoolBound) => 
     const single = bound.input.ndim === rank + 1;
     const x = single ? bound.input.unsqueeze(0) : bound.input;
     const values = maxPool(x, ...window);
-    const indices = maxPoolIndices(x.detach(), values.detach(), ...window);
+    const indices = maxPoolIndices(x.detach(), values.detach(), ...window).to('int64');
     return single ? [values.squeeze(0), indices.squeeze(0)] : [values, indices];
   };
 }

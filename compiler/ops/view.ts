@@ -65,7 +65,8 @@ function reshapeStrides(from: Shape, strides: readonly number[], to: Shape): num
 type SizeArgs = [size: readonly number[]] | number[];
 
 /** What reshape and view share; they differ in whether a copy will do. */
-const rearranged: Pick<ViewSpec, 'signature' | 'infer' | 'map' | 'strides' | 'vjp'> = {
+const rearranged: Pick<ViewSpec, 'signature' | 'infer' | 'map' | 'inverse' | 'strides' | 'vjp'> = {
+  inverse: (at, input, _, type) => reindex(at, input.shape, type.shape),
   signature: 'input: tensor, shape: size',
   infer: (input, attrs) => ({ dtype: input.dtype, shape: attrs.shape as Shape }),
   map: (at, input, _, type) => reindex(at, type.shape, input.shape),
@@ -123,6 +124,7 @@ export const permute: Op<(input: Tensor, ...dims: SizeArgs) => Tensor> = defineV
   },
   infer: (input, attrs) => ({ dtype: input.dtype, shape: (attrs.dims as number[]).map(dim => input.shape[dim]) }),
   map: (at, input, attrs) => input.shape.map((_, d) => at[(attrs.dims as number[]).indexOf(d)]),
+  inverse: (at, _, attrs) => (attrs.dims as number[]).map(d => at[d]),
   vjp: c => [c.grad.permute(c.types[0].shape.map((_, d) => (c.attrs.dims as number[]).indexOf(d)))],
   samples: [sample(random([2, 3, 4]), [2, 0, 1]), sample(random([2, 3]), [-1, 0])],
 });

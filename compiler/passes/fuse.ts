@@ -74,8 +74,7 @@ class Fuser {
     const isRoot = this.#rootNodes.has(node);
     if (isFree(node) && !isRoot) return;
     const readers = this.#readersOf(node);
-    const draft = this.#earliest(readers);
-    if (draft !== null) {
+    for (const draft of this.#earliest(readers)) {
       const refusal = this.#join(node, draft, isRoot || readers.size > 1);
       if (refusal === null) return;
       this.context.note(describe(node), `not fused into ${describe(draft.outputs[0])}: ${refusal}`);
@@ -83,10 +82,9 @@ class Fuser {
     this.#start(node);
   }
 
-  /** The reader that needs none of the others: with the node in it, the others can still run after it. */
-  #earliest(readers: ReadonlySet<Draft>): Draft | null {
-    for (const draft of readers) if (!this.#reaches(draft, readers)) return draft;
-    return null;
+  /** The readers that need none of the others: with the node in one of them, the others can still run after it. */
+  #earliest(readers: ReadonlySet<Draft>): Draft[] {
+    return [...readers].filter(draft => !this.#reaches(draft, readers));
   }
 
   /** Does `draft` read, directly or not, what another of `targets` writes? */
