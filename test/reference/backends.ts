@@ -12,13 +12,14 @@ import { nameCaptured, type StateEntry, traceFunction } from '../../compiler/tra
 import { rowMajor } from '../../runtime/eager.js';
 import { runProgramsOnHost } from '../support/cuda-host/run.js';
 import type { Job, JobResult } from './compiled.js';
+import { withFreshState } from './state.js';
 
 type ProgramRunner = (jobs: readonly Job[]) => Promise<readonly JobResult[]>;
 
 /** What a job throws, from tracing to running, is its result. */
 function attempt<T>(run: () => T): T | { readonly error: unknown } {
   try {
-    return run();
+    return withFreshState(run);
   } catch (error) {
     return { error };
   }

@@ -24,9 +24,9 @@ import {
   type Outcome,
   outcomeOfError,
   outcomeOfExpectedError,
+  passed,
   unsupported,
 } from './outcome.js';
-import { withFreshState } from './state.js';
 
 /** An entry to compile, and values to run it on. */
 export interface Job {
@@ -109,9 +109,10 @@ class Template {
       return tensor;
     });
   }
-  fill(known: readonly Tensor[]): Value {
+  /** With the results of the program under `prefix`. */
+  fill(results: Readonly<Record<string, Tensor>>, prefix: string): Value {
     let next = 0;
-    return this.#visit(this.#value, () => known[next++]);
+    return this.#visit(this.#value, () => results[`${prefix}${next++}`]);
   }
   #visit(value: Value, each: (tensor: Tensor) => Tensor): Value {
     const visit = (item: Value): Value => this.#visit(item, each);
@@ -128,49 +129,33 @@ class Template {
 
 const named = (prefix: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
   Object.fromEntries(tensors.map((tensor, i) => [`${prefix}${i}`, tensor]));
-const collect = (results: Readonly<Record<string, Tensor>>, prefix: string, count: number): Tensor[] =>
-  Array.from({ length: count }, (_, i) => results[`${prefix}${i}`]);
-
 function compileExpression(entry: Case, root: string): Compilation {
   const names = Object.keys(entry.grads);
-  let template = new Template(null);
-  let present: boolean[] = [];
+  let value = new Template(null);
+  let grads = new Template([]);
   let finished = false;
   return {
     job: {
       name: 'case',
       ...jobInputs(entry),
-      run: traced =>
-        withFreshState(() => {
-          const inputs = leaves(entry, traced);
-          const value = evaluateTree(new TorchAdapter(root), entry.expr!, inputs);
-          template = new Template(value);
-          finished = true;
-          if (names.length === 0) return named('out', template.tensors);
-          const { outputs, cotangents } = withCotangents(entry, value);
-          const grads = gradOf(
-            outputs,
-            names.map(name => inputs.get(name)!),
-            { gradOutputs: cotangents, allowUnused: true },
-          );
-          present = grads.map(grad => grad !== null);
-          return {
-            ...named('out', template.tensors),
-            ...named(
-              'grad',
-              grads.filter(grad => grad !== null),
-            ),
-          };
-        }),
+      run: traced => {
+        const inputs = leaves(entry, traced);
+        const result = evaluateTree(new TorchAdapter(root), entry.expr!, inputs);
+        value = new Template(result);
+        finished = true;
+        if (names.length > 0) {
+          const { outputs, cotangents } = withCotangents(entry, result);
+          const wanted = names.map(name => inputs.get(name)!);
+          grads = new Template(gradOf(outputs, wanted, { gradOutputs: cotangents, allowUnused: true }));
+        }
+        return { ...named('out', value.tensors), ...named('grad', grads.tensors) };
+      },
     },
-    isEmpty: () => finished && template.tensors.length === 0,
+    isEmpty: () => finished && value.tensors.length === 0,
     judge: results => {
-      const value = template.fill(collect(results, 'out', template.tensors.length));
-      const grads = collect(results, 'grad', present.filter(Boolean).length);
-      const byName = new Map(
-        names.map((name, i) => [name, present[i] ? grads[present.slice(0, i).filter(Boolean).length] : null]),
-      );
-      return checkOutputs(entry, value) ?? compareGradients(entry, byName) ?? { status: 'passed', message: '' };
+      const found = grads.fill(results, 'grad') as (Tensor | null)[];
+      const byName = new Map(names.map((name, i) => [name, found[i]]));
+      return checkOutputs(entry, value.fill(results, 'out')) ?? compareGradients(entry, byName) ?? passed;
     },
   };
 }
@@ -185,29 +170,28 @@ function compileScript(entry: Case, root: string): Compilation {
     job: {
       name: 'case',
       ...jobInputs(entry),
-      run: traced =>
-        withFreshState(() => {
-          startWithoutGradients();
-          const restore = setReadLater(tensor => {
-            const at = later.push(tensor.detach().clone()) - 1;
-            return () => known[`later${at}`];
-          });
-          try {
-            const torch = scriptAdapter(root, leaves(entry, traced));
-            torch.python.run(entry.code);
-            template = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
-            printed = torch.python.output;
-            finished = true;
-            return { ...named('out', template.tensors), ...named('later', later) };
-          } finally {
-            setReadLater(restore);
-          }
-        }),
+      run: traced => {
+        startWithoutGradients();
+        const restore = setReadLater(tensor => {
+          const at = later.push(tensor.detach().clone()) - 1;
+          return () => known[`later${at}`];
+        });
+        try {
+          const torch = scriptAdapter(root, leaves(entry, traced));
+          torch.python.run(entry.code);
+          template = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
+          printed = torch.python.output;
+          finished = true;
+          return { ...named('out', template.tensors), ...named('later', later) };
+        } finally {
+          setReadLater(restore);
+        }
+      },
     },
     isEmpty: () => finished && template.tensors.length + later.length === 0,
     judge: results => {
       known = results;
-      return compareScript(entry, template.fill(collect(results, 'out', template.tensors.length)) as Value[], printed);
+      return compareScript(entry, template.fill(results, 'out') as Value[], printed);
     },
   };
 }

@@ -8,7 +8,12 @@ import { type Behaviour, ellipsis, NativeFunction, PyFloat, Size, Slice, Tuple, 
 import type { TorchAdapter } from './torch-adapter.js';
 import { itemOf } from './torch-adapter-functions.js';
 import { printArray } from './torch-adapter-numpy.js';
-import { moduleBehaviour, nativeClassBehaviour, nativeObjectBehaviour } from './torch-adapter-objects.js';
+import {
+  moduleBehaviour,
+  nativeClassBehaviour,
+  nativeObjectBehaviour,
+  settingsBehaviour,
+} from './torch-adapter-objects.js';
 import { ContextManager, Device, NamedTuple, NdArray, TorchDtype } from './torch-adapter-values.js';
 
 const binaryNames: Readonly<Record<string, string>> = {
@@ -204,6 +209,7 @@ export const behaviours = (torch: TorchAdapter): readonly Behaviour[] => [
   namedTupleBehaviour,
   contextBehaviour,
   arrayBehaviour(torch),
+  settingsBehaviour(torch),
   nativeClassBehaviour(torch),
   moduleBehaviour(torch),
   gradNodeBehaviour,

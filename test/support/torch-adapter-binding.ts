@@ -22,9 +22,17 @@ export const snakeCase = (name: string): string =>
 /** PyTorch's parameter names where gradc's differ by more than the case: `<function>.<parameter>` or `<parameter>`. */
 const aliases: Readonly<Record<string, string>> = {
   axis: 'dim',
+  axis0: 'dim0',
+  axis1: 'dim1',
   exponent: 'other',
   fill_value: 'value',
   'heaviside.values': 'other',
+  mat2: 'other',
+  'scatter.value': 'src',
+  split_size_or_sections: 'splitSize',
+  'tensordot.b': 'other',
+  vec: 'other',
+  vec2: 'other',
   'where.x': 'input',
   'where.y': 'other',
 };
@@ -104,7 +112,7 @@ export function placeArguments(
     if (ignored(name, value)) continue;
     const param =
       params.find(candidate => candidate.name === parameterName(label, name)) ??
-      (name === 'self' || name === 'input' ? params[0] : undefined);
+      (Object.keys(placed).length === 0 ? params[0] : undefined);
     if (param === undefined) throw new Unsupported(`${label}(${name}=…)`);
     put(param, value);
   }

@@ -4,7 +4,7 @@
  */
 import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
-import { eagerValue, Tensor } from '../../compiler/ops/tensor.js';
+import { eagerValue, executor, Tensor } from '../../compiler/ops/tensor.js';
 import { Unsupported } from './python/errors.js';
 import { asNumber, isNumeric, type Numeric } from './python/operators.js';
 import {
@@ -132,6 +132,12 @@ function makeFromSize(name: string): Handler {
   };
 }
 
+/** Functions that draw from the generator: what they make exists before a program runs. */
+const drawing = ({ signature, run }: Handler): Handler => ({
+  signature,
+  run: (torch, given) => torch.beforehand(() => run(torch, given)),
+});
+
 function makeTensor(torch: Torch, data: Value, dtype: Value, requiresGrad: Value): Value {
   return torch.native('tensor')(lower(torch.python, data, true), options({ dtype: dtypeFor(dtype), requiresGrad }));
 }
@@ -166,14 +172,15 @@ function gradMode(name: string, enabled: boolean): ContextManager {
 /** Python's number for an element of a dtype. */
 const pythonNumber = (dtype: DType, value: unknown): Value => (isFloat(dtype) ? new PyFloat(Number(value)) : value);
 
-/** The number in a tensor of one element; inside a trace, a promise of it. */
-export function itemOf(tensor: Tensor): Value {
-  if (tensor.value.kind === 'traced') {
-    const settle = readLater(tensor);
-    return new Deferred(() => pythonNumber(tensor.dtype, settle().item()));
-  }
-  return pythonNumber(tensor.dtype, tensor.item());
+/** What is read from a tensor; inside a trace, a promise of it. */
+function read(tensor: Tensor, what: (tensor: Tensor) => Value): Value {
+  if (executor().kind !== 'trace') return what(tensor);
+  const settle = readLater(tensor);
+  return new Deferred(() => what(settle()));
 }
+
+/** The number in a tensor of one element. */
+export const itemOf = (tensor: Tensor): Value => read(tensor, known => pythonNumber(known.dtype, known.item()));
 
 type Reader = (tensor: Tensor) => () => Tensor;
 let reader: Reader = () => {
@@ -278,8 +285,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'torch.zeros': makeFromSize('zeros'),
   'torch.ones': makeFromSize('ones'),
   'torch.empty': makeFromSize('empty'),
-  'torch.rand': makeFromSize('rand'),
-  'torch.randn': makeFromSize('randn'),
+  'torch.rand': drawing(makeFromSize('rand')),
+  'torch.randn': drawing(makeFromSize('randn')),
   'torch.full': {
     signature: 'size fill_value dtype requires_grad',
     run: (torch, { size, fill_value, dtype, requires_grad }) =>
@@ -292,7 +299,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
       ),
   },
   'torch.arange': { signature: '*bounds start end step dtype requires_grad', run: arange },
-  'torch.randint': {
+  'torch.randint': drawing({
     signature: 'low high size generator dtype',
     run: (torch, { low, high, size, generator, dtype }) => {
       const [from, to, shape] = size === undefined ? [0, low, high] : [low, high, size];
@@ -300,8 +307,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
         torch.native('randint')(from, to, sizeOf(torch, shape), options({ generator, dtype: dtypeFor(dtype) })),
       );
     },
-  },
-  'torch.normal': {
+  }),
+  'torch.normal': drawing({
     signature: 'mean std size generator',
     run: (torch, { mean, std, size, generator }) =>
       raise(
@@ -312,7 +319,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
           options({ generator }),
         ),
       ),
-  },
+  }),
   'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
   'torch.cuda.is_available': { signature: '', run: () => false },
   'torch.no_grad': { signature: '', run: () => gradMode('no_grad', false) },
@@ -352,7 +359,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
     run: (torch, { outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused }) => {
       const gradOutputs =
         grad_outputs === undefined || grad_outputs === null ? undefined : tensorsOf(torch, grad_outputs);
-      const found = torch.native('grad', 'autograd')(
+      const found = torch.native('grad', 'torch.autograd')(
         tensorsOf(torch, outputs),
         tensorsOf(torch, inputs),
         options({ gradOutputs, retainGraph: retain_graph, createGraph: create_graph, allowUnused: allow_unused }),
@@ -360,10 +367,22 @@ export const handlers: Readonly<Record<string, Handler>> = {
       return new Tuple(found as Value[]);
     },
   },
+  'torch.autograd.functional.vjp': {
+    signature: 'func inputs v create_graph',
+    run: (torch, { func, inputs, v, create_graph }) => {
+      const [output, grads] = torch.native('vjp', 'torch.autograd.functional')(
+        lower(torch.python, func),
+        lower(torch.python, inputs),
+        v,
+        options({ createGraph: create_graph }),
+      ) as [Tensor, Tensor[]];
+      return new Tuple([output, inputs instanceof Tensor ? grads[0] : new Tuple(grads)]);
+    },
+  },
   'Tensor.item': { signature: 'self', run: (_, { self }) => itemOf(self as Tensor) },
   'Tensor.tolist': {
     signature: 'self',
-    run: (_, { self }) => nested((self as Tensor).dtype, (self as Tensor).tolist()),
+    run: (_, { self }) => read(self as Tensor, known => nested(known.dtype, known.tolist())),
   },
   'Tensor.size': {
     signature: 'self dim',

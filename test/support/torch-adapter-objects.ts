@@ -47,6 +47,7 @@ function member(torch: TorchAdapter, object: object, name: string): Value | unde
   const own = [name, camelCase(name)].find(candidate => candidate in object);
   if (own === undefined) return undefined;
   const value = (object as Members)[own];
+  if (name === 'param_groups') return (value as Members[]).map(group => new Settings(group));
   if (typeof value !== 'function') return setting(name, value);
   return new NativeFunction(name, (args, kwargs) =>
     raiseMembers(Reflect.apply(value, object, methodArguments(torch, args, kwargs))),
@@ -55,6 +56,34 @@ function member(torch: TorchAdapter, object: object, name: string): Value | unde
 
 const setting = (name: string, value: unknown): Value =>
   typeof value === 'number' && floatSettings.has(name) ? new PyFloat(value) : raiseMembers(value);
+
+/** The settings of a parameter group: a dict that writes through. */
+class Settings {
+  readonly of: Members;
+  constructor(of: Members) {
+    this.of = of;
+  }
+  get dict(): Dict {
+    return new Dict(
+      Object.entries(this.of).map(([key, value]) => [snakeCase(key), setting(snakeCase(key), value)] as const),
+    );
+  }
+}
+
+export function settingsBehaviour(torch: TorchAdapter): Behaviour {
+  return {
+    matches: value => value instanceof Settings,
+    typeName: () => 'dict',
+    getitem: ({ dict }: Settings, key) => torch.python.getitem(dict, key),
+    setitem: ({ of }: Settings, key, to) => {
+      of[camelCase(String(key))] = lower(torch.python, to);
+    },
+    iterate: ({ dict }: Settings) => dict.keys(),
+    length: ({ dict }: Settings) => dict.size,
+    getattr: ({ dict }: Settings, name) => torch.python.findattr(dict, name),
+    repr: ({ dict }: Settings) => torch.python.repr(dict),
+  };
+}
 
 /** Like `raise`, but settings objects keep their floats, and iterators become lists. */
 function raiseMembers(value: unknown): Value {

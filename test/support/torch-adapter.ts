@@ -9,7 +9,8 @@ import * as functional from 'gradc/functional';
 import { GradcError } from '../../compiler/errors.js';
 import { allComposites, allOps } from '../../compiler/ops/define.js';
 import type { Param } from '../../compiler/ops/signature.js';
-import { Tensor } from '../../compiler/ops/tensor.js';
+import { executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
+import { eager } from '../../runtime/eager.js';
 import { Unsupported } from './python/errors.js';
 import { Evaluator, type Host } from './python/evaluate.js';
 import { Deferred, type Kwargs, Namespace, NativeFunction, noKwargs, PyFloat, type Value } from './python/values.js';
@@ -52,12 +53,14 @@ const isClass = (value: unknown): value is new (...args: never[]) => object =>
 /** What a handler works with. */
 export interface Torch {
   readonly python: Evaluator;
+  /** Make something eagerly, inside a trace too. */
+  beforehand<T>(make: () => T): T;
   /** The folder of the reference set, for files. */
   readonly root: string;
   /** Call by PyTorch's name. */
   call(path: string, args: readonly Value[], kwargs?: Kwargs): Value;
-  /** A function of gradc by its own name; Unsupported when there is none. */
-  native(name: string, ...from: readonly string[]): (...args: unknown[]) => unknown;
+  /** A function of gradc by its own name, from where a PyTorch namespace lives; Unsupported when there is none. */
+  native(name: string, path?: string): (...args: unknown[]) => unknown;
 }
 
 export class TorchAdapter implements Torch {
@@ -160,7 +163,16 @@ export class TorchAdapter implements Torch {
   }
 
   construct(type: NativeClass, args: readonly Value[], kwargs: Kwargs): object {
-    return Reflect.construct(type.constructor_, this.constructorArguments(type, args, kwargs)) as object;
+    const given = this.constructorArguments(type, args, kwargs);
+    return this.beforehand(() => Reflect.construct(type.constructor_, given) as object);
+  }
+
+  /**
+   * Make something eagerly, inside a trace too: modules, optimizers and random numbers are made before a program runs, as in
+   * a model file, and become its state.
+   */
+  beforehand<T>(make: () => T): T {
+    return withExecutor(eager, make);
   }
 
   /** Constructor arguments: those before the options object in place, by PyTorch's order, the others as options. */
@@ -210,7 +222,7 @@ export class TorchAdapter implements Torch {
 
   /** The text of a tensor; of a traced one, once its value is known, with the history it has now. */
   show(tensor: Tensor): Value {
-    if (tensor.value.kind !== 'traced') return String(tensor);
+    if (executor().kind !== 'trace') return String(tensor);
     const settle = readLater(tensor);
     const options = gradc.getPrintoptions();
     const { node, requiresGrad } = tensor.meta;
@@ -221,10 +233,9 @@ export class TorchAdapter implements Torch {
     });
   }
 
-  native(name: string, ...from: readonly string[]): (...args: unknown[]) => unknown {
-    const home = from.length === 0 ? (gradc as Api) : child(gradc as Api, ...from);
-    const found = home[name];
-    if (typeof found !== 'function') throw new Unsupported([...from, name].join('.'));
+  native(name: string, path = 'torch'): (...args: unknown[]) => unknown {
+    const found = homes[path].map(home => home[name]).find(value => typeof value === 'function');
+    if (found === undefined) throw new Unsupported(`${path}.${name}`);
     return found as (...args: unknown[]) => unknown;
   }
 }
