@@ -180,21 +180,23 @@ function addAffine(a: Affine, b: Affine, sign: number): Affine {
     if (at < 0) terms.push({ expr, coefficient: sign * coefficient });
     else terms[at] = { expr, coefficient: terms[at].coefficient + sign * coefficient };
   }
-  return { offset: a.offset + sign * b.offset, terms: rejoin(terms.filter(term => term.coefficient !== 0)) };
+  return rejoin({ offset: a.offset + sign * b.offset, terms: terms.filter(term => term.coefficient !== 0) });
 }
 
 /** d·c·(x / d) + c·(x % d) = c·x: a counter that was split and put together again is itself. */
-function rejoin(terms: Affine['terms']): Affine['terms'] {
-  for (const rest of terms) {
+function rejoin(sum: Affine): Affine {
+  for (const rest of sum.terms) {
     if (rest.expr.kind !== 'call' || rest.expr.fn !== 'mod' || rest.expr.args[1].kind !== 'const') continue;
     const [whole, divisor] = [rest.expr.args[0], Number(rest.expr.args[1].value)];
     const quotient = floorDivIndex(whole, divisor);
-    const match = terms.find(term => term.coefficient === rest.coefficient * divisor && sameExpr(term.expr, quotient));
+    const match = sum.terms.find(
+      term => term.coefficient === rest.coefficient * divisor && sameExpr(term.expr, quotient),
+    );
     if (match === undefined) continue;
-    const others = { offset: 0, terms: terms.filter(term => term !== rest && term !== match) };
-    return addAffine(others, scaleAffine(affineOf(whole), rest.coefficient), 1).terms;
+    const others = { offset: sum.offset, terms: sum.terms.filter(term => term !== rest && term !== match) };
+    return addAffine(others, scaleAffine(affineOf(whole), rest.coefficient), 1);
   }
-  return terms;
+  return sum;
 }
 
 /** The expression of a sum, largest coefficient first, constant last. */
