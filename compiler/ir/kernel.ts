@@ -483,6 +483,26 @@ export function walkExpr(root: Expr, visit: (expr: Expr) => void): void {
   walk(root);
 }
 
+/** The expressions of a statement itself, not of those inside it. */
+export function expressionsOf(stmt: Stmt): readonly Expr[] {
+  switch (stmt.kind) {
+    case 'loop':
+      return stmt.limit ? [stmt.limit] : [];
+    case 'store':
+    case 'reduce':
+      return [stmt.index, stmt.value];
+    case 'if':
+      return [stmt.cond];
+    case 'allreduce':
+      return [stmt.index];
+    case 'alloc':
+    case 'barrier':
+      return [];
+    default:
+      return stmt satisfies never;
+  }
+}
+
 /** Calls `visit` on each statement, outermost first. */
 export function walkStmts(stmts: readonly Stmt[], visit: (stmt: Stmt) => void): void {
   for (const stmt of stmts) {
