@@ -49,6 +49,8 @@ const shapes: readonly Kernel[] = [
   kernels.rowReduce('and', 3, 50, 'bool', constant('bool', true)),
   kernels.softmax(9, 65),
   kernels.softmax(3, 2000),
+  kernels.softmax(5, 256),
+  kernels.softmax(2, 32768),
   kernels.matmul(1, 5, 7, 9),
   kernels.matmul(2, 33, 45, 67),
   kernels.matmul(1, 64, 64, 64),

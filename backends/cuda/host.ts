@@ -170,12 +170,35 @@ function aliasedParams(launches: readonly Launch[]): Set<Buffer> {
   return aliased;
 }
 
+/** The shapes of parameters that are state, inputs or outputs; of the others only the size is known. */
+function describeParams(program: Program, launches: readonly Launch[]): (buffer: Buffer) => string {
+  const ports = program.entries.flatMap(entry => [...entry.inputs, ...entry.outputs]);
+  const slots = new Map(
+    [...program.state, ...ports].map(slot => [placeKey(slot.offset, slot.type.dtype, elements(slot)), slot]),
+  );
+  const known = new Map<Buffer, string>();
+  for (const { kernel, args } of launches) {
+    for (const [i, { buffer }] of kernel.params.entries()) {
+      const slot = slots.get(placeKey(args[i], buffer.dtype, buffer.size));
+      if (slot && !known.has(buffer)) known.set(buffer, describe(slot));
+    }
+  }
+  return buffer => known.get(buffer) ?? `${buffer.dtype}[${buffer.size}]`;
+}
+
 function emitKernels(program: Program, names: NameScope): Map<Kernel, EmittedKernel> {
   const launches = program.entries.flatMap(entry => entry.launches);
   const kernels = new Set(launches.map(launch => launch.kernel));
-  const usesOf = (kernel: Kernel): Launch[] => launches.filter(launch => launch.kernel === kernel);
-  return new Map([...kernels].map(kernel => [kernel, emitKernel(kernel, names, aliasedParams(usesOf(kernel)))]));
+  return new Map(
+    [...kernels].map(kernel => {
+      const uses = launches.filter(launch => launch.kernel === kernel);
+      const use = { aliased: aliasedParams(uses), describe: describeParams(program, uses) };
+      return [kernel, emitKernel(kernel, names, use)];
+    }),
+  );
 }
+
+const placeKey = (offset: number, dtype: DType, size: number): string => `${offset} ${dtype} ${size}`;
 
 /** C expressions for the places of tensors: names for state and ports, plain offsets for temporaries. */
 class Places {
@@ -184,19 +207,15 @@ class Places {
   constructor(program: Program, entry: Entry, names: NameScope) {
     const slots = [...program.state, ...entry.program.inputs, ...entry.program.outputs];
     for (const slot of slots) {
-      const key = Places.key(slot.offset, slot.type.dtype, elements(slot));
+      const key = placeKey(slot.offset, slot.type.dtype, elements(slot));
       if (!this.named.has(key)) this.named.set(key, { name: names.claim(slot.name), slot });
     }
-  }
-
-  private static key(offset: number, dtype: DType, size: number): string {
-    return `${offset} ${dtype} ${size}`;
   }
 
   /** The argument for a buffer at `offset`; `used` collects the names that need a declaration. */
   at(buffer: Buffer, offset: number, used: Map<string, string>): string {
     const place = `at<${storageType[buffer.dtype]}>(arena, ${offset})`;
-    const known = this.named.get(Places.key(offset, buffer.dtype, buffer.size));
+    const known = this.named.get(placeKey(offset, buffer.dtype, buffer.size));
     if (known === undefined) return place;
     used.set(known.name, `${storageType[buffer.dtype]}* ${known.name} = ${place};  // ${describe(known.slot)}`);
     return known.name;

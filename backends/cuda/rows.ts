@@ -56,25 +56,43 @@ class NotShared extends Error {}
 function share(stmts: readonly Stmt[], team: Team): Stmt[] {
   const out: Stmt[] = [];
   let unordered: Stmt[] = [];
-  for (const [i, stmt] of stmts.entries()) {
-    if (conflicts(unordered, stmt)) {
+  for (const unit of units(stmts)) {
+    if (conflicts(unordered, unit.stmts)) {
       if (!team.isBlock) throw new NotShared();
       out.push({ kind: 'barrier' });
       unordered = [];
     }
-    unordered.push(stmt);
-    out.push(...shareOne(stmt, stmts[i - 1], team));
+    unordered.push(...unit.stmts);
+    out.push(...(unit.byOne ? when(isFirst(team), unit.stmts) : shareOne(unit.stmts[0], unit.before, team)));
   }
   return out;
 }
 
+/** A statement that the team runs together, or neighbouring stores to memory that one thread makes in order. */
+interface Unit {
+  readonly stmts: Stmt[];
+  readonly byOne: boolean;
+  readonly before: Stmt | undefined;
+}
+
+function units(stmts: readonly Stmt[]): Unit[] {
+  const found: Unit[] = [];
+  for (const [i, stmt] of stmts.entries()) {
+    const byOne = (stmt.kind === 'store' || stmt.kind === 'reduce') && stmt.buffer.scope !== 'register';
+    const last = found.at(-1);
+    if (byOne && last?.byOne) last.stmts.push(stmt);
+    else found.push({ stmts: [stmt], byOne, before: stmts[i - 1] });
+  }
+  return found;
+}
+
 /** Whether `next` touches memory outside registers that earlier statements write, or writes what they read. */
-function conflicts(earlier: readonly Stmt[], next: Stmt): boolean {
+function conflicts(earlier: readonly Stmt[], next: readonly Stmt[]): boolean {
   const inMemory = (buffers: Iterable<Buffer>): Buffer[] => [...buffers].filter(buffer => buffer.scope !== 'register');
   const [written, touched] = [writtenBy(earlier), buffersOf(earlier)];
   return (
-    inMemory(buffersOf([next])).some(buffer => written.has(buffer)) ||
-    inMemory(writtenBy([next])).some(buffer => touched.has(buffer))
+    inMemory(buffersOf(next)).some(buffer => written.has(buffer)) ||
+    inMemory(writtenBy(next)).some(buffer => touched.has(buffer))
   );
 }
 
@@ -82,7 +100,7 @@ function shareOne(stmt: Stmt, before: Stmt | undefined, team: Team): Stmt[] {
   switch (stmt.kind) {
     case 'store':
     case 'reduce':
-      return stmt.buffer.scope === 'register' ? [stmt] : when(isFirst(team), [stmt]);
+      return [stmt];
     case 'if':
       return when(stmt.cond, share(stmt.then, team), share(stmt.otherwise, team));
     case 'alloc':

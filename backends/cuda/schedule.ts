@@ -6,6 +6,7 @@
 import { type Kernel, loop } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { contractionPass } from './contraction.js';
+import { fissionPass } from './fission.js';
 import { interchangePass } from './interchange.js';
 import { flatten, peel, substituteAll } from './loops.js';
 import { nestPass } from './nest-pass.js';
@@ -25,6 +26,7 @@ const spread = nestPass('cuda-spread', 'Independent iterations become threads, s
 
 export const cudaSchedule: readonly Pass<Kernel>[] = [
   interchangePass,
+  fissionPass,
   splitPass,
   contractionPass,
   rowPass,

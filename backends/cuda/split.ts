@@ -29,7 +29,7 @@ import { identityOf } from './scalar.js';
 /** Shorter sums are not worth a second stage; pieces are at least this long. */
 const shortestContraction = 512;
 const shortestPiece = 128;
-const shortestReduction = 16384;
+export const shortestReduction = 16384;
 const longestPiece = 4096;
 
 /** Into how many equal pieces to cut a sum over `length`; 1 for not at all. */

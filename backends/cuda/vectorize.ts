@@ -1,7 +1,7 @@
 /**
  * Sixteen bytes at a time: threads that touch neighbouring elements take four each, where memory allows it.
  *
- * Applied to loops over threads that only store: pointwise kernels and the loading of tiles. Every access that moves with
+ * Applied to loops over threads that only store or accumulate: pointwise kernels, rows, the loading of tiles. Every access that moves with
  * the loop must then be four aligned neighbours; where one is not, the loop stays as it is, since four elements per thread
  * would only spread its accesses apart.
  */
@@ -67,14 +67,16 @@ interface Fetch {
 const moves = (expr: Expr, lane: Iter): boolean => itersOf(expr).has(lane);
 const inMemory = (buffer: Buffer): boolean => buffer.scope !== 'register';
 
-/** A store of one lane: the reads it makes as groups of four, and its value in terms of them. */
-class FourStores {
+type Write = Stmt & { kind: 'store' | 'reduce' };
+
+/** What one statement does for four lanes: its reads as groups of four, and its value in terms of them. */
+class FourLanes {
   private readonly fetches: Fetch[] = [];
   private readonly value: Expr;
   private readonly at: Expr;
 
   constructor(
-    private readonly stmt: Stmt & { kind: 'store' },
+    private readonly stmt: Write,
     values: ReadonlyMap<Iter, Expr>,
     private readonly lane: Iter,
   ) {
@@ -91,10 +93,7 @@ class FourStores {
 
   private fetch(source: Expr & { kind: 'load' }, guard: Fetch['guard']): Expr | null {
     if (!inMemory(source.buffer) || !isAligned(source.index, this.lane)) return null;
-    const same = (other: Fetch): boolean =>
-      sameExpr(other.source, source) &&
-      (guard === null ? other.guard === null : other.guard !== null && sameExpr(other.guard.cond, guard.cond));
-    let known = this.fetches.find(same);
+    let known = this.fetches.find(other => sameExpr(other.source, source) && sameGuard(other.guard, guard));
     if (known === undefined) {
       const registers: Buffer = { name: `${source.buffer.name}4`, dtype: source.dtype, size: four, scope: 'register' };
       this.fetches.push((known = { source, guard, registers }));
@@ -102,34 +101,35 @@ class FourStores {
     return load(known.registers, iterOf(this.lane));
   }
 
-  /** Whether all that moves with the lane is done four at a time, be it on one side where the other is shared memory. */
+  /** Whether four lanes are worth it: nothing in memory is read one by one, and what is written lies together or on chip. */
   isVector(): boolean {
     let scattered = false;
     walkExpr(this.value, e => {
       scattered ||= e.kind === 'load' && inMemory(e.buffer) && moves(e.index, this.lane);
     });
-    return !scattered && (this.storesFour() || (this.stmt.buffer.scope === 'shared' && this.fetches.length > 0));
+    const onChip = this.stmt.buffer.scope === 'shared' || this.stmt.buffer.scope === 'register';
+    return !scattered && (this.storesFour() || (onChip && this.fetches.length > 0));
   }
 
   private storesFour(): boolean {
-    return isAligned(this.at, this.lane);
+    return this.stmt.kind === 'store' && isAligned(this.at, this.lane);
   }
 
   stmts(): Stmt[] {
-    const { lane, stmt } = this;
-    const result: Buffer = { name: `${stmt.buffer.name}4`, dtype: stmt.buffer.dtype, size: four, scope: 'register' };
-    const isCopy =
-      this.value.kind === 'load' &&
-      this.fetches.some(fetch => fetch.registers === (this.value as Expr & { kind: 'load' }).buffer);
-    const stored = this.storesFour() && isCopy ? (this.value as Expr & { kind: 'load' }).buffer : result;
-    const writeOut = loop(lane, 'vector', [store(stmt.buffer, this.at, load(stored, iterOf(lane)))]);
-    const compute = loop(lane, 'unroll', [store(result, iterOf(lane), this.value)]);
-    const body = !this.storesFour()
-      ? [loop(lane, 'unroll', [store(stmt.buffer, this.at, this.value)])]
-      : isCopy
-        ? [writeOut]
-        : [alloc(result, [compute, writeOut])];
+    const body = this.storesFour()
+      ? this.writeFour()
+      : [loop(this.lane, 'unroll', [{ ...this.stmt, index: this.at, value: this.value }])];
     return this.fetches.reduceRight((rest, fetch) => [alloc(fetch.registers, this.read(fetch).concat(rest))], body);
+  }
+
+  /** The four values, straight from the registers that were read or computed into new ones, in one write. */
+  private writeFour(): Stmt[] {
+    const { lane, stmt, value } = this;
+    const write = (from: Buffer): Stmt => loop(lane, 'vector', [store(stmt.buffer, this.at, load(from, iterOf(lane)))]);
+    const copied = value.kind === 'load' && this.fetches.find(fetch => fetch.registers === value.buffer);
+    if (copied) return [write(copied.registers)];
+    const result: Buffer = { name: `${stmt.buffer.name}4`, dtype: stmt.buffer.dtype, size: four, scope: 'register' };
+    return [alloc(result, [loop(lane, 'unroll', [store(result, iterOf(lane), value)]), write(result)])];
   }
 
   private read({ source, guard, registers }: Fetch): Stmt[] {
@@ -143,21 +143,24 @@ class FourStores {
   }
 }
 
+const sameGuard = (a: Fetch['guard'], b: Fetch['guard']): boolean =>
+  a === null || b === null ? a === b : sameExpr(a.cond, b.cond) && sameExpr(a.otherwise, b.otherwise);
+
 /** The loop with a quarter of the iterations; null where an access is not four aligned neighbours. */
 function vectorized({ iter, map, body }: LoopStmt): Stmt | null {
-  const [quarter, lane] = [makeIter(iter.name, iter.extent / four), makeIter('lane', four)];
+  const [quarter, lane] = [makeIter(iter.name, iter.extent / four), makeIter('v', four)];
   const values = new Map([[iter, addIndex(mulIndex(iterOf(quarter), four), iterOf(lane))]]);
   for (const { name, expr } of suggestedNames(iter)) suggestName(name, substitute(expr, values));
-  const stores: FourStores[] = [];
+  const writes: FourLanes[] = [];
   for (const stmt of body) {
-    if (stmt.kind !== 'store') return null;
-    stores.push(new FourStores(stmt, values, lane));
+    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return null;
+    writes.push(new FourLanes(stmt, values, lane));
   }
-  if (!stores.every(four => four.isVector())) return null;
+  if (!writes.every(write => write.isVector())) return null;
   return loop(
     quarter,
     map,
-    stores.flatMap(four => four.stmts()),
+    writes.flatMap(write => write.stmts()),
   );
 }
 
@@ -166,7 +169,7 @@ function visit(stmt: Stmt, threads: number): Stmt {
   switch (stmt.kind) {
     case 'loop': {
       const isThreads = stmt.map === 'thread.x';
-      const enough = threads > 0 ? stmt.iter.extent % (four * threads) === 0 : stmt.iter.extent >= shortestSpread;
+      const enough = stmt.iter.extent >= (threads > 0 ? four * threads : shortestSpread);
       const changed = isThreads && enough && stmt.iter.extent % four === 0 ? vectorized(stmt) : null;
       return (
         changed ?? {
