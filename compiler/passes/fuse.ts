@@ -137,7 +137,7 @@ class Fuser {
 
   /** Take a node into a group; the reason where that is not possible. */
   #join(node: Node, draft: Draft, written: boolean): string | null {
-    const refusal = this.#refusal(node, draft);
+    const refusal = this.#refusal(node, draft, written);
     if (refusal !== null) return refusal;
     const nodes = new Set([...draft.nodes, node]);
     const outputs = written ? [...draft.outputs, node] : draft.outputs;
@@ -148,7 +148,7 @@ class Fuser {
     return null;
   }
 
-  #refusal(node: Node, draft: Draft): string | null {
+  #refusal(node: Node, draft: Draft, written: boolean): string | null {
     const kind = classOf(node);
     const members = [...draft.nodes].map(classOf);
     if (kind === 'opaque' || members.includes('opaque')) return 'a scatter, scan or sort is a kernel of its own';
@@ -156,8 +156,8 @@ class Fuser {
     const reduces = members.includes('reduction') || contraction !== undefined;
     if (kind === 'contraction' && reduces) return 'a contraction shares its loops with no other reduction';
     if (kind === 'reduction' && contraction) return 'a contraction shares its loops with no other reduction';
-    if (numel(node.type.shape) >= 4096 && [...draft.nodes].some(member => classOf(member) === 'reduction' && numel(member.type.shape) < 16) && this.#readersOf(node).size > 1)
-      return 'writing it inside a reduction of nearly everything would leave little to run in parallel';
+    const across = [...draft.nodes].find(member => classOf(member) === 'reduction' && !alongRows(member));
+    if (across && written && numel(node.type.shape) > numel(across.type.shape)) return 'it would be written across the rows that the kernel reduces';
     if (contraction && this.#feeds(node, contraction, draft)) return 'an operand of a contraction is read many times';
     return null;
   }
@@ -201,6 +201,15 @@ class Fuser {
     return sorted;
   }
 }
+
+/** Does a reduction run along memory, over the last dims, with several rows to share out? */
+function alongRows(node: Node): boolean {
+  const { dim } = node.attrs;
+  const rank = node.inputs[0].type.shape.length;
+  return Array.isArray(dim) && numel(node.type.shape) >= minimumRows && dim.every(d => Number(d) >= rank - dim.length);
+}
+/** Rows below which a kernel over rows has too little to run in parallel. */
+const minimumRows = 16;
 
 const describe = (node: Node): string => `%${node.id} ${node.op}${node.site?.module ? ` in ${node.site.module}` : ''}`;
 

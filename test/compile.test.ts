@@ -1,0 +1,134 @@
+/**
+ * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
+ */
+import { noGrad, type Tensor, tensor } from 'gradc';
+import { compile, type CompileOptions } from 'gradc/compiler';
+import { describe, expect, test } from 'vitest';
+import { grad } from '../compiler/autodiff/functional.js';
+import { input } from '../compiler/trace/model.js';
+
+const backends: readonly CompileOptions[] = [
+  { backend: 'js', debug: { verify: true } },
+  { backend: 'wasm', debug: { verify: true } },
+];
+
+const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
+function expectClose(actual: Tensor, expected: Tensor, tolerance = 1e-5): void {
+  expect(actual.shape).toEqual(expected.shape);
+  expect(actual.dtype).toBe(expected.dtype);
+  const [a, b] = [numbers(actual), numbers(expected)];
+  for (const [i, value] of a.entries()) expect(Math.abs(value - b[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b[i])));
+}
+const ramp = (shape: number[], scale = 0.1): Tensor => {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return tensor(Float32Array.from({ length: count }, (_, i) => Math.sin(i * 1.7) * scale * 10)).reshape(shape);
+};
+
+describe.each(backends)('$backend', options => {
+  test('a training step updates captured parameters as eager does', () => {
+    const make = (): Tensor[] => [ramp([7, 5]), ramp([5]), ramp([5, 3])].map(p => p.clone().requiresGrad_());
+    const stepOf =
+      ([w1, b1, w2]: Tensor[]) =>
+      (x: Tensor, target: Tensor): Tensor => {
+        for (const p of [w1, b1, w2]) p.grad = null;
+        const h = x.matmul(w1).add(b1).tanh();
+        const loss = h.matmul(w2).sub(target).pow(2).mean();
+        loss.backward();
+        noGrad(() => [w1, b1, w2].forEach(p => void p.sub_(p.grad!, { alpha: 0.1 })));
+        return loss;
+      };
+    const [eagerParams, compiledParams] = [make(), make()];
+    const step = stepOf(eagerParams);
+    const compiled = compile(stepOf(compiledParams), [input([4, 7]), input([4, 3])], options);
+    for (let i = 0; i < 5; i++) {
+      const x = ramp([4, 7], 0.1 + i / 20);
+      const target = ramp([4, 3], 0.2);
+      expectClose(compiled(x, target), step(x, target));
+    }
+    for (const [i, p] of compiledParams.entries()) expectClose(p.detach(), eagerParams[i].detach());
+  });
+
+  test('a change made eagerly between calls is seen by the next call', () => {
+    const w = tensor([1, 2, 3]).float();
+    const scaled = compile((x: Tensor) => x.mul(w), [input([3])], options);
+    expect(numbers(scaled(tensor([1, 1, 1]).float()))).toEqual([1, 2, 3]);
+    w.mul_(10);
+    expect(numbers(scaled(tensor([1, 1, 1]).float()))).toEqual([10, 20, 30]);
+  });
+
+  test('writes through views, and two states that exchange values', () => {
+    const make = (): Tensor[] => [ramp([3, 4]), ramp([3, 4], 0.3)].map(t => t.clone());
+    const fnOf =
+      ([a, b]: Tensor[]) =>
+      (x: Tensor): Tensor => {
+        a.select(0, 1).add_(x);
+        a.transpose(0, 1).select(0, 2).mul_(2);
+        const old = a.clone();
+        a.copy_(b);
+        b.copy_(old);
+        return a.add(b);
+      };
+    const [e, c] = [make(), make()];
+    const compiled = compile(fnOf(c), [input([4])], options);
+    const eager = fnOf(e);
+    for (let i = 0; i < 3; i++) expectClose(compiled(ramp([4])), eager(ramp([4])));
+    expectClose(c[0], e[0]);
+    expectClose(c[1], e[1]);
+  });
+
+  test('results may be inputs, state, and one another', () => {
+    const w = tensor([5, 6]).float();
+    const f = ({ x }: { x: Tensor }) => {
+      const y = x.add(1);
+      return { x, w, y, again: y, seen: y.reshape([2, 1]) };
+    };
+    const out = compile(f, { x: input([2]) }, options)({ x: tensor([1, 2]).float() });
+    expect(numbers(out.x)).toEqual([1, 2]);
+    expect(numbers(out.w)).toEqual([5, 6]);
+    expect(numbers(out.y)).toEqual([2, 3]);
+    expect(numbers(out.again)).toEqual([2, 3]);
+    expect(out.seen.tolist()).toEqual([[2], [3]]);
+  });
+
+  test('second derivatives', () => {
+    const f = (x: Tensor): Tensor => x.tanh().mul(x.exp()).sum();
+    const second = (x: Tensor): Tensor => grad(y => grad(f)(y).sum())(x);
+    const x = ramp([5]);
+    expectClose(compile(second, [input([5])], options)(x), second(x), 1e-4);
+  });
+});
+
+describe('refused, with the entry, the tensor and what to do', () => {
+  const trace = (f: (x: Tensor) => Tensor, state?: () => void) => {
+    state?.();
+    return () => compile(f, [input([2])], { backend: 'js' });
+  };
+  test('reading a value', () => {
+    expect(trace(x => x.mul(x.sum().item() as number))).toThrow(/E301.*item.*compile\.test\.ts/s);
+  });
+  test('changing an input', () => {
+    expect(trace(x => x.add_(1))).toThrow(/changes its input 'arg0'/);
+  });
+  test('accumulating gradients from call to call', () => {
+    const w = tensor([1, 2]).float().requiresGrad_();
+    expect(
+      trace(x => {
+        x.mul(w).sum().backward();
+        return w.grad!;
+      }),
+    ).toThrow(/zeroGrad/);
+  });
+  test('a tensor kept from another trace', () => {
+    let kept: Tensor | null = null;
+    trace(x => (kept = x.add(1)))();
+    expect(trace(x => x.add(kept!))).toThrow(/E302/);
+  });
+  test('a result that is no tensor', () => {
+    expect(() => compile((() => ({ n: 1 })) as never, { x: input([2]) }, { backend: 'js' })).toThrow(/E303.*'n' is a number/s);
+  });
+  test('an input that does not fit', () => {
+    const f = compile((x: Tensor) => x.add(1), [input([2])], { backend: 'js' });
+    expect(() => f(tensor([1, 2, 3]).float())).toThrow(/input 'arg0' must be float32\[2\], but float32\[3\] was given/);
+    expect(() => f(tensor([1, 2]))).toThrow(/must be float32\[2\], but int64\[2\] was given/);
+  });
+});
