@@ -12,6 +12,7 @@ import {
   affineOf,
   type Buffer,
   type Expr,
+  expressionsOf,
   type Iter,
   type Kernel,
   load,
@@ -82,26 +83,6 @@ function accessesOf(body: readonly Stmt[], input: Buffer, output: Buffer): { loa
   };
   visit(body, []);
   return { loads, stores, combines };
-}
-
-/** The expressions of a statement itself, not of those inside it. */
-function expressionsOf(stmt: Stmt): readonly Expr[] {
-  switch (stmt.kind) {
-    case 'loop':
-      return stmt.limit ? [stmt.limit] : [];
-    case 'store':
-    case 'reduce':
-      return [stmt.index, stmt.value];
-    case 'if':
-      return [stmt.cond];
-    case 'allreduce':
-      return [stmt.index];
-    case 'alloc':
-    case 'barrier':
-      return [];
-    default:
-      return stmt satisfies never;
-  }
 }
 
 const sameIndex = (a: Expr, b: Expr): boolean => {

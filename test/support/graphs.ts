@@ -2,13 +2,13 @@
  * Graphs to test passes on: the traces of every op's samples, and graphs from text.
  */
 import '../../compiler/ops/table.js';
-import { isFloat } from '../../compiler/ir/dtype.js';
+import { GradcError } from '../../compiler/errors.js';
 import type { Graph, TensorType } from '../../compiler/ir/graph.js';
 import { traceFunction } from '../../compiler/trace/model.js';
 import { allComposites, allOps, apply, type Composite, type OpDef, opDef } from '../../compiler/ops/define.js';
 import { type Sample, SampleTensor } from '../../compiler/ops/samples.js';
 import { bindArguments } from '../../compiler/ops/signature.js';
-import { Tensor } from '../../compiler/ops/tensor.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
 import type { Infer } from '../../compiler/ir/verify.js';
 
 export const infer: Infer = (op, inputs, attrs) => opDef(op).infer(inputs, attrs);
@@ -23,29 +23,41 @@ export function callEntry(entry: TableEntry, args: readonly unknown[]): unknown 
   return apply(entry, inputs, attrs);
 }
 
-/** The tensors a sample describes, in the order of its arguments, lists included. */
-export const sampleTensors = (sample: Sample): SampleTensor[] => sample.args.flat().filter(arg => arg instanceof SampleTensor);
+type Leaf = (described: SampleTensor) => unknown;
+/** An argument with every tensor described in it, in lists and options too, replaced. */
+function mapTensors(arg: unknown, leaf: Leaf): unknown {
+  if (arg instanceof SampleTensor) return leaf(arg);
+  if (Array.isArray(arg)) return arg.map(item => mapTensors(item, leaf));
+  if (typeof arg !== 'object' || arg === null || Object.getPrototypeOf(arg) !== Object.prototype) return arg;
+  return Object.fromEntries(Object.entries(arg).map(([key, value]) => [key, mapTensors(value, leaf)]));
+}
+
+/** The tensors a sample describes, in the order of its arguments, those in lists and options included. */
+export function sampleTensors(sample: Sample): SampleTensor[] {
+  const found: SampleTensor[] = [];
+  for (const arg of sample.args) mapTensors(arg, described => found.push(described));
+  return found;
+}
 
 export const sampleType = (described: SampleTensor): TensorType => ({ dtype: described.dtype ?? 'float32', shape: described.shape });
 
 /** A sample's arguments with its described tensors replaced by real ones, taken in order. */
 export function fillSample(sample: Sample, tensors: readonly Tensor[]): unknown[] {
   let next = 0;
-  const fill = (arg: unknown): unknown => (arg instanceof SampleTensor ? tensors[next++] : Array.isArray(arg) ? arg.map(fill) : arg);
-  return sample.args.map(fill);
+  return sample.args.map(arg => mapTensors(arg, () => tensors[next++]));
 }
 
-/** The graph of one call of an op on traced inputs `x0`, `x1`, …; null where the op gives no tensor. */
+/** The graph of one call of an op on traced inputs `x0`, `x1`, …; null where the call needs values, or gives no tensors. */
 export function graphOfSample(entry: TableEntry, sample: Sample): Graph | null {
   const specs = Object.fromEntries(sampleTensors(sample).map((described, i) => [`x${i}`, sampleType(described)]));
-  let tensors = true;
-  const { graph } = traceFunction(entry.name, specs, inputs => {
-    const out = callEntry(entry, fillSample(sample, Object.values(inputs)));
-    const outputs = Array.isArray(out) ? out : [out];
-    tensors = outputs.every(output => output instanceof Tensor);
-    return Object.fromEntries(outputs.filter(output => output instanceof Tensor).map((output, i) => [`y${i}`, output]));
-  });
-  return tensors ? graph : null;
+  try {
+    return traceFunction(entry.name, specs, inputs => {
+      const out = callEntry(entry, fillSample(sample, Object.values(inputs)));
+      const outputs = Array.isArray(out) ? out : [out];
+      return Object.fromEntries(outputs.map((output, i) => [`y${i}`, output]));
+    }).graph;
+  } catch (error) {
+    if (error instanceof GradcError && (error.code === 'E301' || error.code === 'E303')) return null;
+    throw error;
+  }
 }
-
-export const isFloatType = (type: TensorType): boolean => isFloat(type.dtype);
