@@ -15,6 +15,7 @@ export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/pointwise.js';
 export * from '../compiler/ops/reduction.js';
+export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
 export * from '../compiler/ops/view.js';
 
@@ -37,6 +38,7 @@ export {
   uint8,
 } from '../compiler/ir/dtype.js';
 export type { Shape } from '../compiler/ir/shape.js';
+export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
 export { float, type Scalar } from '../compiler/ops/signature.js';
 export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { Tensor } from '../compiler/ops/tensor.js';

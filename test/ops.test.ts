@@ -9,7 +9,17 @@ import { isFloat } from '../compiler/ir/dtype.js';
 import { gradOf, noGrad } from '../compiler/ops/tape.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { modes } from './support/modes.js';
-import { elementsIn, generator, makeArguments, makeTensor, numbersIn, type TestedOp, tensorsIn, testedOps, withTensors } from './support/op-samples.js';
+import {
+  elementsIn,
+  generator,
+  makeArguments,
+  makeTensor,
+  numbersIn,
+  type TestedOp,
+  tensorsIn,
+  testedOps,
+  withTensors,
+} from './support/op-samples.js';
 
 /** Float32 against float64: some roundings of the largest value that takes part. */
 const valueTolerance = 2e-5;
@@ -27,18 +37,27 @@ function expectSameValues(actual: readonly Tensor[], expected: readonly Tensor[]
     const scale = Math.max(1, ...wanted.map(Number).filter(Number.isFinite).map(Math.abs));
     for (const [at, value] of values.entries()) {
       if (Object.is(value, wanted[at])) continue;
-      expect(Math.abs(Number(value) - Number(wanted[at])), `output ${i}, element ${at}: ${value}, expected ${wanted[at]}`).toBeLessThanOrEqual(valueTolerance * scale);
+      expect(
+        Math.abs(Number(value) - Number(wanted[at])),
+        `output ${i}, element ${at}: ${value}, expected ${wanted[at]}`,
+      ).toBeLessThanOrEqual(valueTolerance * scale);
     }
   }
 }
 
 const randomLike = (tensor: Tensor, random: () => number): Tensor =>
-  makeTensor('float64', tensor.shape, Array.from({ length: tensor.numel() }, () => random() * 2 - 1));
+  makeTensor(
+    'float64',
+    tensor.shape,
+    Array.from({ length: tensor.numel() }, () => random() * 2 - 1),
+  );
 
 /** Σ of the outputs weighted by fixed random numbers: a scalar whose gradient shows every element. */
 function weightedSum(outputs: readonly Tensor[], seed: string): Tensor | null {
   const random = generator(seed);
-  const terms = outputs.filter(output => isFloat(output.dtype)).map(output => output.to('float64').mul(randomLike(output, random)).sum());
+  const terms = outputs
+    .filter(output => isFloat(output.dtype))
+    .map(output => output.to('float64').mul(randomLike(output, random)).sum());
   return terms.length === 0 ? null : terms.reduce((a, b) => a.add(b));
 }
 
@@ -65,7 +84,10 @@ function expectGradients(actual: readonly (Tensor | null)[], expected: readonly 
     const values = gradient === null ? wanted.map(() => 0) : numbersIn(gradient);
     const scale = Math.max(1, ...wanted.map(Math.abs));
     for (const [at, value] of values.entries()) {
-      expect(Math.abs(value - wanted[at]), `input ${i}, element ${at}: ${value}, by differences ${wanted[at]}`).toBeLessThanOrEqual(tolerance * scale);
+      expect(
+        Math.abs(value - wanted[at]),
+        `input ${i}, element ${at}: ${value}, by differences ${wanted[at]}`,
+      ).toBeLessThanOrEqual(tolerance * scale);
     }
   }
 }
@@ -108,11 +130,19 @@ describe.each(testedOps.map(op => [op.name, op] as const))('%s', (name, op) => {
       const slope: Scalars = changed => {
         const leaves = tracked(changed);
         const gradients = gradOf(f(leaves), leaves, { allowUnused: true, createGraph: true });
-        return weightedSum(gradients.filter(gradient => gradient !== null), `${seed} second`) ?? makeTensor('float64', [], [0]);
+        return (
+          weightedSum(
+            gradients.filter(gradient => gradient !== null),
+            `${seed} second`,
+          ) ?? makeTensor('float64', [], [0])
+        );
       };
       const leaves = tracked(inputs);
       const gradients = gradOf(f(leaves), leaves, { allowUnused: true, createGraph: true });
-      const total = weightedSum(gradients.filter(gradient => gradient !== null), `${seed} second`);
+      const total = weightedSum(
+        gradients.filter(gradient => gradient !== null),
+        `${seed} second`,
+      );
       const second = total?.requiresGrad ? gradOf(total, leaves, { allowUnused: true }) : leaves.map(() => null);
       expectGradients(second, differences(slope, inputs), 1e-5);
     });

@@ -7,7 +7,7 @@ import { computeType } from '../ir/dtype.js';
 import { call, cast } from '../ir/kernel.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
 import { broadcastIndex, composite, define, type Op } from './define.js';
-import { random, sample } from './samples.js';
+import { random, sample, sampleWithoutGradient } from './samples.js';
 import { renameStep } from './tape.js';
 import type { Tensor } from './tensor.js';
 
@@ -436,7 +436,7 @@ export const matrixPower: Op<(input: Tensor, n: number) => Tensor> = composite({
     const even = matmul(half, half);
     return n % 2 === 0 ? even : matmul(even, input);
   },
-  samples: [sample(random([2, 2]), 3), sample(random([2, 2]), 0)],
+  samples: [sample(random([2, 2]), 3), sampleWithoutGradient(random([2, 2]), 0)],
 });
 const identityLike = (matrix: Tensor): Tensor => matrix.onesLike().tril().triu();
 

@@ -44,7 +44,7 @@ function position(value: Expr, extent: number): Expr {
 }
 
 /** Eagerly, an index beyond the end is an error, as in PyTorch; inside a trace nothing can be looked at. */
-function checkPositions(op: string, positions: Tensor, extent: number): void {
+export function checkPositions(op: string, positions: Tensor, extent: number): void {
   if (positions.value.kind !== 'eager') return;
   const { storage, offset } = eagerValue(positions.contiguous(), op);
   const { array } = storage;
@@ -319,7 +319,7 @@ const withIndexShape = (shape: Shape, dim: number, positions: Shape): number[] =
 ];
 
 /** out[a, i, b] = input[a, index[i], b], for an index of any rank. */
-const selectAlong: Op<(input: Tensor, dim: number, index: Tensor) => Tensor> = define({
+export const selectAlong: Op<(input: Tensor, dim: number, index: Tensor) => Tensor> = define({
   name: 'selectAlong',
   doc: 'Positions along a dim by an index of any shape, whose dims take its place.',
   signature: 'input: tensor, dim: int, index: tensor',

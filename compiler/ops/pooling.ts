@@ -7,13 +7,26 @@
  */
 import { fail } from '../errors.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
-import { addIndex, both, call, cast, constant, type Expr, floorDivIndex, index, modIndex, mulIndex, select, subIndex } from '../ir/kernel.js';
+import {
+  addIndex,
+  both,
+  call,
+  cast,
+  constant,
+  type Expr,
+  floorDivIndex,
+  index,
+  modIndex,
+  mulIndex,
+  select,
+  subIndex,
+} from '../ir/kernel.js';
 import { contiguousStrides, type Dim, formatShape, numel, type Shape } from '../ir/shape.js';
 import { batched, perDim } from './convolution.js';
 import { composite, define, type Op } from './define.js';
-import { random, sample, sampleWithoutGradient } from './samples.js';
+import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
 import { inside } from './shape.js';
-import { tensorOver, type Tensor } from './tensor.js';
+import { type Tensor, tensorOver } from './tensor.js';
 import { reindex } from './view.js';
 
 interface Window {
@@ -25,33 +38,60 @@ interface Window {
 }
 const windowOf = (attrs: Attrs): Window => attrs as unknown as Window;
 const signature = 'kernel: ints, stride: ints, padding: ints, dilation: ints, ceilMode: bool';
-type WindowArgs = [kernel: readonly number[], stride: readonly number[], padding: readonly number[], dilation: readonly number[], ceilMode: boolean];
-const argsOf = ({ kernel, stride, padding, dilation, ceilMode }: Window): WindowArgs => [kernel, stride, padding, dilation, ceilMode];
+type WindowArgs = [
+  kernel: readonly number[],
+  stride: readonly number[],
+  padding: readonly number[],
+  dilation: readonly number[],
+  ceilMode: boolean,
+];
+const argsOf = ({ kernel, stride, padding, dilation, ceilMode }: Window): WindowArgs => [
+  kernel,
+  stride,
+  padding,
+  dilation,
+  ceilMode,
+];
 
 /** With `ceilMode` a last partial window counts if it starts inside the input or its left padding. */
 function pooledSize(op: string, size: Dim, { kernel, stride, padding, dilation, ceilMode }: Window, d: number): Dim {
   const reach = size + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1;
   let out = (ceilMode ? Math.ceil(reach / stride[d]) : Math.floor(reach / stride[d])) + 1;
   if (ceilMode && (out - 1) * stride[d] >= size + padding[d]) out--;
-  if (out < 1) fail('E107', { op, problem: `input of size ${size} in dim ${d} is smaller than the window of ${kernel[d]}: calculated output size ${out} is too small` });
+  if (out < 1)
+    fail('E107', {
+      op,
+      problem: `input of size ${size} in dim ${d} is smaller than the window of ${kernel[d]}: calculated output size ${out} is too small`,
+    });
   return out;
 }
 
 function inferPooled(op: string, input: TensorType, attrs: Attrs): Dim[] {
   const window = windowOf(attrs);
   for (const [d, pad] of window.padding.entries()) {
-    if (pad * 2 > window.kernel[d]) fail('E107', { op, problem: `pad should be at most half of kernel size, but got pad=${pad} and kernel_size=${window.kernel[d]}` });
+    if (pad * 2 > window.kernel[d])
+      fail('E107', {
+        op,
+        problem: `pad should be at most half of kernel size, but got pad=${pad} and kernel_size=${window.kernel[d]}`,
+      });
   }
   return [...input.shape.slice(0, 2), ...input.shape.slice(2).map((size, d) => pooledSize(op, size, window, d))];
 }
 
 const positions = (s: readonly Expr[], k: readonly Expr[], { stride, padding, dilation }: Window): Expr[] =>
   s.map((i, d) => subIndex(addIndex(mulIndex(i, stride[d]), mulIndex(k[d], dilation[d])), padding[d]));
-const within = (position: readonly Expr[], size: Shape): Expr | null => position.map((p, d) => inside(p, size[d])).reduce(both, null);
-const guard = (valid: Expr | null, value: Expr, otherwise: number): Expr => (valid === null ? value : select(valid, value, constant(value.dtype, otherwise)));
+const within = (position: readonly Expr[], size: Shape): Expr | null =>
+  position.map((p, d) => inside(p, size[d])).reduce(both, null);
+const guard = (valid: Expr | null, value: Expr, otherwise: number): Expr =>
+  valid === null ? value : select(valid, value, constant(value.dtype, otherwise));
 
 /** The window position that shows input position `p` at kernel offset `k`, and the condition that there is one. */
-function windowShowing(p: readonly Expr[], k: readonly Expr[], pooled: Shape, { stride, padding, dilation }: Window): { s: Expr[]; valid: Expr | null } {
+function windowShowing(
+  p: readonly Expr[],
+  k: readonly Expr[],
+  pooled: Shape,
+  { stride, padding, dilation }: Window,
+): { s: Expr[]; valid: Expr | null } {
   const numerator = p.map((i, d) => subIndex(addIndex(i, padding[d]), mulIndex(k[d], dilation[d])));
   const s = numerator.map((t, d) => floorDivIndex(t, stride[d]));
   const exact = numerator.map((t, d) => (stride[d] === 1 ? null : call('eq', modIndex(t, stride[d]), index(0))));
@@ -79,7 +119,11 @@ export const maxPool: Op<(input: Tensor, ...window: WindowArgs) => Tensor> = def
     extents: (_, attrs) => windowOf(attrs).kernel,
     element([n, c, ...s], k, [input], attrs) {
       const position = positions(s, k, windowOf(attrs));
-      return guard(within(position, input.type.shape.slice(2)), input.at([n, c, ...position]), Number.NEGATIVE_INFINITY);
+      return guard(
+        within(position, input.type.shape.slice(2)),
+        input.at([n, c, ...position]),
+        Number.NEGATIVE_INFINITY,
+      );
     },
   },
   vjp: c => {
@@ -117,26 +161,38 @@ export const maxPoolIndices: Op<(input: Tensor, pooled: Tensor, ...window: Windo
 });
 
 /** Gradient of max pooling: each input element collects from the windows that point to it. */
-export const maxPoolBackward: Op<(grad: Tensor, indices: Tensor, shape: Shape, ...window: WindowArgs) => Tensor> = define({
-  name: 'maxPoolBackward',
-  doc: 'The input gradient of max pooling with the given maxima positions.',
-  signature: `grad: tensor, indices: tensor, shape: ints, ${signature}`,
-  fusion: 'reduction',
-  infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
-  lower: {
-    kind: 'reduce',
-    fn: 'add',
-    extents: (_, attrs) => windowOf(attrs).kernel,
-    element([n, c, ...p], k, [grad, indices], attrs) {
-      const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
-      const here = cast(indices.type.dtype, flatIndex(p, (attrs.shape as Shape).slice(2)));
-      const value = grad.at([n, c, ...s]);
-      return guard(both(valid, call('eq', indices.at([n, c, ...s]), here)), value, 0);
+export const maxPoolBackward: Op<(grad: Tensor, indices: Tensor, shape: Shape, ...window: WindowArgs) => Tensor> =
+  define({
+    name: 'maxPoolBackward',
+    doc: 'The input gradient of max pooling with the given maxima positions.',
+    signature: `grad: tensor, indices: tensor, shape: ints, ${signature}`,
+    fusion: 'reduction',
+    infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
+    lower: {
+      kind: 'reduce',
+      fn: 'add',
+      extents: (_, attrs) => windowOf(attrs).kernel,
+      element([n, c, ...p], k, [grad, indices], attrs) {
+        const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
+        const here = cast(indices.type.dtype, flatIndex(p, (attrs.shape as Shape).slice(2)));
+        const value = grad.at([n, c, ...s]);
+        return guard(both(valid, call('eq', indices.at([n, c, ...s]), here)), value, 0);
+      },
     },
-  },
-  vjp: c => [maxPoolGather(c.grad, c.in(1)), null],
-  samples: [sample(random([1, 2, 2, 2]), random([1, 2, 2, 2], 0, 4, 'int64'), [1, 2, 3, 3], [2, 2], [1, 1], [0, 0], [1, 1], false)],
-});
+    vjp: c => [maxPoolGather(c.grad, c.in(1)), null],
+    samples: [
+      sample(
+        random([1, 2, 2, 2]),
+        exactly([1, 2, 2, 2], [4, 1, 3, 8, 0, 5, 6, 4], 'int64'),
+        [1, 2, 3, 3],
+        [2, 2],
+        [1, 1],
+        [0, 0],
+        [1, 1],
+        false,
+      ),
+    ],
+  });
 
 /** The elements of [N, C, ...] that indices into their spatial dims name. */
 export const maxPoolGather: Op<(input: Tensor, indices: Tensor) => Tensor> = define({
@@ -175,7 +231,10 @@ export const sumPool: Op<(input: Tensor, ...window: WindowArgs) => Tensor> = def
     },
   },
   vjp: c => [sumPoolBackward(c.grad, c.types[0].shape, ...argsOf(windowOf(c.attrs)))],
-  samples: [sample(random([2, 2, 4, 4]), [2, 2], [2, 2], [0, 0], [1, 1], false), sample(random([1, 2, 5, 7]), [3, 2], [2, 1], [1, 1], [1, 1], true)],
+  samples: [
+    sample(random([2, 2, 4, 4]), [2, 2], [2, 2], [0, 0], [1, 1], false),
+    sample(random([1, 2, 5, 7]), [3, 2], [2, 1], [1, 1], [1, 1], true),
+  ],
 });
 
 export const sumPoolBackward: Op<(grad: Tensor, shape: Shape, ...window: WindowArgs) => Tensor> = define({
@@ -246,18 +305,46 @@ function windowFrom(op: string, rank: number, bound: PoolBound): WindowArgs {
   const { stride } = bound;
   const useKernel = stride === null || (Array.isArray(stride) && stride.length === 0);
   const strides = useKernel ? kernel : perDim(op, 'stride', stride as Size, rank);
-  return [kernel, strides, perDim(op, 'padding', bound.padding, rank), perDim(op, 'dilation', bound.dilation ?? 1, rank), bound.ceilMode];
+  return [
+    kernel,
+    strides,
+    perDim(op, 'padding', bound.padding, rank),
+    perDim(op, 'dilation', bound.dilation ?? 1, rank),
+    bound.ceilMode,
+  ];
 }
 
 function checkRank(op: string, input: Tensor, rank: number): void {
   if (input.ndim !== rank + 1 && input.ndim !== rank + 2) {
-    fail('E107', { op, problem: `expected ${rank + 1}D or ${rank + 2}D (batch mode) tensor for input, but got ${formatShape(input.shape)}` });
+    fail('E107', {
+      op,
+      problem: `expected ${rank + 1}D or ${rank + 2}D (batch mode) tensor for input, but got ${formatShape(input.shape)}`,
+    });
   }
 }
 
-type MaxPool = Op<(input: Tensor, kernelSize: Size, stride?: Size | null | MaxPoolOptions, padding?: Size | MaxPoolOptions, dilation?: Size, ceilMode?: boolean) => Tensor>;
-type MaxPoolWithIndices = Op<(input: Tensor, kernelSize: Size, stride?: Size | null | MaxPoolOptions, padding?: Size | MaxPoolOptions, dilation?: Size, ceilMode?: boolean) => [Tensor, Tensor]>;
-const maxSignature = 'input: tensor, kernelSize: ints, stride: ints = null, padding: ints = 0, dilation: ints = 1, ceilMode: bool = false';
+type MaxPool = Op<
+  (
+    input: Tensor,
+    kernelSize: Size,
+    stride?: Size | null | MaxPoolOptions,
+    padding?: Size | MaxPoolOptions,
+    dilation?: Size,
+    ceilMode?: boolean,
+  ) => Tensor
+>;
+type MaxPoolWithIndices = Op<
+  (
+    input: Tensor,
+    kernelSize: Size,
+    stride?: Size | null | MaxPoolOptions,
+    padding?: Size | MaxPoolOptions,
+    dilation?: Size,
+    ceilMode?: boolean,
+  ) => [Tensor, Tensor]
+>;
+const maxSignature =
+  'input: tensor, kernelSize: ints, stride: ints = null, padding: ints = 0, dilation: ints = 1, ceilMode: bool = false';
 
 function maxPooling(op: string, rank: number): (bound: PoolBound) => Tensor {
   return bound => {
@@ -277,7 +364,13 @@ function maxPoolingWithIndices(op: string, rank: number): (bound: PoolBound) => 
   };
 }
 
-export const maxPool1d: MaxPool = composite({ name: 'maxPool1d', doc: 'Max pooling over [N, C, L].', signature: maxSignature, compute: maxPooling('maxPool1d', 1), samples: [sample(random([1, 2, 7]), 3, 2)] });
+export const maxPool1d: MaxPool = composite({
+  name: 'maxPool1d',
+  doc: 'Max pooling over [N, C, L].',
+  signature: maxSignature,
+  compute: maxPooling('maxPool1d', 1),
+  samples: [sample(random([1, 2, 7]), 3, 2)],
+});
 export const maxPool2d: MaxPool = composite({
   name: 'maxPool2d',
   doc: 'Max pooling over [N, C, H, W].',
@@ -285,12 +378,41 @@ export const maxPool2d: MaxPool = composite({
   compute: maxPooling('maxPool2d', 2),
   samples: [sample(random([1, 2, 4, 6]), 2), sample(random([2, 5, 5]), [3, 2], { stride: 2, padding: 1 })],
 });
-export const maxPool3d: MaxPool = composite({ name: 'maxPool3d', doc: 'Max pooling over [N, C, D, H, W].', signature: maxSignature, compute: maxPooling('maxPool3d', 3), samples: [sample(random([1, 1, 4, 4, 4]), 2)] });
-export const maxPool1dWithIndices: MaxPoolWithIndices = composite({ name: 'maxPool1dWithIndices', doc: 'Max pooling over [N, C, L], and where the maxima are.', signature: maxSignature, compute: maxPoolingWithIndices('maxPool1d', 1), samples: [] });
-export const maxPool2dWithIndices: MaxPoolWithIndices = composite({ name: 'maxPool2dWithIndices', doc: 'Max pooling over [N, C, H, W], and where the maxima are.', signature: maxSignature, compute: maxPoolingWithIndices('maxPool2d', 2), samples: [] });
+export const maxPool3d: MaxPool = composite({
+  name: 'maxPool3d',
+  doc: 'Max pooling over [N, C, D, H, W].',
+  signature: maxSignature,
+  compute: maxPooling('maxPool3d', 3),
+  samples: [sample(random([1, 1, 4, 4, 4]), 2)],
+});
+export const maxPool1dWithIndices: MaxPoolWithIndices = composite({
+  name: 'maxPool1dWithIndices',
+  doc: 'Max pooling over [N, C, L], and where the maxima are.',
+  signature: maxSignature,
+  compute: maxPoolingWithIndices('maxPool1d', 1),
+  samples: [sample(random([1, 2, 7]), 3, 2)],
+});
+export const maxPool2dWithIndices: MaxPoolWithIndices = composite({
+  name: 'maxPool2dWithIndices',
+  doc: 'Max pooling over [N, C, H, W], and where the maxima are.',
+  signature: maxSignature,
+  compute: maxPoolingWithIndices('maxPool2d', 2),
+  samples: [sample(random([1, 2, 4, 6]), 2)],
+});
 
-type AvgPool = Op<(input: Tensor, kernelSize: Size, stride?: Size | null | AvgPoolOptions, padding?: Size | AvgPoolOptions, ceilMode?: boolean, countIncludePad?: boolean, divisorOverride?: number | null) => Tensor>;
-const avgSignature = 'input: tensor, kernelSize: ints, stride: ints = null, padding: ints = 0, ceilMode: bool = false, countIncludePad: bool = true, divisorOverride: int = null';
+type AvgPool = Op<
+  (
+    input: Tensor,
+    kernelSize: Size,
+    stride?: Size | null | AvgPoolOptions,
+    padding?: Size | AvgPoolOptions,
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+    divisorOverride?: number | null,
+  ) => Tensor
+>;
+const avgSignature =
+  'input: tensor, kernelSize: ints, stride: ints = null, padding: ints = 0, ceilMode: bool = false, countIncludePad: bool = true, divisorOverride: int = null';
 
 function avgPooling(op: string, rank: number): (bound: PoolBound) => Tensor {
   return bound => {
@@ -298,22 +420,39 @@ function avgPooling(op: string, rank: number): (bound: PoolBound) => Tensor {
     const args = windowFrom(op, rank, bound);
     const [kernel, stride, padding, dilation, ceilMode] = args;
     return batched(bound.input, rank, x => {
-      const count = bound.divisorOverride ?? windowCounts(x.shape.slice(2), { kernel, stride, padding, dilation, ceilMode }, bound.countIncludePad ?? true);
+      const count =
+        bound.divisorOverride ??
+        windowCounts(x.shape.slice(2), { kernel, stride, padding, dilation, ceilMode }, bound.countIncludePad ?? true);
       const sums = sumPool(x, ...args);
       return sums.div(typeof count === 'number' ? count : count.to(x.dtype));
     });
   };
 }
 
-export const avgPool1d: AvgPool = composite({ name: 'avgPool1d', doc: 'Average pooling over [N, C, L].', signature: avgSignature, compute: avgPooling('avgPool1d', 1), samples: [sample(random([1, 2, 7]), 3, 2, 1)] });
+export const avgPool1d: AvgPool = composite({
+  name: 'avgPool1d',
+  doc: 'Average pooling over [N, C, L].',
+  signature: avgSignature,
+  compute: avgPooling('avgPool1d', 1),
+  samples: [sample(random([1, 2, 7]), 3, 2, 1)],
+});
 export const avgPool2d: AvgPool = composite({
   name: 'avgPool2d',
   doc: 'Average pooling over [N, C, H, W].',
   signature: avgSignature,
   compute: avgPooling('avgPool2d', 2),
-  samples: [sample(random([1, 2, 5, 6]), 2), sample(random([2, 5, 5]), 3, { stride: 2, padding: 1, countIncludePad: false, ceilMode: true })],
+  samples: [
+    sample(random([1, 2, 5, 6]), 2),
+    sample(random([2, 5, 5]), 3, { stride: 2, padding: 1, countIncludePad: false, ceilMode: true }),
+  ],
 });
-export const avgPool3d: AvgPool = composite({ name: 'avgPool3d', doc: 'Average pooling over [N, C, D, H, W].', signature: avgSignature, compute: avgPooling('avgPool3d', 3), samples: [sample(random([1, 1, 4, 4, 4]), 2)] });
+export const avgPool3d: AvgPool = composite({
+  name: 'avgPool3d',
+  doc: 'Average pooling over [N, C, D, H, W].',
+  signature: avgSignature,
+  compute: avgPooling('avgPool3d', 3),
+  samples: [sample(random([1, 1, 4, 4, 4]), 2)],
+});
 
 /** A matrix [from, to] whose column i averages rows floor(i·from/to) to ceil((i+1)·from/to). */
 function averagingMatrix(from: Dim, to: Dim): Tensor {
@@ -327,11 +466,17 @@ function averagingMatrix(from: Dim, to: Dim): Tensor {
 }
 
 /** Averages over windows that share each dim out evenly: one small matrix product per dim. */
-function adaptiveAverage(op: string, rank: number): (bound: { input: Tensor; outputSize: Size | readonly (number | null)[] }) => Tensor {
+function adaptiveAverage(
+  op: string,
+  rank: number,
+): (bound: { input: Tensor; outputSize: Size | readonly (number | null)[] }) => Tensor {
   return ({ input, outputSize }) => {
     checkRank(op, input, rank);
     const spatial = input.shape.slice(-rank);
-    const wanted = Array.from({ length: rank }, (_, d) => (Array.isArray(outputSize) ? outputSize[d] : outputSize) ?? spatial[d]) as number[];
+    const wanted = Array.from(
+      { length: rank },
+      (_, d) => (Array.isArray(outputSize) ? outputSize[d] : outputSize) ?? spatial[d],
+    ) as number[];
     if (spatial.every((size, d) => size % wanted[d] === 0)) {
       const kernel = spatial.map((size, d) => size / wanted[d]);
       const zeros = kernel.map(() => 0);
@@ -348,7 +493,13 @@ function adaptiveAverage(op: string, rank: number): (bound: { input: Tensor; out
 
 type AdaptivePool = Op<(input: Tensor, outputSize: Size | readonly (number | null)[]) => Tensor>;
 const adaptiveSignature = 'input: tensor, outputSize: any';
-export const adaptiveAvgPool1d: AdaptivePool = composite({ name: 'adaptiveAvgPool1d', doc: 'Average pooling to a given length.', signature: adaptiveSignature, compute: adaptiveAverage('adaptiveAvgPool1d', 1), samples: [sample(random([1, 2, 7]), 3)] });
+export const adaptiveAvgPool1d: AdaptivePool = composite({
+  name: 'adaptiveAvgPool1d',
+  doc: 'Average pooling to a given length.',
+  signature: adaptiveSignature,
+  compute: adaptiveAverage('adaptiveAvgPool1d', 1),
+  samples: [sample(random([1, 2, 7]), 3)],
+});
 export const adaptiveAvgPool2d: AdaptivePool = composite({
   name: 'adaptiveAvgPool2d',
   doc: 'Average pooling to a given size.',
@@ -356,4 +507,3 @@ export const adaptiveAvgPool2d: AdaptivePool = composite({
   compute: adaptiveAverage('adaptiveAvgPool2d', 2),
   samples: [sample(random([1, 2, 6, 4]), [3, 2]), sample(random([1, 2, 5, 7]), [3, null])],
 });
-

@@ -3,21 +3,24 @@
  *
  * An op in one of the modules under `methods` is also a method of Tensor, with the same arguments after the first; each
  * pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file of ops needs one.
- * The modules under `functional` are ops without a method: layers, windows and losses, as in PyTorch's `nn.functional`.
+ * The modules imported without a name hold ops without a method: layers, windows and losses, as in PyTorch's `nn.functional`.
  */
-import * as activation from './activation.js';
+import './activation.js';
+import './brackets.js';
 import * as contraction from './contraction.js';
 import * as conversion from './conversion.js';
-import * as convolution from './convolution.js';
+import './convolution.js';
 import * as creation from './creation.js';
 import type { OpDef } from './define.js';
 import * as indexing from './indexing.js';
-import * as loss from './loss.js';
-import * as normalization from './normalization.js';
+import './loss.js';
+import './normalization.js';
 import * as pointwise from './pointwise.js';
-import * as pooling from './pooling.js';
-import * as random from './random.js';
+import './padding.js';
+import './pooling.js';
+import './random.js';
 import * as reduction from './reduction.js';
+import * as scan from './scan.js';
 import * as shape from './shape.js';
 import { assignInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
@@ -32,20 +35,9 @@ const methodModules = {
   ...shape,
   ...contraction,
   ...indexing,
+  ...scan,
   ...likeMethods,
 };
-/** Every op by its name, for tests, docs and the functional API. */
-export const functional = {
-  ...methodModules,
-  ...creation,
-  ...activation,
-  ...convolution,
-  ...pooling,
-  ...normalization,
-  ...loss,
-  ...random,
-};
-
 type MethodModules = typeof pointwise &
   typeof conversion &
   typeof reduction &
@@ -53,6 +45,7 @@ type MethodModules = typeof pointwise &
   typeof shape &
   typeof contraction &
   typeof indexing &
+  typeof scan &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */

@@ -3,7 +3,6 @@
  * list of tensors.
  */
 import '../../compiler/ops/table.js';
-import { encode, type Element, decode } from '../../runtime/elements.js';
 import { arrayOf, type DType, isFloat } from '../../compiler/ir/dtype.js';
 import { numel } from '../../compiler/ir/shape.js';
 import { allComposites, allOps, apply, type OpDef } from '../../compiler/ops/define.js';
@@ -11,6 +10,7 @@ import { type ErrorSample, type Sample, SampleTensor } from '../../compiler/ops/
 import { bindArguments } from '../../compiler/ops/signature.js';
 import { Tensor, tensorOver } from '../../compiler/ops/tensor.js';
 import { rowMajor } from '../../runtime/eager.js';
+import { decode, type Element, encode } from '../../runtime/elements.js';
 
 export interface TestedOp {
   readonly name: string;
@@ -57,12 +57,19 @@ export const makeTensor = (dtype: DType, shape: readonly number[], values: reado
   return tensorOver(array, { dtype, shape });
 };
 
+/** A list or options object with each item mapped; anything else as it is. */
+function mapItems(value: unknown, f: (item: unknown) => unknown): unknown {
+  if (Array.isArray(value)) return value.map(f);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, f(item)]));
+}
+
 /** The arguments of a sample, with tensors made in `dtype` where the sample leaves the dtype open. */
 export function makeArguments(args: readonly unknown[], dtype: DType, seed: string): unknown[] {
   const random = generator(seed);
   const make = (value: unknown): unknown => {
     if (value instanceof SampleTensor) return makeTensor(value.dtype ?? dtype, value.shape, valuesOf(value, random));
-    return Array.isArray(value) ? value.map(make) : value;
+    return mapItems(value, make);
   };
   return args.map(make);
 }
@@ -80,11 +87,11 @@ export function withTensors<T>(value: T, replacements: readonly Tensor[]): T {
   let next = 0;
   const replace = (item: unknown): unknown => {
     if (item instanceof Tensor) return replacements[next++];
-    if (Array.isArray(item)) return item.map(replace);
-    return item;
+    return mapItems(item, replace);
   };
   return replace(value) as T;
 }
 
-export const elementsIn = (tensor: Tensor): Element[] => Array.from(rowMajor(tensor, 'a test') as ArrayLike<number>, stored => decode(tensor.dtype, stored));
+export const elementsIn = (tensor: Tensor): Element[] =>
+  Array.from(rowMajor(tensor, 'a test') as ArrayLike<number>, stored => decode(tensor.dtype, stored));
 export const numbersIn = (tensor: Tensor): number[] => elementsIn(tensor).map(Number);
