@@ -15,7 +15,9 @@ import { NamedTuple, NdArray, TorchDtype } from './torch-adapter-values.js';
 
 /** `log_softmax` to `logSoftmax`; a leading or trailing underscore stays. */
 export const camelCase = (name: string): string =>
-  name.replace(/(?<=[a-zA-Z0-9])_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  name
+    .replace(/^[A-Z](?=_)/, letter => letter.toLowerCase())
+    .replace(/(?<=[a-zA-Z0-9])_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 export const snakeCase = (name: string): string =>
   name.replace(/(?<=[a-z0-9])([A-Z])/g, (_, letter: string) => `_${letter.toLowerCase()}`);
 
@@ -110,17 +112,19 @@ export function placeArguments(
   if (next < args.length) throw new Unsupported(`${label} with ${args.length} positional arguments`);
   for (const [name, value] of kwargs) {
     if (ignored(name, value)) continue;
-    const param =
-      params.find(candidate => candidate.name === parameterName(label, name)) ??
-      (Object.keys(placed).length === 0 ? params[0] : undefined);
+    const param = parameterOf(label, params, name) ?? (Object.keys(placed).length === 0 ? params[0] : undefined);
     if (param === undefined) throw new Unsupported(`${label}(${name}=…)`);
     put(param, value);
   }
   return placed;
 }
 
-const parameterName = (label: string, name: string): string =>
-  aliases[`${label.slice(label.lastIndexOf('.') + 1)}.${name}`] ?? aliases[name] ?? camelCase(name);
+/** The parameter a Python keyword names: its alias for this function, its own name, or its alias for all. */
+function parameterOf(label: string, params: readonly Param[], name: string): Param | undefined {
+  const own = `${label.slice(label.lastIndexOf('.') + 1)}.${name}`;
+  const names = [aliases[own], camelCase(name), aliases[name]];
+  return names.map(candidate => params.find(param => param.name === candidate)).find(param => param !== undefined);
+}
 
 /** Arguments that say nothing to gradc: where a tensor lives, and options left at none. */
 const ignored = (name: string, value: Value): boolean =>

@@ -242,11 +242,13 @@ const gradcClasses: ReadonlySet<unknown> = new Set(classesIn(gradc as unknown as
 function classesIn(api: Members, depth = 0): unknown[] {
   return Object.values(api).flatMap(value => {
     if (typeof value === 'function' && value.prototype !== undefined) return [value];
-    const isNamespace =
-      typeof value === 'object' &&
-      value !== null &&
-      depth < 3 &&
-      Object.prototype.toString.call(value) === '[object Module]';
+    const isNamespace = typeof value === 'object' && value !== null && depth < 3 && isPlain(value);
     return isNamespace ? classesIn(value as Members, depth + 1) : [];
   });
+}
+
+/** A module's namespace, as the engine or a bundler makes it. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
 }
