@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import koffi from 'koffi';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ArtifactFiles } from '../backends/backend.js';
 import { cudaBackend } from '../backends/cuda/backend.js';
@@ -64,6 +65,7 @@ const shapes: readonly Kernel[] = [
   kernels.scatterAdd(20, 5, 7),
   kernels.scatterAdd(50, 64, 7),
   kernels.cumsum(5, 13),
+  kernels.recurrence(3, 100, 4),
 ];
 
 const random = new Bits(7);
@@ -218,6 +220,49 @@ describe.skipIf(!hasHostCompiler)('the C interface, loaded into Node', () => {
     const model = await loadCuda(library, describeProgram(program), program.stateBytes);
     expect(() => model.entries.predict({ x: new Float32Array(4) })).toThrow('load_state has not been called');
     model.dispose();
+  });
+
+  test('the plain C side: sizes, names, errors, and entries on device memory', async () => {
+    const library = koffi.load(await compileForHost(cudaBackend.emit(counterProgram())));
+    const call = (name: string, ...args: string[]) => library.func(`int counter_${name}(${args.join(', ')})`);
+    expect(call('abi_version')()).toBe(1);
+    expect(library.func('size_t counter_workspace_bytes()')()).toBe(192);
+    expect(library.func('const char* counter_error_name(int)')(35)).toBe('cudaErrorInsufficientDriver');
+
+    const created: unknown[] = [null];
+    expect(call('create', 'void*', '_Out_ void**')(null, created)).toBe(0);
+    const [model] = created;
+    const state = stateOf(1, 2, 3, 4);
+    expect(call('load_state', 'void*', 'void*', 'size_t')(model, state, 63)).toBe(1);
+    expect(library.func('const char* counter_last_error(void*)')(model)).toBe('load_state: the state has 64 bytes');
+    expect(call('load_state', 'void*', 'void*', 'size_t')(model, state, 64)).toBe(0);
+
+    const deviceMemory = library.func('void* cuda_host_device_memory(size_t)');
+    const [x, out] = [deviceMemory(16), deviceMemory(16)];
+    new Float32Array(koffi.view(x, 16)).set([5, 6, 7, 8]);
+    const predict = call('predict_device', 'void*', 'void*', 'void*', 'void*');
+    expect(predict(model, x, out, null)).toBe(0);
+    expect(call('sync', 'void*')(model)).toBe(0);
+    expect([...new Float32Array(koffi.view(out, 16))]).toEqual([6, 8, 10, 12]);
+    expect(predict(model, new Float32Array(4), out, null)).toBe(1);
+    expect(library.func('const char* counter_last_error(void*)')(model)).toContain(
+      'predict_device: cudaErrorInvalidValue (1)',
+    );
+
+    const tensor = koffi.struct({
+      name: 'const char*',
+      dtype: 'const char*',
+      dims: 'int',
+      shape: 'int64_t*',
+      bytes: 'size_t',
+    });
+    const info = library.func('counter_input_info', 'int', ['int', 'int', koffi.out(koffi.pointer(tensor))]);
+    const found: { name?: string; dtype?: string; dims?: number; shape?: unknown; bytes?: number } = {};
+    expect(info(0, 0, found)).toBe(0);
+    expect([found.name, found.dtype, found.dims, found.bytes]).toEqual(['x', 'float32', 2, 16]);
+    expect([...koffi.decode(found.shape, 'int64_t', 2)].map(Number)).toEqual([2, 2]);
+    expect(info(0, 1, found)).toBe(1);
+    expect(call('destroy', 'void*')(model)).toBe(0);
   });
 
   test('parameters that share memory are not restrict', () => {

@@ -23,11 +23,11 @@ export type Values = ReadonlyMap<Iter, Expr>;
 
 export const extentOf = (iters: readonly Iter[]): number => iters.reduce((product, iter) => product * iter.extent, 1);
 
-/** The counters of perfectly nested loops of one map, outermost first, and what the innermost holds. */
-export function peel(stmts: readonly Stmt[], map: 'parallel' | 'serial'): { iters: Iter[]; body: readonly Stmt[] } {
+/** The counters of perfectly nested loops of the given maps, outermost first, and what the innermost holds. */
+export function peel(stmts: readonly Stmt[], ...maps: readonly LoopMap[]): { iters: Iter[]; body: readonly Stmt[] } {
   const iters: Iter[] = [];
   let body = stmts;
-  while (body.length === 1 && body[0].kind === 'loop' && body[0].map === map && body[0].limit === null) {
+  while (body.length === 1 && body[0].kind === 'loop' && maps.includes(body[0].map) && body[0].limit === null) {
     iters.push(body[0].iter);
     body = body[0].body;
   }

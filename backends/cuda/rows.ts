@@ -125,7 +125,7 @@ function shareLoop(stmt: LoopStmt, before: Stmt | undefined, team: Team): Stmt[]
     return [loop(flat, 'thread.x', substituteAll(body, values))];
   }
   const targets = accumulators(stmt);
-  if (targets === null) return [{ ...stmt, body: share(stmt.body, team) }];
+  if (targets === null) return [{ ...stmt, body: shareSteps(stmt.body, team) }];
   const { iters, body } = peel([stmt], 'serial');
   const { flat, values } = flatten(iters, 'k');
   return [
@@ -135,6 +135,14 @@ function shareLoop(stmt: LoopStmt, before: Stmt | undefined, team: Team): Stmt[]
       ([buffer, fn]): Stmt => ({ kind: 'allreduce', buffer, index: index(0), fn, width: team.width }),
     ),
   ];
+}
+
+/** The body of a serial loop whose iterations the team runs one after another, and meets between where they share memory. */
+function shareSteps(body: readonly Stmt[], team: Team): Stmt[] {
+  const steps = share(body, team);
+  if (!conflicts(body, body)) return steps;
+  if (!team.isBlock) throw new NotShared();
+  return [...steps, { kind: 'barrier' }];
 }
 
 /** The registers that a serial loop only accumulates into, each by one function; null where it does anything else. */

@@ -282,6 +282,22 @@ export function cumsum(rows: number, columns: number): Kernel {
   return kernelOf('cumsum', [x], [out], nest([r], 'parallel', [body]));
 }
 
+/** Steps that read, across a row, what the step before wrote: next[c] = state[last - c] + 1, then state[c] = next[c] / 2. */
+export function recurrence(rows: number, columns: number, steps: number): Kernel {
+  const [state, next] = [param('state', rows * columns), param('next', rows * columns)];
+  const [r, t, c, c2] = [makeIter('row', rows), makeIter('t', steps), makeIter('c', columns), makeIter('c', columns)];
+  const mirrored = addIndex(mulIndex(iterOf(r), columns), subIndex(index(columns - 1), iterOf(c)));
+  const body = nest([t], 'serial', [
+    ...nest([c], 'parallel', [store(next, at([r, c]), call('add', load(state, mirrored), f32(1)))]),
+    ...nest([c2], 'parallel', [store(state, at([r, c2]), call('mul', load(next, at([r, c2])), f32(0.5)))]),
+  ]);
+  const params = [
+    { buffer: state, access: 'readwrite' as const },
+    { buffer: next, access: 'write' as const },
+  ];
+  return { name: 'recurrence', params, body: nest([r], 'parallel', body), doc: 'recurrence' };
+}
+
 /** Every scalar function that is defined on a dtype, of the same two inputs; shifts by less than the width. */
 export function everyFunction(dtype: DType, size = 64): Kernel {
   const [a, b, i] = [param('a', size, dtype), param('b', size, dtype), makeIter('i', size)];

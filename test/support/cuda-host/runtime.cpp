@@ -499,4 +499,10 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorLaunchFailure && !failure.empty() ? failure.c_str() : cudaGetErrorName(error);
 }
+
+// For tests: device memory that JavaScript can look into.
+__attribute__((visibility("default"))) void* cuda_host_device_memory(size_t bytes) {
+  void* memory = nullptr;
+  return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
+}
 }
