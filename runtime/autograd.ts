@@ -1,3 +1,3 @@
 /** `autograd`: gradients of computed tensors, and of functions. */
 export { hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
-export { backward, type BackwardOptions, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';
+export { type BackwardOptions, backward, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';

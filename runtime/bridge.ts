@@ -6,10 +6,10 @@
 import { fail } from '../compiler/errors.js';
 import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
 import { contiguousStrides, formatShape, inferSize, numel, type Shape } from '../compiler/ir/shape.js';
-import { assignInPlace } from '../compiler/ops/tape.js';
-import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { full } from '../compiler/ops/define.js';
 import type { Scalar } from '../compiler/ops/signature.js';
+import { assignInPlace } from '../compiler/ops/tape.js';
+import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { rowMajor } from './eager.js';
 import { decode, type Element } from './elements.js';
 
@@ -31,10 +31,15 @@ function dtypeOfArray(array: TypedArray): DType {
   });
 }
 
-export const isTypedArray = (value: unknown): value is TypedArray => ArrayBuffer.isView(value) && !(value instanceof DataView);
+export const isTypedArray = (value: unknown): value is TypedArray =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView);
 
 /** A tensor over the memory of a typed array: changes on either side are seen on the other. One size may be -1. */
-export function fromTypedArray(array: TypedArray, shape: Shape = [array.length], dtype: DType = dtypeOfArray(array)): Tensor {
+export function fromTypedArray(
+  array: TypedArray,
+  shape: Shape = [array.length],
+  dtype: DType = dtypeOfArray(array),
+): Tensor {
   const expected = arrayOf(dtype);
   if (!(array instanceof expected)) {
     fail('E108', {
@@ -83,7 +88,9 @@ function toTypedArray(this: Tensor): TypedArray {
     });
   }
   const count = numel(this.shape);
-  return offset === 0 && storage.array.length === count ? storage.array : storage.array.subarray(offset, offset + count);
+  return offset === 0 && storage.array.length === count
+    ? storage.array
+    : storage.array.subarray(offset, offset + count);
 }
 
 function copy_(this: Tensor, source: Tensor): Tensor {

@@ -5,15 +5,14 @@
  * `tensor([float(1), 2])`, for floats. Filled tensors are the op `full`; the rest are values, constants inside a trace.
  */
 import { fail } from '../compiler/errors.js';
+import type { TypedArray } from '../compiler/ir/dtype.js';
 import { type DType, getDefaultDtype } from '../compiler/ir/dtype.js';
 import { formatShape, type Shape } from '../compiler/ir/shape.js';
 import { full as fullOp, scalarType, scalarValue } from '../compiler/ops/define.js';
 import { bindArguments, parseSignature, type Scalar, WeakFloat } from '../compiler/ops/signature.js';
 import { Tensor, tensorOver } from '../compiler/ops/tensor.js';
-import { elementsOf, isTypedArray } from './bridge.js';
+import { elementsOf, fromTypedArray, isTypedArray } from './bridge.js';
 import { store } from './elements.js';
-import type { TypedArray } from '../compiler/ir/dtype.js';
-import { fromTypedArray } from './bridge.js';
 
 export interface CreationOptions {
   readonly dtype?: DType | null;
@@ -53,16 +52,22 @@ function flatten(data: TensorData, shape: Shape): Scalar[] {
 function checkScalar(value: unknown): Scalar {
   const plain = typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
   if (plain || value instanceof WeakFloat) return value;
-  return fail('E108', { op: 'tensor', problem: `cannot make a tensor of ${value === null ? 'null' : typeof value}`, hint: 'give numbers, booleans, lists of them, typed arrays or tensors' });
+  return fail('E108', {
+    op: 'tensor',
+    problem: `cannot make a tensor of ${value === null ? 'null' : typeof value}`,
+    hint: 'give numbers, booleans, lists of them, typed arrays or tensors',
+  });
 }
 
-const isIntegral = (value: Scalar): boolean => typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+const isIntegral = (value: Scalar): boolean =>
+  typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
 
 /** float where any value is one, else int64 where any is an integer, else bool. */
 function inferDtype(data: TensorData, values: readonly Scalar[]): DType {
   if (data instanceof Tensor) return data.dtype;
   if (isTypedArray(data)) return fromTypedArray(data).dtype;
-  if (values.length === 0 || values.some(value => typeof value !== 'boolean' && !isIntegral(value))) return getDefaultDtype();
+  if (values.length === 0 || values.some(value => typeof value !== 'boolean' && !isIntegral(value)))
+    return getDefaultDtype();
   return values.some(isIntegral) ? 'int64' : 'bool';
 }
 
@@ -111,17 +116,18 @@ export const BoolTensor = legacyConstructor('bool');
 
 // ── filled ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const sizeParams = parseSignature('size: size, *, dtype: dtype = null, requiresGrad: bool = false');
+const sizeParams = parseSignature('size: size = [], *, dtype: dtype = null, requiresGrad: bool = false');
 
 function filled(op: string, value: number, args: SizeArguments): Tensor {
-  const { size, dtype, requiresGrad } = bindArguments(op, sizeParams, args.length === 0 ? [[]] : args);
+  const { size, dtype, requiresGrad } = bindArguments(op, sizeParams, args);
   checkSize(op, size);
   return withGrad(fullOp(size, value, { dtype: dtype ?? getDefaultDtype() }), requiresGrad);
 }
 
 function checkSize(op: string, size: Shape): void {
   const negative = size.find(dim => dim < 0);
-  if (negative !== undefined) fail('E107', { op, problem: `Trying to create tensor with negative dimension ${negative}: ${formatShape(size)}` });
+  if (negative !== undefined)
+    fail('E107', { op, problem: `Trying to create tensor with negative dimension ${negative}: ${formatShape(size)}` });
 }
 
 export const zeros = (...size: SizeArguments): Tensor => filled('zeros', 0, size);
@@ -144,7 +150,9 @@ function sequence(count: number, dtype: DType, requiresGrad: boolean, at: (i: nu
   return withGrad(tensorOver(store(dtype, values), { dtype, shape: [count] }), requiresGrad);
 }
 
-const rangeParams = parseSignature('start: number, end: number = null, step: number = 1, *, dtype: dtype = null, requiresGrad: bool = false');
+const rangeParams = parseSignature(
+  'start: number, end: number = null, step: number = 1, *, dtype: dtype = null, requiresGrad: bool = false',
+);
 
 interface RangeOptions extends CreationOptions {
   readonly start?: Scalar;
@@ -155,14 +163,28 @@ interface RangeOptions extends CreationOptions {
 function boundRange(op: string, args: readonly unknown[]) {
   const last = args[args.length - 1];
   const named = typeof last === 'object' && last !== null && !(last instanceof WeakFloat) ? (last as RangeOptions) : {};
-  const bound = bindArguments(op, rangeParams, named.end !== undefined && named.start === undefined && args.length === 1 ? [0, ...args] : args);
+  const bound = bindArguments(
+    op,
+    rangeParams,
+    named.end !== undefined && named.start === undefined && args.length === 1 ? [0, ...args] : args,
+  );
   const given: Scalar[] = bound.end === null ? [0, bound.start, bound.step] : [bound.start, bound.end, bound.step];
   const [start, end, step] = given.map(value => Number(scalarValue(value)));
   if (step === 0) fail('E110', { op, problem: 'step must be nonzero' });
   if (step > 0 ? start > end : start < end) {
-    fail('E110', { op, problem: `upper bound and larger bound inconsistent with step sign: from ${start} to ${end} by ${step}` });
+    fail('E110', {
+      op,
+      problem: `upper bound and larger bound inconsistent with step sign: from ${start} to ${end} by ${step}`,
+    });
   }
-  return { start, end, step, integral: given.every(isIntegral), dtype: bound.dtype as DType | null, requiresGrad: bound.requiresGrad as boolean };
+  return {
+    start,
+    end,
+    step,
+    integral: given.every(isIntegral),
+    dtype: bound.dtype as DType | null,
+    requiresGrad: bound.requiresGrad as boolean,
+  };
 }
 
 /** `arange(end)`, `arange(start, end, step)`: the end is left out. Integers where all arguments are. */
@@ -175,12 +197,18 @@ export function arange(...args: readonly (Scalar | RangeOptions)[]): Tensor {
 /** Like `arange`, but with its end, and always floats unless a dtype is given. */
 export function range(...args: readonly (Scalar | RangeOptions)[]): Tensor {
   const { start, end, step, dtype, requiresGrad } = boundRange('range', args);
-  return sequence(Math.floor((end - start) / step) + 1, dtype ?? getDefaultDtype(), requiresGrad, i => start + i * step);
+  return sequence(
+    Math.floor((end - start) / step) + 1,
+    dtype ?? getDefaultDtype(),
+    requiresGrad,
+    i => start + i * step,
+  );
 }
 
 /** Steps from start to end, computed from both ends so that the last one is exact, in the precision of the dtype. */
 function linearSteps(op: string, start: number, end: number, steps: number, dtype: DType): (i: number) => number {
-  if (!Number.isInteger(steps) || steps < 0) fail('E110', { op, problem: `number of steps must be non-negative, got ${steps}` });
+  if (!Number.isInteger(steps) || steps < 0)
+    fail('E110', { op, problem: `number of steps must be non-negative, got ${steps}` });
   const round = dtype === 'float64' ? (x: number) => x : Math.fround;
   const step = steps > 1 ? round((end - start) / (steps - 1)) : 0;
   return i => (i < steps / 2 ? round(start + round(step * i)) : round(end - round(step * (steps - 1 - i))));
@@ -193,11 +221,21 @@ export function linspace(start: Scalar, end: Scalar, steps: number, options: Cre
 }
 
 /** base to the power of `steps` values from start to end. */
-export function logspace(start: Scalar, end: Scalar, steps: number, options: CreationOptions & { readonly base?: Scalar } = {}): Tensor {
+export function logspace(
+  start: Scalar,
+  end: Scalar,
+  steps: number,
+  options: CreationOptions & { readonly base?: Scalar } = {},
+): Tensor {
   const dtype = options.dtype ?? getDefaultDtype();
   const base = Number(scalarValue(options.base ?? 10));
   const at = linearSteps('logspace', Number(scalarValue(start)), Number(scalarValue(end)), steps, dtype);
-  return sequence(steps, dtype, options.requiresGrad ?? false, i => base ** (steps === 1 ? Number(scalarValue(start)) : at(i)));
+  return sequence(
+    steps,
+    dtype,
+    options.requiresGrad ?? false,
+    i => base ** (steps === 1 ? Number(scalarValue(start)) : at(i)),
+  );
 }
 
 // ── matrices and windows ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,9 +250,15 @@ export function eye(n: number, m: number | CreationOptions = n, options: Creatio
 }
 
 /** Row and column indices of the elements that `keep` selects, row by row. */
-function indicesWhere(rows: number, columns: number, dtype: DType, keep: (row: number, column: number) => boolean): Tensor {
+function indicesWhere(
+  rows: number,
+  columns: number,
+  dtype: DType,
+  keep: (row: number, column: number) => boolean,
+): Tensor {
   const found: [number, number][] = [];
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) if (keep(row, column)) found.push([row, column]);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) if (keep(row, column)) found.push([row, column]);
   const values = [...found.map(([row]) => row), ...found.map(([, column]) => column)];
   return tensorOver(store(dtype, values), { dtype, shape: [2, found.length] });
 }
@@ -226,7 +270,13 @@ export const triuIndices = (rows: number, columns: number, offset = 0, options: 
   indicesWhere(rows, columns, options.dtype ?? 'int64', (row, column) => column - row >= offset);
 
 /** Windows of the form sum of aₖ cos(2πki/n). */
-function cosineWindow(op: string, length: number, periodic: boolean, options: CreationOptions, coefficients: readonly number[]): Tensor {
+function cosineWindow(
+  op: string,
+  length: number,
+  periodic: boolean,
+  options: CreationOptions,
+  coefficients: readonly number[],
+): Tensor {
   checkSize(op, [length]);
   const dtype = options.dtype ?? getDefaultDtype();
   const span = periodic ? length : length - 1;

@@ -43,7 +43,8 @@ function maskOf(shape: Shape, keep: number, like: Tensor): Tensor {
 /** Of what size the mask is: one value per element, or one per channel. */
 const wholeMask = (input: Tensor): Shape => input.shape;
 function channelMask(input: Tensor): Shape {
-  if (input.ndim < 2) fail('E107', { op: 'featureDropout', problem: 'Feature dropout requires at least 2 dimensions in the input' });
+  if (input.ndim < 2)
+    fail('E107', { op: 'featureDropout', problem: 'Feature dropout requires at least 2 dimensions in the input' });
   return input.shape.map((dim, d) => (d < 2 ? dim : 1));
 }
 
@@ -59,7 +60,10 @@ function selfNormalizingDropout(input: Tensor, p: number, shape: Shape): Tensor 
   if (p === 1) return input.mul(0);
   const scale = 1 / Math.sqrt((saturation * saturation * p + 1) * (1 - p));
   const mask = maskOf(shape, 1 - p, input);
-  const shift = mask.sub(1).mul(saturation * scale).add(saturation * scale * p);
+  const shift = mask
+    .sub(1)
+    .mul(saturation * scale)
+    .add(saturation * scale * p);
   return input.mul(mask.mul(scale)).add(shift);
 }
 
@@ -74,12 +78,18 @@ export interface DropoutFunction {
   readonly params: readonly Param[];
 }
 
-function dropoutFunction(name: string, p: number, compute: (input: Tensor, p: number, shape: Shape) => Tensor, maskShape: (input: Tensor) => Shape): DropoutFunction {
+function dropoutFunction(
+  name: string,
+  p: number,
+  compute: (input: Tensor, p: number, shape: Shape) => Tensor,
+  maskShape: (input: Tensor) => Shape,
+): DropoutFunction {
   const params = parseSignature(`input: tensor, p: number = ${p}, training: bool = true, inplace: bool = false`);
   const call = (...args: unknown[]): Tensor => {
     const bound = bindArguments(name, params, args);
     const probability = Number(bound.p);
-    if (!(probability >= 0 && probability <= 1)) fail('E110', { op: name, problem: `dropout probability has to be between 0 and 1, but got ${probability}` });
+    if (!(probability >= 0 && probability <= 1))
+      fail('E110', { op: name, problem: `dropout probability has to be between 0 and 1, but got ${probability}` });
     if (!bound.training || probability === 0) return bound.input;
     const output = compute(bound.input, probability, maskShape(bound.input));
     return bound.inplace ? bound.input.copy_(output) : output;

@@ -24,7 +24,8 @@ export function decode(dtype: DType, stored: Stored): Element {
 /** The stored form of a number: truncated for integers, 0 or 1 for bool. */
 export function encode(dtype: DType, value: Scalar): Stored {
   const plain = value instanceof WeakFloat ? value.value : value;
-  if (dtype === 'int64') return typeof plain === 'bigint' ? BigInt.asIntN(64, plain) : BigInt(Math.trunc(Number(plain)));
+  if (dtype === 'int64')
+    return typeof plain === 'bigint' ? BigInt.asIntN(64, plain) : BigInt(Math.trunc(Number(plain)));
   const number = Number(plain);
   if (dtype === 'bool') return number === 0 ? 0 : 1;
   if (dtype === 'float16') return toHalf(number);

@@ -11,6 +11,7 @@ export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/convolution.js';
 export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/indexing.js';
+export type { Reduction } from '../compiler/ops/loss.js';
 export * from '../compiler/ops/loss.js';
 export * from '../compiler/ops/normalization.js';
 export * from '../compiler/ops/padding.js';
@@ -20,7 +21,6 @@ export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
 export * from '../compiler/ops/view.js';
-export type { Reduction } from '../compiler/ops/loss.js';
 export {
   alphaDropout,
   dropout,

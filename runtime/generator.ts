@@ -10,7 +10,18 @@ import { rowMajor } from './eager.js';
 const words = 624;
 const period = 397;
 /** Byte offsets in PyTorch's saved state (`CPUGeneratorImplState`). */
-const layout = { seed: 0, left: 8, seeded: 12, next: 16, state: 24, normalX: 5016, normalIsValid: 5040, floatNormal: 5048, floatNormalIsValid: 5052, bytes: 5056 } as const;
+const layout = {
+  seed: 0,
+  left: 8,
+  seeded: 12,
+  next: 16,
+  state: 24,
+  normalX: 5016,
+  normalIsValid: 5040,
+  floatNormal: 5048,
+  floatNormalIsValid: 5052,
+  bytes: 5056,
+} as const;
 
 const defaultSeed = 67280421310721n;
 
@@ -30,7 +41,8 @@ export class Generator {
 
   /** Start over from a seed; its low 32 bits decide. */
   manualSeed(seed: number | bigint): this {
-    if (typeof seed === 'number' && !Number.isInteger(seed)) fail('E110', { op: 'manualSeed', problem: `the seed must be an integer, got ${seed}` });
+    if (typeof seed === 'number' && !Number.isInteger(seed))
+      fail('E110', { op: 'manualSeed', problem: `the seed must be an integer, got ${seed}` });
     this.#seed = BigInt.asUintN(64, BigInt(seed));
     const state = this.#state;
     state[0] = Number(this.#seed & 0xffffffffn);
@@ -64,7 +76,8 @@ export class Generator {
 
   #refill(): void {
     const state = this.#state;
-    const twist = (u: number, v: number): number => (((u & 0x80000000) | (v & 0x7fffffff)) >>> 1) ^ (v & 1 ? 0x9908b0df : 0);
+    const twist = (u: number, v: number): number =>
+      (((u & 0x80000000) | (v & 0x7fffffff)) >>> 1) ^ (v & 1 ? 0x9908b0df : 0);
     for (let i = 0; i < words; i++) state[i] = state[(i + period) % words] ^ twist(state[i], state[(i + 1) % words]);
     this.#left = words;
     this.#next = 0;
@@ -116,7 +129,8 @@ export class Generator {
     const view = new DataView(bytes.buffer);
     const left = view.getInt32(layout.left, true);
     const next = Number(view.getBigUint64(layout.next, true));
-    if (left < 1 || left > words || next > words) fail('E110', { op: 'setState', problem: 'the saved generator state is damaged' });
+    if (left < 1 || left > words || next > words)
+      fail('E110', { op: 'setState', problem: 'the saved generator state is damaged' });
     this.#seed = view.getBigUint64(layout.seed, true);
     this.#left = left;
     this.#next = next;

@@ -8,17 +8,6 @@ import './eager.js';
 import './bridge.js';
 import './print.js';
 
-// Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
-export * from '../compiler/ops/contraction.js';
-export * from '../compiler/ops/conversion.js';
-export * from '../compiler/ops/creation.js';
-export * from '../compiler/ops/indexing.js';
-export * from '../compiler/ops/pointwise.js';
-export * from '../compiler/ops/reduction.js';
-export * from '../compiler/ops/scan.js';
-export * from '../compiler/ops/shape.js';
-export * from '../compiler/ops/view.js';
-
 export { grad, hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
 export { GradcError } from '../compiler/errors.js';
 export {
@@ -39,19 +28,36 @@ export {
 } from '../compiler/ir/dtype.js';
 export type { Shape } from '../compiler/ir/shape.js';
 export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
+// Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
+export * from '../compiler/ops/contraction.js';
+export * from '../compiler/ops/conversion.js';
+export * from '../compiler/ops/creation.js';
+export * from '../compiler/ops/indexing.js';
+export * from '../compiler/ops/pointwise.js';
+export * from '../compiler/ops/reduction.js';
+export * from '../compiler/ops/scan.js';
+export * from '../compiler/ops/shape.js';
 export { float, type Scalar } from '../compiler/ops/signature.js';
 export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { Tensor } from '../compiler/ops/tensor.js';
-export { defineModel, type Entry, entry, input, type InputSpec, type ModelDefinition } from '../compiler/trace/model.js';
+export * from '../compiler/ops/view.js';
+export {
+  defineModel,
+  type Entry,
+  entry,
+  type InputSpec,
+  input,
+  type ModelDefinition,
+} from '../compiler/trace/model.js';
 export * as autograd from './autograd.js';
 export { fromTypedArray, type NestedElements } from './bridge.js';
 export {
   arange,
   asTensor,
   BFloat16Tensor,
-  blackmanWindow,
   BoolTensor,
   ByteTensor,
+  blackmanWindow,
   CharTensor,
   type CreationOptions,
   DoubleTensor,
@@ -63,16 +69,16 @@ export {
   hammingWindow,
   hannWindow,
   IntTensor,
+  LongTensor,
   linspace,
   logspace,
-  LongTensor,
   newTensor,
   ones,
   range,
   ShortTensor,
   type SizeArguments,
-  tensor,
   type TensorData,
+  tensor,
   trilIndices,
   triuIndices,
   zeros,

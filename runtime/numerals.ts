@@ -6,7 +6,10 @@
 const beyond = 20;
 
 /** JavaScript rounds exact ties up in magnitude; Python to even. `render` writes |x| with a given number of digits. */
-function tiesToEven(digits: number, render: (digits: number) => { readonly mantissa: string; readonly rest: string }): string {
+function tiesToEven(
+  digits: number,
+  render: (digits: number) => { readonly mantissa: string; readonly rest: string },
+): string {
   const rounded = render(digits);
   const longer = render(digits + beyond).mantissa;
   const isTie = longer.endsWith(`5${'0'.repeat(beyond - 1)}`);
@@ -44,7 +47,8 @@ export function pythonFloat(x: number): string {
   if (x === 0) return Object.is(x, -0) ? '-0.0' : '0.0';
   const [mantissa, exponent] = x.toExponential().split('e');
   const power = Number(exponent);
-  if (power < -4 || power >= 16) return `${mantissa}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
+  if (power < -4 || power >= 16)
+    return `${mantissa}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
   const text = power >= 0 ? String(x) : x.toFixed(Math.max(0, mantissa.replace(/[-.]/g, '').length - 1 - power));
   return text.includes('.') ? text : `${text}.0`;
 }

@@ -54,7 +54,14 @@ class Formatter {
     }
     const values = (elements as number[]).filter(value => Number.isFinite(value) && value !== 0);
     const { form, wide } = chooseForm(values);
-    this.#form = options.sciMode === null ? form : options.sciMode ? inScience : values.every(Number.isInteger) ? asInteger : inPlaces;
+    this.#form =
+      options.sciMode === null
+        ? form
+        : options.sciMode
+          ? inScience
+          : values.every(Number.isInteger)
+            ? asInteger
+            : inPlaces;
     this.width = widest(values, wide);
   }
 
@@ -63,8 +70,10 @@ class Formatter {
   }
 }
 
-const widest = <T>(values: readonly T[], form: (value: T) => string): number => values.reduce((width, value) => Math.max(width, form(value).length), 1);
-const formatPlain = (value: Element): string => (typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value));
+const widest = <T>(values: readonly T[], form: (value: T) => string): number =>
+  values.reduce((width, value) => Math.max(width, form(value).length), 1);
+const formatPlain = (value: Element): string =>
+  typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value);
 const asInteger = (value: number): string => fixed(value, 0) + (Number.isFinite(value) ? '.' : '');
 const inPlaces = (value: number): string => fixed(value, options.precision);
 const inScience = (value: number): string => scientific(value, options.precision);
@@ -114,10 +123,14 @@ function layOut(block: Block, formatter: Formatter, indent: number, d = 0, start
   if (d === shape.length - 1) {
     const perLine = Math.max(1, Math.floor((options.linewidth - indent) / (formatter.width + 2)));
     const shown = positions.map(i => (i === null ? ' ...' : formatter.format(read(start + i * strides[d]))));
-    const lines = Array.from({ length: Math.ceil(shown.length / perLine) }, (_, l) => shown.slice(l * perLine, (l + 1) * perLine).join(', '));
+    const lines = Array.from({ length: Math.ceil(shown.length / perLine) }, (_, l) =>
+      shown.slice(l * perLine, (l + 1) * perLine).join(', '),
+    );
     return `[${lines.join(`,\n${' '.repeat(indent + 1)}`)}]`;
   }
-  const slices = positions.map(i => (i === null ? '...' : layOut(block, formatter, indent + 1, d + 1, start + i * strides[d])));
+  const slices = positions.map(i =>
+    i === null ? '...' : layOut(block, formatter, indent + 1, d + 1, start + i * strides[d]),
+  );
   return `[${slices.join(`,${'\n'.repeat(shape.length - d - 1)}${' '.repeat(indent + 1)}`)}]`;
 }
 

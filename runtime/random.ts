@@ -37,7 +37,8 @@ type Values = Float64Array | BigInt64Array;
 /** Values for `count` elements of a dtype. `contiguous` tells how the target lies: PyTorch draws differently then. */
 type Draw = (g: Generator, count: number, dtype: DType, contiguous: boolean) => Values;
 
-const mantissa = (dtype: DType): 8 | 11 | 24 | 53 => (dtype === 'float64' ? 53 : dtype === 'float16' ? 11 : dtype === 'bfloat16' ? 8 : 24);
+const mantissa = (dtype: DType): 8 | 11 | 24 | 53 =>
+  dtype === 'float64' ? 53 : dtype === 'float16' ? 11 : dtype === 'bfloat16' ? 8 : 24;
 const rounding = (dtype: DType): ((x: number) => number) => (dtype === 'float64' ? x => x : Math.fround);
 const each =
   (value: (g: Generator, dtype: DType) => number): Draw =>
@@ -81,7 +82,8 @@ function boxMuller(values: Float64Array, start: number, mean: number, std: numbe
 /** Integers in [from, to): a 64-bit draw where the range needs one. */
 function integerDraw(from: bigint, to: bigint): Draw {
   const span = to - from;
-  if (span >= 1n << 32n) return (g, count) => BigInt64Array.from({ length: count }, () => BigInt.asIntN(64, (g.random64() % span) + from));
+  if (span >= 1n << 32n)
+    return (g, count) => BigInt64Array.from({ length: count }, () => BigInt.asIntN(64, (g.random64() % span) + from));
   const [low, extent] = [Number(from), Number(span)];
   return each(g => (g.random32() % extent) + low);
 }
@@ -96,12 +98,15 @@ const fullRangeDraw: Draw = (g, count, dtype) => {
 };
 
 const exponentialDraw = (lambda: number): Draw => each(g => -Math.log1p(-g.uniform(53)) / lambda);
-const cauchyDraw = (median: number, sigma: number): Draw => each(g => median + sigma * Math.tan(Math.PI * (g.uniform(53) - 0.5)));
+const cauchyDraw = (median: number, sigma: number): Draw =>
+  each(g => median + sigma * Math.tan(Math.PI * (g.uniform(53) - 0.5)));
 const geometricDraw = (p: number): Draw => each(g => Math.ceil(Math.log(g.uniform(53)) / Math.log1p(-p)));
 const logNormalDraw = (mean: number, std: number): Draw => each(g => Math.exp(g.normal() * std + mean));
 /** One draw per probability, each compared in single or double precision. */
-const bernoulliDraw = (p: (i: number) => number, bits: 24 | 53): Draw => (g, count) =>
-  Float64Array.from({ length: count }, (_, i) => Number(g.uniform(bits) < p(i)));
+const bernoulliDraw =
+  (p: (i: number) => number, bits: 24 | 53): Draw =>
+  (g, count) =>
+    Float64Array.from({ length: count }, (_, i) => Number(g.uniform(bits) < p(i)));
 
 // ── new tensors ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,32 +119,47 @@ function drawn(op: string, draw: Draw, shape: Shape, dtype: DType, generator?: G
   return tensorOver(storeDrawn(dtype, values), { dtype, shape });
 }
 
-const randomParams = parseSignature('size: size, *, dtype: dtype = null, requiresGrad: bool = false, generator: any = null');
+const randomParams = parseSignature(
+  'size: size = [], *, dtype: dtype = null, requiresGrad: bool = false, generator: any = null',
+);
 function randomTensor(op: string, draw: Draw, args: SizeArguments): Tensor {
-  const { size, dtype, requiresGrad, generator } = bindArguments(op, randomParams, args.length === 0 ? [[]] : args);
+  const { size, dtype, requiresGrad, generator } = bindArguments(op, randomParams, args);
   const resolved: DType = dtype ?? getDefaultDtype();
-  if (!isFloat(resolved)) fail('E108', { op, problem: `draws floating-point numbers, not ${resolved}`, hint: 'use randint for integers' });
+  if (!isFloat(resolved))
+    fail('E108', { op, problem: `draws floating-point numbers, not ${resolved}`, hint: 'use randint for integers' });
   const made = drawn(op, draw, size, resolved, generator);
   return requiresGrad ? made.requiresGrad_() : made;
 }
 
 /** Uniform in [0, 1). */
-export const rand = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor => randomTensor('rand', uniformDraw(0, 1), size);
+export const rand = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor =>
+  randomTensor('rand', uniformDraw(0, 1), size);
 /** Standard normal. */
-export const randn = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor => randomTensor('randn', normalDraw(0, 1), size);
-export const randLike = (input: Tensor, options: RandomCreation = {}): Tensor => rand(input.shape, { dtype: input.dtype, ...options });
-export const randnLike = (input: Tensor, options: RandomCreation = {}): Tensor => randn(input.shape, { dtype: input.dtype, ...options });
+export const randn = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor =>
+  randomTensor('randn', normalDraw(0, 1), size);
+export const randLike = (input: Tensor, options: RandomCreation = {}): Tensor =>
+  rand(input.shape, { dtype: input.dtype, ...options });
+export const randnLike = (input: Tensor, options: RandomCreation = {}): Tensor =>
+  randn(input.shape, { dtype: input.dtype, ...options });
 
 function checkRange(op: string, from: bigint, to: bigint): void {
-  if (from >= to) fail('E110', { op, problem: `expects 'from' to be less than 'to', but got from=${from} >= to=${to}` });
+  if (from >= to)
+    fail('E110', { op, problem: `expects 'from' to be less than 'to', but got from=${from} >= to=${to}` });
 }
 
 /** Integers in [0, high), or in [low, high). */
 export function randint(high: number | bigint, size: Shape, options?: RandomCreation): Tensor;
 export function randint(low: number | bigint, high: number | bigint, size: Shape, options?: RandomCreation): Tensor;
-export function randint(first: number | bigint, second: number | bigint | Shape, third?: Shape | RandomCreation, fourth: RandomCreation = {}): Tensor {
+export function randint(
+  first: number | bigint,
+  second: number | bigint | Shape,
+  third?: Shape | RandomCreation,
+  fourth: RandomCreation = {},
+): Tensor {
   const [low, high, size, options] =
-    typeof second === 'object' ? [0, first, second, (third as RandomCreation) ?? {}] : [first, second, third as Shape, fourth];
+    typeof second === 'object'
+      ? [0, first, second, (third as RandomCreation) ?? {}]
+      : [first, second, third as Shape, fourth];
   const [from, to] = [BigInt(low), BigInt(high)];
   checkRange('randint', from, to);
   const made = drawn('randint', integerDraw(from, to), size, options.dtype ?? 'int64', options.generator);
@@ -163,7 +183,13 @@ export function bernoulli(input: Tensor, options: RandomOptions & { readonly p?:
   const { p } = options;
   if (p !== undefined) return noGrad(() => input.zerosLike().bernoulli_(p, options));
   const probabilities = probabilitiesOf('bernoulli', input);
-  return drawn('bernoulli', bernoulliDraw(i => probabilities[i], input.dtype === 'float64' ? 53 : 24), input.shape, input.dtype, options.generator);
+  return drawn(
+    'bernoulli',
+    bernoulliDraw(i => probabilities[i], input.dtype === 'float64' ? 53 : 24),
+    input.shape,
+    input.dtype,
+    options.generator,
+  );
 }
 
 function probabilitiesOf(op: string, input: Tensor): readonly number[] {
@@ -175,7 +201,12 @@ function probabilitiesOf(op: string, input: Tensor): readonly number[] {
 }
 
 /** Normal with the given mean and deviation: tensors that broadcast, or two numbers and a size. */
-export function normal(mean: Tensor | number, std: Tensor | number, size: Shape | RandomOptions = [], options: RandomOptions = {}): Tensor {
+export function normal(
+  mean: Tensor | number,
+  std: Tensor | number,
+  size: Shape | RandomOptions = [],
+  options: RandomOptions = {},
+): Tensor {
   if (!(mean instanceof Tensor) && !(std instanceof Tensor)) {
     const [shape, rest] = Array.isArray(size) ? [size as Shape, options] : [[], size as RandomOptions];
     return drawn('normal', normalDraw(mean, std), shape, getDefaultDtype(), rest.generator);
@@ -190,19 +221,35 @@ export function normal(mean: Tensor | number, std: Tensor | number, size: Shape 
 // ── multinomial ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Indices drawn with the given weights, row by row. */
-export function multinomial(input: Tensor, numSamples: number, replacement = false, options: RandomOptions = {}): Tensor {
+export function multinomial(
+  input: Tensor,
+  numSamples: number,
+  replacement = false,
+  options: RandomOptions = {},
+): Tensor {
   const problem = (text: string): never => fail('E110', { op: 'multinomial', problem: text });
   if (input.ndim < 1 || input.ndim > 2) problem(`prob_dist must be 1 or 2 dim, got shape ${formatShape(input.shape)}`);
   const categories = input.shape[input.ndim - 1];
   if (numSamples <= 0) problem(`cannot sample n_sample <= 0 samples, got ${numSamples}`);
-  if (!replacement && numSamples > categories) problem(`cannot sample n_sample > prob_dist.size(-1) samples without replacement: ${numSamples} > ${categories}`);
+  if (!replacement && numSamples > categories)
+    problem(`cannot sample n_sample > prob_dist.size(-1) samples without replacement: ${numSamples} > ${categories}`);
   const weights = elementsOf(input, 'multinomial') as number[];
-  if (weights.some(w => !(w >= 0 && w < Number.POSITIVE_INFINITY))) problem('probability tensor contains either `inf`, `nan` or element < 0');
+  if (weights.some(w => !(w >= 0 && w < Number.POSITIVE_INFINITY)))
+    problem('probability tensor contains either `inf`, `nan` or element < 0');
   const g = sourceFor('multinomial', options.generator);
-  const rows = Array.from({ length: weights.length / categories }, (_, r) => weights.slice(r * categories, (r + 1) * categories));
-  if (rows.some(row => row.every(w => w === 0))) problem('invalid multinomial distribution (sum of probabilities <= 0)');
-  const picks = replacement && numSamples > 1 ? rows.flatMap(row => withReplacement(g, row, numSamples)) : race(g, rows, numSamples);
-  return tensorOver(storeDrawn('int64', Float64Array.from(picks)), { dtype: 'int64', shape: [...input.shape.slice(0, -1), numSamples] });
+  const rows = Array.from({ length: weights.length / categories }, (_, r) =>
+    weights.slice(r * categories, (r + 1) * categories),
+  );
+  if (rows.some(row => row.every(w => w === 0)))
+    problem('invalid multinomial distribution (sum of probabilities <= 0)');
+  const picks =
+    replacement && numSamples > 1
+      ? rows.flatMap(row => withReplacement(g, row, numSamples))
+      : race(g, rows, numSamples);
+  return tensorOver(storeDrawn('int64', Float64Array.from(picks)), {
+    dtype: 'int64',
+    shape: [...input.shape.slice(0, -1), numSamples],
+  });
 }
 
 /** Each draw is looked up in the cumulative distribution. */
@@ -227,7 +274,12 @@ function withReplacement(g: Generator, weights: readonly number[], count: number
 function race(g: Generator, rows: readonly (readonly number[])[], count: number): number[] {
   return rows
     .map(row => row.map(w => w / -Math.log1p(-g.uniform(53))))
-    .flatMap(speeds => speeds.map((_, i) => i).sort((a, b) => speeds[b] - speeds[a]).slice(0, count));
+    .flatMap(speeds =>
+      speeds
+        .map((_, i) => i)
+        .sort((a, b) => speeds[b] - speeds[a])
+        .slice(0, count),
+    );
 }
 
 // ── in place ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,7 +311,11 @@ const num = (value: Scalar): number => Number(scalarValue(value));
 
 Object.assign(Tensor.prototype, {
   uniform_(this: Tensor, from: Scalar = 0, to: Scalar = 1, options: RandomOptions = {}): Tensor {
-    if (num(from) > num(to)) fail('E110', { op: 'uniform_', problem: `expects to return a [from, to) range, but found from=${num(from)} > to=${num(to)}` });
+    if (num(from) > num(to))
+      fail('E110', {
+        op: 'uniform_',
+        problem: `expects to return a [from, to) range, but found from=${num(from)} > to=${num(to)}`,
+      });
     return fillWith('uniform_', this, uniformDraw(num(from), num(to)), options);
   },
   normal_(this: Tensor, mean: Scalar = 0, std: Scalar = 1, options: RandomOptions = {}): Tensor {
@@ -269,20 +325,33 @@ Object.assign(Tensor.prototype, {
   bernoulli_(this: Tensor, p: Scalar | Tensor = 0.5, options: RandomOptions = {}): Tensor {
     if (p instanceof Tensor) {
       const probabilities = probabilitiesOf('bernoulli_', p.expand(this.shape));
-      return fillWith('bernoulli_', this, bernoulliDraw(i => probabilities[i], p.dtype === 'float64' ? 53 : 24), options);
+      return fillWith(
+        'bernoulli_',
+        this,
+        bernoulliDraw(i => probabilities[i], p.dtype === 'float64' ? 53 : 24),
+        options,
+      );
     }
-    if (!(num(p) >= 0 && num(p) <= 1)) fail('E110', { op: 'bernoulli_', problem: `expects p to be in [0, 1], but got p=${num(p)}` });
-    return fillWith('bernoulli_', this, bernoulliDraw(() => num(p), 53), options);
+    if (!(num(p) >= 0 && num(p) <= 1))
+      fail('E110', { op: 'bernoulli_', problem: `expects p to be in [0, 1], but got p=${num(p)}` });
+    return fillWith(
+      'bernoulli_',
+      this,
+      bernoulliDraw(() => num(p), 53),
+      options,
+    );
   },
   exponential_(this: Tensor, lambd: Scalar = 1, options: RandomOptions = {}): Tensor {
-    if (!(num(lambd) >= 0)) fail('E110', { op: 'exponential_', problem: `expects lambda >= 0.0, but found lambda=${num(lambd)}` });
+    if (!(num(lambd) >= 0))
+      fail('E110', { op: 'exponential_', problem: `expects lambda >= 0.0, but found lambda=${num(lambd)}` });
     return fillWith('exponential_', this, exponentialDraw(num(lambd)), options);
   },
   cauchy_(this: Tensor, median: Scalar = 0, sigma: Scalar = 1, options: RandomOptions = {}): Tensor {
     return fillWith('cauchy_', this, cauchyDraw(num(median), num(sigma)), options);
   },
   geometric_(this: Tensor, p: Scalar, options: RandomOptions = {}): Tensor {
-    if (!(num(p) > 0 && num(p) < 1)) fail('E110', { op: 'geometric_', problem: `expects p to be in (0, 1), but got p=${num(p)}` });
+    if (!(num(p) > 0 && num(p) < 1))
+      fail('E110', { op: 'geometric_', problem: `expects p to be in (0, 1), but got p=${num(p)}` });
     return fillWith('geometric_', this, geometricDraw(num(p)), options);
   },
   logNormal_(this: Tensor, mean: Scalar = 1, std: Scalar = 2, options: RandomOptions = {}): Tensor {

@@ -4,7 +4,10 @@ import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 
 const notRun = (module: Module): never =>
-  fail('E208', { problem: `${module.constructor.name} only holds parts and has no forward()`, hint: 'run its parts in the forward() of the module that owns it' });
+  fail('E208', {
+    problem: `${module.constructor.name} only holds parts and has no forward()`,
+    hint: 'run its parts in the forward() of the module that owns it',
+  });
 
 /** Parts kept under their position: fields '0', '1', ... */
 abstract class Indexed<T> extends Module {
@@ -32,7 +35,10 @@ abstract class Indexed<T> extends Module {
   }
   append(part: T): this {
     if (!this.accepts(part)) {
-      fail('E108', { op: this.constructor.name, problem: `cannot hold ${part === null ? 'null' : ((part as object)?.constructor?.name ?? typeof part)}` });
+      fail('E108', {
+        op: this.constructor.name,
+        problem: `cannot hold ${part === null ? 'null' : ((part as object)?.constructor?.name ?? typeof part)}`,
+      });
     }
     this[this.length] = part;
     return this;
@@ -57,7 +63,8 @@ export class Sequential extends Indexed<Module> {
   constructor(...modules: readonly Module[] | readonly [Readonly<Record<string, Module>>]) {
     super();
     const [first] = modules;
-    if (modules.length === 1 && !(first instanceof Module)) for (const [name, module] of Object.entries(first)) this.addModule(name, module as Module);
+    if (modules.length === 1 && !(first instanceof Module))
+      for (const [name, module] of Object.entries(first)) this.addModule(name, module as Module);
     else this.extend(modules as readonly Module[]);
   }
   protected accepts(value: unknown): value is Module {
@@ -115,7 +122,13 @@ export class ModuleDict extends Module {
     return this.byName;
   }
   get(name: string): Module {
-    return this.byName.get(name) ?? fail('E208', { problem: `ModuleDict has no module '${name}'`, hint: `it has: ${[...this.byName.keys()].join(', ')}` });
+    return (
+      this.byName.get(name) ??
+      fail('E208', {
+        problem: `ModuleDict has no module '${name}'`,
+        hint: `it has: ${[...this.byName.keys()].join(', ')}`,
+      })
+    );
   }
   set(name: string, module: Module): this {
     this.byName.set(name, module);

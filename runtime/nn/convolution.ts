@@ -2,8 +2,8 @@
 import { fail } from '../../compiler/errors.js';
 import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import * as F from '../functional.js';
 import { empty } from '../creation.js';
+import * as F from '../functional.js';
 import { positional, UnaryLayer } from './layer.js';
 import { resetLinear } from './linear.js';
 import { Parameter } from './parameter.js';
@@ -13,7 +13,8 @@ export type Size = number | readonly number[];
 
 function sizes(name: string, value: Size, rank: number): readonly number[] {
   if (typeof value === 'number') return new Array<number>(rank).fill(value);
-  if (value.length !== rank) fail('E208', { problem: `${name} must be one number or ${rank}, got [${value.join(', ')}]` });
+  if (value.length !== rank)
+    fail('E208', { problem: `${name} must be one number or ${rank}, got [${value.join(', ')}]` });
   return value;
 }
 
@@ -29,8 +30,10 @@ export interface ConvOptions {
 }
 
 function checkGroups(inChannels: number, outChannels: number, groups: number): void {
-  if (inChannels % groups !== 0) fail('E208', { problem: `in_channels must be divisible by groups: ${inChannels} and ${groups}` });
-  if (outChannels % groups !== 0) fail('E208', { problem: `out_channels must be divisible by groups: ${outChannels} and ${groups}` });
+  if (inChannels % groups !== 0)
+    fail('E208', { problem: `in_channels must be divisible by groups: ${inChannels} and ${groups}` });
+  if (outChannels % groups !== 0)
+    fail('E208', { problem: `out_channels must be divisible by groups: ${outChannels} and ${groups}` });
 }
 const isZero = (values: readonly number[]): boolean => values.every(value => value === 0);
 const isOne = (values: readonly number[]): boolean => values.every(value => value === 1);
@@ -68,11 +71,11 @@ abstract class ConvNd extends UnaryLayer {
 
   override forward(input: Tensor): Tensor {
     if (this.paddingMode === 'zeros') return this.convolve(input, this.padding);
-    return this.convolve(F.pad(input, this.#pads(), this.paddingMode), 'valid');
+    return this.convolve(F.pad(input, this.pads(), this.paddingMode), 'valid');
   }
 
   /** Before and after each dim, from the last dim to the first. */
-  #pads(): number[] {
+  private pads(): number[] {
     if (this.padding === 'valid') return this.kernelSize.flatMap(() => [0, 0]);
     if (this.padding !== 'same') return [...this.padding].reverse().flatMap(pad => [pad, pad]);
     const totals = this.kernelSize.map((size, d) => this.dilation[d] * (size - 1));
@@ -174,7 +177,16 @@ export class ConvTranspose1d extends ConvTransposeNd {
     super(1, inChannels, outChannels, kernelSize, options);
   }
   override forward(input: Tensor): Tensor {
-    return F.convTranspose1d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+    return F.convTranspose1d(
+      input,
+      this.weight,
+      this.bias,
+      this.stride,
+      this.padding,
+      this.outputPadding,
+      this.groups,
+      this.dilation,
+    );
   }
 }
 export class ConvTranspose2d extends ConvTransposeNd {
@@ -182,7 +194,16 @@ export class ConvTranspose2d extends ConvTransposeNd {
     super(2, inChannels, outChannels, kernelSize, options);
   }
   override forward(input: Tensor): Tensor {
-    return F.convTranspose2d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+    return F.convTranspose2d(
+      input,
+      this.weight,
+      this.bias,
+      this.stride,
+      this.padding,
+      this.outputPadding,
+      this.groups,
+      this.dilation,
+    );
   }
 }
 export class ConvTranspose3d extends ConvTransposeNd {
@@ -190,6 +211,15 @@ export class ConvTranspose3d extends ConvTransposeNd {
     super(3, inChannels, outChannels, kernelSize, options);
   }
   override forward(input: Tensor): Tensor {
-    return F.convTranspose3d(input, this.weight, this.bias, this.stride, this.padding, this.outputPadding, this.groups, this.dilation);
+    return F.convTranspose3d(
+      input,
+      this.weight,
+      this.bias,
+      this.stride,
+      this.padding,
+      this.outputPadding,
+      this.groups,
+      this.dilation,
+    );
   }
 }

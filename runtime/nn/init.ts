@@ -15,7 +15,16 @@ import { eye, tensor as tensorOf } from '../creation.js';
 import { store } from '../elements.js';
 import { randn, randperm } from '../random.js';
 
-export type Nonlinearity = 'linear' | 'conv1d' | 'conv2d' | 'conv3d' | 'sigmoid' | 'tanh' | 'relu' | 'leaky_relu' | 'selu';
+export type Nonlinearity =
+  | 'linear'
+  | 'conv1d'
+  | 'conv2d'
+  | 'conv3d'
+  | 'sigmoid'
+  | 'tanh'
+  | 'relu'
+  | 'leaky_relu'
+  | 'selu';
 export type FanMode = 'fan_in' | 'fan_out';
 
 /** The factor by which a nonlinearity shrinks the deviation of what passes through it, undone. */
@@ -31,7 +40,10 @@ export function calculateGain(nonlinearity: Nonlinearity, negativeSlope = 0.01):
 /** How many inputs an output sees, and how many outputs an input reaches. */
 export function fans(tensor: Tensor): { fanIn: number; fanOut: number } {
   if (tensor.ndim < 2) {
-    fail('E110', { op: 'init', problem: `Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape ${formatShape(tensor.shape)}` });
+    fail('E110', {
+      op: 'init',
+      problem: `Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape ${formatShape(tensor.shape)}`,
+    });
   }
   const receptive = numel(tensor.shape.slice(2));
   return { fanIn: tensor.shape[1] * receptive, fanOut: tensor.shape[0] * receptive };
@@ -60,7 +72,8 @@ export function xavierUniform_(tensor: Tensor, options: XavierOptions = {}): Ten
   const bound = Math.sqrt(3) * xavierStd(tensor, options);
   return uniform_(tensor, -bound, bound);
 }
-export const xavierNormal_ = (tensor: Tensor, options: XavierOptions = {}): Tensor => normal_(tensor, 0, xavierStd(tensor, options));
+export const xavierNormal_ = (tensor: Tensor, options: XavierOptions = {}): Tensor =>
+  normal_(tensor, 0, xavierStd(tensor, options));
 
 export interface KaimingOptions {
   /** Negative slope of the leaky_relu that follows. */
@@ -76,14 +89,17 @@ export function kaimingUniform_(tensor: Tensor, options: KaimingOptions = {}): T
   const bound = Math.sqrt(3) * kaimingStd(tensor, options);
   return uniform_(tensor, -bound, bound);
 }
-export const kaimingNormal_ = (tensor: Tensor, options: KaimingOptions = {}): Tensor => normal_(tensor, 0, kaimingStd(tensor, options));
+export const kaimingNormal_ = (tensor: Tensor, options: KaimingOptions = {}): Tensor =>
+  normal_(tensor, 0, kaimingStd(tensor, options));
 
 /** Normal, cut off at [a, b]: the inverse of the distribution function applied to uniform values. */
 export function truncNormal_(tensor: Tensor, mean = 0, std = 1, a = -2, b = 2): Tensor {
   const below = (x: number): number => (1 + erf((x - mean) / (std * Math.SQRT2))) / 2;
   return quietly(tensor, () => {
     tensor.uniform_(2 * below(a) - 1, 2 * below(b) - 1);
-    const values = (elementsOf(tensor, 'truncNormal_') as number[]).map(u => Math.min(b, Math.max(a, mean + std * Math.SQRT2 * inverseErf(u))));
+    const values = (elementsOf(tensor, 'truncNormal_') as number[]).map(u =>
+      Math.min(b, Math.max(a, mean + std * Math.SQRT2 * inverseErf(u))),
+    );
     assignInPlace(tensor, tensorOver(store(tensor.dtype, values), tensor.type));
   });
 }
@@ -100,15 +116,24 @@ function inverseErf(y: number): number {
 
 /** The identity matrix. */
 export function eye_(tensor: Tensor): Tensor {
-  if (tensor.ndim !== 2) fail('E110', { op: 'eye_', problem: `Only tensors with 2 dimensions are supported, got shape ${formatShape(tensor.shape)}` });
+  if (tensor.ndim !== 2)
+    fail('E110', {
+      op: 'eye_',
+      problem: `Only tensors with 2 dimensions are supported, got shape ${formatShape(tensor.shape)}`,
+    });
   return quietly(tensor, () => tensor.copy_(eye(tensor.shape[0], tensor.shape[1])));
 }
 
 /** A convolution that passes as many channels through as it can, in each group. */
 export function dirac_(tensor: Tensor, groups = 1): Tensor {
   const [outChannels, inChannels, ...kernel] = tensor.shape;
-  if (kernel.length < 1 || kernel.length > 3) fail('E110', { op: 'dirac_', problem: `Only tensors with 3, 4, or 5 dimensions are supported, got shape ${formatShape(tensor.shape)}` });
-  if (outChannels % groups !== 0) fail('E110', { op: 'dirac_', problem: `dim 0 (${outChannels}) must be divisible by groups (${groups})` });
+  if (kernel.length < 1 || kernel.length > 3)
+    fail('E110', {
+      op: 'dirac_',
+      problem: `Only tensors with 3, 4, or 5 dimensions are supported, got shape ${formatShape(tensor.shape)}`,
+    });
+  if (outChannels % groups !== 0)
+    fail('E110', { op: 'dirac_', problem: `dim 0 (${outChannels}) must be divisible by groups (${groups})` });
   const perGroup = outChannels / groups;
   return quietly(tensor, () => {
     tensor.zero_();
@@ -123,7 +148,11 @@ export function dirac_(tensor: Tensor, groups = 1): Tensor {
 
 /** Normal, with a share of each column set to zero. */
 export function sparse_(tensor: Tensor, sparsity: number, std = 0.01): Tensor {
-  if (tensor.ndim !== 2) fail('E110', { op: 'sparse_', problem: `Only tensors with 2 dimensions are supported, got shape ${formatShape(tensor.shape)}` });
+  if (tensor.ndim !== 2)
+    fail('E110', {
+      op: 'sparse_',
+      problem: `Only tensors with 2 dimensions are supported, got shape ${formatShape(tensor.shape)}`,
+    });
   const [rows, columns] = tensor.shape;
   return quietly(tensor, () => {
     tensor.normal_(0, std);
@@ -136,7 +165,11 @@ export function sparse_(tensor: Tensor, sparsity: number, std = 0.01): Tensor {
 
 /** A (semi-)orthogonal matrix: the first dim against all others. */
 export function orthogonal_(tensor: Tensor, gain = 1): Tensor {
-  if (tensor.ndim < 2) fail('E110', { op: 'orthogonal_', problem: `Only tensors with 2 or more dimensions are supported, got shape ${formatShape(tensor.shape)}` });
+  if (tensor.ndim < 2)
+    fail('E110', {
+      op: 'orthogonal_',
+      problem: `Only tensors with 2 or more dimensions are supported, got shape ${formatShape(tensor.shape)}`,
+    });
   const rows = tensor.shape[0];
   const columns = tensor.numel() / rows;
   return quietly(tensor, () => {
@@ -148,7 +181,8 @@ export function orthogonal_(tensor: Tensor, gain = 1): Tensor {
   });
 }
 
-const transposed = (matrix: readonly (readonly number[])[]): number[][] => matrix[0].map((_, c) => matrix.map(row => row[c]));
+const transposed = (matrix: readonly (readonly number[])[]): number[][] =>
+  matrix[0].map((_, c) => matrix.map(row => row[c]));
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * b[i], 0);
 
 /** The Q of the QR decomposition whose R has a positive diagonal: Gram and Schmidt, twice for accuracy. */
@@ -167,4 +201,3 @@ function orthonormalColumns(matrix: readonly (readonly number[])[]): number[][] 
   }
   return transposed(done);
 }
-

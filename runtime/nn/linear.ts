@@ -1,8 +1,8 @@
 /** Linear maps. */
 import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import * as F from '../functional.js';
 import { empty } from '../creation.js';
+import * as F from '../functional.js';
 import { fans, kaimingUniform_, uniform_ } from './init.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -67,7 +67,12 @@ export class Bilinear extends Layer {
     return F.bilinear(input1, input2, this.weight, this.bias);
   }
   override extraRepr(): string {
-    return settings({ in1Features: this.in1Features, in2Features: this.in2Features, outFeatures: this.outFeatures, bias: this.bias !== null });
+    return settings({
+      in1Features: this.in1Features,
+      in2Features: this.in2Features,
+      outFeatures: this.outFeatures,
+      bias: this.bias !== null,
+    });
   }
 }
 

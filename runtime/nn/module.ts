@@ -87,10 +87,16 @@ export abstract class Module {
   }
   #ownBuffers(persistentOnly = false): Generator<[string, Tensor]> {
     const { buffers } = internalsOf(this);
-    return this.#parts((field, value) => (value instanceof Tensor && buffers.has(field) && (!persistentOnly || buffers.get(field)) ? value : null));
+    return this.#parts((field, value) =>
+      value instanceof Tensor && buffers.has(field) && (!persistentOnly || buffers.get(field)) ? value : null,
+    );
   }
 
-  *#everywhere<T>(own: (module: Module) => Iterable<[string, T]>, prefix: string, recurse: boolean): Generator<[string, T]> {
+  *#everywhere<T>(
+    own: (module: Module) => Iterable<[string, T]>,
+    prefix: string,
+    recurse: boolean,
+  ): Generator<[string, T]> {
     const seen = new Set<T>();
     const modules: Iterable<[string, Module]> = recurse ? this.namedModules(prefix) : [[prefix, this]];
     for (const [path, module] of modules) {
@@ -162,19 +168,27 @@ export abstract class Module {
    * Copy tensors in by path. With `strict`, names on either side that the other lacks are an error; sizes that differ always
    * are. Throws E208 with all that is wrong, before anything is changed.
    */
-  loadStateDict(state: Readonly<StateDict> | ReadonlyMap<string, Tensor>, { strict = true }: { readonly strict?: boolean } = {}): LoadReport {
+  loadStateDict(
+    state: Readonly<StateDict> | ReadonlyMap<string, Tensor>,
+    { strict = true }: { readonly strict?: boolean } = {},
+  ): LoadReport {
     const given = new Map(state instanceof Map ? state : Object.entries(state));
     const own = new Map(this.#stateTensors(''));
     const missingKeys = [...own.keys()].filter(name => !given.has(name));
     const unexpectedKeys = [...given.keys()].filter(name => !own.has(name));
     const problems: string[] = [];
     const quoted = (names: readonly string[]): string => names.map(name => `"${name}"`).join(', ');
-    if (strict && unexpectedKeys.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
+    if (strict && unexpectedKeys.length > 0)
+      problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
     if (strict && missingKeys.length > 0) problems.push(`Missing key(s) in state_dict: ${quoted(missingKeys)}. `);
-    const matched = [...own].flatMap(([name, target]) => (given.has(name) ? [{ name, target, source: given.get(name)! }] : []));
+    const matched = [...own].flatMap(([name, target]) =>
+      given.has(name) ? [{ name, target, source: given.get(name)! }] : [],
+    );
     for (const { name, target, source } of matched) {
       if (sameShape(target.shape, source.shape)) continue;
-      problems.push(`size mismatch for ${name}: copying a param with shape ${sizeText(source)} from checkpoint, the shape in current model is ${sizeText(target)}.`);
+      problems.push(
+        `size mismatch for ${name}: copying a param with shape ${sizeText(source)} from checkpoint, the shape in current model is ${sizeText(target)}.`,
+      );
     }
     if (problems.length > 0) {
       fail('E208', {
@@ -214,7 +228,8 @@ export abstract class Module {
 
   /** Convert floating-point parameters and buffers. Parameters are replaced: make the optimizer afterwards. */
   to(dtype: DType): this {
-    if (!isFloat(dtype)) fail('E108', { op: 'Module.to', problem: `only accepts floating point dtypes, but got ${dtype}` });
+    if (!isFloat(dtype))
+      fail('E108', { op: 'Module.to', problem: `only accepts floating point dtypes, but got ${dtype}` });
     const converted = new Map<Tensor, Tensor>();
     const convert = (tensor: Tensor): Tensor => {
       const found = converted.get(tensor);
@@ -226,7 +241,8 @@ export abstract class Module {
     };
     for (const module of this.modules()) {
       for (const [field, value] of Object.entries(module)) {
-        if (value instanceof Tensor && isFloat(value.dtype)) (module as unknown as Record<string, unknown>)[field] = convert(value);
+        if (value instanceof Tensor && isFloat(value.dtype))
+          (module as unknown as Record<string, unknown>)[field] = convert(value);
       }
     }
     return this;
@@ -263,7 +279,9 @@ export abstract class Module {
 
   toString(): string {
     const extra = this.extraRepr() === '' ? [] : this.extraRepr().split('\n');
-    const children = [...this.namedChildren()].map(([name, child]) => `(${name}): ${String(child).replaceAll('\n', '\n  ')}`);
+    const children = [...this.namedChildren()].map(
+      ([name, child]) => `(${name}): ${String(child).replaceAll('\n', '\n  ')}`,
+    );
     const lines = [...extra, ...children];
     const inline = children.length === 0 && extra.length <= 1;
     return `${this.constructor.name}(${inline ? lines.join('') : `\n  ${lines.join('\n  ')}\n`})`;
@@ -305,7 +323,8 @@ setModulePathSource(currentModulePath);
 
 function pathOfFrame(depth: number): string {
   const frame = running[depth];
-  if (frame.path === null) frame.path = depth === 0 ? '' : join(pathOfFrame(depth - 1), nameWithin(running[depth - 1].module, frame.module));
+  if (frame.path === null)
+    frame.path = depth === 0 ? '' : join(pathOfFrame(depth - 1), nameWithin(running[depth - 1].module, frame.module));
   return frame.path;
 }
 
@@ -319,7 +338,13 @@ type Forward = (...args: unknown[]) => unknown;
 /** Give a module its hooks and a `forward` that runs them. */
 function prepare(module: Module): void {
   internals.set(module, { preHooks: new Set(), hooks: new Set(), buffers: new Map() });
-  const forward: Forward = module.forward ?? (() => fail('E208', { problem: `${module.constructor.name} has no forward()`, hint: 'define forward(x) { ... } in the class' }));
+  const forward: Forward =
+    module.forward ??
+    (() =>
+      fail('E208', {
+        problem: `${module.constructor.name} has no forward()`,
+        hint: 'define forward(x) { ... } in the class',
+      }));
   Object.defineProperty(module, 'forward', {
     value: (...args: unknown[]) => run(module, forward, args),
     writable: true,
@@ -353,13 +378,15 @@ function copyModule<T extends Module>(module: T, copies: Map<unknown, unknown>):
   const copy = Reflect.construct(Module, [], module.constructor) as T;
   copies.set(module, copy);
   for (const [name, persistent] of internalsOf(module).buffers) internalsOf(copy).buffers.set(name, persistent);
-  for (const [field, value] of Object.entries(module)) (copy as Record<string, unknown>)[field] = copyPart(value, copies);
+  for (const [field, value] of Object.entries(module))
+    (copy as Record<string, unknown>)[field] = copyPart(value, copies);
   return copy;
 }
 
 function copyPart(value: unknown, copies: Map<unknown, unknown>): unknown {
   if (value instanceof Module) return copyModule(value, copies);
-  if (value instanceof Parameter) return remembered(copies, value, () => new Parameter(value.detach().clone(), { requiresGrad: value.requiresGrad }));
+  if (value instanceof Parameter)
+    return remembered(copies, value, () => new Parameter(value.detach().clone(), { requiresGrad: value.requiresGrad }));
   if (value instanceof Tensor) return remembered(copies, value, () => value.detach().clone());
   if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, copyPart(item, copies)]));
   return Array.isArray(value) ? value.map(item => copyPart(item, copies)) : value;

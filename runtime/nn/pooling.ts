@@ -59,7 +59,10 @@ abstract class AvgPoolNd extends UnaryLayer {
   readonly ceilMode: boolean;
   readonly countIncludePad: boolean;
   readonly divisorOverride: number | null;
-  constructor(kernelSize: Size, { stride, padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions = {}) {
+  constructor(
+    kernelSize: Size,
+    { stride, padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions = {},
+  ) {
     super();
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
@@ -80,12 +83,28 @@ export class AvgPool1d extends AvgPoolNd {
 }
 export class AvgPool2d extends AvgPoolNd {
   override forward(input: Tensor): Tensor {
-    return F.avgPool2d(input, this.kernelSize, this.stride, this.padding, this.ceilMode, this.countIncludePad, this.divisorOverride);
+    return F.avgPool2d(
+      input,
+      this.kernelSize,
+      this.stride,
+      this.padding,
+      this.ceilMode,
+      this.countIncludePad,
+      this.divisorOverride,
+    );
   }
 }
 export class AvgPool3d extends AvgPoolNd {
   override forward(input: Tensor): Tensor {
-    return F.avgPool3d(input, this.kernelSize, this.stride, this.padding, this.ceilMode, this.countIncludePad, this.divisorOverride);
+    return F.avgPool3d(
+      input,
+      this.kernelSize,
+      this.stride,
+      this.padding,
+      this.ceilMode,
+      this.countIncludePad,
+      this.divisorOverride,
+    );
   }
 }
 

@@ -6,7 +6,15 @@
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonFloat, pythonValue } from '../numerals.js';
-import { checkSetting, type GroupSettings, type Numbers, Optimizer, type ParamGroup, type Parameters, type Tensors } from './optimizer.js';
+import {
+  checkSetting,
+  type GroupSettings,
+  type Numbers,
+  Optimizer,
+  type Parameters,
+  type ParamGroup,
+  type Tensors,
+} from './optimizer.js';
 
 export interface MomentSettings extends GroupSettings {
   betas: readonly [number, number];
@@ -20,13 +28,16 @@ export interface AdamSettings extends MomentSettings {
 
 function checkMoments({ betas, eps, weightDecay }: MomentSettings): void {
   checkSetting(eps >= 0, () => `Invalid epsilon value: ${pythonValue(eps)}`);
-  betas.forEach((beta, i) => checkSetting(beta >= 0 && beta < 1, () => `Invalid beta parameter at index ${i}: ${pythonFloat(beta)}`));
+  betas.forEach((beta, i) =>
+    checkSetting(beta >= 0 && beta < 1, () => `Invalid beta parameter at index ${i}: ${pythonFloat(beta)}`),
+  );
   checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
 }
 
 /** `1 - x` for a 0-d tensor. */
 const complement = (x: Tensor): Tensor => x.neg().add(1);
-const decayed = (grad: Tensor, param: Tensor, weightDecay: number): Tensor => (weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay }));
+const decayed = (grad: Tensor, param: Tensor, weightDecay: number): Tensor =>
+  weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
 
 /** Running averages of the gradient and its square, with step counters and the powers that correct their bias. */
 abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
@@ -63,7 +74,13 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
     this.tick(clock, betas);
     return { stepSize: lr.div(complement(clock.beta1_power)), correction: complement(clock.beta2_power).sqrt() };
   }
-  protected move(param: Tensor, grad: Tensor, slots: Tensors, { stepSize, correction }: Tensors, { betas, eps }: AdamSettings): void {
+  protected move(
+    param: Tensor,
+    grad: Tensor,
+    slots: Tensors,
+    { stepSize, correction }: Tensors,
+    { betas, eps }: AdamSettings,
+  ): void {
     this.average(slots, grad, betas);
     let square = slots.exp_avg_sq;
     if (slots.max_exp_avg_sq !== undefined) square = slots.max_exp_avg_sq.copy_(slots.max_exp_avg_sq.maximum(square));
@@ -74,19 +91,49 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
 
 export class Adam extends AdamBase {
   constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
-  protected update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, _lr: Tensor, group: ParamGroup<AdamSettings>): void {
+  protected update(
+    param: Tensor,
+    grad: Tensor,
+    slots: Tensors,
+    scalars: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<AdamSettings>,
+  ): void {
     this.move(param, decayed(group.maximize ? grad.neg() : grad, param, group.weightDecay), slots, scalars, group);
   }
 }
 
 export class AdamW extends AdamBase {
   constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 1e-2, amsgrad: false, maximize: false, ...options });
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 1e-2,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
   /** The weights themselves decay, before the step. */
-  protected update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, lr: Tensor, group: ParamGroup<AdamSettings>): void {
+  protected update(
+    param: Tensor,
+    grad: Tensor,
+    slots: Tensors,
+    scalars: Tensors,
+    lr: Tensor,
+    group: ParamGroup<AdamSettings>,
+  ): void {
     if (group.weightDecay !== 0) param.mul_(complement(lr.mul(group.weightDecay)));
     this.move(param, group.maximize ? grad.neg() : grad, slots, scalars, group);
   }
@@ -108,7 +155,14 @@ export class Adamax extends MomentOptimizer<AdamaxSettings> {
     this.tick(clock, betas);
     return { stepSize: lr.div(complement(clock.beta1_power)) };
   }
-  protected update(param: Tensor, given: Tensor, { exp_avg, exp_inf }: Tensors, { stepSize }: Tensors, _lr: Tensor, group: ParamGroup<AdamaxSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    { exp_avg, exp_inf }: Tensors,
+    { stepSize }: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<AdamaxSettings>,
+  ): void {
     const [beta1, beta2] = group.betas;
     const grad = decayed(group.maximize ? given.neg() : given, param, group.weightDecay);
     exp_avg.copy_(exp_avg.mul(beta1).add(grad, { alpha: 1 - beta1 }));
@@ -128,7 +182,11 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
     super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, ...options });
   }
   protected override clockAt(saved: Numbers, group: ParamGroup<NAdamSettings>): Numbers {
-    return { ...super.clockAt(saved, group), mu_product: saved.mu_product ?? 1, warmup: 0.96 ** (group.momentumDecay * saved.step) };
+    return {
+      ...super.clockAt(saved, group),
+      mu_product: saved.mu_product ?? 1,
+      warmup: 0.96 ** (group.momentumDecay * saved.step),
+    };
   }
   protected override advance(clock: Tensors, lr: Tensor, { betas, momentumDecay }: NAdamSettings): Tensors {
     this.tick(clock, betas);
@@ -144,7 +202,14 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
       ofAverage: lr.mul(next).div(complement(clock.mu_product.mul(next))),
     };
   }
-  protected update(param: Tensor, given: Tensor, slots: Tensors, { correction, ofGrad, ofAverage }: Tensors, _lr: Tensor, group: ParamGroup<NAdamSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    slots: Tensors,
+    { correction, ofGrad, ofAverage }: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<NAdamSettings>,
+  ): void {
     const grad = decayed(given, param, group.weightDecay);
     this.average(slots, grad, group.betas);
     const root = slots.exp_avg_sq.div(correction).sqrt().add(group.eps);
@@ -163,10 +228,25 @@ export class RAdam extends MomentOptimizer<MomentSettings> {
     const limit = 2 / (1 - betas[1]) - 1;
     const correction = complement(clock.beta2_power);
     const length = clock.step.mul(clock.beta2_power).mul(-2).div(correction).add(limit);
-    const variance = length.sub(4).mul(length.sub(2)).mul(limit / ((limit - 4) * (limit - 2))).div(length);
-    return { trusted: length.gt(5), rectified: variance.mul(correction).sqrt(), stepSize: lr.div(complement(clock.beta1_power)) };
+    const variance = length
+      .sub(4)
+      .mul(length.sub(2))
+      .mul(limit / ((limit - 4) * (limit - 2)))
+      .div(length);
+    return {
+      trusted: length.gt(5),
+      rectified: variance.mul(correction).sqrt(),
+      stepSize: lr.div(complement(clock.beta1_power)),
+    };
   }
-  protected update(param: Tensor, given: Tensor, slots: Tensors, { trusted, rectified, stepSize }: Tensors, _lr: Tensor, group: ParamGroup<MomentSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    slots: Tensors,
+    { trusted, rectified, stepSize }: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<MomentSettings>,
+  ): void {
     const grad = decayed(given, param, group.weightDecay);
     this.average(slots, grad, group.betas);
     const average = slots.exp_avg.mul(stepSize);

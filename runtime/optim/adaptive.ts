@@ -6,13 +6,22 @@
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonValue } from '../numerals.js';
-import { checkSetting, type GroupSettings, type Numbers, Optimizer, type ParamGroup, type Parameters, type Tensors } from './optimizer.js';
+import {
+  checkSetting,
+  type GroupSettings,
+  type Numbers,
+  Optimizer,
+  type Parameters,
+  type ParamGroup,
+  type Tensors,
+} from './optimizer.js';
 
 interface DecaySettings extends GroupSettings {
   weightDecay: number;
   maximize: boolean;
 }
-const checkDecay = ({ weightDecay }: DecaySettings): void => checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
+const checkDecay = ({ weightDecay }: DecaySettings): void =>
+  checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
 
 /** The gradient to descend along: decayed, and turned round for maximisation. */
 function directionOf(param: Tensor, given: Tensor, { weightDecay, maximize }: DecaySettings): Tensor {
@@ -21,12 +30,16 @@ function directionOf(param: Tensor, given: Tensor, { weightDecay, maximize }: De
 }
 
 /** rate · average + (1 - rate) · value, into `average`. */
-const track = (average: Tensor, value: Tensor, rate: number): Tensor => average.copy_(average.mul(rate).add(value, { alpha: 1 - rate }));
+const track = (average: Tensor, value: Tensor, rate: number): Tensor =>
+  average.copy_(average.mul(rate).add(value, { alpha: 1 - rate }));
 
 /** Optimizers whose clock is only a counter. */
 abstract class CountingOptimizer<S extends GroupSettings> extends Optimizer<S> {
   protected override readonly savedClock: readonly string[] = ['step'];
-  protected override readonly fixedSettings: Readonly<Record<string, unknown>> = { foreach: null, differentiable: false };
+  protected override readonly fixedSettings: Readonly<Record<string, unknown>> = {
+    foreach: null,
+    differentiable: false,
+  };
   protected override clockAt({ step }: Numbers, _group: ParamGroup<S>): Numbers {
     return { step };
   }
@@ -45,7 +58,16 @@ export interface RMSpropSettings extends DecaySettings {
 export class RMSprop extends CountingOptimizer<RMSpropSettings> {
   protected override readonly stepIsNumber = true;
   constructor(params: Parameters<RMSpropSettings>, options: Partial<RMSpropSettings> = {}) {
-    super(params, { lr: 1e-2, alpha: 0.99, eps: 1e-8, weightDecay: 0, momentum: 0, centered: false, maximize: false, ...options });
+    super(params, {
+      lr: 1e-2,
+      alpha: 0.99,
+      eps: 1e-8,
+      weightDecay: 0,
+      momentum: 0,
+      centered: false,
+      maximize: false,
+      ...options,
+    });
   }
   protected check(settings: RMSpropSettings): void {
     checkSetting(settings.eps >= 0, () => `Invalid epsilon value: ${pythonValue(settings.eps)}`);
@@ -56,7 +78,14 @@ export class RMSprop extends CountingOptimizer<RMSpropSettings> {
   protected slots({ momentum, centered }: RMSpropSettings): Numbers {
     return { square_avg: 0, ...(momentum > 0 ? { momentum_buffer: 0 } : {}), ...(centered ? { grad_avg: 0 } : {}) };
   }
-  protected update(param: Tensor, given: Tensor, slots: Tensors, _scalars: Tensors, lr: Tensor, group: ParamGroup<RMSpropSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    slots: Tensors,
+    _scalars: Tensors,
+    lr: Tensor,
+    group: ParamGroup<RMSpropSettings>,
+  ): void {
     const grad = directionOf(param, given, group);
     const { square_avg, momentum_buffer: buffer, grad_avg } = slots;
     track(square_avg, grad.mul(grad), group.alpha);
@@ -78,11 +107,22 @@ export interface AdagradSettings extends DecaySettings {
 }
 export class Adagrad extends CountingOptimizer<AdagradSettings> {
   constructor(params: Parameters<AdagradSettings>, options: Partial<AdagradSettings> = {}) {
-    super(params, { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false, ...options });
+    super(params, {
+      lr: 1e-2,
+      lrDecay: 0,
+      weightDecay: 0,
+      initialAccumulatorValue: 0,
+      eps: 1e-10,
+      maximize: false,
+      ...options,
+    });
   }
   protected check(settings: AdagradSettings): void {
     checkSetting(settings.lrDecay >= 0, () => `Invalid lr_decay value: ${pythonValue(settings.lrDecay)}`);
-    checkSetting(settings.initialAccumulatorValue >= 0, () => `Invalid initial_accumulator_value value: ${pythonValue(settings.initialAccumulatorValue)}`);
+    checkSetting(
+      settings.initialAccumulatorValue >= 0,
+      () => `Invalid initial_accumulator_value value: ${pythonValue(settings.initialAccumulatorValue)}`,
+    );
     checkSetting(settings.eps >= 0, () => `Invalid epsilon value: ${pythonValue(settings.eps)}`);
     checkDecay(settings);
   }
@@ -94,7 +134,14 @@ export class Adagrad extends CountingOptimizer<AdagradSettings> {
     step.add_(1);
     return { stepSize };
   }
-  protected update(param: Tensor, given: Tensor, { sum }: Tensors, { stepSize }: Tensors, _lr: Tensor, group: ParamGroup<AdagradSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    { sum }: Tensors,
+    { stepSize }: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<AdagradSettings>,
+  ): void {
     const grad = directionOf(param, given, group);
     sum.add_(grad.mul(grad));
     param.sub_(grad.div(sum.sqrt().add(group.eps)).mul(stepSize));
@@ -118,7 +165,14 @@ export class Adadelta extends CountingOptimizer<AdadeltaSettings> {
   protected slots(): Numbers {
     return { square_avg: 0, acc_delta: 0 };
   }
-  protected update(param: Tensor, given: Tensor, { square_avg, acc_delta }: Tensors, _scalars: Tensors, lr: Tensor, group: ParamGroup<AdadeltaSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    { square_avg, acc_delta }: Tensors,
+    _scalars: Tensors,
+    lr: Tensor,
+    group: ParamGroup<AdadeltaSettings>,
+  ): void {
     const { rho, eps } = group;
     const grad = directionOf(param, given, group);
     track(square_avg, grad.mul(grad), rho);
@@ -142,16 +196,30 @@ export class Rprop extends CountingOptimizer<RpropSettings> {
     super(params, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false, ...options });
   }
   protected check({ etas }: RpropSettings): void {
-    checkSetting(etas[0] > 0 && etas[0] < 1 && etas[1] > 1, () => `Invalid eta values: ${pythonValue(etas[0])}, ${pythonValue(etas[1])}`);
+    checkSetting(
+      etas[0] > 0 && etas[0] < 1 && etas[1] > 1,
+      () => `Invalid eta values: ${pythonValue(etas[0])}, ${pythonValue(etas[1])}`,
+    );
   }
   protected slots({ lr }: RpropSettings): Numbers {
     return { prev: 0, step_size: lr };
   }
-  protected update(param: Tensor, given: Tensor, { prev, step_size }: Tensors, _scalars: Tensors, _lr: Tensor, group: ParamGroup<RpropSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    { prev, step_size }: Tensors,
+    _scalars: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<RpropSettings>,
+  ): void {
     const [[shrink, grow], [smallest, largest]] = [group.etas, group.stepSizes];
     const grad = group.maximize ? given.neg() : given;
     const agreement = grad.mul(prev);
-    const resized = where(agreement.gt(0), step_size.mul(grow), where(agreement.lt(0), step_size.mul(shrink), step_size));
+    const resized = where(
+      agreement.gt(0),
+      step_size.mul(grow),
+      where(agreement.lt(0), step_size.mul(shrink), step_size),
+    );
     step_size.copy_(resized.clamp(smallest, largest));
     prev.copy_(where(agreement.lt(0), 0, grad));
     param.sub_(prev.sign().mul(step_size));
@@ -187,7 +255,14 @@ export class ASGD extends CountingOptimizer<ASGDSettings> {
     mu.copy_(step.sub(t0).clamp(1).reciprocal());
     return scalars;
   }
-  protected update(param: Tensor, given: Tensor, { ax }: Tensors, { eta, mu }: Tensors, _lr: Tensor, group: ParamGroup<ASGDSettings>): void {
+  protected update(
+    param: Tensor,
+    given: Tensor,
+    { ax }: Tensors,
+    { eta, mu }: Tensors,
+    _lr: Tensor,
+    group: ParamGroup<ASGDSettings>,
+  ): void {
     const grad = directionOf(param, given, group);
     param.copy_(param.mul(eta.mul(-group.lambd).add(1)).sub(grad.mul(eta)));
     ax.add_(param.sub(ax).mul(mu));

@@ -1,5 +1,15 @@
 /** Optimizers and learning rate schedulers: `optim.SGD`, `optim.lrScheduler.StepLR`. */
-export { Adam, Adamax, type AdamaxSettings, type AdamSettings, AdamW, type MomentSettings, NAdam, type NAdamSettings, RAdam } from './adam.js';
+export {
+  Adam,
+  Adamax,
+  type AdamaxSettings,
+  type AdamSettings,
+  AdamW,
+  type MomentSettings,
+  NAdam,
+  type NAdamSettings,
+  RAdam,
+} from './adam.js';
 export {
   Adadelta,
   type AdadeltaSettings,
@@ -12,6 +22,6 @@ export {
   Rprop,
   type RpropSettings,
 } from './adaptive.js';
-export { type GroupSettings, Optimizer, type OptimizerState, type ParamGroup, type Parameters } from './optimizer.js';
-export { SGD, type SGDSettings } from './sgd.js';
 export * as lrScheduler from './lr-scheduler.js';
+export { type GroupSettings, Optimizer, type OptimizerState, type Parameters, type ParamGroup } from './optimizer.js';
+export { SGD, type SGDSettings } from './sgd.js';

@@ -17,13 +17,20 @@ export interface SchedulerOptions {
 }
 
 /** The rate of a group at an epoch, from its rate at the epoch before and the one it started from. */
-type Rule = (at: { readonly epoch: number; readonly current: number; readonly base: number; readonly group: number }) => number;
+type Rule = (at: {
+  readonly epoch: number;
+  readonly current: number;
+  readonly base: number;
+  readonly group: number;
+}) => number;
 
 /** A value per parameter group: given as a list, or one for all. */
 function perGroup<T>(optimizer: AnyOptimizer, name: string, value: T | readonly T[]): readonly T[] {
   if (!Array.isArray(value)) return optimizer.paramGroups.map(() => value as T);
   if (value.length !== optimizer.paramGroups.length) {
-    fail('E208', { problem: `expected ${optimizer.paramGroups.length} values for ${name}, one per parameter group, but got ${value.length}` });
+    fail('E208', {
+      problem: `expected ${optimizer.paramGroups.length} values for ${name}, one per parameter group, but got ${value.length}`,
+    });
   }
   return value;
 }
@@ -42,7 +49,10 @@ export class LRScheduler {
     this.#rule = rule;
     for (const [i, group] of optimizer.paramGroups.entries()) {
       if (lastEpoch === -1) group.initialLr ??= group.lr;
-      else if (group.initialLr === undefined) fail('E208', { problem: `param 'initial_lr' is not specified in param_groups[${i}] when resuming an optimizer` });
+      else if (group.initialLr === undefined)
+        fail('E208', {
+          problem: `param 'initial_lr' is not specified in param_groups[${i}] when resuming an optimizer`,
+        });
     }
     this.baseLrs = optimizer.paramGroups.map(group => group.initialLr!);
     this.lastEpoch = lastEpoch;
@@ -57,7 +67,11 @@ export class LRScheduler {
       return;
     }
     this.lastEpoch = epoch;
-    this.#set(this.baseLrs.map((base, i) => Array.from({ length: epoch + 1 }).reduce<number>((rate, _, e) => this.#rateAfter(rate, e, i), base)));
+    this.#set(
+      this.baseLrs.map((base, i) =>
+        Array.from({ length: epoch + 1 }).reduce<number>((rate, _, e) => this.#rateAfter(rate, e, i), base),
+      ),
+    );
   }
   #rateAfter(current: number, epoch: number, group: number): number {
     return this.#rule({ epoch, current, base: this.baseLrs[group], group });
@@ -89,29 +103,60 @@ const scaled =
 
 /** Decay by gamma every `stepSize` epochs. */
 export class StepLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, stepSize: number, { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {}) {
-    super(optimizer, options, scaled(epoch => (epoch > 0 && epoch % stepSize === 0 ? gamma : 1)));
+  constructor(
+    optimizer: AnyOptimizer,
+    stepSize: number,
+    { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
+  ) {
+    super(
+      optimizer,
+      options,
+      scaled(epoch => (epoch > 0 && epoch % stepSize === 0 ? gamma : 1)),
+    );
   }
 }
 
 /** Decay by gamma at each milestone. */
 export class MultiStepLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, milestones: readonly number[], { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {}) {
-    super(optimizer, options, scaled(epoch => gamma ** milestones.filter(milestone => milestone === epoch).length));
+  constructor(
+    optimizer: AnyOptimizer,
+    milestones: readonly number[],
+    { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
+  ) {
+    super(
+      optimizer,
+      options,
+      scaled(epoch => gamma ** milestones.filter(milestone => milestone === epoch).length),
+    );
   }
 }
 
 /** Decay by gamma every epoch. */
 export class ExponentialLR extends LRScheduler {
   constructor(optimizer: AnyOptimizer, gamma: number, options: SchedulerOptions = {}) {
-    super(optimizer, options, scaled(epoch => (epoch === 0 ? 1 : gamma)));
+    super(
+      optimizer,
+      options,
+      scaled(epoch => (epoch === 0 ? 1 : gamma)),
+    );
   }
 }
 
 /** A factor below 1 until `totalIters`. */
 export class ConstantLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, { factor = 1 / 3, totalIters = 5, ...options }: SchedulerOptions & { readonly factor?: number; readonly totalIters?: number } = {}) {
-    super(optimizer, options, scaled(epoch => (epoch === 0 ? factor : epoch === totalIters ? 1 / factor : 1)));
+  constructor(
+    optimizer: AnyOptimizer,
+    {
+      factor = 1 / 3,
+      totalIters = 5,
+      ...options
+    }: SchedulerOptions & { readonly factor?: number; readonly totalIters?: number } = {},
+  ) {
+    super(
+      optimizer,
+      options,
+      scaled(epoch => (epoch === 0 ? factor : epoch === totalIters ? 1 / factor : 1)),
+    );
   }
 }
 
@@ -119,18 +164,44 @@ export class ConstantLR extends LRScheduler {
 export class LinearLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
-    { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: SchedulerOptions & { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } = {},
+    {
+      startFactor = 1 / 3,
+      endFactor = 1,
+      totalIters = 5,
+      ...options
+    }: SchedulerOptions & {
+      readonly startFactor?: number;
+      readonly endFactor?: number;
+      readonly totalIters?: number;
+    } = {},
   ) {
     const rise = endFactor - startFactor;
-    super(optimizer, options, scaled(epoch => (epoch === 0 ? startFactor : epoch > totalIters ? 1 : 1 + rise / (totalIters * startFactor + (epoch - 1) * rise))));
+    super(
+      optimizer,
+      options,
+      scaled(epoch =>
+        epoch === 0 ? startFactor : epoch > totalIters ? 1 : 1 + rise / (totalIters * startFactor + (epoch - 1) * rise),
+      ),
+    );
   }
 }
 
 /** Down to zero in `totalIters` epochs along a power. */
 export class PolynomialLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, { totalIters = 5, power = 1, ...options }: SchedulerOptions & { readonly totalIters?: number; readonly power?: number } = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    {
+      totalIters = 5,
+      power = 1,
+      ...options
+    }: SchedulerOptions & { readonly totalIters?: number; readonly power?: number } = {},
+  ) {
     const left = (epoch: number): number => 1 - epoch / totalIters;
-    super(optimizer, options, scaled(epoch => (epoch === 0 || epoch > totalIters ? 1 : (left(epoch) / left(epoch - 1)) ** power)));
+    super(
+      optimizer,
+      options,
+      scaled(epoch => (epoch === 0 || epoch > totalIters ? 1 : (left(epoch) / left(epoch - 1)) ** power)),
+    );
   }
 }
 
@@ -138,7 +209,11 @@ export type EpochFunction = (epoch: number) => number;
 
 /** The initial rate times a function of the epoch. */
 export class LambdaLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, lrLambda: EpochFunction | readonly EpochFunction[], options: SchedulerOptions = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    lrLambda: EpochFunction | readonly EpochFunction[],
+    options: SchedulerOptions = {},
+  ) {
     const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
     super(optimizer, options, ({ epoch, base, group }) => base * lambdas[group](epoch));
   }
@@ -146,7 +221,11 @@ export class LambdaLR extends LRScheduler {
 
 /** The current rate times a function of the epoch. */
 export class MultiplicativeLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, lrLambda: EpochFunction | readonly EpochFunction[], options: SchedulerOptions = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    lrLambda: EpochFunction | readonly EpochFunction[],
+    options: SchedulerOptions = {},
+  ) {
     const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
     super(optimizer, options, ({ epoch, current, group }) => (epoch > 0 ? current * lambdas[group](epoch) : current));
   }
@@ -154,11 +233,16 @@ export class MultiplicativeLR extends LRScheduler {
 
 /** Half a cosine from the initial rate to `etaMin` in `tMax` epochs, and back. */
 export class CosineAnnealingLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, tMax: number, { etaMin = 0, ...options }: SchedulerOptions & { readonly etaMin?: number } = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    tMax: number,
+    { etaMin = 0, ...options }: SchedulerOptions & { readonly etaMin?: number } = {},
+  ) {
     const height = (epoch: number): number => 1 + Math.cos((Math.PI * epoch) / tMax);
     super(optimizer, options, ({ epoch, current, base }) => {
       if (epoch === 0) return current;
-      if ((epoch - 1 - tMax) % (2 * tMax) === 0) return current + ((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
+      if ((epoch - 1 - tMax) % (2 * tMax) === 0)
+        return current + ((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
       return (height(epoch) / height(epoch - 1)) * (current - etaMin) + etaMin;
     });
   }
@@ -166,9 +250,18 @@ export class CosineAnnealingLR extends LRScheduler {
 
 /** Cosine annealing that starts over after `t0` epochs, then after `tMult` times as many, and so on. */
 export class CosineAnnealingWarmRestarts extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, t0: number, { tMult = 1, etaMin = 0, ...options }: SchedulerOptions & { readonly tMult?: number; readonly etaMin?: number } = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    t0: number,
+    {
+      tMult = 1,
+      etaMin = 0,
+      ...options
+    }: SchedulerOptions & { readonly tMult?: number; readonly etaMin?: number } = {},
+  ) {
     if (!(t0 > 0 && Number.isInteger(t0))) fail('E208', { problem: `Expected positive integer T_0, but got ${t0}` });
-    if (!(tMult >= 1 && Number.isInteger(tMult))) fail('E208', { problem: `Expected integer T_mult >= 1, but got ${tMult}` });
+    if (!(tMult >= 1 && Number.isInteger(tMult)))
+      fail('E208', { problem: `Expected integer T_mult >= 1, but got ${tMult}` });
     super(optimizer, options, ({ epoch, base }) => {
       let [since, period] = [epoch, t0];
       while (since >= period) {
@@ -190,8 +283,14 @@ function setMomentum(group: MomentumGroup, momentum: number): void {
   else group.momentum = momentum;
 }
 function needsMomentum(optimizer: AnyOptimizer): void {
-  const has = (optimizer.paramGroups as MomentumGroup[]).every(group => group.betas !== undefined || group.momentum !== undefined);
-  if (!has) fail('E208', { problem: 'optimizer must support momentum with `cycle_momentum` option enabled', hint: 'pass { cycleMomentum: false }' });
+  const has = (optimizer.paramGroups as MomentumGroup[]).every(
+    group => group.betas !== undefined || group.momentum !== undefined,
+  );
+  if (!has)
+    fail('E208', {
+      problem: 'optimizer must support momentum with `cycle_momentum` option enabled',
+      hint: 'pass { cycleMomentum: false }',
+    });
 }
 
 export interface CyclicOptions extends SchedulerOptions {
@@ -205,8 +304,21 @@ export interface CyclicOptions extends SchedulerOptions {
 }
 /** Between two rates, up and down; momentum goes the other way. */
 export class CyclicLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, baseLr: number | readonly number[], maxLr: number | readonly number[], options: CyclicOptions = {}) {
-    const { stepSizeUp = 2000, stepSizeDown, mode = 'triangular', gamma = 1, cycleMomentum = true, baseMomentum = 0.8, maxMomentum = 0.9 } = options;
+  constructor(
+    optimizer: AnyOptimizer,
+    baseLr: number | readonly number[],
+    maxLr: number | readonly number[],
+    options: CyclicOptions = {},
+  ) {
+    const {
+      stepSizeUp = 2000,
+      stepSizeDown,
+      mode = 'triangular',
+      gamma = 1,
+      cycleMomentum = true,
+      baseMomentum = 0.8,
+      maxMomentum = 0.9,
+    } = options;
     const low = perGroup(optimizer, 'base_lr', baseLr);
     const high = perGroup(optimizer, 'max_lr', maxLr);
     const total = stepSizeUp + (stepSizeDown ?? stepSizeUp);
@@ -222,7 +334,8 @@ export class CyclicLR extends LRScheduler {
       return shape * (mode === 'triangular' ? 1 : mode === 'triangular2' ? 1 / 2 ** (cycle - 1) : gamma ** epoch);
     };
     super(optimizer, options, ({ epoch, base, group }) => {
-      if (cycleMomentum) setMomentum(optimizer.paramGroups[group], maxMomentum - (maxMomentum - baseMomentum) * height(epoch));
+      if (cycleMomentum)
+        setMomentum(optimizer.paramGroups[group], maxMomentum - (maxMomentum - baseMomentum) * height(epoch));
       return base + (high[group] - base) * height(epoch);
     });
   }
@@ -244,10 +357,20 @@ export interface OneCycleOptions extends SchedulerOptions {
 /** One rise to `maxLr` and one fall far below the start. */
 export class OneCycleLR extends LRScheduler {
   constructor(optimizer: AnyOptimizer, maxLr: number | readonly number[], options: OneCycleOptions = {}) {
-    const { pctStart = 0.3, annealStrategy = 'cos', cycleMomentum = true, baseMomentum = 0.85, maxMomentum = 0.95, divFactor = 25, finalDivFactor = 1e4, threePhase = false } = options;
+    const {
+      pctStart = 0.3,
+      annealStrategy = 'cos',
+      cycleMomentum = true,
+      baseMomentum = 0.85,
+      maxMomentum = 0.95,
+      divFactor = 25,
+      finalDivFactor = 1e4,
+      threePhase = false,
+    } = options;
     const total = options.totalSteps ?? (options.epochs ?? 0) * (options.stepsPerEpoch ?? 0);
     if (total <= 0) fail('E208', { problem: 'You must define either total_steps OR (epochs AND steps_per_epoch)' });
-    if (pctStart < 0 || pctStart > 1) fail('E208', { problem: `Expected float between 0 and 1 pct_start, but got ${pctStart}` });
+    if (pctStart < 0 || pctStart > 1)
+      fail('E208', { problem: `Expected float between 0 and 1 pct_start, but got ${pctStart}` });
     if (cycleMomentum) needsMomentum(optimizer);
     const peaks = perGroup(optimizer, 'max_lr', maxLr);
     const anneal = (from: number, to: number, part: number): number =>
@@ -261,7 +384,8 @@ export class OneCycleLR extends LRScheduler {
       return [rise, fall, { end: total - 1, rates: [start, end], momenta: [maxMomentum, maxMomentum] }];
     };
     super(optimizer, options, ({ epoch, group }) => {
-      if (epoch > total) fail('E208', { problem: `Tried to step ${epoch} times. The specified number of total steps is ${total}` });
+      if (epoch > total)
+        fail('E208', { problem: `Tried to step ${epoch} times. The specified number of total steps is ${total}` });
       const all = phases(peaks[group]);
       const found = all.findIndex(phase => epoch <= phase.end);
       const at = found < 0 ? all.length - 1 : found;
@@ -288,7 +412,9 @@ export class SequentialLR {
   readonly #milestones: readonly number[];
   constructor(optimizer: AnyOptimizer, schedulers: readonly LRScheduler[], milestones: readonly number[]) {
     if (milestones.length !== schedulers.length - 1) {
-      fail('E208', { problem: `Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, but got number of schedulers ${schedulers.length} and the number of milestones to be equal to ${milestones.length}` });
+      fail('E208', {
+        problem: `Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, but got number of schedulers ${schedulers.length} and the number of milestones to be equal to ${milestones.length}`,
+      });
     }
     this.#schedulers = schedulers;
     this.#milestones = milestones;
@@ -343,7 +469,17 @@ export class ReduceLROnPlateau {
 
   constructor(optimizer: AnyOptimizer, options: PlateauOptions = {}) {
     this.optimizer = optimizer;
-    this.#options = { mode: 'min', factor: 0.1, patience: 10, threshold: 1e-4, thresholdMode: 'rel', cooldown: 0, minLr: 0, eps: 1e-8, ...options };
+    this.#options = {
+      mode: 'min',
+      factor: 0.1,
+      patience: 10,
+      threshold: 1e-4,
+      thresholdMode: 'rel',
+      cooldown: 0,
+      minLr: 0,
+      eps: 1e-8,
+      ...options,
+    };
     if (this.#options.factor >= 1) fail('E208', { problem: 'Factor should be < 1.0.' });
     this.#minLrs = perGroup(optimizer, 'min_lrs', this.#options.minLr);
     this.best = this.#options.mode === 'min' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;

@@ -23,7 +23,9 @@ export interface GroupSettings {
 /** Parameters that share settings. Schedulers add `initialLr`. */
 export type ParamGroup<S extends GroupSettings = GroupSettings> = S & { params: Tensor[]; initialLr?: number };
 /** What an optimizer is given: tensors, or groups of them with settings of their own. */
-export type Parameters<S extends GroupSettings = GroupSettings> = Iterable<Tensor> | Iterable<{ readonly params: Iterable<Tensor> | Tensor } & Partial<S>>;
+export type Parameters<S extends GroupSettings = GroupSettings> =
+  | Iterable<Tensor>
+  | Iterable<{ readonly params: Iterable<Tensor> | Tensor } & Partial<S>>;
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -91,7 +93,14 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     return {};
   }
   /** Change a parameter and its slots in place. */
-  protected abstract update(param: Tensor, grad: Tensor, slots: Tensors, scalars: Tensors, lr: Tensor, group: ParamGroup<S>): void;
+  protected abstract update(
+    param: Tensor,
+    grad: Tensor,
+    slots: Tensors,
+    scalars: Tensors,
+    lr: Tensor,
+    group: ParamGroup<S>,
+  ): void;
   /** Clock values that a state dict shows; `step` as a plain number where `stepIsNumber`. */
   protected readonly savedClock: readonly string[] = [];
   protected readonly stepIsNumber: boolean = false;
@@ -103,15 +112,26 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   addParamGroup(given: { readonly params: Iterable<Tensor> | Tensor } & Partial<S>): void {
     const params = given.params instanceof Tensor ? [given.params] : [...given.params];
     for (const param of params) {
-      if (!(param instanceof Tensor)) fail('E108', { op: 'optimizer', problem: `can only optimize Tensors, but one of the params is ${typeof param}` });
+      if (!(param instanceof Tensor))
+        fail('E108', {
+          op: 'optimizer',
+          problem: `can only optimize Tensors, but one of the params is ${typeof param}`,
+        });
       if (!isFloat(param.dtype)) fail('E208', { problem: `can't optimize a Tensor of dtype ${param.dtype}` });
-      if (!param.isLeaf) fail('E208', { problem: "can't optimize a non-leaf Tensor", hint: 'optimize the leaf it was computed from, or detach() it' });
-      if (this.#allParams().includes(param)) fail('E208', { problem: 'some parameters appear in more than one parameter group' });
+      if (!param.isLeaf)
+        fail('E208', {
+          problem: "can't optimize a non-leaf Tensor",
+          hint: 'optimize the leaf it was computed from, or detach() it',
+        });
+      if (this.#allParams().includes(param))
+        fail('E208', { problem: 'some parameters appear in more than one parameter group' });
     }
-    if (new Set(params).size !== params.length) fail('E208', { problem: 'optimizer contains a parameter group with duplicate parameters' });
+    if (new Set(params).size !== params.length)
+      fail('E208', { problem: 'optimizer contains a parameter group with duplicate parameters' });
     const own = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     const group = { ...this.#defaults, ...own, params } as ParamGroup<S>;
-    if (group.lr === undefined) fail('E208', { problem: "parameter group didn't specify a value of required optimization parameter lr" });
+    if (group.lr === undefined)
+      fail('E208', { problem: "parameter group didn't specify a value of required optimization parameter lr" });
     if (!(group.lr >= 0)) fail('E208', { problem: `Invalid learning rate: ${pythonValue(group.lr)}` });
     this.check(group);
     this.paramGroups.push(withRate(group));
@@ -142,7 +162,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     const scalars = new Map<Tensors, Tensors>();
     for (const param of stepping) if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
     for (const clock of this.#clocksOf(stepping, group)) scalars.set(clock, this.advance(clock, lr, group));
-    for (const param of stepping) this.update(param, param.grad!, this.#slots.get(param)!, scalars.get(this.#clocks.get(param)!)!, lr, group);
+    for (const param of stepping)
+      this.update(param, param.grad!, this.#slots.get(param)!, scalars.get(this.#clocks.get(param)!)!, lr, group);
   }
 
   #makeSlots(param: Tensor, group: ParamGroup<S>): Tensors {
@@ -181,7 +202,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
       for (const [name, value] of Object.entries(clock)) yield [i === 0 ? name : `${name}.${i}`, value];
     }
     for (const [i, param] of this.#allParams().entries()) {
-      for (const [name, value] of Object.entries(this.#slots.get(param) ?? {})) yield [`${name}.${nameOf(param) ?? i}`, value];
+      for (const [name, value] of Object.entries(this.#slots.get(param) ?? {}))
+        yield [`${name}.${nameOf(param) ?? i}`, value];
     }
   }
 
@@ -190,29 +212,43 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     const slots = this.#slots.get(param);
     const clock = this.#clocks.get(param);
     if (slots === undefined || clock === undefined) return {};
-    const shown = (name: string): Tensor | number => (name === 'step' && this.stepIsNumber ? clock[name].item() : clock[name].to('float32'));
+    const shown = (name: string): Tensor | number =>
+      name === 'step' && this.stepIsNumber ? clock[name].item() : clock[name].to('float32');
     return { ...Object.fromEntries(this.savedClock.map(name => [name, shown(name)])), ...slots };
   }
 
   stateDict(): OptimizerState {
     const params = this.#allParams();
     const states = params.map((param, i) => [i, this.stateOf(param)] as const);
-    const groups = this.paramGroups.map(group => ({ ...(group as GroupSettings), params: group.params.map(param => params.indexOf(param)) }));
-    return { state: Object.fromEntries(states.filter(([, state]) => Object.keys(state).length > 0)), paramGroups: groups };
+    const groups = this.paramGroups.map(group => ({
+      ...(group as GroupSettings),
+      params: group.params.map(param => params.indexOf(param)),
+    }));
+    return {
+      state: Object.fromEntries(states.filter(([, state]) => Object.keys(state).length > 0)),
+      paramGroups: groups,
+    };
   }
 
   /** Take over state and settings. Throws E208 where groups or shapes differ. */
   loadStateDict({ state, paramGroups }: OptimizerState): void {
-    const sizes = (groups: readonly { readonly params?: unknown }[]): string => groups.map(group => (group.params as unknown[]).length).join(', ');
+    const sizes = (groups: readonly { readonly params?: unknown }[]): string =>
+      groups.map(group => (group.params as unknown[]).length).join(', ');
     if (sizes(paramGroups) !== sizes(this.paramGroups)) {
-      fail('E208', { problem: `loaded state dict has parameter groups of sizes [${sizes(paramGroups)}], the optimizer of sizes [${sizes(this.paramGroups)}]` });
+      fail('E208', {
+        problem: `loaded state dict has parameter groups of sizes [${sizes(paramGroups)}], the optimizer of sizes [${sizes(this.paramGroups)}]`,
+      });
     }
-    const checked = this.paramGroups.flatMap(group => group.params.map(param => ({ group, param }))).map((entry, i) => ({ ...entry, saved: state[i] }));
+    const checked = this.paramGroups
+      .flatMap(group => group.params.map(param => ({ group, param })))
+      .map((entry, i) => ({ ...entry, saved: state[i] }));
     for (const { param, saved } of checked) {
       for (const name of Object.keys(saved === undefined ? {} : this.slots(this.paramGroups[0]))) {
         const slot = saved[name];
         if (slot instanceof Tensor && sameShape(slot.shape, param.shape)) continue;
-        fail('E208', { problem: `state '${name}' for a parameter of shape [${param.shape.join(', ')}] is ${slot instanceof Tensor ? `of shape [${slot.shape.join(', ')}]` : 'missing'}` });
+        fail('E208', {
+          problem: `state '${name}' for a parameter of shape [${param.shape.join(', ')}] is ${slot instanceof Tensor ? `of shape [${slot.shape.join(', ')}]` : 'missing'}`,
+        });
       }
     }
     this.paramGroups.forEach((group, i) => {
@@ -223,7 +259,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     for (const { group, param, saved } of checked) {
       if (saved === undefined) continue;
       if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
-      for (const [name, slot] of Object.entries(this.#slots.get(param)!)) eagerly(() => slot.copy_(saved[name] as Tensor));
+      for (const [name, slot] of Object.entries(this.#slots.get(param)!))
+        eagerly(() => slot.copy_(saved[name] as Tensor));
       const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
       const values = this.clockAt({ step: 0, ...numbers }, group);
       const key = `${this.paramGroups.indexOf(group)} ${JSON.stringify(values)}`;
@@ -236,7 +273,9 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   toString(): string {
     const lines = this.paramGroups.map((group, i) => {
       const settings = Object.entries({ ...this.fixedSettings, ...group }).filter(([name]) => name !== 'params');
-      const named = settings.map(([name, value]) => [snakeCase(name), value] as const).sort(([a], [b]) => (a < b ? -1 : 1));
+      const named = settings
+        .map(([name, value]) => [snakeCase(name), value] as const)
+        .sort(([a], [b]) => (a < b ? -1 : 1));
       return `Parameter Group ${i}\n${named.map(([name, value]) => `    ${name}: ${typeof value === 'string' ? value : pythonValue(value)}\n`).join('')}`;
     });
     return `${this.constructor.name} (\n${lines.join('\n')})`;

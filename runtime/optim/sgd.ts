@@ -1,7 +1,15 @@
 /** Stochastic gradient descent with momentum: Sutskever et al., "On the importance of initialization and momentum" (2013). */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonValue } from '../numerals.js';
-import { checkSetting, type GroupSettings, type Numbers, Optimizer, type ParamGroup, type Parameters, type Tensors } from './optimizer.js';
+import {
+  checkSetting,
+  type GroupSettings,
+  type Numbers,
+  Optimizer,
+  type Parameters,
+  type ParamGroup,
+  type Tensors,
+} from './optimizer.js';
 
 export interface SGDSettings extends GroupSettings {
   momentum: number;
@@ -15,13 +23,23 @@ export class SGD extends Optimizer<SGDSettings> {
   protected override readonly fixedSettings = { foreach: null, differentiable: false };
 
   constructor(params: Parameters<SGDSettings>, options: Partial<SGDSettings> = {}) {
-    super(params, { momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false, ...options } as SGDSettings);
+    super(params, {
+      momentum: 0,
+      dampening: 0,
+      weightDecay: 0,
+      nesterov: false,
+      maximize: false,
+      ...options,
+    } as SGDSettings);
   }
 
   protected check({ momentum, dampening, weightDecay, nesterov }: SGDSettings): void {
     checkSetting(momentum >= 0, () => `Invalid momentum value: ${pythonValue(momentum)}`);
     checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
-    checkSetting(!nesterov || (momentum > 0 && dampening === 0), () => 'Nesterov momentum requires a momentum and zero dampening');
+    checkSetting(
+      !nesterov || (momentum > 0 && dampening === 0),
+      () => 'Nesterov momentum requires a momentum and zero dampening',
+    );
   }
   protected slots({ momentum }: SGDSettings): Numbers {
     return momentum === 0 ? {} : { momentum_buffer: 0 };
@@ -38,7 +56,14 @@ export class SGD extends Optimizer<SGDSettings> {
     return { gain };
   }
 
-  protected update(param: Tensor, grad: Tensor, { momentum_buffer: buffer }: Tensors, { gain }: Tensors, lr: Tensor, group: ParamGroup<SGDSettings>): void {
+  protected update(
+    param: Tensor,
+    grad: Tensor,
+    { momentum_buffer: buffer }: Tensors,
+    { gain }: Tensors,
+    lr: Tensor,
+    group: ParamGroup<SGDSettings>,
+  ): void {
     const { momentum, weightDecay, nesterov, maximize } = group;
     let direction = maximize ? grad.neg() : grad;
     if (weightDecay !== 0) direction = direction.add(param, { alpha: weightDecay });

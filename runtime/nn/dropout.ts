@@ -1,0 +1,40 @@
+/** Dropout as modules: active while training, the identity in eval mode. */
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import * as drop from '../dropout.js';
+import type { InplaceOptions } from './activation.js';
+import { settings, UnaryLayer } from './layer.js';
+
+abstract class DropoutLayer extends UnaryLayer {
+  readonly p: number;
+  readonly inplace: boolean;
+  protected abstract readonly drop: drop.DropoutFunction;
+  constructor(p = 0.5, { inplace = false }: InplaceOptions = {}) {
+    super();
+    this.p = p;
+    this.inplace = inplace;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.drop(input, this.p, this.training, this.inplace);
+  }
+  override extraRepr(): string {
+    return settings({ p: this.p, inplace: this.inplace });
+  }
+}
+export class Dropout extends DropoutLayer {
+  protected readonly drop = drop.dropout;
+}
+export class Dropout1d extends DropoutLayer {
+  protected readonly drop = drop.dropout1d;
+}
+export class Dropout2d extends DropoutLayer {
+  protected readonly drop = drop.dropout2d;
+}
+export class Dropout3d extends DropoutLayer {
+  protected readonly drop = drop.dropout3d;
+}
+export class AlphaDropout extends DropoutLayer {
+  protected readonly drop = drop.alphaDropout;
+}
+export class FeatureAlphaDropout extends DropoutLayer {
+  protected readonly drop = drop.featureAlphaDropout;
+}

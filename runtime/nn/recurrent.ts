@@ -1,0 +1,323 @@
+/**
+ * Recurrent layers, unrolled step by step: Elman (1990); Hochreiter and Schmidhuber, "Long short-term memory" (1997); Cho et
+ * al., "Learning phrase representations" (2014), for GRU.
+ */
+import { fail } from '../../compiler/errors.js';
+import { cat, stack } from '../../compiler/ops/shape.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import { empty } from '../creation.js';
+import { dropout as drop } from '../dropout.js';
+import * as F from '../functional.js';
+import { uniform_ } from './init.js';
+import { Layer, positional } from './layer.js';
+import { Parameter } from './parameter.js';
+
+/** What a step hands to the next: the hidden state first, then for LSTM the cell state. */
+type State = readonly Tensor[];
+/** One step: from the input's share of the gates and the state to the next state. */
+type Step = (inputGates: Tensor, state: State, weights: CellWeights) => State;
+
+interface CellWeights {
+  readonly weightIh: Tensor;
+  readonly weightHh: Tensor;
+  readonly biasIh: Tensor | null;
+  readonly biasHh: Tensor | null;
+  /** Projects the hidden state (LSTM only). */
+  readonly weightHr?: Tensor | null;
+}
+
+const hiddenGates = (hidden: Tensor, { weightHh, biasHh }: CellWeights): Tensor => F.linear(hidden, weightHh, biasHh);
+
+const elmanStep =
+  (activate: (input: Tensor) => Tensor): Step =>
+  (gates, [hidden], weights) => [activate(gates.add(hiddenGates(hidden, weights)))];
+
+const lstmStep: Step = (gates, [hidden, cell], weights) => {
+  const [input, forget, candidate, output] = gates.add(hiddenGates(hidden, weights)).chunk(4, -1);
+  const nextCell = forget.sigmoid().mul(cell).add(input.sigmoid().mul(candidate.tanh()));
+  const nextHidden = output.sigmoid().mul(nextCell.tanh());
+  return [weights.weightHr ? F.linear(nextHidden, weights.weightHr) : nextHidden, nextCell];
+};
+
+const gruStep: Step = (gates, [hidden], weights) => {
+  const [inputReset, inputUpdate, inputNew] = gates.chunk(3, -1);
+  const [hiddenReset, hiddenUpdate, hiddenNew] = hiddenGates(hidden, weights).chunk(3, -1);
+  const update = inputUpdate.add(hiddenUpdate).sigmoid();
+  const candidate = inputNew.add(inputReset.add(hiddenReset).sigmoid().mul(hiddenNew)).tanh();
+  return [candidate.add(update.mul(hidden.sub(candidate)))];
+};
+
+interface Kind {
+  readonly gates: number;
+  readonly step: Step;
+}
+export type Nonlinearity = 'tanh' | 'relu';
+const elman = (nonlinearity: Nonlinearity): Kind => {
+  if (nonlinearity !== 'tanh' && nonlinearity !== 'relu')
+    fail('E208', { problem: `Unknown nonlinearity '${nonlinearity}'`, hint: "use 'tanh' or 'relu'" });
+  return { gates: 1, step: elmanStep(nonlinearity === 'tanh' ? F.tanh : F.relu) };
+};
+const lstm: Kind = { gates: 4, step: lstmStep };
+const gru: Kind = { gates: 3, step: gruStep };
+
+export interface RecurrentOptions {
+  readonly numLayers?: number;
+  readonly bias?: boolean;
+  /** Inputs are [batch, length, features] instead of [length, batch, features]. */
+  readonly batchFirst?: boolean;
+  /** Between layers, while training. */
+  readonly dropout?: number;
+  readonly bidirectional?: boolean;
+}
+
+abstract class Recurrent extends Layer {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly bias: boolean;
+  readonly batchFirst: boolean;
+  readonly dropout: number;
+  readonly bidirectional: boolean;
+  readonly projSize: number;
+  protected readonly kind: Kind;
+
+  constructor(
+    kind: Kind,
+    inputSize: number,
+    hiddenSize: number,
+    options: RecurrentOptions & { readonly projSize?: number },
+  ) {
+    super();
+    const {
+      numLayers = 1,
+      bias = true,
+      batchFirst = false,
+      dropout = 0,
+      bidirectional = false,
+      projSize = 0,
+    } = options;
+    this.kind = kind;
+    this.inputSize = inputSize;
+    this.hiddenSize = hiddenSize;
+    this.numLayers = numLayers;
+    this.bias = bias;
+    this.batchFirst = batchFirst;
+    this.dropout = dropout;
+    this.bidirectional = bidirectional;
+    this.projSize = projSize;
+    for (const { layer, suffix } of this.runs()) this.addWeights(layer, suffix);
+    const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
+    for (const parameter of this.parameters()) uniform_(parameter, -bound, bound);
+  }
+
+  /** Each layer in each direction, as its weights are named. */
+  private runs(): { layer: number; suffix: string }[] {
+    const directions = this.bidirectional ? ['', 'Reverse'] : [''];
+    return Array.from({ length: this.numLayers }, (_, layer) =>
+      directions.map(direction => ({ layer, suffix: `L${layer}${direction}` })),
+    ).flat();
+  }
+  private get outputSize(): number {
+    return this.projSize > 0 ? this.projSize : this.hiddenSize;
+  }
+
+  private addWeights(layer: number, suffix: string): void {
+    const gates = this.kind.gates * this.hiddenSize;
+    const fromBelow = layer === 0 ? this.inputSize : this.outputSize * (this.bidirectional ? 2 : 1);
+    this.registerParameter(`weightIh${suffix}`, new Parameter(empty(gates, fromBelow)));
+    this.registerParameter(`weightHh${suffix}`, new Parameter(empty(gates, this.outputSize)));
+    if (this.bias) {
+      this.registerParameter(`biasIh${suffix}`, new Parameter(empty(gates)));
+      this.registerParameter(`biasHh${suffix}`, new Parameter(empty(gates)));
+    }
+    if (this.projSize > 0)
+      this.registerParameter(`weightHr${suffix}`, new Parameter(empty(this.projSize, this.hiddenSize)));
+  }
+  private weights(suffix: string): CellWeights {
+    const named = (name: string): Parameter | null =>
+      (this as unknown as Record<string, Parameter | undefined>)[`${name}${suffix}`] ?? null;
+    return {
+      weightIh: named('weightIh')!,
+      weightHh: named('weightHh')!,
+      biasIh: named('biasIh'),
+      biasHh: named('biasHh'),
+      weightHr: named('weightHr'),
+    };
+  }
+
+  /** The outputs of the last layer, and for each part of the state its last values, [layers · directions, batch, size]. */
+  protected unroll(input: Tensor, given: State | null, stateSizes: readonly number[]): [Tensor, Tensor[]] {
+    const single = input.ndim === 2;
+    if (!single && input.ndim !== 3)
+      fail('E208', {
+        problem: `${this.constructor.name}: Expected input to be 2-D or 3-D but received ${input.ndim}-D tensor`,
+      });
+    let sequence = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
+    if (sequence.shape[2] !== this.inputSize) {
+      fail('E208', {
+        problem: `${this.constructor.name}: input.size(-1) must be equal to input_size. Expected ${this.inputSize}, got ${sequence.shape[2]}`,
+      });
+    }
+    const batch = sequence.shape[1];
+    const runs = this.runs();
+    const states =
+      given?.map(part => (single ? part.unsqueeze(1) : part)) ??
+      stateSizes.map(size => input.newZeros(runs.length, batch, size));
+    const finals: State[] = [];
+    for (let layer = 0; layer < this.numLayers; layer++) {
+      const outputs = runs
+        .filter(run => run.layer === layer)
+        .map(({ suffix }, direction) => {
+          const initial = states.map(part => part.select(0, finals.length));
+          const { outputs, state } = this.runDirection(sequence, initial, this.weights(suffix), direction === 1);
+          finals.push(state);
+          return outputs;
+        });
+      sequence = outputs.length === 1 ? outputs[0] : cat(outputs, -1);
+      if (layer < this.numLayers - 1) sequence = drop(sequence, this.dropout, this.training);
+    }
+    const output = single ? sequence.squeeze(1) : this.batchFirst ? sequence.transpose(0, 1) : sequence;
+    const last = stateSizes.map((_, part) => stack(finals.map(state => state[part])));
+    return [output, single ? last.map(part => part.squeeze(1)) : last];
+  }
+
+  private runDirection(
+    sequence: Tensor,
+    initial: State,
+    weights: CellWeights,
+    backwards: boolean,
+  ): { outputs: Tensor; state: State } {
+    const gates = F.linear(sequence, weights.weightIh, weights.biasIh);
+    const times = Array.from({ length: sequence.shape[0] }, (_, t) => (backwards ? sequence.shape[0] - 1 - t : t));
+    let state = initial;
+    const outputs = times.map(t => {
+      state = this.kind.step(gates.select(0, t), state, weights);
+      return state[0];
+    });
+    return { outputs: stack(backwards ? outputs.reverse() : outputs), state };
+  }
+
+  override extraRepr(): string {
+    const { projSize, numLayers, bias, batchFirst, dropout, bidirectional } = this;
+    return positional([this.inputSize, this.hiddenSize], {
+      projSize: projSize === 0 ? undefined : projSize,
+      numLayers: numLayers === 1 ? undefined : numLayers,
+      bias: bias ? undefined : bias,
+      batchFirst: batchFirst || undefined,
+      dropout: dropout === 0 ? undefined : dropout,
+      bidirectional: bidirectional || undefined,
+    });
+  }
+}
+
+export class RNN extends Recurrent {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    { nonlinearity = 'tanh', ...options }: RecurrentOptions & { readonly nonlinearity?: Nonlinearity } = {},
+  ) {
+    super(elman(nonlinearity), inputSize, hiddenSize, options);
+  }
+  override forward(input: Tensor, hidden: Tensor | null = null): [output: Tensor, hidden: Tensor] {
+    const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
+    return [output, last];
+  }
+}
+export class GRU extends Recurrent {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+    super(gru, inputSize, hiddenSize, options);
+  }
+  override forward(input: Tensor, hidden: Tensor | null = null): [output: Tensor, hidden: Tensor] {
+    const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
+    return [output, last];
+  }
+}
+export class LSTM extends Recurrent {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions & { readonly projSize?: number } = {}) {
+    super(lstm, inputSize, hiddenSize, options);
+  }
+  override forward(
+    input: Tensor,
+    state: readonly [hidden: Tensor, cell: Tensor] | null = null,
+  ): [output: Tensor, state: [hidden: Tensor, cell: Tensor]] {
+    const [output, [hidden, cell]] = this.unroll(input, state, [
+      this.projSize > 0 ? this.projSize : this.hiddenSize,
+      this.hiddenSize,
+    ]);
+    return [output, [hidden, cell]];
+  }
+}
+
+// ── single steps ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface CellOptions {
+  readonly bias?: boolean;
+}
+abstract class Cell extends Layer {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  weightIh: Parameter;
+  weightHh: Parameter;
+  biasIh: Parameter | null;
+  biasHh: Parameter | null;
+  protected readonly kind: Kind;
+
+  constructor(kind: Kind, inputSize: number, hiddenSize: number, { bias = true }: CellOptions) {
+    super();
+    this.kind = kind;
+    this.inputSize = inputSize;
+    this.hiddenSize = hiddenSize;
+    const gates = kind.gates * hiddenSize;
+    this.weightIh = new Parameter(empty(gates, inputSize));
+    this.weightHh = new Parameter(empty(gates, hiddenSize));
+    this.biasIh = bias ? new Parameter(empty(gates)) : null;
+    this.biasHh = bias ? new Parameter(empty(gates)) : null;
+    const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
+    for (const parameter of this.parameters()) uniform_(parameter, -bound, bound);
+  }
+  protected step(input: Tensor, given: State | null, parts: number): State {
+    const state =
+      given ?? Array.from({ length: parts }, () => input.newZeros(...input.shape.slice(0, -1), this.hiddenSize));
+    return this.kind.step(F.linear(input, this.weightIh, this.biasIh), state, this);
+  }
+  override extraRepr(): string {
+    return positional([this.inputSize, this.hiddenSize], { bias: this.biasIh === null ? false : undefined });
+  }
+}
+export class RNNCell extends Cell {
+  readonly nonlinearity: Nonlinearity;
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    { nonlinearity = 'tanh', ...options }: CellOptions & { readonly nonlinearity?: Nonlinearity } = {},
+  ) {
+    super(elman(nonlinearity), inputSize, hiddenSize, options);
+    this.nonlinearity = nonlinearity;
+  }
+  override forward(input: Tensor, hidden: Tensor | null = null): Tensor {
+    return this.step(input, hidden && [hidden], 1)[0];
+  }
+  override extraRepr(): string {
+    return this.nonlinearity === 'tanh' ? super.extraRepr() : `${super.extraRepr()}, nonlinearity=${this.nonlinearity}`;
+  }
+}
+export class GRUCell extends Cell {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    super(gru, inputSize, hiddenSize, options);
+  }
+  override forward(input: Tensor, hidden: Tensor | null = null): Tensor {
+    return this.step(input, hidden && [hidden], 1)[0];
+  }
+}
+export class LSTMCell extends Cell {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    super(lstm, inputSize, hiddenSize, options);
+  }
+  override forward(
+    input: Tensor,
+    state: readonly [hidden: Tensor, cell: Tensor] | null = null,
+  ): [hidden: Tensor, cell: Tensor] {
+    const [hidden, cell] = this.step(input, state, 2);
+    return [hidden, cell];
+  }
+}
