@@ -96,7 +96,11 @@ export type Op<F extends (...args: any[]) => any> = F & {
   readonly def: OpDef;
   readonly params: readonly Param[];
   /** The type of the method; exists for types only. */
-  readonly method: F extends (input: any, ...rest: infer R) => infer O ? (...rest: R) => O : never;
+  readonly method: F extends (input: infer I, ...rest: infer R) => infer O
+    ? Tensor extends I
+      ? (...rest: R) => O
+      : never
+    : never;
 };
 
 const registry = new Map<string, OpDef>();

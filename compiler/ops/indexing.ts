@@ -23,7 +23,7 @@ import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type Operand, type OutputWriter } from './define.js';
-import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
+import { eagerSample, eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Scalar } from './signature.js';
 import { eagerValue, Tensor, tensorOver } from './tensor.js';
 
@@ -497,7 +497,7 @@ export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = compos
     const classes = numClasses < 0 ? largestOf(input) + 1 : numClasses;
     return input.unsqueeze(-1).eq(iota(classes)).to('int64');
   },
-  samples: [sampleWithoutGradient(integers([2, 2], 0, 4), 4)],
+  samples: [sampleWithoutGradient(integers([2, 2], 0, 4), 4), eagerSampleWithoutGradient(exactly([3], [1, 0, 2], 'int64'))],
 });
 
 const elements = (tensor: Tensor, what: string): number[] => {
@@ -527,7 +527,7 @@ export const nonzero: Op<(input: Tensor) => Tensor> = composite({
     });
     return tensorOver(BigInt64Array.from(rows), { dtype: 'int64', shape: [found.length, input.ndim] });
   },
-  samples: [sampleWithoutGradient(exactly([2, 2], [0, 1, 2, 0]))],
+  samples: [eagerSampleWithoutGradient(exactly([2, 2], [0, 1, 2, 0]))],
 });
 
 /** The flat positions at which a mask holds. */
@@ -541,7 +541,7 @@ export const maskedSelect: Op<(input: Tensor, mask: Tensor) => Tensor> = composi
     const shape = broadcastShapes('maskedSelect', input.shape, mask.shape);
     return selectAlong(input.expand(shape).reshape([-1]), 0, positionsOf(mask.expand(shape)));
   },
-  samples: [sample(random([2, 2]), exactly([2, 2], [0, 1, 1, 0], 'bool'))],
+  samples: [eagerSample(random([2, 2]), exactly([2, 2], [0, 1, 1, 0], 'bool'))],
 });
 
 export const maskedScatter: Op<(input: Tensor, mask: Tensor, source: Tensor) => Tensor> = composite({

@@ -154,10 +154,15 @@ export const maxPoolIndices: Op<(input: Tensor, pooled: Tensor, ...window: Windo
       const position = positions(s, k, windowOf(attrs));
       const [value, best] = [input.at([n, c, ...position]), pooled.at([n, c, ...s])];
       const found = call('or', call('eq', value, best), both(call('ne', value, value), call('ne', best, best))!);
-      return guard(both(within(position, size), found), cast('int32', flatIndex(position, size)), numel(size));
+      // the element is read only where it exists: `and` evaluates both sides
+      const index = guard(found, cast('int32', flatIndex(position, size)), numel(size));
+      return guard(within(position, size), index, numel(size));
     },
   },
-  samples: [sampleWithoutGradient(random([2, 2, 4, 4]), random([2, 2, 2, 2]), [2, 2], [2, 2], [0, 0], [1, 1], false)],
+  samples: [
+    sampleWithoutGradient(random([2, 2, 4, 4]), random([2, 2, 2, 2]), [2, 2], [2, 2], [0, 0], [1, 1], false),
+    sampleWithoutGradient(random([1, 1, 3, 3]), random([1, 1, 4, 4]), [2, 2], [1, 1], [1, 1], [1, 1], false),
+  ],
 });
 
 /** Gradient of max pooling: each input element collects from the windows that point to it. */
@@ -176,7 +181,8 @@ export const maxPoolBackward: Op<(grad: Tensor, indices: Tensor, shape: Shape, .
         const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
         const here = cast(indices.type.dtype, flatIndex(p, (attrs.shape as Shape).slice(2)));
         const value = grad.at([n, c, ...s]);
-        return guard(both(valid, call('eq', indices.at([n, c, ...s]), here)), value, 0);
+        // the index is read only where it exists: `and` evaluates both sides
+        return guard(valid, guard(call('eq', indices.at([n, c, ...s]), here), value, 0), 0);
       },
     },
     vjp: c => [maxPoolGather(c.grad, c.in(1)), null],

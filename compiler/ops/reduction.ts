@@ -6,7 +6,7 @@ import type { Attrs } from '../ir/graph.js';
 import { cast, constant, type Expr, select } from '../ir/kernel.js';
 import { normalizeDim, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op, type OpDef, reducedShape, reduction } from './define.js';
-import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
+import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Param } from './signature.js';
 import type { VjpContext } from './tape.js';
 import { eagerValue, type Tensor } from './tensor.js';
@@ -317,7 +317,7 @@ export const equal: Op<(input: Tensor, other: Tensor) => boolean> = composite({
   doc: 'Same shape and same elements? The answer is a plain boolean.',
   signature: 'input: tensor, other: tensor',
   compute: ({ input, other }) => sameShape(input.shape, other.shape) && readBool(input.eq(other).all()),
-  samples: [sampleWithoutGradient(random([2]), random([2]))],
+  samples: [eagerSampleWithoutGradient(random([2]), random([2]))],
 });
 
 export const allclose: Op<
@@ -327,7 +327,7 @@ export const allclose: Op<
   doc: 'Are all elements close? The answer is a plain boolean.',
   signature: 'input: tensor, other: tensor, rtol: number = 1e-5, atol: number = 1e-8, equalNan: bool = false',
   compute: ({ input, other, rtol, atol, equalNan }) => readBool(input.isclose(other, { rtol, atol, equalNan }).all()),
-  samples: [sampleWithoutGradient(random([2]), random([2]))],
+  samples: [eagerSampleWithoutGradient(random([2]), random([2]))],
 });
 
 const readBool = (value: Tensor): boolean => Boolean(eagerValue(value, 'a plain boolean').storage.array[0]);

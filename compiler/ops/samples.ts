@@ -31,9 +31,17 @@ export interface Sample {
   readonly args: readonly unknown[];
   /** Check first (and second) derivatives here? Default true; false at kinks, for integer inputs and the like. */
   readonly gradient?: boolean;
+  /** The shape of the result depends on values, so that a trace refuses the call. */
+  readonly eagerOnly?: boolean;
 }
 export const sample = (...args: readonly unknown[]): Sample => ({ args });
 export const sampleWithoutGradient = (...args: readonly unknown[]): Sample => ({ args, gradient: false });
+export const eagerSample = (...args: readonly unknown[]): Sample => ({ args, eagerOnly: true });
+export const eagerSampleWithoutGradient = (...args: readonly unknown[]): Sample => ({
+  args,
+  gradient: false,
+  eagerOnly: true,
+});
 
 /** A call that must fail: its arguments, and a pattern of the message. */
 export interface ErrorSample {

@@ -18,7 +18,7 @@ import {
 } from '../ir/kernel.js';
 import { broadcastShapes, formatShape, normalizeDim, normalizeDims, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
-import { random, sample } from './samples.js';
+import { eagerSample, exactly, random, sample } from './samples.js';
 import type { Scalar } from './signature.js';
 import { eagerValue, type Tensor } from './tensor.js';
 
@@ -504,7 +504,11 @@ export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?
       );
       return pieces.length === 0 ? input.slice(d, 0, 0) : cat(pieces, d);
     },
-    samples: [sample(random([2, 3]), 2), sample(random([2, 3]), 3, 0)],
+    samples: [
+    sample(random([2, 3]), 2),
+    sample(random([2, 3]), 3, 0),
+    eagerSample(random([3]), exactly([3], [2, 0, 1], 'int64'), 0),
+  ],
   },
 );
 

@@ -56,12 +56,14 @@ type InPlace<T> = { [K in OpNames<T> as `${K & string}_`]: T[K] extends { readon
 /** Methods of Tensor that come from the op table. */
 export interface TensorMethods extends Methods<MethodModules>, InPlace<typeof pointwise> {}
 
-type Callable = ((...args: unknown[]) => Tensor) & { readonly def: OpDef };
+type Callable = ((...args: unknown[]) => Tensor) & Pick<OpDef, 'params'> & { readonly def: OpDef };
 const isOp = (value: unknown): value is Callable => typeof value === 'function' && 'def' in value;
+/** `cat` takes a list and `einsum` a string first: they are functions only. */
+const actsOnTensor = (op: Callable): boolean => ['tensor', 'operand'].includes(op.params[0].kind);
 
 const prototype = Tensor.prototype as unknown as Record<string, unknown>;
 for (const [name, op] of Object.entries(methodModules)) {
-  if (!isOp(op)) continue;
+  if (!isOp(op) || !actsOnTensor(op)) continue;
   prototype[name] = function (this: Tensor, ...args: unknown[]): Tensor {
     return op(this, ...args);
   };
