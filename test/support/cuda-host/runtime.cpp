@@ -3,7 +3,8 @@
 // Checked: writes outside allocations (canaries), reads of memory never written (fresh memory is NaN), barriers and
 // shuffles that not all threads reach, results that depend on the order of blocks or threads (it is shuffled; the seed is
 // in every message and can be set by GRADC_CUDA_HOST_SEED), launch limits, the direction of copies, and calls that a
-// capture forbids. A failure is sticky, as on a device, and cudaGetErrorString tells it.
+// capture forbids. A failure stays with its stream, and
+// cudaGetErrorString tells it.
 #include "cuda_runtime.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ dim3 blockDim, gridDim;
 namespace cuda_host {
 
 static cudaError_t lastError = cudaSuccess;
-static cudaError_t stickyError = cudaSuccess;
+/** What the kernel that runs, or ran last, did wrong. */
+static cudaError_t kernelError = cudaSuccess;
 static std::string failure;
 
 static uint64_t firstSeed() {
@@ -40,9 +42,9 @@ static cudaError_t set(cudaError_t error) {
 }
 
 static void fail(const std::string& what) {
-  if (stickyError != cudaSuccess) return;
+  if (kernelError != cudaSuccess) return;
   failure = what + " (seed " + std::to_string(seed) + ")";
-  stickyError = lastError = cudaErrorLaunchFailure;
+  kernelError = lastError = cudaErrorLaunchFailure;
 }
 
 // ── memory ──
@@ -86,7 +88,7 @@ static cudaError_t release(std::map<char*, size_t>& memory, void* at) {
   checkCanaries("something");
   if (memory.erase((char*)at) == 0) return set(cudaErrorInvalidValue);
   free((char*)at - margin);
-  return stickyError;
+  return cudaSuccess;
 }
 
 // ── the threads of a block ──
@@ -241,7 +243,7 @@ static void runBlock(const std::vector<unsigned>& order) {
   for (Fiber& fiber : fibers) fiber.state = State::fresh;
   for (Warp& warp : warps) memset(&warp, 0, sizeof warp);
   sharedArrays.clear();
-  while (stickyError == cudaSuccess) {
+  while (kernelError == cudaSuccess) {
     bool ran = false, allDone = true;
     for (const unsigned thread : order) {
       const State state = fibers[thread].state;
@@ -257,7 +259,6 @@ static void runBlock(const std::vector<unsigned>& order) {
 }
 
 static void runKernel(dim3 grid, dim3 block, const std::string& name, Work* call) {
-  if (stickyError != cudaSuccess) return;
   gridDim = grid;
   blockDim = block;
   kernelCall = call;
@@ -273,7 +274,7 @@ static void runKernel(dim3 grid, dim3 block, const std::string& name, Work* call
   for (const unsigned b : blockOrder) {
     blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
     runBlock(threadOrder);
-    if (stickyError != cudaSuccess) return;
+    if (kernelError != cudaSuccess) return;
   }
   checkCanaries(name);
 }
@@ -322,16 +323,28 @@ struct Graph {
 struct Stream {
   std::unique_ptr<Graph> capture;
   bool invalid = false;
+  /** Once work of a stream has failed, nothing runs on it any more. */
+  cudaError_t error = cudaSuccess;
 };
 struct Event {};
 
 static int capturing = 0;
 
+static Stream defaultStream;
+
+static cudaError_t runOn(Stream* given, Work& work) {
+  Stream& stream = given ? *given : defaultStream;
+  if (stream.error != cudaSuccess) return stream.error;
+  kernelError = cudaSuccess;
+  work.run();
+  return stream.error = kernelError;
+}
+
 static cudaError_t enqueue(Stream* stream, Work* work) {
   std::shared_ptr<Work> owned(work);
-  if (stream && stream->capture) stream->capture->work.push_back(owned);
-  else owned->run();
-  return stickyError;
+  if (stream == nullptr || !stream->capture) return runOn(stream, *owned);
+  stream->capture->work.push_back(owned);
+  return cudaSuccess;
 }
 
 /** What a capture forbids invalidates it. */
@@ -426,7 +439,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (forbidden(stream)) return cudaErrorStreamCaptureUnsupported;
-  return set(stickyError);
+  return set(stream ? stream->error : defaultStream.error);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 
@@ -450,9 +463,10 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* exec, cudaGraph_t gra
   *exec = new Graph(*graph);
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
-  for (const auto& work : exec->work) work->run();
-  return set(stickyError);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  cudaError_t error = cudaSuccess;
+  for (const auto& work : exec->work) error = runOn(stream, *work);
+  return set(error);
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
   delete exec;
@@ -474,7 +488,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaGetLastError(void) {
-  const cudaError_t error = stickyError != cudaSuccess ? stickyError : lastError;
+  const cudaError_t error = lastError;
   lastError = cudaSuccess;
   return error;
 }
