@@ -7,10 +7,19 @@ import { compileKernel as compileJs } from '../backends/js/emit.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
+import { verifyKernel } from '../compiler/ir/verify.js';
 import { type ConvShape, conv, convInputGrad, convWeightGrad, matmul, softmax } from './support/plain-kernels.js';
 
 const context = { note: () => {} };
-const scheduled = (kernel: Kernel): Kernel => schedule.reduce((ir, pass) => pass.run(ir, context), kernel);
+
+/** The scheduled kernel; what each pass makes is legal loop IR. */
+function scheduled(kernel: Kernel): Kernel {
+  return schedule.reduce((ir, pass) => {
+    const out = pass.run(ir, context);
+    verifyKernel(out);
+    return out;
+  }, kernel);
+}
 
 function noise(length: number, seed: number): Float32Array {
   let state = seed;

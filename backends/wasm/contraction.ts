@@ -52,7 +52,7 @@ import { LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
 import { collapse, perfectNest, strideOf } from './linear.js';
 import { axesOf, coordinatesOf, holds, type Layout, type Staged, stage, stagedSize } from './staging.js';
-import { columnPieces, type Piece, pieces, type Tile, tileFor } from './tile.js';
+import { blockedColumns, type Piece, pieces, type Tile, tileFor } from './tile.js';
 
 /** The parts of a contraction: out[parallel] = epilogue(sum over summed of left · right). */
 interface Contraction {
@@ -168,6 +168,8 @@ function plainIndex(value: Expr): Expr | null {
 /** Elements a strided read skips beyond which each step meets a new cache line, and panels pay off if read often. */
 const FAR = 256;
 const OFTEN = 8;
+/** Elements of the columns' operand that stay in the second-level cache while the rows go by. */
+const COLUMN_BLOCK = 1 << 17;
 /** Scratch memory an operand may take, in elements. */
 const MOST_STAGED = 1 << 24;
 /** Cycles to evaluate and store one staged element: a copy by vectors, or a guarded expression. */
@@ -253,14 +255,19 @@ function columnPlan(
     build() {
       const [stagedRows, stagedColumns] = [rowStaging?.stage(), columnStaging?.stage()];
       const product = call('mul', stagedRows?.value ?? rows.value, stagedColumns?.value ?? columns.value);
-      const columnTiles = columnPieces(lane, tile, (columnStaging?.panel ?? 0) > 0);
-      const tiles = pieces(row, tile.rows).flatMap(rowPiece =>
-        rowPiece.around(
-          nest(
-            shared,
-            'parallel',
-            columnTiles.flatMap(columnPiece =>
-              columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece)]),
+      const most = Math.floor(COLUMN_BLOCK / (tile.columns * LANES * sizeOf(summed)));
+      const columnBlocks = blockedColumns(lane, tile, (columnStaging?.panel ?? 0) > 0, most);
+      const tiles = columnBlocks.flatMap(block =>
+        block.around(
+          pieces(row, tile.rows).flatMap(rowPiece =>
+            rowPiece.around(
+              nest(
+                shared,
+                'parallel',
+                block.tiles.flatMap(columnPiece =>
+                  columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece)]),
+                ),
+              ),
             ),
           ),
         ),

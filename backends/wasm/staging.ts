@@ -143,7 +143,7 @@ export function stage(name: string, expr: Expr, iters: readonly Iter[], layout: 
       ? select(s.lt(inner, last.extent), evaluated, { kind: 'const', dtype: 'float32', value: 0 })
       : evaluated;
   const body = [store(buffer, place(outer.map(iterOf), inner), padded)];
-  const fill = [...outer, panel, within].reduceRight<Stmt[]>(
+  const fill = [panel, ...outer, within].reduceRight<Stmt[]>(
     (stmts, iter) => (iter.extent === 1 ? stmts : [loop(iter, 'parallel', stmts)]),
     body,
   );

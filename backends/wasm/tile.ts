@@ -18,7 +18,7 @@ import {
 } from '../../compiler/ir/kernel.js';
 import { LANES } from './emit-vector.js';
 
-const REGISTERS = 15;
+const REGISTERS = 14;
 const LATENCY = 4;
 /** Cycles a loop takes besides its work. */
 const LOOP = 1;
@@ -52,7 +52,7 @@ export function tileFor(rows: number, columns: number): Tile {
       let cost = 0;
       for (const [height, down] of cut(rows, r))
         for (const [width, across] of cut(columns, c)) cost += down * across * stepCost(height, width);
-      if (best === null || cost < best.cost) best = { rows: r, columns: c, cost };
+      if (best === null || cost <= best.cost) best = { rows: r, columns: c, cost };
     }
   }
   return best!;
@@ -76,17 +76,22 @@ export interface Piece {
 
 /** Cut a counter (or nothing, which is one row) into tiles of `count` and a rest. */
 export function pieces(iter: Iter | null, count: number): Piece[] {
-  if (iter === null) return [pieceOf(null, index(0), 1, body => [...body])];
+  if (iter === null) return [pieceOf(null, index(0), 1, bare)];
   const whole = Math.floor(iter.extent / count);
   const rest = iter.extent % count;
-  const out: Piece[] = [];
-  if (whole > 0) {
-    const tile = makeIter(`${iter.name}t`, whole);
-    out.push(pieceOf(iter, mulIndex(iterOf(tile), count), count, around(tile)));
-  }
-  if (rest > 0) out.push(pieceOf(iter, index(whole * count), rest, body => [...body]));
-  return out;
+  return [
+    ...(whole > 0 ? [tiles(iter, index(0), whole, count)] : []),
+    ...(rest > 0 ? [pieceOf(iter, index(whole * count), rest, bare)] : []),
+  ];
 }
+
+/** So many whole tiles of `count` from `start`, in a loop. */
+function tiles(iter: Iter, start: Expr, times: number, count: number, lanes = 1): Piece {
+  const tile = makeIter(`${iter.name}t`, times);
+  return pieceOf(iter, addIndex(start, mulIndex(iterOf(tile), count * lanes)), count, around(tile));
+}
+
+const bare = (body: readonly Stmt[]): Stmt[] => [...body];
 
 const around =
   (tile: Iter) =>
@@ -104,34 +109,52 @@ function pieceOf(iter: Iter | null, first: Expr, count: number, wrap: Piece['aro
   };
 }
 
-/**
- * Cut a column counter into tiles of vectors. At the end of the counter a vector that is not whole is moved back to end
- * with it, and only its last lanes are new; in padded panels it stays, and only its first lanes count.
- */
-export function columnPieces(iter: Iter, tile: Tile, padded: boolean): Piece[] {
+/** Column tiles that are gone through together, in a loop over blocks. */
+export interface Block {
+  readonly around: Piece['around'];
+  readonly tiles: readonly Piece[];
+}
+
+/** Cut a column counter into blocks of up to `most` tiles of vectors, the last one with what is left. */
+export function blockedColumns(iter: Iter, tile: Tile, padded: boolean, most: number): Block[] {
   const width = tile.columns * LANES;
   const whole = Math.floor(iter.extent / width);
-  const rest = iter.extent % width;
-  const out: Piece[] = [];
-  if (whole > 0) {
-    const counter = makeIter(`${iter.name}t`, whole);
-    out.push(pieceOf(iter, mulIndex(iterOf(counter), width), tile.columns, around(counter)));
-  }
-  if (rest === 0) return out;
-  const first = whole * width;
-  const partial = rest % LANES;
-  const piece = pieceOf(iter, index(first), Math.ceil(rest / LANES), body => [...body]);
-  if (partial === 0) return [...out, piece];
-  const isLast = (column: number): boolean => column === piece.count - 1;
-  return [
-    ...out,
-    {
-      ...piece,
-      start: column => (isLast(column) && !padded ? index(iter.extent - LANES) : piece.start(column)),
-      valid(column) {
-        if (!isLast(column)) return { first: 0, last: LANES };
-        return padded ? { first: 0, last: partial } : { first: LANES - partial, last: LANES };
-      },
-    },
+  const perBlock = Math.max(Math.min(most, whole), 1);
+  const blocks = whole <= perBlock ? 0 : Math.floor(whole / perBlock);
+  const block = makeIter(`${iter.name}b`, blocks);
+  const inBlocks = blocks * perBlock;
+  const last = [
+    ...(whole > inBlocks ? [tiles(iter, index(inBlocks * width), whole - inBlocks, tile.columns, LANES)] : []),
+    ...(iter.extent > whole * width ? [lastColumns(iter, whole * width, padded)] : []),
   ];
+  return [
+    ...(blocks > 0
+      ? [
+          {
+            around: around(block),
+            tiles: [tiles(iter, mulIndex(iterOf(block), perBlock * width), perBlock, tile.columns, LANES)],
+          },
+        ]
+      : []),
+    ...(last.length > 0 ? [{ around: bare, tiles: last }] : []),
+  ];
+}
+
+/**
+ * The columns that fill no tile. A last vector that is not whole is moved back to end with the counter, and only its last
+ * lanes are new; in padded panels it stays, and only its first lanes count.
+ */
+function lastColumns(iter: Iter, first: number, padded: boolean): Piece {
+  const piece = pieceOf(iter, index(first), Math.ceil((iter.extent - first) / LANES), bare);
+  const partial = iter.extent % LANES;
+  if (partial === 0) return piece;
+  const isLast = (column: number): boolean => column === piece.count - 1;
+  return {
+    ...piece,
+    start: column => (isLast(column) && !padded ? index(iter.extent - LANES) : piece.start(column)),
+    valid(column) {
+      if (!isLast(column)) return { first: 0, last: LANES };
+      return padded ? { first: 0, last: partial } : { first: LANES - partial, last: LANES };
+    },
+  };
 }
