@@ -8,7 +8,7 @@ import type { Tensor } from './tensor.js';
 
 export { full };
 
-interface LikeOptions {
+export interface LikeOptions {
   readonly dtype?: DType;
 }
 
