@@ -3,7 +3,7 @@
  * interface, on machines without a GPU. Builds are kept by the hash of all that goes into them.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,7 +33,6 @@ const hasFma =
   process.arch === 'x64' && existsSync('/proc/cpuinfo') && /\bfma\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
 const flags = [
   '-std=c++17',
-  '-O2',
   '-fPIC',
   '-fvisibility=hidden',
   '-fno-strict-aliasing',
@@ -50,7 +49,7 @@ async function build(source: string, extension: '.o' | '.so', extra: readonly st
   const target = join(cache, key.slice(0, 32) + extension);
   if (existsSync(target)) return target;
   mkdirSync(cache, { recursive: true });
-  const own = join(cache, `${key.slice(0, 32)}.${process.pid}`);
+  const own = join(cache, `${key.slice(0, 32)}.${randomUUID()}`);
   await writeFile(`${own}.cpp`, source);
   const kind = extension === '.o' ? ['-c'] : ['-shared', '-Wl,-Bsymbolic'];
   try {
