@@ -18,8 +18,9 @@ export const pictureStyle = `
   svg .small { font-size: 10.5px; fill: var(--faint); }
   svg .edge { fill: none; stroke: var(--line); stroke-width: 1.2; }`;
 
-const svg = (width: number, height: number, label: string, body: string): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeXml(label)}">${body}</svg>\n`;
+const svg = (left: number, width: number, height: number, label: string, body: string): string =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${left} 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeXml(label)}">${body}</svg>
+`;
 
 // ── kernels and what was fused into them ───────────────────────────────────────────────────────────────────────────────
 
@@ -29,46 +30,52 @@ interface Box {
   readonly kind: 'input' | 'forward' | 'update';
   readonly sources: readonly Box[];
   readonly layer: number;
-  column: number;
+}
+/** What takes room in a layer: a box, or the trunk of the edges that pass through on their way from a box further up. */
+interface Item {
+  readonly box: Box | null;
+  readonly width: number;
+  readonly sources: Item[];
+  /** Of its middle. */
+  x: number;
 }
 const boxWidth = 196;
-const gap = { x: 22, y: 40 };
+const trunkWidth = 6;
+const gap = { x: 20, y: 36 };
 const lineHeight = 15;
 const boxHeight = (box: Box): number => 12 + lineHeight * (1 + box.lines.length);
 
 /** One box per kernel, listing the ops in it; arrows follow the tensors between them. */
 export function drawKernels(fused: FusedGraph): string {
-  const boxes = boxesOf(fused);
-  const layers: Box[][] = [];
-  for (const box of boxes) (layers[box.layer] ??= []).push(box);
+  const layers = layersOf(boxesOf(fused));
   arrange(layers);
-  const widest = Math.max(...layers.map(layer => layer.length));
-  const width = widest * (boxWidth + gap.x) + gap.x;
-  const place = new Map<Box, { x: number; y: number }>();
-  let y = 12;
-  for (const layer of layers) {
-    const left = (width - layer.length * (boxWidth + gap.x) + gap.x) / 2;
-    for (const [i, box] of layer.entries()) place.set(box, { x: left + i * (boxWidth + gap.x), y });
-    y += Math.max(...layer.map(boxHeight)) + gap.y;
-  }
-  const edges = boxes.flatMap(box =>
-    box.sources.map(source => edge(place.get(source)!, boxHeight(source), place.get(box)!)),
+  const left = Math.min(...layers.flat().map(item => item.x - item.width / 2)) - gap.x;
+  const right = Math.max(...layers.flat().map(item => item.x + item.width / 2)) + gap.x;
+  const heights = layers.map(layer => Math.max(...layer.map(({ box }) => (box === null ? 0 : boxHeight(box)))));
+  const tops = heights.map((_, i) => 12 + heights.slice(0, i).reduce((sum, height) => sum + height + gap.y, 0));
+  const layerOf = new Map(layers.flatMap((layer, i) => layer.map(item => [item, i] as const)));
+  const edges = layers.flatMap((layer, i) =>
+    layer.flatMap(item =>
+      item.sources.map(source => edge(source, tops[i - 1], heights[i - 1], item, tops[layerOf.get(item)!])),
+    ),
   );
-  return svg(
-    width,
-    y - gap.y + 12,
-    `Kernels of ${fused.graph.name}`,
-    [...edges, ...boxes.map(box => drawBox(box, place.get(box)!))].join(''),
+  const trunks = layers.flatMap((layer, i) =>
+    layer.filter(item => item.box === null).map(({ x }) => `<path class="edge" d="M${x} ${tops[i]}v${heights[i]}"/>`),
   );
+  const boxes = layers.flatMap((layer, i) =>
+    layer.map(item => (item.box === null ? '' : drawBox(item.box, item.x - boxWidth / 2, tops[i]))),
+  );
+  const height = tops.at(-1)! + heights.at(-1)! + 12;
+  return svg(left, right - left, height, `Kernels of ${fused.graph.name}`, [...edges, ...trunks, ...boxes].join(''));
 }
 
-function edge(from: { x: number; y: number }, height: number, to: { x: number; y: number }): string {
-  const [x1, y1, x2, y2] = [from.x + boxWidth / 2, from.y + height, to.x + boxWidth / 2, to.y];
-  const bend = Math.max(18, (y2 - y1) / 2);
-  return `<path class="edge" d="M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}"/>`;
+function edge(from: Item, top: number, height: number, to: Item, end: number): string {
+  const start = from.box === null ? top + height : top + boxHeight(from.box);
+  const bend = Math.max(16, (end - start) / 2);
+  return `<path class="edge" d="M${from.x.toFixed(1)} ${start}C${from.x.toFixed(1)} ${start + bend} ${to.x.toFixed(1)} ${end - bend} ${to.x.toFixed(1)} ${end}"/>`;
 }
 
-function drawBox(box: Box, { x, y }: { x: number; y: number }): string {
+function drawBox(box: Box, x: number, y: number): string {
   const lines = box.lines.map(
     (line, i) => `<text class="small" x="${x + 10}" y="${y + 18 + lineHeight * (i + 1)}">${escapeXml(line)}</text>`,
   );
@@ -77,6 +84,61 @@ function drawBox(box: Box, { x, y }: { x: number; y: number }): string {
     `<text x="${x + 10}" y="${y + 18}">${escapeXml(clip(box.title, 28))}</text>${lines.join('')}`
   );
 }
+
+/** Boxes by layer, with a trunk through every layer that the edges of a box pass. */
+function layersOf(boxes: readonly Box[]): Item[][] {
+  const layers: Item[][] = [];
+  const put = (layer: number, box: Box | null, sources: Item[]): Item => {
+    const item: Item = { box, width: box === null ? trunkWidth : boxWidth, sources, x: 0 };
+    (layers[layer] ??= []).push(item);
+    return item;
+  };
+  /** The item of a box, or of its trunk, in each layer from its own on. */
+  const reach = new Map<Box, Item[]>();
+  const reachTo = (box: Box, layer: number): Item => {
+    const items = reach.get(box)!;
+    while (box.layer + items.length <= layer) items.push(put(box.layer + items.length, null, [items.at(-1)!]));
+    return items[layer - box.layer];
+  };
+  for (const box of boxes)
+    reach.set(box, [
+      put(
+        box.layer,
+        box,
+        box.sources.map(source => reachTo(source, box.layer - 1)),
+      ),
+    ]);
+  return layers;
+}
+
+/**
+ * Places along each layer: near the mean of what an item is connected to, in that order, without overlaps (the barycentre
+ * rule of Sugiyama's method, down and up by turns).
+ */
+function arrange(layers: readonly Item[][]): void {
+  const users = new Map<Item, Item[]>();
+  for (const item of layers.flat())
+    for (const source of item.sources) users.set(source, [...(users.get(source) ?? []), item]);
+  const settle = (layer: Item[], neighbours: (item: Item) => readonly Item[]): void => {
+    const wanted = new Map(layer.map(item => [item, mean(neighbours(item).map(n => n.x)) ?? item.x]));
+    layer.sort((a, b) => wanted.get(a)! - wanted.get(b)!);
+    let right = Number.NEGATIVE_INFINITY;
+    for (const item of layer) {
+      item.x = Math.max(wanted.get(item)!, right + item.width / 2);
+      right = item.x + item.width / 2 + gap.x;
+    }
+    const shift = mean(layer.map(item => wanted.get(item)! - item.x))!;
+    for (const item of layer) item.x += shift;
+  };
+  for (const layer of layers) settle(layer, item => item.sources);
+  for (let round = 0; round < 4; round++) {
+    for (const layer of [...layers].reverse()) settle(layer, item => users.get(item) ?? []);
+    for (const layer of layers) settle(layer, item => item.sources);
+  }
+}
+
+const mean = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const clip = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
@@ -92,7 +154,6 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
       kind: 'input',
       sources: [],
       layer: 0,
-      column: 0,
     };
     producer.set(param, box);
     boxes.push(box);
@@ -105,7 +166,6 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
       kind: group.outputs.some(output => towardsResults.has(output)) ? 'forward' : 'update',
       sources,
       layer: Math.max(-1, ...sources.map(source => source.layer)) + 1,
-      column: 0,
     };
     for (const output of group.outputs) producer.set(output, box);
     boxes.push(box);
@@ -148,20 +208,6 @@ function wrap(words: readonly string[], width: number): string[] {
   return lines.length <= 3 ? lines : [...lines.slice(0, 2), `and ${lines.slice(2).join(', ').split(', ').length} more`];
 }
 
-/** Order each layer by the mean position of its sources: few crossings (Sugiyama's barycentre rule). */
-function arrange(layers: readonly Box[][]): void {
-  for (const layer of layers) {
-    const mean = new Map(
-      layer.map(box => [
-        box,
-        box.sources.reduce((sum, source) => sum + source.column, 0) / Math.max(box.sources.length, 1),
-      ]),
-    );
-    layer.sort((a, b) => mean.get(a)! - mean.get(b)!);
-    for (const [i, box] of layer.entries()) box.column = i - (layer.length - 1) / 2;
-  }
-}
-
 // ── the arena ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The arena of an entry: kernels from left to right, addresses upwards, one rectangle per buffer. */
@@ -182,7 +228,7 @@ export function drawMemory(name: string, uses: readonly MemoryUse[]): string {
     return `<line x1="${left}" x2="${left + width}" y1="${y(at)}" y2="${y(at)}" stroke="var(--line)" stroke-width="0.5"/><text class="small" x="${left - 8}" y="${y(at) + 4}" text-anchor="end">${(at / 1024).toFixed(0)} KiB</text>`;
   });
   const axis = `<text class="small" x="${left}" y="${height + 28}">kernel 0</text><text class="small" x="${left + width}" y="${height + 28}" text-anchor="end">kernel ${steps - 1}</text>`;
-  return svg(left + width + 12, height + 38, `Memory of ${name}`, [...ticks, ...rects, axis].join(''));
+  return svg(0, left + width + 12, height + 38, `Memory of ${name}`, [...ticks, ...rects, axis].join(''));
 }
 
 /** A page of its own for pictures. */

@@ -70,7 +70,7 @@ function backwardText(graph: Graph): string {
     const at = node.site
       ? `  // ${node.site.file}:${node.site.line}${node.site.module ? ` ${node.site.module}` : ''}`
       : '';
-    return `  ${printNode(node, input => `%${input.id}`)}${at}\n`;
+    return `  %${node.id} = ${printNode(node, input => `%${input.id}`)}${at}\n`;
   });
   return `${graph.name}: ${lines.length} nodes beside those of the results\n${lines.join('')}`;
 }

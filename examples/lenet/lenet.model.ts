@@ -1,4 +1,4 @@
-// LeNet-5 on 32x32 images, with its whole training step: https://en.wikipedia.org/wiki/LeNet
+/** LeNet-5 on 32x32 images, with its whole training step. */
 import { defineModel, entry, input, int64, manualSeed, nn, optim, type Tensor } from 'gradc';
 import * as F from 'gradc/functional';
 

@@ -45,12 +45,11 @@ async function main(): Promise<boolean> {
   const training = train(lenet, digits);
   const test = evaluate(lenet, testDigits());
   const replay = replayEagerly(built, digits, training.losses);
+  const batchOf = firstBatches(digits);
   const comparison = compareModel(built.definition, {
     steps: compareSteps,
     inputs: (entry, step) =>
-      entry === 'trainStep'
-        ? trainingBatch(digits, step)
-        : { x: digits.images.slice(step * pixels, (step + 1) * pixels) },
+      entry === 'trainStep' ? batchOf(step) : { x: digits.images.slice(step * pixels, (step + 1) * pixels) },
   });
 
   const report: Report = {
@@ -95,15 +94,11 @@ async function loadArtifact(): Promise<Model> {
   return load();
 }
 
-const trainingBatch = (digits: Digits, step: number, batch = emptyBatch(batchSize)): Batch => {
-  const perEpoch = Math.floor(digits.count / batchSize);
-  return fillBatch(
-    batch,
-    digits,
-    shuffledOrder(digits.count, Math.floor(step / perEpoch)),
-    (step % perEpoch) * batchSize,
-  );
-};
+/** The batches of the first epoch, as training sees them; each in memory of its own. */
+function firstBatches(digits: Digits): (step: number) => Batch {
+  const order = shuffledOrder(digits.count, 0);
+  return step => fillBatch(emptyBatch(batchSize), digits, order, step * batchSize);
+}
 
 function train(lenet: Model, digits: Digits): { losses: number[]; seconds: number } {
   const start = performance.now();
@@ -161,10 +156,11 @@ function replayEagerly(
 ): { losses: number[]; milliseconds: number; largest: number } {
   const progress = new Progress('eager replay', replaySteps);
   const { trainStep } = traced.parts.entries;
+  const batchOf = firstBatches(digits);
   const losses: number[] = [];
   const times: number[] = [];
   for (let step = 0; step < replaySteps; step++) {
-    const { x, y } = trainingBatch(digits, step);
+    const { x, y } = batchOf(step);
     const start = performance.now();
     const { loss } = trainStep.run({ x: fromTypedArray(x, [batchSize, 1, 32, 32]), y: fromTypedArray(y) });
     losses.push(loss.item());

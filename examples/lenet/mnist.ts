@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { manualSeed, randperm } from 'gradc';
 
 const side = 28;
 const padded = 32;
@@ -57,9 +58,9 @@ function normalised(bytes: Uint8Array, count: number): Float32Array {
 }
 
 /** The digits of `order` from `start` on, copied into a batch that is used again and again. */
-export function fillBatch(batch: Batch, digits: Digits, order: Uint32Array, start: number): Batch {
+export function fillBatch(batch: Batch, digits: Digits, order: BigInt64Array, start: number): Batch {
   for (let i = 0; i < batch.y.length; i++) {
-    const image = order[start + i];
+    const image = Number(order[start + i]);
     batch.x.set(digits.images.subarray(image * pixels, (image + 1) * pixels), i * pixels);
     batch.y[i] = BigInt(digits.labels[image]);
   }
@@ -67,14 +68,8 @@ export function fillBatch(batch: Batch, digits: Digits, order: Uint32Array, star
 }
 export const emptyBatch = (size: number): Batch => ({ x: new Float32Array(size * pixels), y: new BigInt64Array(size) });
 
-/** A random order of `count` digits, the same for the same epoch (Fisher and Yates, on a linear congruential generator). */
-export function shuffledOrder(count: number, epoch: number): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  let state = epoch + 1;
-  for (let i = count - 1; i > 0; i--) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const j = Math.floor((state / 2 ** 32) * (i + 1));
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
+/** The order of the digits in an epoch, the same in every run. */
+export function shuffledOrder(count: number, epoch: number): BigInt64Array {
+  manualSeed(epoch);
+  return randperm(count).toTypedArray() as BigInt64Array;
 }

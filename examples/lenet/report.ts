@@ -71,7 +71,7 @@ export function reportPage(report: Report, { built, losses, confusion }: ReportD
     [
       'model and training step',
       kib(report.files.find(file => file.path === `${report.model}.wasm`)!.gzip),
-      'of WebAssembly, gzipped',
+      'WebAssembly, gzipped',
     ],
   ];
   return `<!doctype html>
@@ -88,16 +88,22 @@ export function reportPage(report: Report, { built, losses, confusion }: ReportD
 <div class="cards">${cards.map(([label, value, note]) => `<div class="card"><div>${label}</div><strong>${value}</strong><div>${note}</div></div>`).join('')}</div>
 <h2>Loss over training</h2>
 <p>Cross entropy of each batch, and its mean over 50 steps; logarithmic.</p>
-${lossChart([
-  { values: losses, name: 'batch', style: 'thin' },
-  { values: movingMean(losses, 50), name: 'mean of 50', style: 'main' },
-])}
+${lossChart(
+  [
+    { values: losses, name: 'batch', style: 'thin' },
+    { values: movingMean(losses, 50), name: 'mean of 50', style: 'main' },
+  ],
+  logarithmic,
+)}
 <h2>The first ${replay.steps} steps, eager and compiled</h2>
 <p>The same batches from the same initial state, op by op with a tape and as one compiled program.</p>
-${lossChart([
-  { values: replay.compiled, name: 'compiled', style: 'wide' },
-  { values: replay.eager, name: 'eager', style: 'main' },
-])}
+${lossChart(
+  [
+    { values: replay.compiled, name: 'compiled', style: 'wide' },
+    { values: replay.eager, name: 'eager', style: 'main' },
+  ],
+  linear,
+)}
 <h2>Test digits by label and prediction</h2>
 ${confusionTable(confusion)}
 ${fused.map(f => `<h2>Kernels of ${escapeXml(f.graph.name)}</h2>\n<p>${f.groups.length} kernels; each box lists the ops fused into it. Blue boxes lead to the results, orange ones to new state only.</p>\n<div class="scroll">${drawKernels(f)}</div>`).join('\n')}
@@ -156,19 +162,40 @@ interface Curve {
   readonly style: 'thin' | 'main' | 'wide';
 }
 
-/** Curves over steps with a logarithmic loss axis. */
-function lossChart(curves: readonly Curve[]): string {
+/** Where a loss stands between the lowest and the highest, from 0 to 1, and the losses that get a line. */
+interface Scale {
+  readonly at: (loss: number) => number;
+  readonly marks: readonly number[];
+}
+type ScaleOf = (lowest: number, highest: number) => Scale;
+
+const logarithmic: ScaleOf = (lowest, highest) => {
+  const [low, high] = [Math.floor(Math.log10(lowest)), Math.ceil(Math.log10(highest))];
+  return {
+    at: loss => (Math.log10(loss) - low) / (high - low),
+    marks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
+  };
+};
+const linear: ScaleOf = (lowest, highest) => {
+  const step = 10 ** Math.floor(Math.log10(highest - lowest));
+  const [low, high] = [Math.floor(lowest / step) * step, Math.ceil(highest / step) * step];
+  return {
+    at: loss => (loss - low) / (high - low),
+    marks: Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step),
+  };
+};
+
+/** Curves over steps. */
+function lossChart(curves: readonly Curve[], scaleOf: ScaleOf): string {
   const [left, top, width, height] = [52, 10, 900, 260];
   const values = curves.flatMap(curve => curve.values).filter(value => value > 0);
-  const [low, high] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))];
   const steps = Math.max(...curves.map(curve => curve.values.length));
+  const scale = scaleOf(Math.min(...values), Math.max(...values));
   const x = (step: number): number => left + (step / Math.max(1, steps - 1)) * width;
-  const y = (loss: number): number =>
-    top + ((high - Math.log10(Math.max(loss, 10 ** low))) / Math.max(1, high - low)) * height;
-  const decades = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
-  const grid = decades.map(
+  const y = (loss: number): number => top + (1 - Math.max(0, scale.at(loss))) * height;
+  const grid = scale.marks.map(
     loss =>
-      `<line x1="${left}" x2="${left + width}" y1="${y(loss)}" y2="${y(loss)}" stroke="var(--line)" stroke-width="0.5"/><text class="small" x="${left - 8}" y="${y(loss) + 4}" text-anchor="end">${loss}</text>`,
+      `<line x1="${left}" x2="${left + width}" y1="${y(loss)}" y2="${y(loss)}" stroke="var(--line)" stroke-width="0.5"/><text class="small" x="${left - 8}" y="${y(loss) + 4}" text-anchor="end">${Number(loss.toPrecision(3))}</text>`,
   );
   const paths = curves.map(
     ({ values, style }) =>
