@@ -83,6 +83,7 @@ export {
   triuIndices,
   zeros,
 } from './creation.js';
+export * as data from './data/index.js';
 export { manualSeed, withCounterRandom } from './dropout.js';
 export type { Element } from './elements.js';
 export { Generator, getRngState, initialSeed, setRngState } from './generator.js';
@@ -90,3 +91,12 @@ export * as nn from './nn/index.js';
 export * as optim from './optim/index.js';
 export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';
 export { bernoulli, multinomial, normal, rand, randint, randLike, randn, randnLike, randperm } from './random.js';
+export {
+  loadNpy,
+  loadNpz,
+  loadSafetensors,
+  readSafetensors,
+  saveNpy,
+  saveNpz,
+  saveSafetensors,
+} from './serialize/index.js';

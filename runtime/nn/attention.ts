@@ -137,7 +137,7 @@ export class MultiheadAttention extends Layer {
   }
 
   private project(...inputs: readonly [Tensor, Tensor, Tensor]): Tensor[] {
-    const part = (t: Tensor | null, i: number): Tensor | null => t && t.narrow(0, i * this.embedDim, this.embedDim);
+    const part = (t: Tensor | null, i: number): Tensor | null => t?.narrow(0, i * this.embedDim, this.embedDim) ?? null;
     const apart = [this.qProjWeight, this.kProjWeight, this.vProjWeight];
     return inputs.map((input, i) => F.linear(input, apart[i] ?? part(this.inProjWeight, i)!, part(this.inProjBias, i)));
   }

@@ -8,7 +8,7 @@ import { fail } from '../../compiler/errors.js';
 import { type DType, isFloat } from '../../compiler/ir/dtype.js';
 import { sameShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
-import { executor, Tensor } from '../../compiler/ops/tensor.js';
+import { Tensor } from '../../compiler/ops/tensor.js';
 import { setModulePathSource } from '../../compiler/trace/site.js';
 import { Parameter } from './parameter.js';
 
@@ -196,7 +196,9 @@ export abstract class Module {
         hint: 'the state must come from a model of the same structure; { strict: false } ignores names that one side lacks',
       });
     }
-    noGrad(() => matched.forEach(({ target, source }) => target.copy_(source)));
+    noGrad(() => {
+      for (const { target, source } of matched) target.copy_(source);
+    });
     return { missingKeys, unexpectedKeys };
   }
 
@@ -214,7 +216,7 @@ export abstract class Module {
     return this;
   }
 
-  /** Reset all gradients: to zero, or to none (inside a trace always to none, which starts the step afresh). */
+  /** Reset all gradients: to zero, or to none. */
   zeroGrad(setToNone = false): void {
     for (const parameter of this.parameters()) resetGrad(parameter, setToNone);
   }
@@ -298,14 +300,11 @@ function addTo<T>(set: Set<T>, item: T): () => void {
   return () => void set.delete(item);
 }
 
-/** Forget or zero a gradient. A traced step must not read what an earlier call left. */
+/** Forget or zero a gradient. Inside a trace there is none to zero until the entry has made one. */
 export function resetGrad(tensor: Tensor, setToNone: boolean): void {
-  if (setToNone || executor().kind === 'trace') tensor.grad = null;
-  else if (tensor.grad !== null) {
-    const zeroed = tensor.grad.detach();
-    noGrad(() => zeroed.zero_());
-    tensor.grad = zeroed;
-  }
+  const grad = setToNone ? null : tensor.grad;
+  tensor.grad = grad?.detach() ?? null;
+  if (tensor.grad !== null) noGrad(() => tensor.grad!.zero_());
 }
 
 // ── running ────────────────────────────────────────────────────────────────────────────────────────────────────────────

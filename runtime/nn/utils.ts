@@ -33,5 +33,7 @@ export function clipGradNorm_(
 
 /** Limit every element of every gradient to [-clipValue, clipValue]. */
 export function clipGradValue_(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
-  noGrad(() => gradsOf(parameters).forEach(grad => grad.clamp_(-clipValue, clipValue)));
+  noGrad(() => {
+    for (const grad of gradsOf(parameters)) grad.clamp_(-clipValue, clipValue);
+  });
 }

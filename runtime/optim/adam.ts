@@ -28,9 +28,9 @@ export interface AdamSettings extends MomentSettings {
 
 function checkMoments({ betas, eps, weightDecay }: MomentSettings): void {
   checkSetting(eps >= 0, () => `Invalid epsilon value: ${pythonValue(eps)}`);
-  betas.forEach((beta, i) =>
-    checkSetting(beta >= 0 && beta < 1, () => `Invalid beta parameter at index ${i}: ${pythonFloat(beta)}`),
-  );
+  for (const [i, beta] of betas.entries()) {
+    checkSetting(beta >= 0 && beta < 1, () => `Invalid beta parameter at index ${i}: ${pythonFloat(beta)}`);
+  }
   checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
 }
 

@@ -140,7 +140,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     return this.paramGroups.flatMap(group => group.params);
   }
 
-  /** Reset all gradients: to zero, or to none (inside a trace always to none, which starts the step afresh). */
+  /** Reset all gradients: to zero, or to none. */
   zeroGrad(setToNone = false): void {
     for (const param of this.#allParams()) resetGrad(param, setToNone);
   }
@@ -152,7 +152,9 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   step<T>(closure: () => T): T;
   step<T>(closure?: () => T): T | undefined {
     const loss = closure && enableGrad(closure);
-    noGrad(() => this.paramGroups.forEach(group => this.#stepGroup(group)));
+    noGrad(() => {
+      for (const group of this.paramGroups) this.#stepGroup(group);
+    });
     return loss;
   }
 
