@@ -163,14 +163,16 @@ export function composite<F extends (...args: any[]) => any>(given: {
   readonly signature: string;
   readonly compute: (bound: Bound) => ReturnType<F>;
   /** PyTorch's `grad_fn` name, where PyTorch has a step of its own: the last step of the parts bears it. */
-  readonly gradName?: string;
+  readonly gradName?: string | ((bound: Bound) => string | null);
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }): Op<F> {
   const params = parseSignature(given.signature);
   const call = (...args: unknown[]): ReturnType<F> => {
-    const output = given.compute(bindArguments(given.name, params, args));
-    if (given.gradName !== undefined) renameStep(output, given.gradName);
+    const bound = bindArguments(given.name, params, args);
+    const output = given.compute(bound);
+    const gradName = typeof given.gradName === 'function' ? given.gradName(bound) : given.gradName;
+    if (gradName) renameStep(output, gradName);
     return output;
   };
   const composed: Composite = { ...given, params, call };

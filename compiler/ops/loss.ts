@@ -109,6 +109,12 @@ function classLoss(op: string, { input, target, weight, ignoreIndex, reduction, 
   return reduced(op, loss, reduction);
 }
 
+/** PyTorch's step for class targets; other targets and smoothing end in arithmetic. */
+function nllStep({ input, target, labelSmoothing = 0 }: { input: Tensor; target: Tensor; labelSmoothing?: number }): string | null {
+  if (isFloat(target.dtype) || labelSmoothing > 0) return null;
+  return input.ndim > 2 ? 'NllLoss2DBackward0' : 'NllLossBackward0';
+}
+
 interface NllOptions {
   readonly weight?: Tensor | null;
   readonly ignoreIndex?: number;
@@ -118,6 +124,7 @@ export const nllLoss: Op<(input: Tensor, target: Tensor, options?: NllOptions) =
   name: 'nllLoss',
   doc: 'Negative log-likelihood of class targets [N, ...], given log-probabilities [N, C, ...].',
   signature: "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean'",
+  gradName: nllStep,
   compute: bound => classLoss('nllLoss', bound),
   samples: [sample(random([3, 4]), random([3], 0, 4, 'int64')), sample(random([3, 4]), random([3], 0, 4, 'int64'), { weight: random([4], 0.5, 2), reduction: 'sum' })],
 });
@@ -129,6 +136,7 @@ export const crossEntropy: Op<(input: Tensor, target: Tensor, options?: CrossEnt
   name: 'crossEntropy',
   doc: 'Cross entropy of logits [N, C, ...] with class targets [N, ...] or class probabilities of the input shape.',
   signature: "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean', labelSmoothing: number = 0",
+  gradName: nllStep,
   compute(bound) {
     const { input, target, weight, reduction, labelSmoothing } = bound;
     const classDim = input.ndim === 1 ? 0 : 1;
@@ -156,10 +164,19 @@ interface LossOptions {
 type Loss<O = object> = Op<(input: Tensor, target: Tensor, options?: LossOptions & O) => Tensor>;
 const samplesOf = [sample(random([3, 4]), random([3, 4])), sample(random([3, 4]), random([3, 4]), { reduction: 'none' })];
 
+/** The losses that PyTorch computes in one step, and its name. */
+const stepsOfTheirOwn: Readonly<Record<string, string>> = {
+  mseLoss: 'MseLossBackward0',
+  smoothL1Loss: 'SmoothL1LossBackward0',
+  huberLoss: 'HuberLossBackward0',
+  binaryCrossEntropy: 'BinaryCrossEntropyBackward0',
+};
+
 /** A loss of each pair of elements, reduced. */
 function elementwise<O>(name: string, doc: string, extra: string, each: (input: Tensor, target: Tensor, bound: any) => Tensor, samples = samplesOf): Loss<O> {
   return composite({
     name,
+    gradName: stepsOfTheirOwn[name],
     doc,
     signature: `input: tensor, target: tensor, *, reduction: string = 'mean'${extra}`,
     compute: bound => reduced(name, each(bound.input, bound.target, bound), bound.reduction),

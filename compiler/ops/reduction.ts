@@ -8,7 +8,7 @@ import { normalizeDim, normalizeDims, numel, type Shape, sameShape } from '../ir
 import { composite, define, type Op, type OpDef, reducedShape, reduction } from './define.js';
 import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Param } from './signature.js';
-import type { VjpContext } from './tape.js';
+import { renameStep, type VjpContext } from './tape.js';
 import { eagerValue, type Tensor } from './tensor.js';
 
 export interface ReduceOptions {
@@ -79,7 +79,7 @@ export const mean: Reduction<SumOptions> = composite({
   name: 'mean',
   doc: 'Mean over the given dims, or all; of floats only.',
   signature: 'input: tensor, dim: dims = null, keepdim: bool = false, *, dtype: dtype = null',
-  gradName: 'MeanBackward0',
+  gradName: ({ dim }) => (dim === null ? 'MeanBackward0' : 'MeanBackward1'),
   compute({ input, dim, keepdim, dtype }) {
     if (!isFloat(dtype ?? input.dtype)) {
       fail('E108', {
@@ -257,8 +257,10 @@ const extremeOp = (name: 'max' | 'min', doc: string): ExtremeOp =>
     compute({ input, dim, keepdim, other }): Tensor | Picked {
       const second = other ?? (typeof dim === 'object' ? dim : null);
       if (second !== null) return name === 'max' ? input.maximum(second) : input.minimum(second);
-      if (dim === null) return fullExtreme(name, input);
-      return extremeAlong(name, input, dim, keepdim);
+      const step = name === 'max' ? 'MaxBackward' : 'MinBackward';
+      if (dim === null) return named(fullExtreme(name, input), `${step}1`);
+      const { values, indices } = extremeAlong(name, input, dim, keepdim);
+      return { values: named(values, `${step}0`), indices };
     },
     samples: [
       sample(random([2, 3])),
@@ -270,6 +272,12 @@ const extremeOp = (name: 'max' | 'min', doc: string): ExtremeOp =>
 
 export const max: ExtremeOp = extremeOp('max', 'The largest');
 export const min: ExtremeOp = extremeOp('min', 'The smallest');
+
+/** Under the name that PyTorch gives the step. */
+function named(tensor: Tensor, step: string): Tensor {
+  renameStep(tensor, step);
+  return tensor;
+}
 
 function fullExtreme(name: 'max' | 'min', input: Tensor): Tensor {
   const output = name === 'max' ? asNumber(input).amax() : asNumber(input).amin();

@@ -601,9 +601,7 @@ export const meshgrid: Op<(tensors: readonly Tensor[], options?: { indexing?: 'i
     const axes = swapped ? [tensors[1], tensors[0], ...tensors.slice(2)] : tensors;
     const shape = axes.map(axis => axis.numel());
     const grids = axes.map((axis, d) => axis.reshape(shape.map((extent, e) => (e === d ? extent : 1))).expand(shape));
-    return swapped
-      ? [grids[1].transpose(0, 1), grids[0].transpose(0, 1), ...grids.slice(2).map(grid => grid.transpose(0, 1))]
-      : grids;
+    return swapped ? [grids[1], grids[0], ...grids.slice(2)] : grids;
   },
   samples: [sample([random([2]), random([3])]), sample([random([2]), random([3])], { indexing: 'xy' })],
 });

@@ -178,9 +178,10 @@ export interface AutogradMeta {
   hooks: Hook[] | null;
 }
 
-/** The eager value of a tensor. Throws E301 where it is only being traced. */
+/** The eager value of a tensor. Throws E301 where it is only being traced, or is state that the trace has changed. */
 export function eagerValue(tensor: Tensor, what: string): EagerValue {
-  if (tensor.value.kind === 'traced') return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
+  const changed = current?.kind === 'trace' && current.versionOf(tensor) > 0;
+  if (tensor.value.kind === 'traced' || changed) return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
   return tensor.value;
 }
 
