@@ -172,6 +172,8 @@ export const functionOrders: Readonly<Record<string, Order>> = orders({
   'Tensor.backward': 'gradient | retain_graph create_graph',
   'Tensor.requires_grad_': 'requires_grad',
   'Tensor.register_hook': 'hook',
+  'Tensor.index_put': 'indices values accumulate',
+  'Tensor.index_put_': 'indices values accumulate',
   'Tensor.uniform_': 'from to | generator',
   'Tensor.normal_': 'mean std | generator',
   'Tensor.bernoulli_': 'p | generator',
