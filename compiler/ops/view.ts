@@ -1,5 +1,5 @@
 /** Views: the elements of one tensor seen in another arrangement. */
-import { fail } from '../errors.js';
+import { fail, invariant } from '../errors.js';
 import {
   addIndex,
   type Expr,
@@ -25,14 +25,39 @@ import { broadcastIndex, composite, define, view as defineView, type Op, type Vi
 import { random, sample, sampleWithoutGradient } from './samples.js';
 import type { Tensor } from './tensor.js';
 
-/** Row-major position in `to` of the element at row-major position `at` in `from`. */
+/**
+ * Row-major position in `to` of the element at row-major position `at` in `from`. Dims that correspond keep their index as it
+ * is, so that an index that reaches outside under a guard stays a sum.
+ */
 export function reindex(at: readonly Expr[], from: Shape, to: Shape): Expr[] {
-  const strides = contiguousStrides(from);
-  const linear = at.reduce<Expr>((sum, i, d) => addIndex(sum, mulIndex(i, strides[d])), index(0));
-  return contiguousStrides(to).map((stride, d) => {
-    const quotient = floorDivIndex(linear, stride);
-    return d === 0 ? quotient : modIndex(quotient, to[d]);
-  });
+  invariant(numel(from) === numel(to), () => `no reshape from ${formatShape(from)} to ${formatShape(to)}`);
+  const out: Expr[] = to.map(() => index(0));
+  if (numel(to) === 0) return out;
+  for (const run of matchingRuns(from, to)) {
+    let linear = run.from.reduce<Expr>((sum, d) => addIndex(mulIndex(sum, from[d]), at[d]), index(0));
+    for (const d of run.to.slice(1).reverse()) {
+      out[d] = modIndex(linear, to[d]);
+      linear = floorDivIndex(linear, to[d]);
+    }
+    out[run.to[0]] = linear;
+  }
+  return out;
+}
+
+/** The shortest runs of dims of two shapes with as many elements each; dims of size 1 left out. */
+function matchingRuns(from: Shape, to: Shape): { from: number[]; to: number[] }[] {
+  const [left, right] = [from, to].map(shape => shape.map((_, d) => d).filter(d => shape[d] !== 1));
+  const runs: { from: number[]; to: number[] }[] = [];
+  while (left.length > 0 && right.length > 0) {
+    const run = { from: [left.shift()!], to: [right.shift()!] };
+    const elements = (): [number, number] => [numel(run.from.map(d => from[d])), numel(run.to.map(d => to[d]))];
+    for (let [m, n] = elements(); m !== n; [m, n] = elements()) {
+      if (m < n) run.from.push(left.shift()!);
+      else run.to.push(right.shift()!);
+    }
+    runs.push(run);
+  }
+  return runs;
 }
 
 /** Strides that show memory of shape `from` as `to`; null where a copy is needed. After PyTorch's `computeStride`. */
@@ -243,6 +268,8 @@ export const detach: Op<(input: Tensor) => Tensor> = defineView({
   map: at => at,
   strides: (_, strides) => ({ offset: 0, strides: [...strides] }),
   differentiable: false,
+  /** Not for gradients: how a trace writes through it. */
+  vjp: c => [c.grad],
   samples: [{ args: [random([2, 3])], gradient: false }],
 });
 
