@@ -196,10 +196,11 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
     const momentum = momentumAt(clock.warmup);
     const next = momentumAt(clock.warmup.mul(perStep));
     clock.mu_product.mul_(momentum);
+    // PyTorch 1.13 multiplies the present momentum in a second time for the average.
     return {
       correction: complement(clock.beta2_power),
       ofGrad: lr.mul(complement(momentum)).div(complement(clock.mu_product)),
-      ofAverage: lr.mul(next).div(complement(clock.mu_product.mul(next))),
+      ofAverage: lr.mul(next).div(complement(clock.mu_product.mul(momentum).mul(next))),
     };
   }
   protected update(
