@@ -118,7 +118,8 @@ class Rewriter {
   readonly applied = new Map<string, number>();
   readonly #rulesAt = new Map<string, readonly Rule[]>();
   readonly #simple = new Map<Node, Node>();
-  #depth = 0;
+  /** The rules being applied, each inside the one before. */
+  readonly #trail: string[] = [];
 
   constructor(
     readonly rules: readonly Rule[],
@@ -146,20 +147,20 @@ class Rewriter {
       );
       return this.#simplified(this.interner.node(op, inputs, attrs, type, node.site));
     };
-    invariant(this.#depth < mostSteps, () => `rewriting does not end at '${node.op}'; rules applied: ${[...this.applied.keys()].join('; ')}`);
-    this.#depth++;
-    try {
-      for (const candidate of this.#candidates(node.op)) {
-        const replacement = candidate.apply(node, make);
-        if (replacement === null || replacement === node) continue;
+    for (const candidate of this.#candidates(node.op)) {
+      invariant(this.#trail.length < mostSteps, () => `rewriting does not end at '${node.op}'; rules applied: ${[...new Set(this.#trail)].join('; ')}`);
+      this.#trail.push(candidate.name);
+      const replacement = candidate.apply(node, make);
+      const changed = replacement !== null && replacement !== node;
+      if (changed) {
         checkType(candidate, node, replacement);
         this.applied.set(candidate.name, (this.applied.get(candidate.name) ?? 0) + 1);
-        return this.#simplified(replacement);
       }
-      return node;
-    } finally {
-      this.#depth--;
+      const simple = changed ? this.#simplified(replacement) : node;
+      this.#trail.pop();
+      if (changed) return simple;
     }
+    return node;
   }
 
   #candidates(op: string): readonly Rule[] {
