@@ -54,7 +54,12 @@ function weightedSum(outputs: readonly (Tensor | null)[], seed: string): Tensor 
     if (output === null || !isFloat(output.dtype)) return [];
     const weights = Array.from({ length: output.numel() }, () => Math.fround(random() * 2 - 1));
     const dtype = output.dtype === 'float64' ? 'float64' : 'float32';
-    return [output.to(dtype).mul(makeTensor(dtype, output.shape, weights)).sum()];
+    return [
+      output
+        .to(dtype)
+        .mul(makeTensor(dtype, output.shape, weights))
+        .sum(),
+    ];
   });
   return terms.length === 0 ? null : terms.reduce((a, b) => a.add(b));
 }
@@ -105,7 +110,11 @@ function withGradients({ fn, inputs }: Call, seed: string): TensorFunction {
     const outputs = fn(...leaves);
     const total = weightedSum(outputs, seed);
     if (!total?.requiresGrad) return outputs.map(output => output.detach());
-    const gradients = gradOf(total, leaves.filter((_, i) => floats[i]), { allowUnused: true });
+    const gradients = gradOf(
+      total,
+      leaves.filter((_, i) => floats[i]),
+      { allowUnused: true },
+    );
     return [...outputs.map(output => output.detach()), ...gradients.filter(gradient => gradient !== null)];
   };
 }
@@ -130,6 +139,11 @@ function testMode(mode: Mode, op: TestedOp, index: number, seed: string): void {
   const { fn, inputs } = programOf('float32');
   if (mode.compiled && sample.eagerOnly) {
     expect(() => mode.run(fn, inputs)).toThrow(/needs the value of a tensor that is only being traced/);
+    return;
+  }
+  const missing = [...inputs, ...fn(...inputs)].find(tensor => mode.lacks.includes(tensor.dtype));
+  if (missing !== undefined) {
+    expect(() => mode.run(fn, inputs)).toThrow(`backend '${mode.name}' cannot do ${missing.dtype}`);
     return;
   }
   const exact = programOf('float64');

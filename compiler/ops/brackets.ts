@@ -231,8 +231,8 @@ declare module './tensor.js' {
     /** Assign to `x.at(...items)`; one item needs no list. */
     setAt(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar): this;
     /** A copy with values at the positions. */
-    indexPut(items: readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): Tensor;
-    indexPut_(items: readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): this;
+    indexPut(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): Tensor;
+    indexPut_(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): this;
   }
 }
 
@@ -246,10 +246,10 @@ Object.assign(Tensor.prototype, {
   setAt(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar): Tensor {
     return assignAt(this, listOf(items), value);
   },
-  indexPut(this: Tensor, items: readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
-    return assignAt(this.clone(), items, value, accumulate);
+  indexPut(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
+    return assignAt(this.clone(), listOf(items), value, accumulate);
   },
-  indexPut_(this: Tensor, items: readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
-    return assignAt(this, items, value, accumulate);
+  indexPut_(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
+    return assignAt(this, listOf(items), value, accumulate);
   },
 });

@@ -214,6 +214,8 @@ export interface PointwiseSpec {
   readonly gradName?: GradName;
   /** Throws for operand types the op does not take. */
   readonly check?: (promoted: DType, inputs: readonly TensorType[], attrs: Attrs) => void;
+  /** Throws for operand values the op does not take; called on eager operands, also where they are constants of a trace. */
+  readonly checkValues?: (promoted: DType, inputs: readonly Tensor[], attrs: Attrs) => void;
   /** Operands left out of promotion and conversion, by position (the condition of `where`). */
   readonly untyped?: readonly number[];
   readonly samples: readonly Sample[];
@@ -269,7 +271,9 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
       const promoted = operands.some(operand => !(operand instanceof Tensor)) ? promoteOperands(typed.map(i => operands[i])) : null;
       const attrs: Record<string, any> = {};
       for (const param of params) if (!operandParams.includes(param)) attrs[param.name] = plainAttr(bound[param.name]);
-      return { inputs: operands.map(operand => (operand instanceof Tensor ? operand : numberOperand(operand, promoted!))), attrs };
+      const inputs = operands.map(operand => (operand instanceof Tensor ? operand : numberOperand(operand, promoted!)));
+      spec.checkValues?.(promotedOf(inputs.map(input => input.type)), inputs, attrs);
+      return { inputs, attrs };
     },
     infer(inputs, attrs) {
       const shape = inputs.map(input => input.shape).reduce((a, b) => broadcastShapes(spec.name, a, b));

@@ -23,9 +23,17 @@ import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type Operand, type OutputWriter } from './define.js';
-import { eagerSample, eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
+import {
+  eagerSample,
+  eagerSampleWithoutGradient,
+  exactly,
+  integers,
+  random,
+  sample,
+  sampleWithoutGradient,
+} from './samples.js';
 import type { Scalar } from './signature.js';
-import { eagerValue, Tensor, tensorOver } from './tensor.js';
+import { elements, Tensor, tensorOver } from './tensor.js';
 
 function needsPositions(op: string, type: TensorType): void {
   if (!isInt(type.dtype)) {
@@ -46,12 +54,9 @@ function position(value: Expr, extent: number): Expr {
 /** Eagerly, an index beyond the end is an error, as in PyTorch; inside a trace nothing can be looked at. */
 export function checkPositions(op: string, positions: Tensor, extent: number): void {
   if (positions.value.kind !== 'eager') return;
-  const { storage, offset } = eagerValue(positions.contiguous(), op);
-  const { array } = storage;
-  for (let i = offset; i < offset + positions.numel(); i++) {
-    const at = Number(array[i]);
-    if (at >= extent || at < -extent)
-      fail('E109', { op, problem: `index ${at} is out of bounds for dimension with size ${extent}` });
+  const outside = elements(positions, op).find(at => at >= extent || at < -extent);
+  if (outside !== undefined) {
+    fail('E109', { op, problem: `index ${outside} is out of bounds for dimension with size ${extent}` });
   }
 }
 
@@ -497,14 +502,14 @@ export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = compos
     const classes = numClasses < 0 ? largestOf(input) + 1 : numClasses;
     return input.unsqueeze(-1).eq(iota(classes)).to('int64');
   },
-  samples: [sampleWithoutGradient(integers([2, 2], 0, 4), 4), eagerSampleWithoutGradient(exactly([3], [1, 0, 2], 'int64'))],
+  samples: [
+    sampleWithoutGradient(integers([2, 2], 0, 4), 4),
+    eagerSampleWithoutGradient(exactly([3], [1, 0, 2], 'int64')),
+  ],
 });
 
-const elements = (tensor: Tensor, what: string): number[] => {
-  const { storage, offset } = eagerValue(tensor.contiguous(), what);
-  return Array.from(storage.array.subarray(offset, offset + tensor.numel()) as ArrayLike<number | bigint>, Number);
-};
-const largestOf = (tensor: Tensor): number => Math.max(-1, ...elements(tensor, 'oneHot without numClasses'));
+const largestOf = (tensor: Tensor): number =>
+  Math.max(-1, ...Array.from(elements(tensor, 'oneHot without numClasses'), Number));
 
 // ── ops whose result has as many elements as the data says: eager only ─────────────────────────────────────────────────
 
@@ -513,7 +518,7 @@ export const nonzero: Op<(input: Tensor) => Tensor> = composite({
   doc: 'Positions of the nonzero elements, one a row. Its size depends on the data: not inside a trace.',
   signature: 'input: tensor',
   compute({ input }: { input: Tensor }) {
-    const flags = elements(input.ne(0), 'nonzero()');
+    const flags = Array.from(elements(input.ne(0), 'nonzero()'), Number);
     const found = flags.flatMap((flag, i) => (flag ? [i] : []));
     const rows = found.flatMap(flat => {
       let rest = flat;

@@ -10,7 +10,7 @@ import { both, call, cast, constant, type Expr, index, select } from '../ir/kern
 import { formatShape, numel, sameShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import { random, sample } from './samples.js';
-import { eagerValue, executor, type Tensor } from './tensor.js';
+import { eagerValue, elements, executor, type Tensor } from './tensor.js';
 
 export type Reduction = 'mean' | 'sum' | 'none';
 const reductions = ['mean', 'sum', 'none'];
@@ -195,12 +195,21 @@ export const huberLoss: Loss<{ readonly delta?: number }> = elementwise('huberLo
   return d.le(delta).where(d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
 });
 
+/** Eagerly, an input outside [0, 1] is an error. */
+function checkProbabilities(input: Tensor): void {
+  if (executor().kind !== 'eager' || input.value.kind !== 'eager') return;
+  if (elements(input.detach(), 'binaryCrossEntropy').some(p => !(p >= 0 && p <= 1))) {
+    fail('E110', { op: 'binaryCrossEntropy', problem: 'all elements of input should be between 0 and 1', hint: 'for logits use binaryCrossEntropyWithLogits' });
+  }
+}
+
 const probabilities = [sample(random([3, 4], 0.1, 0.9), random([3, 4], 0.1, 0.9))];
 export const binaryCrossEntropy: Loss<{ readonly weight?: Tensor | null }> = elementwise(
   'binaryCrossEntropy',
   'Cross entropy of probabilities with targets in [0, 1]; logarithms are clamped at -100.',
   ', weight: tensor = null',
   (x, y, { weight }) => {
+    checkProbabilities(x);
     const loss = y.mul(x.log().clamp({ min: -100 })).add(y.rsub(1).mul(x.neg().log1p().clamp({ min: -100 }))).neg();
     return weight === null ? loss : loss.mul(weight);
   },

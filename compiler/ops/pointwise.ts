@@ -13,11 +13,13 @@ import { composite, type Op, pointwise, scalarType } from './define.js';
 import { exactly, integers, random, type Sample, sample, sampleWithoutGradient } from './samples.js';
 import { type Scalar, WeakFloat } from './signature.js';
 import type { VjpContext } from './tape.js';
-import { Tensor } from './tensor.js';
+import { elements, Tensor } from './tensor.js';
 
 export type Unary = Op<(input: Tensor) => Tensor>;
 export type Binary = Op<(input: Tensor | Scalar, other: Tensor | Scalar) => Tensor>;
 export type Comparison = Binary;
+
+const infinity = Number.POSITIVE_INFINITY;
 
 const isFloatExpr = (x: Expr): boolean => x.dtype !== 'index' && isFloat(x.dtype);
 const needsFloat =
@@ -101,17 +103,30 @@ export const mul: Binary = pointwise({
 
 /** Floor of the quotient: exact for integers; for floats by way of the remainder, as Python does it. */
 function floorQuotient(s: Arith, x: Expr, y: Expr): Expr {
-  if (!isFloatExpr(x)) return s.floorDiv(x, y);
-  const quotient = s.div(s.sub(x, floatRemainder(s, x, y)), y);
+  if (!isFloatExpr(x)) return x.dtype === 'bool' ? s.and(x, y) : s.floorDiv(x, y);
+  const r = s.rem(x, y);
+  const exact = s.div(s.sub(x, r), y);
+  const quotient = s.select(wrongSign(s, r, y), s.sub(exact, 1), exact);
   const nearest = s.floor(quotient);
   const rounded = s.select(s.gt(s.sub(quotient, nearest), 0.5), s.add(nearest, 1), nearest);
-  return s.select(s.eq(y, 0), s.div(x, y), rounded);
+  const zero = s.copysign(s.constant(x.dtype, 0), s.div(x, y));
+  return s.select(s.eq(y, 0), s.div(x, y), s.select(s.eq(quotient, 0), zero, rounded));
 }
+
+/** A remainder that is not 0 and differs in sign from the divisor. */
+const wrongSign = (s: Arith, r: Expr, y: Expr): Expr => s.and(s.ne(r, 0), s.xor(s.lt(r, 0), s.lt(y, 0)));
 
 function floatRemainder(s: Arith, x: Expr, y: Expr): Expr {
   const r = s.rem(x, y);
-  const wrongSign = s.and(s.ne(r, 0), s.xor(s.lt(r, 0), s.lt(y, 0)));
-  return s.select(wrongSign, s.add(r, y), r);
+  return s.select(wrongSign(s, r, y), s.add(r, y), r);
+}
+
+/** Eagerly, dividing integers by zero is an error. */
+function checkDivisor(op: string, promoted: DType, divisor: Tensor): void {
+  if (isFloat(promoted) || divisor.value.kind !== 'eager') return;
+  if (elements(divisor, op).some(value => Number(value) === 0)) {
+    fail('E110', { op, problem: 'ZeroDivisionError: integer division or modulo by zero' });
+  }
 }
 
 const roundQuotient = (s: Arith, x: Expr, y: Expr, roundingMode: string): Expr => {
@@ -135,6 +150,9 @@ export const div: Op<
     }
   },
   body: (s, x, y, { roundingMode }) => (roundingMode === null ? s.div(x, y) : roundQuotient(s, x, y, roundingMode)),
+  checkValues(promoted, [, other], { roundingMode }) {
+    if (roundingMode !== null) checkDivisor('div', promoted, other);
+  },
   vjp(c) {
     if (c.attrs.roundingMode !== null) return [c.grad.zerosLike(), c.grad.zerosLike()];
     return [
@@ -168,6 +186,7 @@ export const remainder: Binary = pointwise({
   doc: 'What is left of input after division by other, with the sign of other (Python %).',
   types: 'keep',
   body: (s, x, y) => (isFloatExpr(x) ? floatRemainder(s, x, y) : s.mod(x, y)),
+  checkValues: (promoted, [, other]) => checkDivisor('remainder', promoted, other),
   vjp: c => [c.grad, c.needs(1) ? neg(mul(c.grad, div(c.in(0), c.in(1), { roundingMode: 'floor' }))) : null],
   samples: [
     sample(exactly([4], [5.3, -5.3, 5.3, -5.3]), exactly([4], [2, 2, -2, -2])),
@@ -180,6 +199,7 @@ export const fmod: Binary = pointwise({
   doc: 'What is left of input after division by other, with the sign of input (C fmod).',
   types: 'keep',
   body: (s, x, y) => s.rem(x, y),
+  checkValues: (promoted, [, other]) => checkDivisor('fmod', promoted, other),
   vjp: c => [c.grad, c.needs(1) ? neg(mul(c.grad, div(c.in(0), c.in(1), { roundingMode: 'trunc' }))) : null],
   samples: [
     sample(exactly([4], [5.3, -5.3, 5.3, -5.3]), exactly([4], [2, 2, -2, -2])),
@@ -352,6 +372,9 @@ export const powTensor: Binary = pointwise({
   doc: 'input to the power of other, element by element.',
   types: 'number',
   gradName: 'PowBackward1',
+  check(promoted) {
+    if (promoted === 'bool') fail('E108', { op: 'pow', problem: '"pow" not implemented for \'Bool\'' });
+  },
   body: (s, x, n) => (isFloatExpr(x) ? s.pow(x, n) : integerPower(s, x, n)),
   vjp: c => {
     const [base, exponent] = [c.in(0), c.in(1)];
@@ -425,8 +448,9 @@ export const hypot: Binary = pointwise({
   body(s, x, y) {
     const [big, small] = [s.max(s.abs(x), s.abs(y)), s.min(s.abs(x), s.abs(y))];
     const ratio = s.div(small, big);
-    const infinite = s.eq(big, Number.POSITIVE_INFINITY);
-    return s.select(s.or(s.eq(big, 0), infinite), big, s.mul(big, s.sqrt(s.add(1, s.square(ratio)))));
+    const infinite = s.or(s.eq(s.abs(x), infinity), s.eq(s.abs(y), infinity));
+    const length = s.mul(big, s.sqrt(s.add(1, s.square(ratio))));
+    return s.select(infinite, s.constant(x.dtype, infinity), s.select(s.eq(big, 0), big, length));
   },
   vjp: c => [
     c.needs(0) ? mul(c.grad, div(c.in(0), c.out)) : null,
@@ -908,7 +932,6 @@ const test = (name: string, doc: string, ofInteger: boolean, body: (s: Arith, x:
       sampleWithoutGradient(integers([3], -2, 2)),
     ],
   });
-const infinity = Number.POSITIVE_INFINITY;
 
 export const isnan: Unary = test('isnan', 'Not a number?', false, (s, x) => s.isNan(x));
 export const isinf: Unary = test('isinf', 'Infinite?', false, (s, x) => s.eq(s.abs(x), infinity));

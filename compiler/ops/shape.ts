@@ -20,7 +20,7 @@ import { broadcastShapes, formatShape, normalizeDim, normalizeDims, type Shape, 
 import { composite, define, type Op } from './define.js';
 import { eagerSample, exactly, random, sample } from './samples.js';
 import type { Scalar } from './signature.js';
-import { eagerValue, type Tensor } from './tensor.js';
+import { elements, type Tensor } from './tensor.js';
 
 /** `position` lies in [0, extent). */
 export const inside = (position: Expr, extent: number): Expr | null => {
@@ -492,7 +492,7 @@ export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?
           .expand([...input.shape.slice(0, d + 1), repeats, ...input.shape.slice(d + 1)]);
         return copied.reshape([...input.shape.slice(0, d), input.shape[d] * repeats, ...input.shape.slice(d + 1)]);
       }
-      const counts = Array.from(eagerValue(repeats.contiguous(), 'the length of the result').storage.array, Number);
+      const counts = elements(repeats, 'the length of the result').map(Number);
       const pieces = counts.flatMap((count, i) =>
         count === 0
           ? []
@@ -505,10 +505,10 @@ export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?
       return pieces.length === 0 ? input.slice(d, 0, 0) : cat(pieces, d);
     },
     samples: [
-    sample(random([2, 3]), 2),
-    sample(random([2, 3]), 3, 0),
-    eagerSample(random([3]), exactly([3], [2, 0, 1], 'int64'), 0),
-  ],
+      sample(random([2, 3]), 2),
+      sample(random([2, 3]), 3, 0),
+      eagerSample(random([3]), exactly([3], [2, 0, 1], 'int64'), 0),
+    ],
   },
 );
 

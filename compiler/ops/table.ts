@@ -5,6 +5,8 @@
  * pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file of ops needs one.
  * The modules imported without a name hold ops without a method: layers, windows and losses, as in PyTorch's `nn.functional`.
  */
+import { fail } from '../errors.js';
+import { isFloat, isInt } from '../ir/dtype.js';
 import './activation.js';
 import './brackets.js';
 import * as contraction from './contraction.js';
@@ -61,6 +63,16 @@ const isOp = (value: unknown): value is Callable => typeof value === 'function' 
 /** `cat` takes a list and `einsum` a string first: they are functions only. */
 const actsOnTensor = (op: Callable): boolean => ['tensor', 'operand'].includes(op.params[0].kind);
 
+/** An in-place op may not lose the category of its result: floats do not fit integers, nor integers bools. */
+function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
+  const fits = isFloat(target.dtype) || value.dtype === 'bool' || (isInt(target.dtype) && !isFloat(value.dtype));
+  if (!fits) {
+    const problem = `result type ${value.dtype} can't be cast to the desired output type ${target.dtype}`;
+    fail('E108', { op: `${name}_`, problem, hint: `convert the tensor first, or use ${name}() and keep its result` });
+  }
+  return value;
+}
+
 const prototype = Tensor.prototype as unknown as Record<string, unknown>;
 for (const [name, op] of Object.entries(methodModules)) {
   if (!isOp(op) || !actsOnTensor(op)) continue;
@@ -71,6 +83,6 @@ for (const [name, op] of Object.entries(methodModules)) {
 for (const [name, op] of Object.entries(pointwise)) {
   if (!isOp(op)) continue;
   prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
-    return assignInPlace(this, op(this, ...args));
+    return assignInPlace(this, checkResult(name, this, op(this, ...args)));
   };
 }

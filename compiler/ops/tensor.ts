@@ -196,6 +196,12 @@ export function isContiguousValue(shape: Shape, strides: readonly number[]): boo
   return true;
 }
 
+/** The stored elements of an eager tensor in row-major order. Throws E301 where it is only being traced. */
+export function elements(tensor: Tensor, what: string): readonly (number | bigint)[] {
+  const { storage, offset } = eagerValue(tensor.contiguous(), what);
+  return Array.from(storage.array.subarray(offset, offset + tensor.numel()) as ArrayLike<number | bigint>);
+}
+
 /** A tensor over existing memory: row-major from `offset` unless strides are given. Shares `array`. */
 export function tensorOver(array: TypedArray, type: TensorType, strides: readonly number[] = contiguousStrides(type.shape), offset = 0): Tensor {
   return new Tensor(type, { kind: 'eager', storage: { array, version: 0 }, offset, strides });

@@ -1,5 +1,6 @@
 /** The ways to run a function of tensors: eagerly, and compiled for each backend that runs in this process. */
 import { type CompileOptions, compile } from 'gradc/compiler';
+import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { input } from '../../compiler/trace/model.js';
 
@@ -8,14 +9,17 @@ export type TensorFunction = (...inputs: Tensor[]) => Tensor[];
 export interface Mode {
   readonly name: string;
   readonly compiled: boolean;
+  /** Dtypes it refuses. */
+  readonly lacks: readonly DType[];
   run(fn: TensorFunction, inputs: readonly Tensor[]): readonly Tensor[];
 }
 
-const eager: Mode = { name: 'eager', compiled: false, run: (fn, inputs) => fn(...inputs) };
+const eager: Mode = { name: 'eager', compiled: false, lacks: [], run: (fn, inputs) => fn(...inputs) };
 
-const compiledWith = (name: string, options: CompileOptions): Mode => ({
+const compiledWith = (name: string, options: CompileOptions, lacks: readonly DType[] = []): Mode => ({
   name,
   compiled: true,
+  lacks,
   run: (fn, inputs) =>
     compile(
       fn,
@@ -27,5 +31,5 @@ const compiledWith = (name: string, options: CompileOptions): Mode => ({
 export const modes: readonly Mode[] = [
   eager,
   compiledWith('js', { backend: 'js' }),
-  compiledWith('wasm', { backend: 'wasm' }),
+  compiledWith('wasm', { backend: 'wasm' }, ['float16', 'bfloat16']),
 ];
