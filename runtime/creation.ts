@@ -135,6 +135,10 @@ export const ones = (...size: SizeArguments): Tensor => filled('ones', 1, size);
 /** Memory to be written: here always zeroed. */
 export const empty = (...size: SizeArguments): Tensor => filled('empty', 0, size);
 
+/** Memory to be written, with the shape and dtype of the input. */
+export const emptyLike = (input: Tensor, options: CreationOptions = {}): Tensor =>
+  empty(input.shape, { dtype: input.dtype, ...options });
+
 const fullParams = parseSignature('size: size, fillValue: number, *, dtype: dtype = null, requiresGrad: bool = false');
 /** One value everywhere; the dtype follows the value unless given. */
 export function full(size: number | Shape, fillValue: Scalar, options: CreationOptions = {}): Tensor {
@@ -298,6 +302,7 @@ declare module '../compiler/ops/tensor.js' {
     newZeros(...size: SizeArguments): Tensor;
     newOnes(...size: SizeArguments): Tensor;
     newEmpty(...size: SizeArguments): Tensor;
+    emptyLike(options?: CreationOptions): Tensor;
     newFull(size: number | Shape, fillValue: Scalar, options?: CreationOptions): Tensor;
   }
 }
@@ -321,6 +326,9 @@ Object.assign(Tensor.prototype, {
   },
   newEmpty(this: Tensor, ...size: SizeArguments): Tensor {
     return empty(...withDtype(this.dtype, size));
+  },
+  emptyLike(this: Tensor, options: CreationOptions = {}): Tensor {
+    return emptyLike(this, options);
   },
   newFull(this: Tensor, size: number | Shape, fillValue: Scalar, options: CreationOptions = {}): Tensor {
     return full(size, fillValue, { dtype: this.dtype, ...options });

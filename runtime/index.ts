@@ -62,6 +62,7 @@ export {
   type CreationOptions,
   DoubleTensor,
   empty,
+  emptyLike,
   eye,
   FloatTensor,
   full,

@@ -196,6 +196,7 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
     const momentum = momentumAt(clock.warmup);
     const next = momentumAt(clock.warmup.mul(perStep));
     clock.mu_product.mul_(momentum);
+    // The product for the average holds this step's momentum twice, as in PyTorch 1.13.
     // PyTorch 1.13 multiplies the present momentum in a second time for the average.
     return {
       correction: complement(clock.beta2_power),
