@@ -85,6 +85,10 @@ export function settingsBehaviour(torch: TorchAdapter): Behaviour {
   };
 }
 
+function* raisedMembers(values: Iterable<unknown>): IterableIterator<Value> {
+  for (const value of values) yield raiseMembers(value);
+}
+
 /** Like `raise`, but settings objects keep their floats, and iterators become lists. */
 function raiseMembers(value: unknown): Value {
   if (typeof value === 'object' && value !== null && !(value instanceof Tensor)) {
@@ -231,9 +235,9 @@ export function nativeObjectBehaviour(torch: TorchAdapter): Behaviour {
     },
     iterate: (object: object) => {
       if (!(Symbol.iterator in object)) throw new Unsupported(`iterating over ${object.constructor.name}`);
-      return (object as Iterable<unknown>)[Symbol.iterator]() as unknown as Iterable<Value>;
+      return raisedMembers(object as Iterable<unknown>);
     },
-    repr: (object: object) => (Object.hasOwn(object.constructor.prototype, 'toString') ? String(object) : undefined),
+    repr: (object: object) => (object.toString === Object.prototype.toString ? undefined : String(object)),
   };
 }
 
