@@ -6,9 +6,21 @@ import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
+import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
-import { type ConvShape, conv, convInputGrad, convWeightGrad, matmul, softmax } from './support/plain-kernels.js';
+import {
+  type ConvShape,
+  conv,
+  convInputGrad,
+  convWeightGrad,
+  matmul,
+  maxPool,
+  softmax,
+  sums,
+  transposed,
+  windowGrad,
+} from './support/plain-kernels.js';
 
 const context = { note: () => {} };
 
@@ -31,9 +43,11 @@ function noise(length: number, seed: number): Float32Array {
 
 /** Scheduled, plain, and by the js backend: equal up to the rounding of sums. */
 function expectEqual(kernel: Kernel, terms: number): void {
-  const inputs = kernel.params.map(({ buffer }, i) => noise(buffer.size, i + 1));
-  const run = (compiled: (...arrays: Float32Array[]) => void): Float32Array[] => {
-    const arrays = inputs.map(array => array.slice());
+  const inputs = kernel.params.map(({ buffer }, i) =>
+    buffer.dtype === 'float32' ? noise(buffer.size, i + 1) : new (arrayOf(buffer.dtype))(buffer.size),
+  );
+  const run = (compiled: (...arrays: TypedArray[]) => void): TypedArray[] => {
+    const arrays = inputs.map(array => array.slice() as TypedArray);
     compiled(...arrays);
     return arrays;
   };
@@ -44,7 +58,7 @@ function expectEqual(kernel: Kernel, terms: number): void {
     for (const [i, { buffer }] of kernel.params.entries()) {
       let worst = 0;
       for (let at = 0; at < buffer.size; at++) {
-        const error = Math.abs(result[i][at] - expected[i][at]);
+        const error = Math.abs(Number(result[i][at]) - Number(expected[i][at]));
         worst = Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
       }
       expect(worst, `${how} ${buffer.name}`).toBeLessThan(tolerance);
@@ -93,6 +107,37 @@ describe('convolution', () => {
     test(`forward: ${name}`, () => expectEqual(conv(shape), shape.channels * shape.kernel ** 2));
     test(`weight gradient: ${name}`, () => expectEqual(convWeightGrad(shape), shape.batch * shape.size ** 2));
     test(`input gradient: ${name}`, () => expectEqual(convInputGrad(shape), shape.filters * shape.kernel ** 2));
+  }
+});
+
+describe('windows', () => {
+  for (const size of [2, 5, 8, 13, 28]) test(`max of 2x2 in ${size}²`, () => expectEqual(maxPool(3, size), 1));
+  for (const [size, kernel, stride] of [
+    [28, 2, 2],
+    [9, 2, 2],
+    [13, 3, 2],
+    [13, 3, 3],
+    [11, 5, 1],
+    [10, 3, 4],
+  ]) {
+    test(`gradient of windows of ${kernel}² in steps of ${stride} in ${size}²`, () =>
+      expectEqual(windowGrad(2, size, kernel, stride), kernel ** 2));
+  }
+});
+
+describe('sums and pointwise nests', () => {
+  for (const [rows, columns] of [
+    [1, 1],
+    [3, 130],
+    [130, 3],
+    [17, 9],
+    [64, 84],
+  ]) {
+    test(`sum over rows and columns of ${rows}x${columns}`, () => {
+      expectEqual(sums(rows, columns, 'rows'), rows);
+      expectEqual(sums(rows, columns, 'columns'), columns);
+    });
+    test(`a transposing nest over ${rows}x${columns}`, () => expectEqual(transposed(rows, columns), 1));
   }
 });
 

@@ -5,7 +5,7 @@
  * What has no vector form (int64, float64, a gather, a long function) is computed lane by lane with scalar code.
  */
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
-import { affineOf, type Buffer, type Expr, type Iter } from '../../compiler/ir/kernel.js';
+import { addIndex, affineOf, type Buffer, type Expr, type Iter } from '../../compiler/ir/kernel.js';
 import type { ElemType } from '../../compiler/ir/scalar.js';
 import type { Value } from './code.js';
 import { laneName, type ScalarEmitter } from './emit-scalar.js';
@@ -119,7 +119,10 @@ export class VectorEmitter {
   private load(expr: Extract<Expr, { kind: 'load' }>): Value {
     const { buffer } = expr;
     const place = this.frame.place(buffer);
-    if (this.strideOf(expr.index) !== 1) return this.byLane(expr);
+    const stride = this.strideOf(expr.index);
+    if (stride === 2 && place.kind === 'memory' && bytesOf(buffer.dtype) === 4)
+      return this.everyOther(expr) ?? this.byLane(expr);
+    if (stride !== 1) return this.byLane(expr);
     if (place.kind === 'vectors') return this.readVector(buffer, expr.index);
     if (place.kind === 'registers') return this.byLane(expr);
     const first = this.firstLane(buffer, expr.index);
@@ -140,6 +143,31 @@ export class VectorEmitter {
       this.unary(`i16x8.extend_low_i8x16_${sign}`, op('v128.load32_zero', 1)),
     );
     return buffer.dtype === 'bool' ? this.binary('i32x4.ne', wide, this.splatConstant('i32', 0)) : wide;
+  }
+
+  /**
+   * Every other element, out of two vectors from an even place; null where these could reach beyond the buffer. Its
+   * neighbours come out of the same two vectors.
+   */
+  private everyOther({ buffer, index }: Extract<Expr, { kind: 'load' }>): Value | null {
+    const { code } = this.frame;
+    const odd = Math.abs(affineOf(index).offset % 2);
+    const from = addIndex(index, -odd);
+    // The last of the four lanes is counted by the range already: it lies 6 elements behind the first.
+    if (!isInBounds(buffer, from, 2)) return null;
+    const within = this.frame.readScope(buffer, true);
+    const [low, high] = [0, 4].map(skip => {
+      const { pointer, offset } = this.firstLane(buffer, addIndex(from, skip));
+      return code.op(
+        'v128',
+        { name: 'v128.load', memory: { offset, align: 4 } },
+        [pointer],
+        within,
+        `@${this.frame.version(buffer)}`,
+      );
+    });
+    const bytes = [0, 2, 4, 6].flatMap(lane => [0, 1, 2, 3].map(byte => (lane + odd) * 4 + byte));
+    return code.op('v128', { name: 'i8x16.shuffle', mask: bytes }, [low, high]);
   }
 
   /** The address of the first lane of a run of elements. */

@@ -4,6 +4,8 @@
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { tileContractions } from './contraction.js';
+import { splitStrides } from './split-strides.js';
+import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
-export const schedule: readonly Pass<Kernel>[] = [tileContractions, vectoriseLoops];
+export const schedule: readonly Pass<Kernel>[] = [tileContractions, splitStrides, vectoriseLoops, unrollWindows];

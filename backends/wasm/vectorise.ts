@@ -2,7 +2,7 @@
  * Vector loops for everything that is no contraction: pointwise nests, reductions, rows.
  *
  * Which loop becomes the vector one is decided by what its lanes read: next to each other is best, the same element is
- * good, scattered ones are gathered one by one. A parallel loop is vectorised with all that is in it, a reduction by
+ * good, every other one can be picked out of two vectors, scattered ones are gathered one by one. A parallel loop is vectorised with all that is in it, a reduction by
  * vectors of partial results.
  */
 import {
@@ -77,10 +77,14 @@ function worth(stmts: readonly Stmt[], iter: Iter): number {
   visitAccesses(stmts, ({ buffer, index: at, kind }, loops) => {
     if (buffer.scope === 'register') return;
     const stride = strideOf(at, iter);
-    const value = stride === 1 ? 1 : stride === 0 && kind === 'load' ? 0.5 : kind === 'load' ? -1 : -2;
-    sum += value * 8 ** loops.size;
+    sum += (kind === 'load' ? loadWorth(stride) : stride === 1 ? 1 : -2) * 8 ** loops.size;
   });
   return sum;
+}
+
+function loadWorth(stride: number | null): number {
+  if (stride === 1) return 1;
+  return stride === 0 || stride === 2 ? 0.5 : -1;
 }
 
 /** The same for the reductions among `stmts`, each along its own innermost loop. */

@@ -106,7 +106,15 @@ export function call(fn: ScalarFn, ...args: Expr[]): Expr {
   invariant(args.every(arg => arg.dtype === type), () => `${fn}: argument types differ: ${args.map(arg => arg.dtype).join(', ')}`);
   invariant(accepts(spec.domain, type), () => `${fn} is not defined on ${type}`);
   if (type === 'index') return simplifyIndex(fn, args);
-  return { kind: 'call', dtype: scalarResult(fn, type), fn, args };
+  const decided = type === 'bool' && (fn === 'and' || fn === 'or') ? decidedLogic(fn, args[0], args[1]) : null;
+  return decided ?? { kind: 'call', dtype: scalarResult(fn, type), fn, args };
+}
+
+/** A conjunction or disjunction of which one side is known. */
+function decidedLogic(fn: 'and' | 'or', a: Expr, b: Expr): Expr | null {
+  const [known, other] = a.kind === 'const' ? [a, b] : [b, a];
+  if (known.kind !== 'const') return null;
+  return Boolean(known.value) === (fn === 'or') ? known : other;
 }
 
 function accepts(domain: string, type: ElemType): boolean {

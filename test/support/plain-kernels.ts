@@ -234,3 +234,96 @@ export function softmax(rows: number, columns: number): Kernel {
   ]);
   return kernelOf('softmax', [x], [out], body);
 }
+
+/** Largest element of windows of 2×2 in steps of 2, and where in the image it is. */
+export function maxPool(batch: number, size: number): Kernel {
+  const outer = Math.floor(size / 2);
+  const [x, places, out] = [
+    param('x', batch * size * size),
+    param('places', batch * outer * outer, 'int32'),
+    param('out', batch * outer * outer),
+  ];
+  const [n, i, j, r, c, r2, c2] = [batch, outer, outer, 2, 2, 2, 2].map((extent, d) => makeIter('nijrcrc'[d], extent));
+  const [largest, place] = [register('m'), { ...register('p'), dtype: 'int32' as const }];
+  const at = (row: Iter, column: Iter): { inImage: Expr; value: Expr } => {
+    const inImage = flat(
+      [size, size],
+      [addIndex(mulIndex(iterOf(i), 2), iterOf(row)), addIndex(mulIndex(iterOf(j), 2), iterOf(column))],
+    );
+    return { inImage, value: load(x, addIndex(mulIndex(iterOf(n), size * size), inImage)) };
+  };
+  const first = at(r2, c2);
+  const outAt = flat([batch, outer, outer], [n, i, j].map(iterOf));
+  const body = nest([n, i, j], 'parallel', [
+    alloc(largest, [
+      store(largest, index(0), constant('float32', Number.NEGATIVE_INFINITY)),
+      ...nest([r, c], 'serial', [reduce(largest, index(0), 'max', at(r, c).value)]),
+      alloc(place, [
+        store(place, index(0), constant('int32', 2 ** 31 - 1)),
+        ...nest([r2, c2], 'serial', [
+          reduce(
+            place,
+            index(0),
+            'min',
+            select(
+              s.eq(first.value, load(largest, index(0))),
+              s.cast('int32', first.inImage),
+              constant('int32', 2 ** 31 - 1),
+            ),
+          ),
+        ]),
+        store(places, outAt, load(place, index(0))),
+        store(out, outAt, load(largest, index(0))),
+      ]),
+    ]),
+  ]);
+  return kernelOf('maxPool', [x], [places, out], body);
+}
+
+/** The gradient of windows of `kernel` in steps of `stride`: each element collects from the windows it lies in. */
+export function windowGrad(batch: number, size: number, kernel: number, stride: number): Kernel {
+  const outer = Math.floor((size - kernel) / stride) + 1;
+  const [dy, dx] = [param('dy', batch * outer * outer), param('dx', batch * size * size)];
+  const [n, i, j, r, c] = [batch, size, size, kernel, kernel].map((extent, d) => makeIter('nijrc'[d], extent));
+  const acc = register('acc');
+  const window = (position: Iter, offset: Iter): { at: Expr; inside: Expr } => {
+    const shifted = s.sub(iterOf(position), iterOf(offset));
+    const at = s.floorDiv(shifted, index(stride));
+    return {
+      at,
+      inside: s.and(s.eq(s.mod(shifted, index(stride)), index(0)), s.and(s.ge(at, index(0)), s.lt(at, index(outer)))),
+    };
+  };
+  const [row, column] = [window(i, r), window(j, c)];
+  const value = load(dy, flat([batch, outer, outer], [iterOf(n), row.at, column.at]));
+  const body = nest([n, i, j], 'parallel', [
+    alloc(acc, [
+      store(acc, index(0), zero),
+      ...nest([r, c], 'serial', [reduce(acc, index(0), 'add', select(s.and(row.inside, column.inside), value, zero))]),
+      store(dx, flat([batch, size, size], [n, i, j].map(iterOf)), load(acc, index(0))),
+    ]),
+  ]);
+  return kernelOf('windowGrad', [dy], [dx], body);
+}
+
+/** Sum over the rows or the columns of a matrix. */
+export function sums(rows: number, columns: number, over: 'rows' | 'columns'): Kernel {
+  const [x, out] = [param('x', rows * columns), param('out', over === 'rows' ? columns : rows)];
+  const [r, c] = [makeIter('r', rows), makeIter('c', columns)];
+  const [kept, summed] = over === 'rows' ? [c, r] : [r, c];
+  const body = contraction([kept], [summed], load(x, flat([rows, columns], [iterOf(r), iterOf(c)])), out, iterOf(kept));
+  return kernelOf('sums', [x], [out], body);
+}
+
+/** out[c, r] = tanh(x[r, c]) + y[c]: a pointwise nest that transposes and broadcasts. */
+export function transposed(rows: number, columns: number): Kernel {
+  const [x, y, out] = [param('x', rows * columns), param('y', columns), param('out', rows * columns)];
+  const [c, r] = [makeIter('c', columns), makeIter('r', rows)];
+  const value = call('add', call('tanh', load(x, flat([rows, columns], [iterOf(r), iterOf(c)]))), load(y, iterOf(c)));
+  return kernelOf(
+    'transposed',
+    [x, y],
+    [out],
+    nest([c, r], 'parallel', [store(out, flat([columns, rows], [iterOf(c), iterOf(r)]), value)]),
+  );
+}
