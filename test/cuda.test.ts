@@ -34,6 +34,10 @@ const zero = constant('float32', 0);
 const shapes: readonly Kernel[] = [
   kernels.unary('exp', [3, 100], 'float32'),
   kernels.unary('neg', [4, 257], 'int32'),
+  kernels.unary('exp', [0], 'float32'),
+  kernels.broadcast(0, 33),
+  kernels.rowReduce('add', 3, 0, 'float32', zero),
+  kernels.matmul(1, 8, 8, 0),
   kernels.broadcast(7, 33),
   kernels.broadcast(8, 64),
   kernels.broadcast(512, 512),
@@ -66,6 +70,8 @@ const shapes: readonly Kernel[] = [
   kernels.scatterAdd(50, 64, 7),
   kernels.cumsum(5, 13),
   kernels.recurrence(3, 100, 4),
+  kernels.runningSum(12, 1),
+  kernels.runningSum(12, 40),
 ];
 
 const random = new Bits(7);

@@ -8,11 +8,13 @@
 import {
   affineOf,
   type Expr,
+  fromAffine,
   type Iter,
   itersOf,
   loop,
   rangeOf,
   type Stmt,
+  sameExpr,
   walkExpr,
   walkStmts,
 } from '../../compiler/ir/kernel.js';
@@ -21,18 +23,30 @@ import { nestOf, peel } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { writtenBy } from './stages.js';
 
-/** Whether places `at` of different values of `iter` differ, whatever the other terms are. */
-function separates(at: Expr, iter: Iter): boolean {
-  const { terms } = affineOf(at);
+/**
+ * The digits of a place that a counter decides: `step · iter + inner + offset`, modulo `step · extent`, where everything else
+ * is a multiple of that and `inner` stays below `step`. Places with the same digits differ wherever the counter does. Null
+ * where a place has no such form.
+ */
+function digitsOf(at: Expr, iter: Iter): Expr | null {
+  const { offset, terms } = affineOf(at);
   const own = terms.find(({ expr }) => expr.kind === 'iter' && expr.iter === iter);
-  if (own === undefined || terms.some(term => term !== own && itersOf(term.expr).has(iter))) return false;
-  const step = Math.abs(own.coefficient);
-  const inner = terms.filter(term => term !== own && term.coefficient % (step * iter.extent) !== 0);
-  const spread = inner.reduce((sum, { expr, coefficient }) => {
-    const range = rangeOf(expr);
-    return sum + (range === null ? Infinity : (range.max - range.min) * Math.abs(coefficient));
-  }, 0);
-  return spread < step;
+  if (own === undefined || own.coefficient < 1) return null;
+  const cycle = own.coefficient * iter.extent;
+  const inner = terms.filter(term => term !== own && term.coefficient % cycle !== 0);
+  if (terms.some(term => term !== own && itersOf(term.expr).has(iter))) return null;
+  const low = ((offset % cycle) + cycle) % cycle;
+  const range = rangeOf(fromAffine({ offset: low, terms: inner }));
+  return range && range.min >= 0 && range.max < own.coefficient
+    ? fromAffine({ offset: low, terms: [own, ...inner] })
+    : null;
+}
+
+/** Whether no two values of a counter ever touch the same of these places. */
+function separates(places: readonly Expr[], iter: Iter): boolean {
+  const digits = places.map(at => digitsOf(at, iter));
+  const [first] = digits;
+  return first !== undefined && first !== null && digits.every(other => other !== null && sameExpr(other, first));
 }
 
 /** Every place of written memory that statements touch. */
@@ -60,7 +74,7 @@ export const interchangePass = nestPass(
     const { iters, body } = peel([nest], 'serial');
     if (iters.length === 0) return null;
     const places = placesOf(body);
-    const free = iters.filter(iter => places.length > 0 && places.every(at => separates(at, iter)));
+    const free = iters.filter(iter => separates(places, iter));
     if (free.length === 0) return null;
     note(`parallel over ${free.map(iter => iter.name).join(', ')}`, 'its iterations write elements of their own');
     const serial = iters

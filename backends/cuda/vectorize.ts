@@ -167,36 +167,45 @@ function vectorized({ iter, map, body }: LoopStmt): Stmt | null {
 /** `threads`: how many share out the iterations of an inner loop; 0 outside thread loops. */
 function visit(stmt: Stmt, threads: number): Stmt {
   switch (stmt.kind) {
-    case 'loop': {
-      const isThreads = stmt.map === 'thread.x';
-      const enough = stmt.iter.extent >= (threads > 0 ? four * threads : shortestSpread);
-      const changed = isThreads && enough && stmt.iter.extent % four === 0 ? vectorized(stmt) : null;
-      return (
-        changed ?? {
-          ...stmt,
-          body: stmt.body.map(s => visit(s, isThreads && threads === 0 ? stmt.iter.extent : threads)),
-        }
-      );
+    case 'loop':
+      return visitLoop(stmt, threads);
+    case 'alloc': {
+      const body = visitAll(stmt.body, threads);
+      return body === stmt.body ? stmt : { ...stmt, body };
     }
-    case 'alloc':
-      return { ...stmt, body: stmt.body.map(s => visit(s, threads)) };
-    case 'if':
-      return when(
-        stmt.cond,
-        stmt.then.map(s => visit(s, threads)),
-        stmt.otherwise.map(s => visit(s, threads)),
-      )[0];
+    case 'if': {
+      const [yes, no] = [visitAll(stmt.then, threads), visitAll(stmt.otherwise, threads)];
+      return yes === stmt.then && no === stmt.otherwise ? stmt : when(stmt.cond, yes, no)[0];
+    }
     default:
       return stmt;
   }
 }
 
+function visitLoop(stmt: LoopStmt, threads: number): Stmt {
+  const { iter, map } = stmt;
+  const isThreads = map === 'thread.x';
+  const enough = iter.extent >= (threads > 0 ? four * threads : shortestSpread);
+  const changed = isThreads && enough && iter.extent % four === 0 ? vectorized(stmt) : null;
+  if (changed !== null) return changed;
+  const body = visitAll(stmt.body, isThreads && threads === 0 ? iter.extent : threads);
+  return body === stmt.body ? stmt : { ...stmt, body };
+}
+
+function visitAll(stmts: readonly Stmt[], threads: number): readonly Stmt[] {
+  const visited = stmts.map(stmt => visit(stmt, threads));
+  return visited.every((stmt, i) => stmt === stmts[i]) ? stmts : visited;
+}
+
 /**
  * thread.x i<1048576: store y[i] = f(load x[i])
- *   -->   thread.x i<262144: vector lane: x4[lane] = x[i*4+lane]; unroll lane: y4[lane] = f(x4[lane]); vector lane: y[i*4+lane] = y4[lane]
+ *   -->   thread.x i<262144: vector v: x4[v] = x[i*4+v]; unroll v: y4[v] = f(x4[v]); vector v: y[i*4+v] = y4[v]
  */
 export const vectorizePass: Pass<Kernel> = {
   name: 'cuda-vectorize',
   doc: 'Threads take four neighbouring elements where all accesses are aligned.',
-  run: kernel => ({ ...kernel, body: kernel.body.map(stmt => visit(stmt, 0)) }),
+  run: kernel => {
+    const body = visitAll(kernel.body, 0);
+    return body === kernel.body ? kernel : { ...kernel, body };
+  },
 };

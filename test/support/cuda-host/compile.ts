@@ -53,8 +53,11 @@ async function build(source: string, extension: '.o' | '.so', extra: readonly st
   await writeFile(`${own}.cpp`, source);
   const kind = extension === '.o' ? ['-c'] : ['-shared', '-Wl,-Bsymbolic'];
   try {
-    await run('g++', [...flags, ...kind, `-I${here}`, `${own}.cpp`, ...extra, '-o', `${own}${extension}`], {
-      maxBuffer: 2 ** 26,
+    const command = [...flags, ...kind, `-I${here}`, `${own}.cpp`, ...extra, '-o', `${own}${extension}`];
+    await run('g++', command, { maxBuffer: 2 ** 26 }).catch((error: { stderr?: string }) => {
+      throw new Error(`g++ does not compile the generated code:\n${(error.stderr || String(error)).slice(0, 2000)}`, {
+        cause: error,
+      });
     });
     await rename(`${own}${extension}`, target);
   } finally {

@@ -21,6 +21,7 @@ import {
   select,
   store,
   subIndex,
+  when,
 } from '../../../compiler/ir/kernel.js';
 import { type ReduceFn, type ScalarFn, scalarFns } from '../../../compiler/ir/scalar.js';
 
@@ -280,6 +281,20 @@ export function cumsum(rows: number, columns: number): Kernel {
   const step = [reduce(sum, zero, 'add', load(x, at([r, c]))), store(out, at([r, c]), load(sum, zero))];
   const body = alloc(sum, [store(sum, zero, f32(0)), ...nest([c], 'serial', step)]);
   return kernelOf('cumsum', [x], [out], nest([r], 'parallel', [body]));
+}
+
+/** out[i] = out[i - 1] + x[i] along the first dim: serial along it, independent across columns. */
+export function runningSum(rows: number, columns: number): Kernel {
+  const [x, out] = [param('x', rows * columns), param('out', rows * columns)];
+  const [i, j] = [makeIter('i', rows), makeIter('j', columns)];
+  const before = subIndex(at([i, j]), columns);
+  const add = store(out, at([i, j]), call('add', load(out, before), load(x, at([i, j]))));
+  const step = when(call('gt', iterOf(i), zero), [add], [store(out, at([i, j]), load(x, at([i, j])))]);
+  const params = [
+    { buffer: x, access: 'read' as const },
+    { buffer: out, access: 'readwrite' as const },
+  ];
+  return { name: `running_sum_${columns}`, params, body: nest([i, j], 'serial', step), doc: 'running sum' };
 }
 
 /** Steps that read, across a row, what the step before wrote: next[c] = state[last - c] + 1, then state[c] = next[c] / 2. */
