@@ -123,6 +123,21 @@ function productGradient(c: VjpContext): Tensor {
 }
 const where = (mask: Tensor, value: Tensor): Tensor => value.maskedFill(mask.logicalNot(), 0);
 
+export const nansum: Reduction<SumOptions> = reduction({
+  name: 'nansum',
+  doc: 'Sum over the given dims, or all, counting NaN as 0.',
+  signature: 'input: tensor, dim: dims = null, keepdim: bool = false, *, dtype: dtype = null',
+  fn: 'add',
+  dtype: wideInteger,
+  element: (s, x) => (isFloat(x.dtype as DType) ? s.select(s.isNan(x), 0, x) : x),
+  vjp: c => [where(c.in(0).isnan().logicalNot(), spreadGrad(c))],
+  samples: [
+    sample(random([2, 3])),
+    sample(random([2, 3, 4]), [0, -1], { keepdim: true }),
+    sampleWithoutGradient(exactly([2, 2], [1, Number.NaN, Number.NaN, Number.NaN]), 1),
+  ],
+});
+
 export const prod: Reduction<SumOptions> = reduction({
   name: 'prod',
   doc: 'Product over a dim, or of all elements. Integers and bools multiply to int64.',
