@@ -79,7 +79,9 @@ describe('usage', () => {
     expect(code).toBe(0);
     for (const command of ['build', 'compare', 'inspect', 'doctor']) {
       expect(out).toContain(`  ${command}`);
-      expect(gradc(command, '--help').out).toMatch(new RegExp(`^gradc ${command}.*\\n\\n[sS]*--json`));
+      const help = gradc(command, '--help').out;
+      expect(help.startsWith(`gradc ${command}`)).toBe(true);
+      expect(help).toContain('  --json');
     }
   });
 
@@ -228,7 +230,7 @@ describe('diagnostics in the model', () => {
       '--no-typecheck',
     );
     expect(err).toMatch(
-      /^ShapeError E103: .*\[1, 16\] @ \[4, 16\].*\n {2}at shapes\.model\.ts:9:24 in second\n {2}9 \| {5}return this\.second\.forward/,
+      /^ShapeError E107: linear: input of shape \[1, 16\] does not fit a weight of shape \[16, 4\]\n {2}at shapes\.model\.ts:9:24 in second\n {2}9 \| {5}return this\.second\.forward/,
     );
     expect(code).toBe(3);
   });
@@ -240,7 +242,7 @@ describe('diagnostics in the model', () => {
       '--no-typecheck',
     );
     expect(err).toMatch(
-      /^TraceError E301: item\(\) needs the value of a tensor that is only being traced: float32 of shape \[\]\n {2}at item\.model\.ts:26:37\n/,
+      /^TraceError E301: item\(\) needs the value of a tensor that is only being traced: float32 of shape \[\]\n {2}at item\.model\.ts:26:38\n/,
     );
     expect(code).toBe(3);
   });
@@ -298,7 +300,7 @@ describe('compare', () => {
 describe('inspect', () => {
   test.each<[string, RegExp]>([
     ['graph', /graph trainStep\([\s\S]*crossEntropy|graph trainStep\([\s\S]*logSoftmax/],
-    ['backward', /trainStep: \d+ nodes beside those of the results\n {2}%\d+ = .*\/\/ mlp\.model\.ts:24/],
+    ['backward', /trainStep: \d+ nodes beside those of the results\n(?: {2}%\d+ = .*\/\/ mlp\.model\.ts:2[45]\n)+/],
     ['fused', /trainStep: \d+ kernels\n/],
     ['kernels', /kernel k0_/],
     ['memory', /mlp: [\d.]+ KiB, of which state [\d.]+ KiB\n {10}0 {2}net\.first\.weight: float32\[16, 8\]/],
@@ -335,6 +337,6 @@ describe('inspect', () => {
     const { code, out, err } = gradc('build', 'mlp.model.ts', '--no-typecheck', '--stop-after', 'decompose', '--time');
     expect(code).toBe(0);
     expect(out).toBe('stopped after decompose\n');
-    expect(err).toMatch(/canonicalize: [\d.]+ ms\n[\s\S]*── after decompose\n/);
+    expect(err).toMatch(/canonicalize: [\d.]+ ms\n[\s\S]*── after decompose .*\ngraph predict\(/);
   });
 });

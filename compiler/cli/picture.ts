@@ -42,6 +42,7 @@ interface Item {
 const boxWidth = 196;
 const trunkWidth = 6;
 const gap = { x: 20, y: 36 };
+const trunkGap = 7;
 const lineHeight = 15;
 const boxHeight = (box: Box): number => 12 + lineHeight * (1 + box.lines.length);
 
@@ -125,7 +126,7 @@ function arrange(layers: readonly Item[][]): void {
     let right = Number.NEGATIVE_INFINITY;
     for (const item of layer) {
       item.x = Math.max(wanted.get(item)!, right + item.width / 2);
-      right = item.x + item.width / 2 + gap.x;
+      right = item.x + item.width / 2 + (item.box === null ? trunkGap : gap.x);
     }
     const shift = mean(layer.map(item => wanted.get(item)! - item.x))!;
     for (const item of layer) item.x += shift;
@@ -180,13 +181,12 @@ function describeGroup({ nodes, outputs }: FusedGroup, graph: Graph): string[] {
   const states = new Map([...graph.updates].map(([param, value]) => [value, paramName(param)]));
   const written = outputs.map(output => states.get(output)).filter(name => name !== undefined);
   const module = ops.find(node => node.site?.module)?.site?.module;
+  const made =
+    written.length > 0 ? written : outputs.map(output => `${output.type.dtype}${formatShape(output.type.shape)}`);
   return [
     ...wrap(counted(ops.map(node => node.op)), 32),
-    ...(module ? [clip(`in ${module}`, 34)] : []),
-    clip(
-      `→ ${written.length > 0 ? written.join(', ') : outputs.map(output => `${output.type.dtype}${formatShape(output.type.shape)}`).join(', ')}`,
-      34,
-    ),
+    ...(module ? [clip(`in ${module}`, 32)] : []),
+    clip(`→ ${made[0]}${made.length > 1 ? ` and ${made.length - 1} more` : ''}`, 32),
   ];
 }
 

@@ -67,9 +67,11 @@ export const captureSite = (): Site => new CapturedSite(captureStack());
 /** `at name (file:line:column)` or `at file:line:column`, where file may be a path or a URL. */
 const frame = /^\s+at (?:.*?\()?((?:file:\/\/|node:|[a-z]:[\\/]|\/)[^()]*?|[^\s():]+):(\d+):(\d+)\)?$/i;
 
-/** gradc's own folders, beside this file: `<root>/compiler`, `<root>/runtime` and `<root>/backends`. */
+/** gradc's own folders, `compiler`, `runtime` and `backends`: beside this file, and where source maps say they came from. */
 const root = pathOf(new URL('../../', import.meta.url).href);
-const own = ['compiler/', 'runtime/', 'backends/'].map(folder => root + folder);
+const own = [root, root.replace(/dist\/$/, '')].flatMap(folder =>
+  ['compiler/', 'runtime/', 'backends/'].map(name => folder + name),
+);
 
 function pathOf(url: string): string {
   if (!url.startsWith('file:')) return url;

@@ -133,7 +133,7 @@ const pageStyle = `
   h1 { font-size: 1.9rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.4rem 0 0.2rem; } p { margin: 0.2rem 0 0.8rem; color: var(--faint); } .lead { font-size: 1.05rem; }
   .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: 0.8rem; margin: 1.4rem 0; }
   .card { border: 1px solid var(--line); border-radius: 8px; padding: 0.7rem 0.9rem; font-size: 0.82rem; color: var(--faint); } .card strong { display: block; font-size: 1.5rem; color: var(--ink); }
-  .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem; } svg { max-width: none; } svg.chart { max-width: 100%; height: auto; }
+  .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem; } svg { max-width: 100%; height: auto; } svg.chart { max-width: 100%; height: auto; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: 0.18rem 0.9rem 0.18rem 0; text-align: right; font-weight: normal; } th { color: var(--faint); } td:first-child, th:first-child { text-align: left; }
   .confusion td { width: 2.6rem; padding: 0.25rem 0.3rem; text-align: center; } .confusion td:first-child { color: var(--faint); }
   .thin { stroke: var(--line); stroke-width: 0.7; fill: none; } .main { stroke: var(--update-edge); stroke-width: 1.8; fill: none; } .wide { stroke: var(--forward-edge); stroke-width: 6; stroke-opacity: 0.45; fill: none; }`;
