@@ -41,7 +41,7 @@ function planProgram(program: Program): Omit<ModulePlan, 'relaxed'> {
   const nameOf = (kernel: Kernel): string => {
     let name = names.get(kernel);
     if (name === undefined) {
-      name = `${names.size} ${kernel.name}`;
+      name = `${kernel.name}.${names.size}`;
       names.set(kernel, name);
       functions.set(name, emitKernel(kernel));
     }

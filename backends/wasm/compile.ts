@@ -27,7 +27,7 @@ export function compileKernels(
   options: { readonly relaxed?: boolean } = {},
 ): KernelFunction[] {
   memory ??= new WebAssembly.Memory({ initial: 1 });
-  const names = kernels.map((kernel, i) => `${i} ${kernel.name}`);
+  const names = kernels.map((kernel, i) => `${kernel.name}.${i}`);
   const emitted = kernels.map(emitKernel);
   const functions = new Map(names.map((name, i) => [name, emitted[i]]));
   const bytes = buildModule({

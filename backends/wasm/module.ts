@@ -106,7 +106,7 @@ function addEntry(module: binaryen.Module, name: string, calls: readonly Call[])
       binaryen.none,
     ),
   );
-  const internal = `entry ${name}`;
+  const internal = `entry.${name}`;
   module.addFunction(internal, binaryen.none, binaryen.none, [], module.block(null, body, binaryen.none));
   module.addFunctionExport(internal, name);
 }
