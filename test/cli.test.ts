@@ -143,7 +143,7 @@ describe('usage', () => {
 
 describe('build', () => {
   test('writes an artifact that needs nothing else', () => {
-    const { code, out, err } = gradc('build', 'mlp.model.ts', '--target', 'wasm,cuda', '--json');
+    const { code, out, err } = gradc('build', 'mlp.model.ts', '--target', 'wasm,cuda', '--nvcc', 'skip', '--json');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     const result = JSON.parse(out);
     const paths = result.files.map((file: { path: string }) => file.path);
@@ -178,6 +178,22 @@ describe('build', () => {
     expect(last).toBeLessThan(0.8 * first);
     expect(same).toBe(true);
     expect(outputs).toBe(4);
+  });
+
+  test('ends with 4 where nvcc must be there and is not', () => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [cli, 'build', 'mlp.model.ts', '--no-typecheck', '--target', 'cuda', '--nvcc', 'require'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+        env: { ...process.env, PATH: '' },
+      },
+    );
+    expect(stderr).toBe(
+      'EnvironmentError: there is no nvcc: install the CUDA toolkit, or build without --nvcc require\n',
+    );
+    expect(status).toBe(4);
   });
 
   test('its declarations are TypeScript that checks', () => {

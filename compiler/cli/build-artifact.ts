@@ -1,20 +1,26 @@
 /**
  * From a model file to the files of its artifact: load, trace, compile, emit for each target.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { evaluateConstant } from '../../backends/js/evaluate.js';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'fflate';
 import { cudaBackend } from '../../backends/cuda/backend.js';
+import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
-import type { Target } from './choices.js';
+import type { NvccChoice, Target } from './choices.js';
+import { EnvironmentError } from './diagnostics.js';
 import { loadModelFile } from './model-file.js';
 
 export interface BuildOptions {
   readonly targets?: readonly Target[];
+  /** Build the CUDA library too: `auto` (default) where nvcc is present. */
+  readonly nvcc?: NvccChoice;
   /** false: do not run the type checker first. */
   readonly checkTypes?: boolean;
   readonly debug?: DebugOptions;
@@ -36,11 +42,16 @@ export async function buildArtifact(modelFile: string, options: BuildOptions = {
   progress(`tracing ${definition.name}`);
   const traced = traceModel(definition);
   progress('compiling');
-  const compilation = compileToProgram(traced, debug);
+  const compilation = compileToProgram(traced, debug, evaluateConstant);
   const emitted = new Map<string, Uint8Array | string>();
   for (const target of wanted) {
     progress(`emitting ${target}`);
     for (const [path, content] of emit(target, compilation, debug)) emitted.set(path, content);
+  }
+  if (wanted.includes('cuda')) {
+    progress('building the CUDA library');
+    const library = await cudaLibrary(emitted, options.nvcc ?? 'auto');
+    if (library !== null) emitted.set(`cuda/lib${definition.name}.so`, library);
   }
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
   const files = await artifactFiles({ program: compilation.program, state, emitted, sources });
@@ -59,6 +70,25 @@ function emit(
       return emitProgram(program, cudaBackend, undefined, debug);
     default:
       return target satisfies never;
+  }
+}
+
+/** The shared library of a CUDA program; null where nvcc is not wanted or not there. Throws EnvironmentError where it must be. */
+async function cudaLibrary(
+  emitted: ReadonlyMap<string, Uint8Array | string>,
+  choice: NvccChoice,
+): Promise<Uint8Array | null> {
+  if (choice === 'skip') return null;
+  if ((await nvccVersion()) === null) {
+    if (choice === 'auto') return null;
+    throw new EnvironmentError('there is no nvcc: install the CUDA toolkit, or build without --nvcc require');
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'gradc-cuda-'));
+  try {
+    const sources = new Map([...emitted].filter(([path]) => path.startsWith('cuda/')));
+    return readFileSync((await buildWithNvcc(sources, folder)).libraryPath);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -2,7 +2,7 @@
 import { fileRecord } from '../artifact/manifest.js';
 import { Stopped } from '../pass.js';
 import { columns } from './arguments.js';
-import { type Target, targets } from './choices.js';
+import { type NvccChoice, nvccChoices, type Target, targets } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
@@ -14,6 +14,7 @@ export const buildCommand: Command = {
   options: {
     target: { doc: 'what to compile to', value: 'TARGETS', list: true, choices: targets, fallback: 'wasm' },
     out: { doc: 'the folder to write; default dist/<model>', value: 'FOLDER' },
+    nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
     'no-typecheck': { doc: 'do not run the type checker first' },
     ...debugSpecs,
   },
@@ -22,6 +23,7 @@ export const buildCommand: Command = {
     try {
       const built = await buildArtifact(args.positionals[0], {
         targets: args.list('target') as Target[],
+        nvcc: args.value('nvcc') as NvccChoice,
         checkTypes: !args.has('no-typecheck'),
         debug: debugOptions(args),
         progress: output.progress,

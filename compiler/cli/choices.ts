@@ -2,5 +2,9 @@
 export const targets = ['wasm', 'cuda'] as const;
 export type Target = (typeof targets)[number];
 
+/** When to build the CUDA library. */
+export const nvccChoices = ['auto', 'require', 'skip'] as const;
+export type NvccChoice = (typeof nvccChoices)[number];
+
 export const stages = ['graph', 'backward', 'fused', 'kernels', 'memory', 'wat', 'cuda'] as const;
 export type Stage = (typeof stages)[number];

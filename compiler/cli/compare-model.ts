@@ -4,6 +4,7 @@
  * Each entry is compiled with the gradients it computes as further outputs, so that a wrong derivative shows as itself and
  * not only in the state it spoils. The compiled model starts from the eager model's state and then goes its own way.
  */
+import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { instantiate, type Model, type OutputValue } from '../../runtime/deploy/model.js';
 import { rowMajor } from '../../runtime/eager.js';
@@ -60,7 +61,7 @@ const gradientSuffix = '.grad';
 
 export function compareModel(definition: ModelDefinition, options: CompareOptions): Comparison {
   const traced = traceModel(withGradients(definition));
-  const { program } = compileToProgram(traced);
+  const { program } = compileToProgram(traced, {}, evaluateConstant);
   const model = instantiateProgram(program, traced, options.relaxed ?? false);
   const differences = new Map<string, Difference>();
   const record = (
