@@ -2,8 +2,10 @@
  * How the jobs of the compiled modes are run: WASM in this process; CUDA as C++ on the CPU, many programs to one compilation,
  * since the C++ compiler's start is most of its time.
  */
+
 import { compile } from 'gradc/compiler';
 import { cudaBackend } from '../../backends/cuda/backend.js';
+import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { arrayOf } from '../../compiler/ir/dtype.js';
 import type { Program, Slot } from '../../compiler/ir/program.js';
 import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
@@ -50,7 +52,7 @@ const onCudaHost: ProgramRunner = async jobs => {
 
 function hostProgram(job: Job, name: string): HostProgram {
   const { graph, state } = nameCaptured(traceFunction(job.name, job.specs, job.run));
-  const { program } = compileToProgram({ name, graphs: [graph], state });
+  const { program } = compileToProgram({ name, graphs: [graph], state }, {}, evaluateConstant);
   return { job, program: scheduleProgram(program, cudaBackend), state: stateBytes(program, state) };
 }
 

@@ -16,10 +16,20 @@ import { setReadLater } from '../support/torch-adapter-functions.js';
 import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
 import { programRunners } from './backends.js';
 import type { Case } from './cases.js';
-import { checkOutputs, compareGradients, compareScript, makeInputs, scriptAdapter, withCotangents } from './eager.js';
+import {
+  checkOutputs,
+  compareGradients,
+  compareScript,
+  makeInputs,
+  runEager,
+  scriptAdapter,
+  scriptText,
+  withCotangents,
+} from './eager.js';
 import { evaluateTree } from './expression.js';
 import {
   type Mode,
+  missingError,
   notApplicable,
   type Outcome,
   outcomeOfError,
@@ -37,12 +47,33 @@ export interface Job {
 }
 export type JobResult = { readonly results: Readonly<Record<string, Tensor>> } | { readonly error: unknown };
 
+/** What tracing a job showed. */
+class Traced {
+  /** No result is a tensor. */
+  isEmpty = false;
+  drawsRandom = false;
+
+  /** Watch the trace that is being made. */
+  watch(): void {
+    const trace = executor();
+    const run = trace.run.bind(trace);
+    trace.run = (def, inputs, attrs, type) => {
+      this.drawsRandom ||= def.name.startsWith('philox');
+      return run(def, inputs, attrs, type);
+    };
+  }
+
+  results(tensors: Record<string, Tensor>): Record<string, Tensor> {
+    this.isEmpty = Object.keys(tensors).length === 0;
+    return tensors;
+  }
+}
+
 /** A case as a job, and how its results are judged. */
 interface Compilation {
   readonly job: Job;
   readonly judge: (results: Readonly<Record<string, Tensor>>) => Outcome;
-  /** Known once the job has been traced: is there any tensor to compute? */
-  readonly isEmpty: () => boolean;
+  readonly traced: Traced;
 }
 
 export async function compileCases(
@@ -54,23 +85,33 @@ export async function compileCases(
     entry.kind === 'expr' ? compileExpression(entry, root) : compileScript(entry, root),
   );
   const results = await programRunners[mode](compilations.map(({ job }) => job));
-  return cases.map((entry, i) => judge(entry, compilations[i], results[i]));
+  return cases.map((entry, i) => judge(entry, compilations[i], results[i], root));
 }
 
-function judge(entry: Case, { judge: check, isEmpty }: Compilation, result: JobResult): Outcome {
-  if ('error' in result) {
-    if (isEmpty()) return notApplicable('no tensor is computed');
+function judge(entry: Case, compilation: Compilation, result: JobResult, root: string): Outcome {
+  if ('error' in result)
     return entry.error ? outcomeOfExpectedError(entry, result.error) : outcomeOfTraceError(result.error);
+  if (entry.error) return judgeMissingError(entry, root);
+  const outcome = judgeResults(compilation, result.results);
+  if (outcome.status === 'passed' && compilation.traced.isEmpty) return notApplicable('no tensor is computed');
+  if (outcome.status === 'failed' && compilation.traced.drawsRandom) {
+    return unsupported("PyTorch's random numbers inside an entry: they come from the counter-based generator");
   }
-  if (entry.error)
-    return unsupported(
-      `an error that depends on values (${entry.error.message.slice(0, 60)}…): compiled programs do not check them`,
-    );
+  return outcome;
+}
+
+function judgeResults({ judge: check }: Compilation, results: Readonly<Record<string, Tensor>>): Outcome {
   try {
-    return check(result.results);
+    return check(results);
   } catch (error) {
     return outcomeOfError(error);
   }
+}
+
+/** An error that eager execution finds in the values is none that a compiled program looks for. */
+function judgeMissingError(entry: Case, root: string): Outcome {
+  if (runEager(entry, root).status !== 'passed') return missingError(entry);
+  return unsupported(`an error that depends on values: ${entry.error!.message.slice(0, 80)}`);
 }
 
 /** Values needed, inputs changed or gradients carried over inside a trace: by design no program, so unsupported. */
@@ -133,25 +174,25 @@ function compileExpression(entry: Case, root: string): Compilation {
   const names = Object.keys(entry.grads);
   let value = new Template(null);
   let grads = new Template([]);
-  let finished = false;
+  const traced = new Traced();
   return {
     job: {
       name: 'case',
       ...jobInputs(entry),
-      run: traced => {
-        const inputs = leaves(entry, traced);
+      run: given => {
+        traced.watch();
+        const inputs = leaves(entry, given);
         const result = evaluateTree(new TorchAdapter(root), entry.expr!, inputs);
         value = new Template(result);
-        finished = true;
         if (names.length > 0) {
           const { outputs, cotangents } = withCotangents(entry, result);
           const wanted = names.map(name => inputs.get(name)!);
           grads = new Template(gradOf(outputs, wanted, { gradOutputs: cotangents, allowUnused: true }));
         }
-        return { ...named('out', value.tensors), ...named('grad', grads.tensors) };
+        return traced.results({ ...named('out', value.tensors), ...named('grad', grads.tensors) });
       },
     },
-    isEmpty: () => finished && value.tensors.length === 0,
+    traced,
     judge: results => {
       const found = grads.fill(results, 'grad') as (Tensor | null)[];
       const byName = new Map(names.map((name, i) => [name, found[i]]));
@@ -165,30 +206,30 @@ function compileScript(entry: Case, root: string): Compilation {
   let printed: readonly Value[] = [];
   let known: Readonly<Record<string, Tensor>> = {};
   const later: Tensor[] = [];
-  let finished = false;
+  const traced = new Traced();
   return {
     job: {
       name: 'case',
       ...jobInputs(entry),
-      run: traced => {
+      run: given => {
+        traced.watch();
         startWithoutGradients();
         const restore = setReadLater(tensor => {
           const at = later.push(tensor.detach().clone()) - 1;
           return () => known[`later${at}`];
         });
         try {
-          const torch = scriptAdapter(root, leaves(entry, traced));
-          torch.python.run(entry.code);
+          const torch = scriptAdapter(root, leaves(entry, given));
+          torch.python.run(scriptText(entry));
           template = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
           printed = torch.python.output;
-          finished = true;
-          return { ...named('out', template.tensors), ...named('later', later) };
+          return traced.results({ ...named('out', template.tensors), ...named('later', later) });
         } finally {
           setReadLater(restore);
         }
       },
     },
-    isEmpty: () => finished && template.tensors.length + later.length === 0,
+    traced,
     judge: results => {
       known = results;
       return compareScript(entry, template.fill(results, 'out') as Value[], printed);

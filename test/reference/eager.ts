@@ -122,10 +122,13 @@ export function scriptAdapter(root: string, inputs: ReadonlyMap<string, Tensor>)
   return new TorchAdapter(root, new Map<string, Value>([...inputs, ['I', new Dict([...inputs])]]));
 }
 
+/** What to run: the statements; of a file case the expression that reads it, under the name of its output. */
+export const scriptText = (entry: Case): string =>
+  entry.kind === 'file' ? `${entry.outputs[0].name} = ${entry.code}` : entry.code;
+
 function runScript(entry: Case, root: string): Outcome {
   const torch = scriptAdapter(root, makeInputs(entry));
-  if (entry.kind === 'file') torch.python.run(`${entry.outputs[0].name} = ${entry.code}`);
-  else torch.python.run(entry.code);
+  torch.python.run(scriptText(entry));
   if (entry.error) return missingError(entry);
   const results = entry.outputs.map(output => torch.python.evaluate(output.name!));
   return compareScript(entry, results, torch.python.output);

@@ -6,8 +6,8 @@ import { Tensor } from '../../compiler/ops/tensor.js';
 import { PythonError, Unsupported } from './python/errors.js';
 import { type Behaviour, ellipsis, NativeFunction, PyFloat, Size, Slice, Tuple, type Value } from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
-import { itemOf } from './torch-adapter-functions.js';
-import { printArray } from './torch-adapter-numpy.js';
+import { itemOf, readTensor } from './torch-adapter-functions.js';
+import { arrayAttribute, NpzFile, printArray } from './torch-adapter-numpy.js';
 import {
   moduleBehaviour,
   nativeClassBehaviour,
@@ -193,14 +193,19 @@ function arrayBehaviour(torch: TorchAdapter): Behaviour {
       return found.ndim === 0 ? itemOf(found) : new NdArray(found);
     },
     setitem: ({ tensor }: NdArray, index, to) => torch.assignIndex(tensor, indexItems(torch, index), to),
-    getattr: ({ tensor }: NdArray, name) => {
-      if (name === 'shape') return new Tuple(tensor.shape);
-      if (name === 'dtype') return new TorchDtype(tensor.dtype);
-      return name === 'tolist' ? torch.python.getattr(tensor, 'tolist') : undefined;
-    },
-    repr: (array: NdArray) => printArray(array),
+    getattr: (array: NdArray, name) => arrayAttribute(torch, array, name),
+    repr: ({ tensor }: NdArray) => readTensor(tensor, known => printArray(new NdArray(known))),
   };
 }
+
+const npzBehaviour: Behaviour = {
+  matches: value => value instanceof NpzFile,
+  typeName: () => 'NpzFile',
+  getattr: ({ arrays }: NpzFile, name) => (name === 'files' ? arrays.keys() : undefined),
+  getitem: ({ arrays }: NpzFile, name) =>
+    arrays.get(name) ?? fail('E110', { op: 'NpzFile', problem: `no array '${name}'` }),
+  iterate: ({ arrays }: NpzFile) => arrays.keys(),
+};
 
 export const behaviours = (torch: TorchAdapter): readonly Behaviour[] => [
   tensorBehaviour(torch),
@@ -209,6 +214,7 @@ export const behaviours = (torch: TorchAdapter): readonly Behaviour[] => [
   namedTupleBehaviour,
   contextBehaviour,
   arrayBehaviour(torch),
+  npzBehaviour,
   settingsBehaviour(torch),
   nativeClassBehaviour(torch),
   moduleBehaviour(torch),

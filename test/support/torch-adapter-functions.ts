@@ -2,6 +2,8 @@
  * What differs from PyTorch by more than spelling: functions whose arguments have another form in gradc, and values such as
  * dtypes. Each entry is a PyTorch name, its parameters in PyTorch's order, and the gradc call it becomes.
  */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
 import { eagerValue, executor, Tensor } from '../../compiler/ops/tensor.js';
@@ -9,6 +11,7 @@ import { Unsupported } from './python/errors.js';
 import { asNumber, isNumeric, type Numeric } from './python/operators.js';
 import {
   Deferred,
+  Dict,
   type Kwargs,
   Namespace,
   NativeFunction,
@@ -172,15 +175,19 @@ function gradMode(name: string, enabled: boolean): ContextManager {
 /** Python's number for an element of a dtype. */
 const pythonNumber = (dtype: DType, value: unknown): Value => (isFloat(dtype) ? new PyFloat(Number(value)) : value);
 
+/** Is the value of a tensor there to be read: outside a trace, or made before it and not changed in it? */
+export const isKnown = (tensor: Tensor): boolean =>
+  executor().kind !== 'trace' || (tensor.value.kind === 'eager' && executor().versionOf(tensor) === 0);
+
 /** What is read from a tensor; inside a trace, a promise of it. */
-function read(tensor: Tensor, what: (tensor: Tensor) => Value): Value {
-  if (executor().kind !== 'trace') return what(tensor);
+export function readTensor(tensor: Tensor, what: (tensor: Tensor) => Value): Value {
+  if (isKnown(tensor)) return what(tensor);
   const settle = readLater(tensor);
   return new Deferred(() => what(settle()));
 }
 
 /** The number in a tensor of one element. */
-export const itemOf = (tensor: Tensor): Value => read(tensor, known => pythonNumber(known.dtype, known.item()));
+export const itemOf = (tensor: Tensor): Value => readTensor(tensor, known => pythonNumber(known.dtype, known.item()));
 
 type Reader = (tensor: Tensor) => () => Tensor;
 let reader: Reader = () => {
@@ -382,7 +389,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'Tensor.item': { signature: 'self', run: (_, { self }) => itemOf(self as Tensor) },
   'Tensor.tolist': {
     signature: 'self',
-    run: (_, { self }) => read(self as Tensor, known => nested(known.dtype, known.tolist())),
+    run: (_, { self }) => readTensor(self as Tensor, known => nested(known.dtype, known.tolist())),
   },
   'Tensor.size': {
     signature: 'self dim',
@@ -476,9 +483,18 @@ const math = new Namespace('math', name => {
     : undefined;
 });
 
+const safetensors = (torch: Torch): Namespace =>
+  new Namespace('safetensors.torch', name => {
+    if (name !== 'load_file') return undefined;
+    return new NativeFunction(name, ([path]) => {
+      const bytes = new Uint8Array(readFileSync(resolve(torch.root, String(path))));
+      return new Dict(Object.entries(torch.native('loadSafetensors')(bytes) as Record<string, Tensor>));
+    });
+  });
+
 /** Modules beside torch that a script can name. */
 export const hostModules = (torch: Torch): [string, Value][] => [
   ['math', math],
   ['np', numpy(torch)],
-  ['safetensors', new Namespace('safetensors', name => new Namespace(`safetensors.${name}`, () => undefined))],
+  ['safetensors', new Namespace('safetensors', name => (name === 'torch' ? safetensors(torch) : undefined))],
 ];

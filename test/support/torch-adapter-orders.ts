@@ -134,6 +134,10 @@ export const classOrders: Readonly<Record<string, Order>> = orders({
   'torch.optim.ASGD': 'params | lr lambd alpha t0 weight_decay',
   'torch.optim.Rprop': 'params | lr etas step_sizes',
   'torch.optim.LBFGS': 'params | lr max_iter max_eval tolerance_grad tolerance_change history_size line_search_fn',
+  'torch.utils.data.RandomSampler': 'data_source | replacement num_samples generator',
+  'torch.utils.data.WeightedRandomSampler': 'weights num_samples replacement | generator',
+  'torch.utils.data.BatchSampler': 'sampler batch_size drop_last',
+  'torch.utils.data.Subset': 'dataset indices',
   'torch.optim.lr_scheduler.StepLR': 'optimizer step_size | gamma last_epoch',
   'torch.optim.lr_scheduler.MultiStepLR': 'optimizer milestones | gamma last_epoch',
   'torch.optim.lr_scheduler.ExponentialLR': 'optimizer gamma | last_epoch',
@@ -206,5 +210,6 @@ export const functionOrders: Readonly<Record<string, Order>> = orders({
   'torch.autograd.functional.hessian': 'func inputs | create_graph strict vectorize',
   'torch.autograd.functional.jvp': 'func inputs v | create_graph strict',
   'torch.autograd.functional.hvp': 'func inputs v | create_graph strict',
+  'torch.utils.data.random_split': 'dataset lengths | generator',
   'torch.autograd.backward': 'tensors grad_tensors | retain_graph create_graph',
 });

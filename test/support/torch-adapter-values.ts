@@ -20,8 +20,11 @@ export class Device {
 /** A NumPy array: the memory of a tensor, seen without autograd. */
 export class NdArray {
   readonly tensor: Tensor;
-  constructor(tensor: Tensor) {
+  /** NumPy's type as a file names it, where it was read from one. */
+  readonly description: string | null;
+  constructor(tensor: Tensor, description: string | null = null) {
     this.tensor = tensor;
+    this.description = description;
   }
 }
 

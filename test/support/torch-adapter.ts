@@ -9,14 +9,14 @@ import * as functional from 'gradc/functional';
 import { GradcError } from '../../compiler/errors.js';
 import { allComposites, allOps } from '../../compiler/ops/define.js';
 import type { Param } from '../../compiler/ops/signature.js';
-import { executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
+import { Tensor, withExecutor } from '../../compiler/ops/tensor.js';
 import { eager } from '../../runtime/eager.js';
 import { Unsupported } from './python/errors.js';
 import { Evaluator, type Host } from './python/evaluate.js';
 import { Deferred, type Kwargs, Namespace, NativeFunction, noKwargs, PyFloat, type Value } from './python/values.js';
 import { behaviours, type IndexItem, isTensorAttribute } from './torch-adapter-behaviours.js';
 import { camelCase, lower, placeArguments, raise, splitArguments, takeArguments } from './torch-adapter-binding.js';
-import { handlers, hostModules, readLater, values } from './torch-adapter-functions.js';
+import { handlers, hostModules, isKnown, readLater, values } from './torch-adapter-functions.js';
 import { classOrders, functionOrders } from './torch-adapter-orders.js';
 import { NativeClass } from './torch-adapter-values.js';
 
@@ -222,7 +222,7 @@ export class TorchAdapter implements Torch {
 
   /** The text of a tensor; of a traced one, once its value is known, with the history it has now. */
   show(tensor: Tensor): Value {
-    if (executor().kind !== 'trace') return String(tensor);
+    if (isKnown(tensor)) return String(tensor);
     const settle = readLater(tensor);
     const options = gradc.getPrintoptions();
     const { node, requiresGrad } = tensor.meta;
