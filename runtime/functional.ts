@@ -20,6 +20,7 @@ export * from '../compiler/ops/pooling.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
+export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/view.js';
 export {
   alphaDropout,

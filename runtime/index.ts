@@ -37,6 +37,7 @@ export * from '../compiler/ops/pointwise.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
+export * from '../compiler/ops/sorting.js';
 export { float, type Scalar } from '../compiler/ops/signature.js';
 export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { Tensor } from '../compiler/ops/tensor.js';

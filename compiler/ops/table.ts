@@ -24,6 +24,7 @@ import './random.js';
 import * as reduction from './reduction.js';
 import * as scan from './scan.js';
 import * as shape from './shape.js';
+import * as sorting from './sorting.js';
 import { assignInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
@@ -38,6 +39,7 @@ const methodModules = {
   ...contraction,
   ...indexing,
   ...scan,
+  ...sorting,
   ...likeMethods,
 };
 type MethodModules = typeof pointwise &
@@ -48,6 +50,7 @@ type MethodModules = typeof pointwise &
   typeof contraction &
   typeof indexing &
   typeof scan &
+  typeof sorting &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */
