@@ -5,8 +5,9 @@
  * the compiled program before it runs, and what it updated is copied back.
  */
 import type { ArtifactFiles } from '../backends/backend.js';
+import { evaluateConstant } from '../backends/js/evaluate.js';
 import { instantiateJs } from '../backends/js/run.js';
-import { wasm, type WasmOptions } from '../backends/wasm/backend.js';
+import { type WasmOptions, wasm } from '../backends/wasm/backend.js';
 import { rowMajor } from '../runtime/eager.js';
 import { fail, InternalError } from './errors.js';
 import { arrayOf } from './ir/dtype.js';
@@ -16,7 +17,7 @@ import { formatShape, numel, sameShape } from './ir/shape.js';
 import { type Storage, Tensor, tensorOver } from './ops/tensor.js';
 import type { DebugOptions } from './pass.js';
 import { type Compilation, compileToProgram, emitProgram } from './pipeline.js';
-import { type InputSpec, type ModelDefinition, type StateEntry, type TracedModel, traceFunction, traceModel, nameCaptured } from './trace/model.js';
+import { type InputSpec, type ModelDefinition, nameCaptured, type StateEntry, type TracedModel, traceFunction, traceModel } from './trace/model.js';
 
 export interface CompileOptions {
   /** `wasm` (default), or `js`: the unscheduled oracle. */
@@ -93,7 +94,7 @@ export class Executable {
     options: CompileOptions,
   ) {
     const { debug } = options;
-    this.compilation = compileToProgram({ name, graphs, state }, debug);
+    this.compilation = compileToProgram({ name, graphs, state }, debug, evaluateConstant);
     const { program } = this.compilation;
     if (options.backend === 'js') {
       this.files = new Map();

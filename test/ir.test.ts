@@ -1,8 +1,21 @@
 /** Both IRs: text round trips exactly, and the verifiers say what is wrong with an illegal program. */
 import { describe, expect, test } from 'vitest';
-import { type Graph, Interner, type Node, topological, roots } from '../compiler/ir/graph.js';
+import { type Graph, Interner, type Node, roots, topological } from '../compiler/ir/graph.js';
 import { ExprInterner } from '../compiler/ir/intern.js';
-import { alloc, call, constant, type Expr, index, iterOf, type Kernel, load, loop, makeIter, reduce, store } from '../compiler/ir/kernel.js';
+import {
+  alloc,
+  call,
+  constant,
+  type Expr,
+  index,
+  iterOf,
+  type Kernel,
+  load,
+  loop,
+  makeIter,
+  reduce,
+  store,
+} from '../compiler/ir/kernel.js';
 import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
 import { graphProblems, kernelProblems, verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
 import { lowerGroup } from '../compiler/lowering/lower.js';
@@ -19,7 +32,12 @@ describe('graph text', () => {
     const site = { file: 'model.ts', line: 3, column: 12, module: 'fc1' };
     const y = g.node('batchedMatmul', [x, w], {}, float(64, 84), site);
     const s = g.node('sum', [y], { dim: [0, 1], keepdim: false, dtype: null }, float());
-    const graph: Graph = { name: 'step', params: [x, w], results: [{ name: 'loss', node: s }], updates: new Map([[w, w]]) };
+    const graph: Graph = {
+      name: 'step',
+      params: [x, w],
+      results: [{ name: 'loss', node: s }],
+      updates: new Map([[w, w]]),
+    };
     const text = `graph step(%x: float32[64, 120] input, %net.fc1.weight: float32[120, 84] state) {
   %0 = batchedMatmul(%x, %net.fc1.weight) : float32[64, 84]  # at model.ts:3:12 in fc1
   %1 = sum(%0) {dim: [0, 1], keepdim: false, dtype: null} : float32[]
@@ -35,7 +53,22 @@ describe('graph text', () => {
 
   test('numbers and names are exact', () => {
     const g = new Interner();
-    const values = [-0, 0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e-45, 1 / 3, 1e21, -7, '9007199254740993', 'a "b"\n', null, true, [[1, -2], []]];
+    const values = [
+      -0,
+      0,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      1e-45,
+      1 / 3,
+      1e21,
+      -7,
+      '9007199254740993',
+      'a "b"\n',
+      null,
+      true,
+      [[1, -2], []],
+    ];
     const odd = g.param('0 odd "name"', 'input', float());
     const node = g.node('any', [odd], { values, 'odd key': 1 }, float());
     const graph: Graph = { name: 'odd graph', params: [odd], results: [{ name: 'a b', node }], updates: new Map() };
@@ -67,7 +100,9 @@ describe('graph text', () => {
 });
 
 /** The graphs of all samples of all ops. */
-const sampleGraphs = tableEntries().flatMap(entry => entry.samples.map((sample, i) => ({ name: `${entry.name} ${i}`, make: () => graphOfSample(entry, sample) })));
+const sampleGraphs = tableEntries().flatMap(entry =>
+  entry.samples.map((sample, i) => ({ name: `${entry.name} ${i}`, make: () => graphOfSample(entry, sample) })),
+);
 
 describe('every sample of every op', () => {
   test.each(sampleGraphs)('$name', ({ make }) => {
@@ -85,8 +120,15 @@ describe('every sample of every op', () => {
 
 function expectSameStructure(a: Graph, b: Graph): void {
   const [left, right] = [a, b].map(graph => topological(roots(graph)));
-  expect(left.map(({ op, attrs, type, inputs }) => ({ op, attrs, type, inputs: inputs.map(input => left.indexOf(input)) }))).toEqual(
-    right.map(({ op, attrs, type, inputs }) => ({ op, attrs, type, inputs: inputs.map(input => right.indexOf(input)) })),
+  expect(
+    left.map(({ op, attrs, type, inputs }) => ({ op, attrs, type, inputs: inputs.map(input => left.indexOf(input)) })),
+  ).toEqual(
+    right.map(({ op, attrs, type, inputs }) => ({
+      op,
+      attrs,
+      type,
+      inputs: inputs.map(input => right.indexOf(input)),
+    })),
   );
 }
 
@@ -114,8 +156,14 @@ function structureOf(kernel: Kernel): unknown {
     if (typeof value !== 'object' || value === null) return value;
     if (Array.isArray(value)) return value.map(parts);
     if ('extent' in value) return ['iter', number(value), value.extent];
-    if ('scope' in value && 'size' in value && 'dtype' in value) return ['buffer', number(value), value.dtype, value.size, value.scope];
-    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, isExpr(part) ? expr(part) : Array.isArray(part) && part.every(isExpr) ? part.map(expr) : parts(part)]));
+    if ('scope' in value && 'size' in value && 'dtype' in value)
+      return ['buffer', number(value), value.dtype, value.size, value.scope];
+    return Object.fromEntries(
+      Object.entries(value).map(([key, part]) => [
+        key,
+        isExpr(part) ? expr(part) : Array.isArray(part) && part.every(isExpr) ? part.map(expr) : parts(part),
+      ]),
+    );
   };
   const known = new Map<Expr, number>();
   const expr = (given: Expr): number => {
@@ -129,9 +177,11 @@ function structureOf(kernel: Kernel): unknown {
   return { params: parts(kernel.params), body: parts(kernel.body), exprs, doc: kernel.doc, name: kernel.name };
 }
 const exprKinds = ['const', 'iter', 'load', 'call', 'select', 'cast', 'bitcast'];
-const isExpr = (value: unknown): value is Expr => typeof value === 'object' && value !== null && 'kind' in value && exprKinds.includes(String(value.kind));
+const isExpr = (value: unknown): value is Expr =>
+  typeof value === 'object' && value !== null && 'kind' in value && exprKinds.includes(String(value.kind));
 
-const param = (name: string, size: number, dtype: Kernel['params'][0]['buffer']['dtype'] = 'float32') => ({ name, dtype, size, scope: 'param' }) as const;
+const param = (name: string, size: number, dtype: Kernel['params'][0]['buffer']['dtype'] = 'float32') =>
+  ({ name, dtype, size, scope: 'param' }) as const;
 
 describe('kernel text', () => {
   const linear = `kernel linear_relu(x: float32[8192] read, w: float32[4096] read, b: float32[32] read, out: float32[2048] write):
@@ -181,7 +231,12 @@ describe('kernel text', () => {
     const out = param('out', 4);
     const compare = call('lt', constant('float64', 1), constant('float64', Number.NaN));
     const cast = (value: Expr): Expr => ({ kind: 'cast', dtype: 'float32', value });
-    const kernel: Kernel = { name: 'k', doc: '', params: [{ buffer: out, access: 'write' }], body: [store(out, index(0), cast(compare)), store(out, index(1), cast(call('neg', constant('int64', -5))))] };
+    const kernel: Kernel = {
+      name: 'k',
+      doc: '',
+      params: [{ buffer: out, access: 'write' }],
+      body: [store(out, index(0), cast(compare)), store(out, index(1), cast(call('neg', constant('int64', -5))))],
+    };
     expect(printKernel(kernel)).toContain('out[0] = f32(1_f64 < nan)\n  out[1] = f32(neg(-5_i64))');
     expectKernelRoundTrip(kernel);
   });
@@ -189,7 +244,12 @@ describe('kernel text', () => {
   test('float32 constants are short and exact', () => {
     const out = param('out', 1);
     for (const value of [0.1, 1 / 3, 1e-45, 3.4e38, 16777217, -0]) {
-      const kernel: Kernel = { name: 'k', doc: '', params: [{ buffer: out, access: 'write' }], body: [store(out, index(0), constant('float32', value))] };
+      const kernel: Kernel = {
+        name: 'k',
+        doc: '',
+        params: [{ buffer: out, access: 'write' }],
+        body: [store(out, index(0), constant('float32', value))],
+      };
       const [stmt] = parseKernel(printKernel(kernel)).body;
       expect(stmt.kind === 'store' && stmt.value.kind === 'const' && stmt.value.value).toBe(Math.fround(value));
       expect(printKernel(kernel).length).toBeLessThan(70);
@@ -201,7 +261,15 @@ describe('kernel text', () => {
     const i = makeIter('i', 8);
     let value: Expr = load(param('x', 8), iterOf(i));
     for (let level = 0; level < 40; level++) value = call('mul', call('exp', value), value);
-    const kernel: Kernel = { name: 'k', doc: '', params: [{ buffer: param('x', 8), access: 'read' }, { buffer: out, access: 'write' }], body: [loop(i, 'parallel', [store(out, iterOf(i), value)])] };
+    const kernel: Kernel = {
+      name: 'k',
+      doc: '',
+      params: [
+        { buffer: param('x', 8), access: 'read' },
+        { buffer: out, access: 'write' },
+      ],
+      body: [loop(i, 'parallel', [store(out, iterOf(i), value)])],
+    };
     const text = printKernel(kernel);
     expect(text.length).toBeLessThan(4000);
     expect(printKernel(parseKernel(text.replace('x: float32[8] read', 'x: float32[8] read')))).toBe(text);
@@ -210,19 +278,36 @@ describe('kernel text', () => {
   test('counters and buffers in conflict get names of their own', () => {
     const [a, b] = [makeIter('i', 2), makeIter('i', 2)];
     const [out, acc] = [param('if', 4), { name: 'if', dtype: 'float32', size: 1, scope: 'register' } as const];
-    const body = [loop(a, 'parallel', [loop(b, 'serial', [alloc(acc, [store(acc, index(0), constant('float32', 1)), store(out, call('add', call('mul', iterOf(a), index(2)), iterOf(b)), load(acc, index(0)))])])])];
+    const body = [
+      loop(a, 'parallel', [
+        loop(b, 'serial', [
+          alloc(acc, [
+            store(acc, index(0), constant('float32', 1)),
+            store(out, call('add', call('mul', iterOf(a), index(2)), iterOf(b)), load(acc, index(0))),
+          ]),
+        ]),
+      ]),
+    ];
     const kernel: Kernel = { name: 'k', doc: '', params: [{ buffer: out, access: 'write' }], body };
-    expect(printKernel(kernel)).toContain('for i_1 in serial(2):\n      if__1: float32[1] register\n      if__1[0] = 1\n      if_[i*2 + i_1] = if__1[0]');
+    expect(printKernel(kernel)).toContain(
+      'for i_1 in serial(2):\n      if__1: float32[1] register\n      if__1[0] = 1\n      if_[i*2 + i_1] = if__1[0]',
+    );
     expectKernelRoundTrip(kernel);
   });
 
   test.each([
     ['kernel k(x: float32[2] read):\n  y[0] = 1', /line 2, column 3: no buffer named 'y' here/],
-    ['kernel k(x: float32[2] write):\n  for i in sideways(2):\n    x[i] = 1', /line 2, column 12: expected a loop mapping/],
+    [
+      'kernel k(x: float32[2] write):\n  for i in sideways(2):\n    x[i] = 1',
+      /line 2, column 12: expected a loop mapping/,
+    ],
     ['kernel k(x: float32[2] write):\n  x[0] = exq(1)', /no function named 'exq'/],
     ['kernel k(x: float32[2] write):\n  x[0] = f32(1 < 2)', /not clear; write it as in 1_f32/],
     ['kernel k(x: float32[2] write):\n  x[0] = 1_i32', /expected a value of type float32 but this one is int32/],
-    ['kernel k(x: float32[2] write):\n  x[0] = 1\n    x[1] = 1', /line 3, column 5: this line is indented more than its block/],
+    [
+      'kernel k(x: float32[2] write):\n  x[0] = 1\n    x[1] = 1',
+      /line 3, column 5: this line is indented more than its block/,
+    ],
     ['kernel k(x: float32[2] write)', /expected 'kernel' but found the end/],
   ])('%s is refused', (text, message) => {
     expect(() => parseKernel(text)).toThrow(message);
@@ -233,26 +318,45 @@ describe('the graph verifier', () => {
   const g = new Interner();
   const x = g.param('x', 'input', float(2, 3));
   const w = g.param('w', 'state', float(2, 3));
-  const make = (node: Node, updates: [Node, Node][] = [], params = [x, w]): Graph => ({ name: 'g', params, results: [{ name: 'y', node }], updates: new Map(updates) });
+  const make = (node: Node, updates: [Node, Node][] = [], params = [x, w]): Graph => ({
+    name: 'g',
+    params,
+    results: [{ name: 'y', node }],
+    updates: new Map(updates),
+  });
   const problems = (graph: Graph): string => graphProblems(graph, infer).join('; ');
 
   test('accepts what is legal', () => {
     expect(problems(make(g.node('neg', [x], {}, float(2, 3)), [[w, x]]))).toBe('');
   });
   test('a type that the op does not give', () => {
-    expect(problems(make(g.node('neg', [x], {}, float(2, 4))))).toMatch(/node \d+ \(neg\) has type float32\[2, 4\], but its op gives float32\[2, 3\]/);
+    expect(problems(make(g.node('neg', [x], {}, float(2, 4))))).toMatch(
+      /node \d+ \(neg\) has type float32\[2, 4\], but its op gives float32\[2, 3\]/,
+    );
   });
   test('inputs that the op refuses', () => {
-    expect(problems(make(g.node('mul', [x, g.node('full', [], { size: [5], value: 1, dtype: 'float32' }, float(5))], {}, float(2, 3))))).toMatch(/refused by its op: .*size of tensor a/s);
+    expect(
+      problems(
+        make(
+          g.node('mul', [x, g.node('full', [], { size: [5], value: 1, dtype: 'float32' }, float(5))], {}, float(2, 3)),
+        ),
+      ),
+    ).toMatch(/refused by its op: .*size of tensor a/s);
   });
   test('a parameter that is not declared, or declared twice', () => {
     expect(problems(make(x, [], [w]))).toBe('parameter x is read but is no parameter of the graph');
-    expect(problems(make(x, [], [x, new Interner().param('x', 'input', float(1))]))).toMatch(/two parameters are named 'x'/);
+    expect(problems(make(x, [], [x, new Interner().param('x', 'input', float(1))]))).toMatch(
+      /two parameters are named 'x'/,
+    );
   });
   test('updates of inputs, of strangers and of other types', () => {
     expect(problems(make(x, [[x, w]]))).toBe('parameter x is updated but is an input');
-    expect(problems(make(x, [[w, g.node('sum', [x], { dim: [0], keepdim: false, dtype: null }, float(3))]]))).toBe('parameter w of type float32[2, 3] is updated with a float32[3]');
-    expect(problems(make(x, [[g.param('v', 'state', float(2, 3)), x]]))).toMatch(/parameter v is updated but is no parameter/);
+    expect(problems(make(x, [[w, g.node('sum', [x], { dim: [0], keepdim: false, dtype: null }, float(3))]]))).toBe(
+      'parameter w of type float32[2, 3] is updated with a float32[3]',
+    );
+    expect(problems(make(x, [[g.param('v', 'state', float(2, 3)), x]]))).toMatch(
+      /parameter v is updated but is no parameter/,
+    );
   });
   test('nodes of two interners', () => {
     const other = new Interner();
@@ -260,12 +364,15 @@ describe('the graph verifier', () => {
     expect(problems(make(g.node('mul', [x, stranger], {}, float(2, 3))))).toMatch(/different interners|made after it/);
   });
   test('the thrown message names the graph', () => {
-    expect(() => verifyGraph(make(x, [], [w]), infer)).toThrow('internal: graph g is not legal:\n  parameter x is read');
+    expect(() => verifyGraph(make(x, [], [w]), infer)).toThrow(
+      'internal: graph g is not legal:\n  parameter x is read',
+    );
   });
 });
 
 describe('the kernel verifier', () => {
-  const problems = (body: string, params = 'x: float32[8] read, out: float32[8] write'): string => kernelProblems(parseKernel(`kernel k(${params}):\n${body}`)).join('; ');
+  const problems = (body: string, params = 'x: float32[8] read, out: float32[8] write'): string =>
+    kernelProblems(parseKernel(`kernel k(${params}):\n${body}`)).join('; ');
 
   test.each([
     ['  x[0] = 1', 'x is written but passed for reading only'],
@@ -292,12 +399,19 @@ describe('the kernel verifier', () => {
 
   test('buffers and counters outside their scope, wrong types', () => {
     const [x, out, i] = [param('x', 8), param('out', 8), makeIter('i', 8)];
-    const make = (...body: Kernel['body']): string => kernelProblems({ name: 'k', doc: '', params: [{ buffer: out, access: 'write' }], body }).join('; ');
+    const make = (...body: Kernel['body']): string =>
+      kernelProblems({ name: 'k', doc: '', params: [{ buffer: out, access: 'write' }], body }).join('; ');
     expect(make(store(out, index(0), load(x, index(0))))).toBe('x is used where it does not live');
     expect(make(store(out, iterOf(i), constant('float32', 1)))).toBe('i is used outside its loop');
     expect(make(loop(i, 'serial', [loop(i, 'serial', [])]))).toBe('i counts two loops, one inside the other');
-    expect(make({ kind: 'store', buffer: out, index: constant('int32', 0), value: constant('int32', 0) })).toBe('the value stored to out has type int32 instead of float32; the index of out has type int32 instead of index');
-    expect(make(store(out, index(0), { kind: 'const', dtype: 'float32', value: 0.1 }))).toBe('the constant 0.1 is no float32');
-    expect(make(alloc({ ...x, scope: 'local' }, [alloc(out, [])]), reduce(out, index(0), 'add', constant('float32', 1)))).toMatch(/out is declared again while it lives; out is declared inside/);
+    expect(make({ kind: 'store', buffer: out, index: constant('int32', 0), value: constant('int32', 0) })).toBe(
+      'the value stored to out has type int32 instead of float32; the index of out has type int32 instead of index',
+    );
+    expect(make(store(out, index(0), { kind: 'const', dtype: 'float32', value: 0.1 }))).toBe(
+      'the constant 0.1 is no float32',
+    );
+    expect(
+      make(alloc({ ...x, scope: 'local' }, [alloc(out, [])]), reduce(out, index(0), 'add', constant('float32', 1))),
+    ).toMatch(/out is declared again while it lives; out is declared inside/);
   });
 });

@@ -2,126 +2,326 @@
  * Passes: program text before and after, and programs run before and after.
  */
 import { describe, expect, test } from 'vitest';
-import { bytesOf } from '../compiler/ir/dtype.js';
-import { type Graph, Interner, paramName } from '../compiler/ir/graph.js';
-import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
+import { evaluateConstant } from '../backends/js/evaluate.js';
+import { type Graph, type Interner, paramName } from '../compiler/ir/graph.js';
 import { p, rewriteGraph, rule } from '../compiler/ir/rewrite.js';
-import { numel } from '../compiler/ir/shape.js';
-import { verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
+import { parseGraph, printGraph } from '../compiler/ir/text.js';
+import { verifyGraph } from '../compiler/ir/verify.js';
+import { allOps } from '../compiler/ops/define.js';
 import { type Pass, runPasses } from '../compiler/pass.js';
-import { type Block, mostAlive, placeBlocks } from '../compiler/passes/arena.js';
 import { canonicalize } from '../compiler/passes/canonicalize.js';
 import { cse } from '../compiler/passes/cse.js';
 import { deadCode } from '../compiler/passes/dead-code.js';
 import { decompose } from '../compiler/passes/decompose.js';
-import { fuse } from '../compiler/passes/fuse.js';
-import { canShareMemory, shareMemory } from '../compiler/passes/in-place.js';
-import { orderGroups } from '../compiler/passes/order.js';
-import { type MemoryPlan, planMemory } from '../compiler/passes/plan-memory.js';
-import { allOps } from '../compiler/ops/define.js';
 import { expandNode } from '../compiler/trace/trace.js';
 import { graphOfSample, infer, tableEntries } from './support/graphs.js';
-import { evaluate, fillOf, runGraph, runProgram, type Values } from './support/run-program.js';
+import { fillOf, runGraph, type Values } from './support/run-program.js';
 
 const hooks = { print: (graph: Graph) => printGraph(graph), verify: (graph: Graph) => verifyGraph(graph, infer) };
-const after = (pass: Pass<Graph>, text: string): string => printGraph(runPasses([pass], parseGraph(text), hooks, { verify: true }));
+const afterPass = (pass: Pass<Graph>, text: string): string =>
+  printGraph(runPasses([pass], parseGraph(text), hooks, { verify: true }));
 
 /** Lines of a graph over float32 parameters; `…` in the params stands for the usual ones. */
-const graph = (params: string, ...lines: string[]): string => printGraph(parseGraph(`graph g(${params}) {\n${lines.join('\n')}\n}`));
+const graph = (params: string, ...lines: string[]): string =>
+  printGraph(parseGraph(`graph g(${params}) {\n${lines.join('\n')}\n}`));
 const xyz = '%x: float32[2, 3] input, %y: float32[2, 3] input, %b: float32[3] input';
 const T = 'float32[2, 3]';
-const scalar = (name: string, value: string, dtype = 'float32'): string => `%${name} = full() {size: [], value: ${value}, dtype: "${dtype}"} : ${dtype}[]`;
+const scalar = (name: string, value: string, dtype = 'float32'): string =>
+  `%${name} = full() {size: [], value: ${value}, dtype: "${dtype}"} : ${dtype}[]`;
 
 describe('canonicalize', () => {
   const rewrites: readonly [name: string, params: string, before: string[], result: string[]][] = [
     ['x * 1', xyz, [scalar('0', '1'), `%1 = mul(%x, %0) : ${T}`, 'return r = %1'], ['return r = %x']],
-    ['1 * x of a lower rank', xyz, [`%0 = full() {size: [2, 3], value: 1, dtype: "float32"} : ${T}`, `%1 = mul(%0, %b) : ${T}`, 'return r = %1'], [`%0 = expand(%b) {size: [2, 3]} : ${T}`, 'return r = %0']],
-    ['integers times a float 1', '%i: int32[2] input', [scalar('0', '1'), '%1 = mul(%i, %0) : float32[2]', 'return r = %1'], ['%0 = castTo(%i) {dtype: "float32"} : float32[2]', 'return r = %0']],
-    ['x + 0 keeps the sign of zero', xyz, [scalar('0', '0'), `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'], [scalar('0', '0'), `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1']],
+    [
+      '1 * x of a lower rank',
+      xyz,
+      [`%0 = full() {size: [2, 3], value: 1, dtype: "float32"} : ${T}`, `%1 = mul(%0, %b) : ${T}`, 'return r = %1'],
+      [`%0 = expand(%b) {size: [2, 3]} : ${T}`, 'return r = %0'],
+    ],
+    [
+      'integers times a float 1',
+      '%i: int32[2] input',
+      [scalar('0', '1'), '%1 = mul(%i, %0) : float32[2]', 'return r = %1'],
+      ['%0 = castTo(%i) {dtype: "float32"} : float32[2]', 'return r = %0'],
+    ],
+    [
+      'x + 0 keeps the sign of zero',
+      xyz,
+      [scalar('0', '0'), `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'],
+      [scalar('0', '0'), `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'],
+    ],
     ['x + -0', xyz, [scalar('0', '-0'), `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'], ['return r = %x']],
     ['x - 0', xyz, [scalar('0', '0'), `%1 = sub(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'], ['return r = %x']],
-    ['i + 0', '%i: int64[2] input', [scalar('0', '0', 'int64'), '%1 = add(%i, %0) {alpha: 1} : int64[2]', 'return r = %1'], ['return r = %i']],
-    ['x / 4', xyz, [scalar('0', '4'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1'], [scalar('0', '0.25'), `%1 = mul(%x, %0) : ${T}`, 'return r = %1']],
-    ['x / 3 stays', xyz, [scalar('0', '3'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1'], [scalar('0', '3'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1']],
+    [
+      'i + 0',
+      '%i: int64[2] input',
+      [scalar('0', '0', 'int64'), '%1 = add(%i, %0) {alpha: 1} : int64[2]', 'return r = %1'],
+      ['return r = %i'],
+    ],
+    [
+      'x / 4',
+      xyz,
+      [scalar('0', '4'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1'],
+      [scalar('0', '0.25'), `%1 = mul(%x, %0) : ${T}`, 'return r = %1'],
+    ],
+    [
+      'x / 3 stays',
+      xyz,
+      [scalar('0', '3'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1'],
+      [scalar('0', '3'), `%1 = div(%x, %0) {roundingMode: null} : ${T}`, 'return r = %1'],
+    ],
     ['-(-x)', xyz, [`%0 = neg(%x) : ${T}`, `%1 = neg(%0) : ${T}`, 'return r = %1'], ['return r = %x']],
-    ['x + -y', xyz, [`%0 = neg(%y) : ${T}`, `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'], [`%0 = sub(%x, %y) {alpha: 1} : ${T}`, 'return r = %0']],
-    ['-y + x', xyz, [`%0 = neg(%y) : ${T}`, `%1 = add(%0, %x) {alpha: 1} : ${T}`, 'return r = %1'], [`%0 = sub(%x, %y) {alpha: 1} : ${T}`, 'return r = %0']],
-    ['x - -y', xyz, [`%0 = neg(%y) : ${T}`, `%1 = sub(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'], [`%0 = add(%x, %y) {alpha: 1} : ${T}`, 'return r = %0']],
+    [
+      'x + -y',
+      xyz,
+      [`%0 = neg(%y) : ${T}`, `%1 = add(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'],
+      [`%0 = sub(%x, %y) {alpha: 1} : ${T}`, 'return r = %0'],
+    ],
+    [
+      '-y + x',
+      xyz,
+      [`%0 = neg(%y) : ${T}`, `%1 = add(%0, %x) {alpha: 1} : ${T}`, 'return r = %1'],
+      [`%0 = sub(%x, %y) {alpha: 1} : ${T}`, 'return r = %0'],
+    ],
+    [
+      'x - -y',
+      xyz,
+      [`%0 = neg(%y) : ${T}`, `%1 = sub(%x, %0) {alpha: 1} : ${T}`, 'return r = %1'],
+      [`%0 = add(%x, %y) {alpha: 1} : ${T}`, 'return r = %0'],
+    ],
     [
       'x + -u in wider integers stays',
       '%x: int32[2] input, %u: uint8[2] input',
       ['%0 = neg(%u) : uint8[2]', '%1 = add(%x, %0) {alpha: 1} : int32[2]', 'return r = %1'],
       ['%0 = neg(%u) : uint8[2]', '%1 = add(%x, %0) {alpha: 1} : int32[2]', 'return r = %1'],
     ],
-    ['relu(relu(x))', xyz, [`%0 = relu(%x) : ${T}`, `%1 = relu(%0) : ${T}`, 'return r = %1'], [`%0 = relu(%x) : ${T}`, 'return r = %0']],
-    ['where(c, x, x)', `%c: bool[2, 3] input, ${xyz}`, [`%0 = where(%c, %x, %x) : ${T}`, 'return r = %0'], ['return r = %x']],
-    ['where(true, x, b)', xyz, [scalar('0', 'true', 'bool').replace('value: true', 'value: 1'), `%1 = where(%0, %b, %x) : ${T}`, 'return r = %1'], [`%0 = expand(%b) {size: [2, 3]} : ${T}`, 'return r = %0']],
-    ['a copy of a detached copy', xyz, [`%0 = clone(%x) : ${T}`, `%1 = detach(%0) : ${T}`, 'return r = %1'], ['return r = %x']],
+    [
+      'relu(relu(x))',
+      xyz,
+      [`%0 = relu(%x) : ${T}`, `%1 = relu(%0) : ${T}`, 'return r = %1'],
+      [`%0 = relu(%x) : ${T}`, 'return r = %0'],
+    ],
+    [
+      'where(c, x, x)',
+      `%c: bool[2, 3] input, ${xyz}`,
+      [`%0 = where(%c, %x, %x) : ${T}`, 'return r = %0'],
+      ['return r = %x'],
+    ],
+    [
+      'where(true, x, b)',
+      xyz,
+      [
+        scalar('0', 'true', 'bool').replace('value: true', 'value: 1'),
+        `%1 = where(%0, %b, %x) : ${T}`,
+        'return r = %1',
+      ],
+      [`%0 = expand(%b) {size: [2, 3]} : ${T}`, 'return r = %0'],
+    ],
+    [
+      'a copy of a detached copy',
+      xyz,
+      [`%0 = clone(%x) : ${T}`, `%1 = detach(%0) : ${T}`, 'return r = %1'],
+      ['return r = %x'],
+    ],
     ['cat of one', xyz, [`%0 = cat(%x) {dim: 0} : ${T}`, 'return r = %0'], ['return r = %x']],
-    ['reshape(squeeze(unsqueeze(x)))', xyz, ['%0 = unsqueeze(%x) {dim: 0} : float32[1, 2, 3]', `%1 = squeeze(%0) {dims: [0]} : ${T}`, '%2 = reshape(%1) {shape: [6]} : float32[6]', 'return r = %2'], ['%0 = reshape(%x) {shape: [6]} : float32[6]', 'return r = %0']],
-    ['a reshape and back', xyz, ['%0 = reshape(%x) {shape: [6]} : float32[6]', `%1 = reshape(%0) {shape: [2, 3]} : ${T}`, 'return r = %1'], ['return r = %x']],
-    ['a transpose and back', xyz, ['%0 = transpose(%x) {dim0: 0, dim1: 1} : float32[3, 2]', `%1 = permute(%0) {dims: [1, 0]} : ${T}`, 'return r = %1'], ['return r = %x']],
+    [
+      'reshape(squeeze(unsqueeze(x)))',
+      xyz,
+      [
+        '%0 = unsqueeze(%x) {dim: 0} : float32[1, 2, 3]',
+        `%1 = squeeze(%0) {dims: [0]} : ${T}`,
+        '%2 = reshape(%1) {shape: [6]} : float32[6]',
+        'return r = %2',
+      ],
+      ['%0 = reshape(%x) {shape: [6]} : float32[6]', 'return r = %0'],
+    ],
+    [
+      'a reshape and back',
+      xyz,
+      ['%0 = reshape(%x) {shape: [6]} : float32[6]', `%1 = reshape(%0) {shape: [2, 3]} : ${T}`, 'return r = %1'],
+      ['return r = %x'],
+    ],
+    [
+      'a transpose and back',
+      xyz,
+      [
+        '%0 = transpose(%x) {dim0: 0, dim1: 1} : float32[3, 2]',
+        `%1 = permute(%0) {dims: [1, 0]} : ${T}`,
+        'return r = %1',
+      ],
+      ['return r = %x'],
+    ],
     [
       'permutes in a row',
       '%x: float32[2, 3, 4] input',
-      ['%0 = permute(%x) {dims: [1, 2, 0]} : float32[3, 4, 2]', '%1 = permute(%0) {dims: [0, 2, 1]} : float32[3, 2, 4]', 'return r = %1'],
+      [
+        '%0 = permute(%x) {dims: [1, 2, 0]} : float32[3, 4, 2]',
+        '%1 = permute(%0) {dims: [0, 2, 1]} : float32[3, 2, 4]',
+        'return r = %1',
+      ],
       ['%0 = permute(%x) {dims: [1, 0, 2]} : float32[3, 2, 4]', 'return r = %0'],
     ],
-    ['a permute of a dim of size 1', '%x: float32[2, 1, 3] input', ['%0 = permute(%x) {dims: [1, 0, 2]} : float32[1, 2, 3]', 'return r = %0'], ['%0 = reshape(%x) {shape: [1, 2, 3]} : float32[1, 2, 3]', 'return r = %0']],
-    ['expands in a row', '%x: float32[1] input', ['%0 = expand(%x) {size: [2, 1]} : float32[2, 1]', '%1 = expand(%0) {size: [2, 3]} : float32[2, 3]', 'return r = %1'], [`%0 = expand(%x) {size: [2, 3]} : ${T}`, 'return r = %0']],
+    [
+      'a permute of a dim of size 1',
+      '%x: float32[2, 1, 3] input',
+      ['%0 = permute(%x) {dims: [1, 0, 2]} : float32[1, 2, 3]', 'return r = %0'],
+      ['%0 = reshape(%x) {shape: [1, 2, 3]} : float32[1, 2, 3]', 'return r = %0'],
+    ],
+    [
+      'expands in a row',
+      '%x: float32[1] input',
+      [
+        '%0 = expand(%x) {size: [2, 1]} : float32[2, 1]',
+        '%1 = expand(%0) {size: [2, 3]} : float32[2, 3]',
+        'return r = %1',
+      ],
+      [`%0 = expand(%x) {size: [2, 3]} : ${T}`, 'return r = %0'],
+    ],
     [
       'slices in a row',
       '%x: float32[20] input',
-      ['%0 = slice(%x) {dim: 0, start: 2, length: 8, step: 2} : float32[8]', '%1 = slice(%0) {dim: 0, start: 1, length: 3, step: 2} : float32[3]', 'return r = %1'],
+      [
+        '%0 = slice(%x) {dim: 0, start: 2, length: 8, step: 2} : float32[8]',
+        '%1 = slice(%0) {dim: 0, start: 1, length: 3, step: 2} : float32[3]',
+        'return r = %1',
+      ],
       ['%0 = slice(%x) {dim: 0, start: 4, length: 3, step: 4} : float32[3]', 'return r = %0'],
     ],
-    ['f(x, expand(b))', xyz, [`%0 = expand(%b) {size: [2, 3]} : ${T}`, `%1 = mul(%x, %0) : ${T}`, 'return r = %1'], [`%0 = mul(%x, %b) : ${T}`, 'return r = %0']],
+    [
+      'f(x, expand(b))',
+      xyz,
+      [`%0 = expand(%b) {size: [2, 3]} : ${T}`, `%1 = mul(%x, %0) : ${T}`, 'return r = %1'],
+      [`%0 = mul(%x, %b) : ${T}`, 'return r = %0'],
+    ],
     [
       'an expanded 0-d float64 keeps its weight in promotion',
       '%x: float32[2] input, %s: float64[] input',
       ['%0 = expand(%s) {size: [2]} : float64[2]', '%1 = mul(%x, %0) : float64[2]', 'return r = %1'],
       ['%0 = expand(%s) {size: [2]} : float64[2]', '%1 = mul(%x, %0) : float64[2]', 'return r = %1'],
     ],
-    ['sum over a dim of size 1', '%x: float32[2, 1] input', ['%0 = sum(%x) {dim: [1], keepdim: false, dtype: null} : float32[2]', 'return r = %0'], ['%0 = reshape(%x) {shape: [2]} : float32[2]', 'return r = %0']],
-    ['a conversion to what it is', xyz, [`%0 = castTo(%x) {dtype: "float32"} : ${T}`, 'return r = %0'], ['return r = %x']],
-    ['a conversion by way of a wider type', '%i: uint8[2] input', ['%0 = castTo(%i) {dtype: "float32"} : float32[2]', '%1 = castTo(%0) {dtype: "int64"} : int64[2]', 'return r = %1'], ['%0 = castTo(%i) {dtype: "int64"} : int64[2]', 'return r = %0']],
+    [
+      'sum over a dim of size 1',
+      '%x: float32[2, 1] input',
+      ['%0 = sum(%x) {dim: [1], keepdim: false, dtype: null} : float32[2]', 'return r = %0'],
+      ['%0 = reshape(%x) {shape: [2]} : float32[2]', 'return r = %0'],
+    ],
+    [
+      'a conversion to what it is',
+      xyz,
+      [`%0 = castTo(%x) {dtype: "float32"} : ${T}`, 'return r = %0'],
+      ['return r = %x'],
+    ],
+    [
+      'a conversion by way of a wider type',
+      '%i: uint8[2] input',
+      [
+        '%0 = castTo(%i) {dtype: "float32"} : float32[2]',
+        '%1 = castTo(%0) {dtype: "int64"} : int64[2]',
+        'return r = %1',
+      ],
+      ['%0 = castTo(%i) {dtype: "int64"} : int64[2]', 'return r = %0'],
+    ],
     [
       'a conversion by way of a narrower type stays',
       xyz,
-      ['%0 = castTo(%x) {dtype: "float16"} : float16[2, 3]', `%1 = castTo(%0) {dtype: "float32"} : ${T}`, 'return r = %1'],
-      ['%0 = castTo(%x) {dtype: "float16"} : float16[2, 3]', `%1 = castTo(%0) {dtype: "float32"} : ${T}`, 'return r = %1'],
+      [
+        '%0 = castTo(%x) {dtype: "float16"} : float16[2, 3]',
+        `%1 = castTo(%0) {dtype: "float32"} : ${T}`,
+        'return r = %1',
+      ],
+      [
+        '%0 = castTo(%x) {dtype: "float16"} : float16[2, 3]',
+        `%1 = castTo(%0) {dtype: "float32"} : ${T}`,
+        'return r = %1',
+      ],
     ],
-    ['a view of a constant', '%x: float32[1] input', ['%0 = full() {size: [2, 3], value: 7, dtype: "int64"} : int64[2, 3]', '%1 = permute(%0) {dims: [1, 0]} : int64[3, 2]', 'return r = %1'], ['%0 = full() {size: [3, 2], value: 7, dtype: "int64"} : int64[3, 2]', 'return r = %0']],
+    [
+      'a view of a constant',
+      '%x: float32[1] input',
+      [
+        '%0 = full() {size: [2, 3], value: 7, dtype: "int64"} : int64[2, 3]',
+        '%1 = permute(%0) {dims: [1, 0]} : int64[3, 2]',
+        'return r = %1',
+      ],
+      ['%0 = full() {size: [3, 2], value: 7, dtype: "int64"} : int64[3, 2]', 'return r = %0'],
+    ],
   ];
   test.each(rewrites)('%s', (_, params, before, expected) => {
-    expect(after(canonicalize(), graph(params, ...before))).toBe(graph(params, ...expected));
+    expect(afterPass(canonicalize(), graph(params, ...before))).toBe(graph(params, ...expected));
   });
 
   const folds: readonly [name: string, before: string[], result: string[]][] = [
-    ['arithmetic', [scalar('0', '2'), scalar('1', '3'), '%2 = mul(%0, %1) : float32[]', '%3 = exp(%2) : float32[]', 'return r = %3'], [scalar('0', String(Math.fround(Math.exp(6)))), 'return r = %0']],
-    ['a large constant, by one of its elements', ['%0 = full() {size: [1000, 1000], value: 0.5, dtype: "float32"} : float32[1000, 1000]', '%1 = neg(%0) : float32[1000, 1000]', 'return r = %1'], ['%0 = full() {size: [1000, 1000], value: -0.5, dtype: "float32"} : float32[1000, 1000]', 'return r = %0']],
-    ['a sum', ['%0 = full() {size: [4, 5], value: 3, dtype: "int64"} : int64[4, 5]', '%1 = sum(%0) {dim: [1], keepdim: false, dtype: null} : int64[4]', 'return r = %1'], ['%0 = full() {size: [4], value: 15, dtype: "int64"} : int64[4]', 'return r = %0']],
-    ['the values JSON lacks', [scalar('0', '0'), scalar('1', '-0'), '%2 = log(%0) : float32[]', '%3 = neg(%0) : float32[]', '%4 = div(%0, %1) {roundingMode: null} : float32[]', 'return a = %2', 'return b = %3', 'return c = %4'], [scalar('0', '-inf'), scalar('1', '-0'), scalar('2', 'nan'), 'return a = %0', 'return b = %1', 'return c = %2']],
-    ['integers beyond 2^53', ['%0 = full() {size: [], value: "9007199254740993", dtype: "int64"} : int64[]', '%1 = neg(%0) : int64[]', 'return r = %1'], ['%0 = full() {size: [], value: "-9007199254740993", dtype: "int64"} : int64[]', 'return r = %0']],
+    [
+      'arithmetic',
+      [scalar('0', '2'), scalar('1', '3'), '%2 = mul(%0, %1) : float32[]', '%3 = exp(%2) : float32[]', 'return r = %3'],
+      [scalar('0', String(Math.fround(Math.exp(6)))), 'return r = %0'],
+    ],
+    [
+      'a large constant, by one of its elements',
+      [
+        '%0 = full() {size: [1000, 1000], value: 0.5, dtype: "float32"} : float32[1000, 1000]',
+        '%1 = neg(%0) : float32[1000, 1000]',
+        'return r = %1',
+      ],
+      ['%0 = full() {size: [1000, 1000], value: -0.5, dtype: "float32"} : float32[1000, 1000]', 'return r = %0'],
+    ],
+    [
+      'a sum',
+      [
+        '%0 = full() {size: [4, 5], value: 3, dtype: "int64"} : int64[4, 5]',
+        '%1 = sum(%0) {dim: [1], keepdim: false, dtype: null} : int64[4]',
+        'return r = %1',
+      ],
+      ['%0 = full() {size: [4], value: 15, dtype: "int64"} : int64[4]', 'return r = %0'],
+    ],
+    [
+      'the values JSON lacks',
+      [
+        scalar('0', '0'),
+        scalar('1', '-0'),
+        '%2 = log(%0) : float32[]',
+        '%3 = neg(%0) : float32[]',
+        '%4 = div(%0, %1) {roundingMode: null} : float32[]',
+        'return a = %2',
+        'return b = %3',
+        'return c = %4',
+      ],
+      [scalar('0', '-inf'), scalar('1', '-0'), scalar('2', 'nan'), 'return a = %0', 'return b = %1', 'return c = %2'],
+    ],
+    [
+      'integers beyond 2^53',
+      [
+        '%0 = full() {size: [], value: "9007199254740993", dtype: "int64"} : int64[]',
+        '%1 = neg(%0) : int64[]',
+        'return r = %1',
+      ],
+      ['%0 = full() {size: [], value: "-9007199254740993", dtype: "int64"} : int64[]', 'return r = %0'],
+    ],
   ];
   test.each(folds)('constants: %s', (_, before, expected) => {
-    expect(after(canonicalize(evaluate), graph('', ...before))).toBe(graph('', ...expected));
+    expect(afterPass(canonicalize(evaluateConstant), graph('', ...before))).toBe(graph('', ...expected));
   });
 
   test('what is simple already stays the same object, and the notes name the rules', () => {
     const simple = parseGraph(graph(xyz, `%0 = mul(%x, %y) : ${T}`, 'return r = %0'));
     expect(canonicalize().run(simple, { note: () => {} })).toBe(simple);
     const notes: string[] = [];
-    canonicalize().run(parseGraph(graph(xyz, `%0 = neg(%x) : ${T}`, `%1 = neg(%0) : ${T}`, 'return r = %1')), { note: (what, why) => void notes.push(`${what}: ${why}`) });
+    canonicalize().run(parseGraph(graph(xyz, `%0 = neg(%x) : ${T}`, `%1 = neg(%0) : ${T}`, 'return r = %1')), {
+      note: (what, why) => void notes.push(`${what}: ${why}`),
+    });
     expect(notes).toEqual(['-(-x) -> x: 1 time']);
   });
 
   // the rules hold on special values, to the bit
-  test.each(tableEntries().flatMap(entry => entry.samples.map((sample, i) => ({ name: `${entry.name} ${i}`, make: () => graphOfSample(entry, sample) }))))('keeps the values of $name', ({ make }) => {
+  test.each(
+    tableEntries().flatMap(entry =>
+      entry.samples.map((sample, i) => ({ name: `${entry.name} ${i}`, make: () => graphOfSample(entry, sample) })),
+    ),
+  )('keeps the values of $name', ({ make }) => {
     const traced = make();
     if (traced === null) return;
     const whole = runPasses([decompose(expandNode)], traced, hooks);
-    const simple = runPasses([canonicalize(evaluate), cse, deadCode], whole, hooks, { verify: true });
+    const simple = runPasses([canonicalize(evaluateConstant), cse, deadCode], whole, hooks, { verify: true });
     const values = specialValues(whole);
     expect(runGraph(simple, values).results).toEqual(runGraph(whole, values).results);
   });
@@ -146,16 +346,24 @@ function specialValues(g: Graph): Values {
 describe('the rewrite driver', () => {
   const twice = graph(xyz, `%0 = neg(%x) : ${T}`, `%1 = relu(%0) : ${T}`, `%2 = relu(%1) : ${T}`, 'return r = %2');
   test('a rule that changes the type is refused by name', () => {
-    const wrong = rule('relu(x) -> sum(x)', p.op('relu', p.any('x')), ({ x }, _, make) => make('sum', [x], { dim: [0, 1], keepdim: false, dtype: null }));
-    expect(() => rewriteGraph(parseGraph(twice), [wrong], infer)).toThrow("internal: rule 'relu(x) -> sum(x)' replaces relu of type float32[2, 3] by a float32[]");
+    const wrong = rule('relu(x) -> sum(x)', p.op('relu', p.any('x')), ({ x }, _, make) =>
+      make('sum', [x], { dim: [0, 1], keepdim: false, dtype: null }),
+    );
+    expect(() => rewriteGraph(parseGraph(twice), [wrong], infer)).toThrow(
+      "internal: rule 'relu(x) -> sum(x)' replaces relu of type float32[2, 3] by a float32[]",
+    );
   });
   test('rules that undo each other are found out', () => {
     const there = rule('relu -> neg', p.op('relu', p.any('x')), ({ x }, _, make) => make('neg', [x]));
     const back = rule('neg -> relu', p.op('neg', p.any('x')), ({ x }, _, make) => make('relu', [x]));
-    expect(() => rewriteGraph(parseGraph(twice), [there, back], infer)).toThrow(/rewriting does not end at '(neg|relu)'; rules applied: .*relu -> neg/);
+    expect(() => rewriteGraph(parseGraph(twice), [there, back], infer)).toThrow(
+      /rewriting does not end at '(neg|relu)'; rules applied: .*relu -> neg/,
+    );
   });
   test('what a rule makes is simplified too', () => {
-    const unrelu = rule('relu(x) -> neg(neg(x))', p.op('relu', p.any('x')), ({ x }, _, make) => make('neg', [make('neg', [x])]));
+    const unrelu = rule('relu(x) -> neg(neg(x))', p.op('relu', p.any('x')), ({ x }, _, make) =>
+      make('neg', [make('neg', [x])]),
+    );
     const double = rule('neg(neg(x)) -> x', p.op('neg', p.op('neg', p.any('x'))), ({ x }) => x);
     const { graph: result, applied } = rewriteGraph(parseGraph(twice), [unrelu, double], infer);
     expect(printGraph(result)).toBe(graph(xyz, `%0 = neg(%x) : ${T}`, 'return r = %0'));
@@ -165,11 +373,29 @@ describe('the rewrite driver', () => {
 
 describe('cse', () => {
   test('operands in another order', () => {
-    const before = graph(xyz, `%0 = mul(%x, %y) : ${T}`, `%1 = mul(%y, %x) : ${T}`, `%2 = sub(%0, %1) {alpha: 1} : ${T}`, 'return r = %2');
-    expect(after(cse, before)).toBe(graph(xyz, `%0 = mul(%x, %y) : ${T}`, `%1 = sub(%0, %0) {alpha: 1} : ${T}`, 'return r = %1'));
+    const before = graph(
+      xyz,
+      `%0 = mul(%x, %y) : ${T}`,
+      `%1 = mul(%y, %x) : ${T}`,
+      `%2 = sub(%0, %1) {alpha: 1} : ${T}`,
+      'return r = %2',
+    );
+    expect(afterPass(cse, before)).toBe(
+      graph(xyz, `%0 = mul(%x, %y) : ${T}`, `%1 = sub(%0, %0) {alpha: 1} : ${T}`, 'return r = %1'),
+    );
   });
   test('sub and scaled add do not commute', () => {
-    const text = graph(xyz, `%0 = sub(%x, %y) {alpha: 1} : ${T}`, `%1 = sub(%y, %x) {alpha: 1} : ${T}`, `%2 = add(%x, %y) {alpha: 2} : ${T}`, `%3 = add(%y, %x) {alpha: 2} : ${T}`, 'return a = %0', 'return b = %1', 'return c = %2', 'return d = %3');
+    const text = graph(
+      xyz,
+      `%0 = sub(%x, %y) {alpha: 1} : ${T}`,
+      `%1 = sub(%y, %x) {alpha: 1} : ${T}`,
+      `%2 = add(%x, %y) {alpha: 2} : ${T}`,
+      `%3 = add(%y, %x) {alpha: 2} : ${T}`,
+      'return a = %0',
+      'return b = %1',
+      'return c = %2',
+      'return d = %3',
+    );
     const given = parseGraph(text);
     expect(cse.run(given, { note: () => {} })).toBe(given);
   });
@@ -177,9 +403,20 @@ describe('cse', () => {
 
 describe('dead-code', () => {
   test('updates that change nothing and untouched state are dropped; inputs stay', () => {
-    const before = graph('%x: float32[2] input, %idle: float32[2] input, %w: float32[2] state, %v: float32[2] state, %u: float32[2] state', '%0 = neg(%v) : float32[2]', 'return r = %x', 'update %w = %w', 'update %u = %0');
-    const expected = graph('%x: float32[2] input, %idle: float32[2] input, %v: float32[2] state, %u: float32[2] state', '%0 = neg(%v) : float32[2]', 'return r = %x', 'update %u = %0');
-    expect(after(deadCode, before)).toBe(expected);
+    const before = graph(
+      '%x: float32[2] input, %idle: float32[2] input, %w: float32[2] state, %v: float32[2] state, %u: float32[2] state',
+      '%0 = neg(%v) : float32[2]',
+      'return r = %x',
+      'update %w = %w',
+      'update %u = %0',
+    );
+    const expected = graph(
+      '%x: float32[2] input, %idle: float32[2] input, %v: float32[2] state, %u: float32[2] state',
+      '%0 = neg(%v) : float32[2]',
+      'return r = %x',
+      'update %u = %0',
+    );
+    expect(afterPass(deadCode, before)).toBe(expected);
   });
 });
 
@@ -197,224 +434,9 @@ describe('decompose', () => {
   test('an expansion of another type is refused', () => {
     const op = allOps().find(o => o.decompose !== undefined && o.lower === undefined)!;
     const traced = graphOfSample(op, op.samples[0])!;
-    const wrong = decompose((_, __, interner: Interner) => interner.param('odd', 'input', { dtype: 'bool', shape: [7] }));
+    const wrong = decompose((_, __, interner: Interner) =>
+      interner.param('odd', 'input', { dtype: 'bool', shape: [7] }),
+    );
     expect(() => wrong.run(traced, { note: () => {} })).toThrow(/internal: '\w+' of type .* decomposes to a bool\[7\]/);
-  });
-});
-
-// ── memory ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** A small generator of numbers in [0, 1), the same in every run. */
-function lcg(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-describe('the arena', () => {
-  test('blocks alive at once never overlap, whatever their lifetimes', () => {
-    for (let seed = 0; seed < 200; seed++) {
-      const next = lcg(seed);
-      const blocks: Block[] = Array.from({ length: 1 + Math.floor(next() * 25) }, () => {
-        const first = Math.floor(next() * 20);
-        return { bytes: Math.floor(next() ** 3 * 5000), first, last: first + Math.floor(next() * 8) };
-      });
-      const { offsets, bytes } = placeBlocks(blocks);
-      expect(bytes).toBeGreaterThanOrEqual(mostAlive(blocks));
-      for (const [i, a] of blocks.entries()) {
-        expect(offsets[i] % 64).toBe(0);
-        expect(offsets[i] + a.bytes).toBeLessThanOrEqual(bytes);
-        for (const [j, b] of blocks.entries()) {
-          const together = i !== j && a.first <= b.last && b.first <= a.last && a.bytes > 0 && b.bytes > 0;
-          if (together) expect(offsets[i] + a.bytes <= offsets[j] || offsets[j] + b.bytes <= offsets[i]).toBe(true);
-        }
-      }
-    }
-  });
-  test('the lower bound is reached where blocks follow one another', () => {
-    const blocks = [
-      { bytes: 640, first: 0, last: 1 },
-      { bytes: 64, first: 1, last: 2 },
-      { bytes: 640, first: 2, last: 3 },
-    ];
-    expect(placeBlocks(blocks).bytes).toBe(704);
-    expect(mostAlive(blocks)).toBe(704);
-  });
-});
-
-describe('in place', () => {
-  const params = 'x: float32[8] read, y: float32[8] read, out: float32[8] write';
-  const kernelOf = (body: string, given = params) => parseKernel(`kernel k(${given}):\n${body}`);
-  const shares = (body: string, given?: string): boolean => {
-    const kernel = kernelOf(body, given);
-    return canShareMemory(kernel, kernel.params[0].buffer, kernel.params[kernel.params.length - 1].buffer);
-  };
-
-  test.each([
-    ['element by element', '  for i in parallel(8):\n    out[i] = x[i] - 0.1 * y[i]'],
-    ['in two loops', '  for i in parallel(2):\n    for j in parallel(4):\n      out[i*4 + j] = x[i*4 + j] * y[7 - i]'],
-    ['under a guard', '  for i in parallel(8):\n    if i > 3:\n      out[i] = x[i]'],
-    ['after a sum of something else', '  for i in parallel(8):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(8):\n      a[0] += y[r]\n    out[i] = x[i] - a[0]'],
-    ['not read at all', '  for i in parallel(8):\n    out[i] = y[7 - i]'],
-  ])('may: %s', (_, body) => {
-    expect(shares(body)).toBe(true);
-  });
-
-  test.each([
-    ['read elsewhere', '  for i in parallel(8):\n    out[i] = x[7 - i]'],
-    ['read twice, once elsewhere', '  for i in parallel(8):\n    out[i] = x[i] + x[0]'],
-    ['read in an earlier sum', '  for i in parallel(8):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(8):\n      a[0] += x[r]\n    out[i] = x[i] - a[0]'],
-    ['read in a condition', '  for i in parallel(8):\n    if x[i] > 0:\n      out[i] = x[i]'],
-    ['stored several times', '  for i in parallel(8):\n    for j in serial(2):\n      out[i] = x[i] + y[j]'],
-    ['stored in two places', '  for i in parallel(4):\n    out[i] = x[i]\n  for i in parallel(4):\n    out[i + 4] = x[i + 4]'],
-    ['with overlapping counters', '  for i in parallel(2):\n    for j in parallel(4):\n      out[i*3 + j] = x[i*3 + j]'],
-    ['accumulated', '  for i in parallel(8):\n    out[i] = 0\n    out[i] += x[i]'],
-  ])('may not: %s', (_, body) => {
-    expect(shares(body)).toBe(false);
-  });
-
-  test('may not: of another size or type', () => {
-    expect(shares('  for i in parallel(8):\n    out[i] = x[i]', 'x: float32[16] read, out: float32[8] write')).toBe(false);
-    expect(shares('  for i in parallel(8):\n    out[i] = f32(x[i])', 'x: int32[8] read, out: float32[8] write')).toBe(false);
-  });
-
-  test('another output stored later in the same turn may not read it any more, one stored before may', () => {
-    const given = 'x: float32[8] read, other: float32[8] write, out: float32[8] write';
-    expect(shares('  for i in parallel(8):\n    other[i] = x[i] + 1\n    out[i] = x[i]', given)).toBe(true);
-    expect(shares('  for i in parallel(8):\n    out[i] = x[i]\n    other[i] = x[i] + 1', given)).toBe(false);
-  });
-
-  test('the two parameters become one that is read and written', () => {
-    const kernel = kernelOf('  for i in parallel(8):\n    out[i] = x[i] - 0.1 * y[i]');
-    const shared = shareMemory(kernel, kernel.params[0].buffer, kernel.params[2].buffer);
-    verifyKernel(shared);
-    expect(printKernel(shared)).toBe('kernel k(y: float32[8] read, out: float32[8] readwrite):\n  for i in parallel(8):\n    out[i] = out[i] - 0.1 * y[i]\n');
-  });
-});
-
-const silent = { note: () => {} };
-
-/** Plan graphs as the pipeline does. */
-function plan(texts: readonly string[]): { graphs: Graph[]; memory: MemoryPlan } {
-  const graphs = texts.map(text => parseGraph(text));
-  const entries = graphs.map(g => ({ graph: g, kernels: orderGroups(fuse(g, silent), silent).groups.map(group => group.lowered) }));
-  const state = new Map(graphs.flatMap(g => g.params.filter(param => param.attrs.role === 'state').map(param => [paramName(param), param.type] as const)));
-  return { graphs, memory: planMemory('m', [...state].map(([name, type]) => ({ name, type })), entries) };
-}
-/** Run every entry of a plan and node by node; both must agree to the bit, untouched state included. */
-function expectPlanRuns(texts: readonly string[]): MemoryPlan {
-  const { graphs, memory } = plan(texts);
-  for (const entry of memory.program.entries) for (const { kernel } of entry.launches) verifyKernel(kernel);
-  expectDisjoint(memory);
-  for (const g of graphs) {
-    const inputs: Record<string, ReturnType<typeof fillOf>> = {};
-    for (const [k, slot] of [...memory.program.state, ...memory.program.entries.find(e => e.name === g.name)!.inputs].entries()) inputs[slot.name] = fillOf(slot.type, k);
-    const expected = runGraph(g, inputs);
-    const actual = runProgram(memory.program, g.name, inputs);
-    expect(actual.results).toEqual(expected.results);
-    const state = Object.fromEntries(memory.program.state.map(({ name }) => [name, expected.updates[name] ?? inputs[name]]));
-    expect(actual.state).toEqual(state);
-  }
-  return memory;
-}
-
-function expectDisjoint({ program, entries }: MemoryPlan): void {
-  let end = 0;
-  for (const { offset, type } of program.state) {
-    expect(offset).toBe(end);
-    end = Math.ceil((offset + bytesOf(type.dtype) * numel(type.shape)) / 64) * 64;
-  }
-  expect(program.stateBytes).toBe(end);
-  for (const { lifetimes, arenaBytes, lowerBound } of entries) {
-    expect(arenaBytes).toBeGreaterThanOrEqual(lowerBound);
-    for (const a of lifetimes) {
-      expect(a.offset).toBeGreaterThanOrEqual(program.stateBytes);
-      expect(a.offset + a.bytes).toBeLessThanOrEqual(program.totalBytes);
-      for (const b of lifetimes) {
-        const together = a !== b && a.first <= b.last && b.first <= a.last;
-        if (together) expect(a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset).toBe(true);
-      }
-    }
-  }
-}
-
-describe('plan-memory', () => {
-  const sgd = graph(
-    '%x: float32[4, 3] input, %w: float32[4, 3] state, %m: float32[4, 3] state',
-    '%0 = mul(%x, %w) : float32[4, 3]',
-    '%1 = sum(%0) {dim: [0, 1], keepdim: false, dtype: null} : float32[]',
-    '%2 = full() {size: [], value: 0.9, dtype: "float32"} : float32[]',
-    '%3 = mul(%m, %2) : float32[4, 3]',
-    '%4 = add(%3, %x) {alpha: 1} : float32[4, 3]',
-    '%5 = sub(%w, %4) {alpha: 0.1} : float32[4, 3]',
-    'return loss = %1',
-    'update %m = %4',
-    'update %w = %5',
-  );
-
-  test('an optimizer step writes straight over its state', () => {
-    const { program, entries } = expectPlanRuns([sgd]);
-    expect(entries[0].copies).toBe(0);
-    const step = program.entries[0].launches.find(({ kernel }) => kernel.params.filter(({ access }) => access === 'readwrite').length === 2);
-    expect(step?.args).toContain(program.state.find(({ name }) => name === 'w')!.offset);
-    expect(entries[0].lifetimes.map(({ role }) => role)).toEqual(['input', 'output']);
-  });
-
-  test('two states that change places, and three in a ring', () => {
-    const swap = graph('%a: float32[5] state, %b: float32[5] state', 'update %a = %b', 'update %b = %a');
-    expect(expectPlanRuns([swap]).entries[0].copies).toBe(3);
-    const ring = graph('%a: float32[5] state, %b: float32[5] state, %c: float32[5] state, %d: float32[5] state', 'return old = %a', 'update %a = %b', 'update %b = %c', 'update %c = %a', 'update %d = %a');
-    expectPlanRuns([ring]);
-  });
-
-  test('results that are parameters or appear twice', () => {
-    expectPlanRuns([graph('%x: float32[4] input, %w: float32[4] state', '%0 = mul(%x, %w) : float32[4]', 'return a = %x', 'return b = %w', 'return c = %0', 'return d = %0', 'update %w = %0')]);
-  });
-
-  test('old state that is still needed is not overwritten', () => {
-    const late = graph('%x: float32[4, 4] input, %w: float32[4, 4] state', '%0 = batchedMatmul(%w, %x) : float32[4, 4]', '%1 = batchedMatmul(%0, %w) : float32[4, 4]', 'return r = %1', 'update %w = %0');
-    expectPlanRuns([late]);
-    const transposed = graph('%w: float32[4, 4] state', '%0 = permute(%w) {dims: [1, 0]} : float32[4, 4]', 'update %w = %0');
-    expect(expectPlanRuns([transposed]).entries[0].copies).toBe(1);
-    const shared = graph('%a: float32[4] state, %b: float32[4] state', '%0 = add(%a, %b) {alpha: 1} : float32[4]', 'update %a = %0', 'update %b = %0');
-    expectPlanRuns([shared]);
-  });
-
-  test('a chain of elementwise kernels needs one temporary', () => {
-    const lines = ['%0 = exp(%x) : float32[64, 64]', '%1 = batchedMatmul(%0, %0) : float32[64, 64]', '%2 = relu(%1) : float32[64, 64]', '%3 = batchedMatmul(%2, %2) : float32[64, 64]', '%4 = batchedMatmul(%3, %3) : float32[64, 64]', 'return r = %4'];
-    const { entries } = expectPlanRuns([graph('%x: float32[64, 64] input', ...lines)]);
-    expect(entries[0].lowerBound).toBe(entries[0].arenaBytes);
-    expect(entries[0].arenaBytes).toBeLessThanOrEqual(4 * 64 * 64 * 4);
-  });
-
-  test('entries share the arena, and state keeps its place', () => {
-    const predict = sgd.replace('graph g(', 'graph predict(').replace(/ {2}update.*\n/g, '');
-    const { program, entries } = expectPlanRuns([sgd.replace('graph g(', 'graph step('), predict]);
-    expect(program.totalBytes).toBe(program.stateBytes + Math.max(...entries.map(e => e.arenaBytes)));
-    expect(program.state.map(({ offset }) => offset)).toEqual([0, 64]);
-  });
-
-  test('state unknown to the model, or of another type, is refused', () => {
-    const g = parseGraph(sgd);
-    const kernels = fuse(g, silent).groups.map(group => group.lowered);
-    expect(() => planMemory('m', [], [{ graph: g, kernels }])).toThrow("internal: entry g: the model has no state named 'w'");
-    expect(() => planMemory('m', [{ name: 'w', type: { dtype: 'float32', shape: [3] } }], [{ graph: g, kernels }])).toThrow("state 'w' is float32[3], but entry g takes it for float32[4, 3]");
-  });
-});
-
-describe('order', () => {
-  test('what frees memory runs before what takes it', () => {
-    // three wide branches, each reduced to a scalar: one after another they need one wide temporary at a time
-    const branches = [0, 1, 2].flatMap(i => [`%w${i} = batchedMatmul(%x${i}, %x${i}) : float32[32, 32]`, `%s${i} = sum(%w${i}) {dim: [0, 1], keepdim: false, dtype: null} : float32[]`, `return r${i} = %s${i}`]);
-    const text = graph('%x0: float32[32, 32] input, %x1: float32[32, 32] input, %x2: float32[32, 32] input', ...branches);
-    const fused = fuse(parseGraph(text), silent);
-    const wide = fused.groups.filter(group => group.outputs[0].op === 'batchedMatmul');
-    const rest = fused.groups.filter(group => !wide.includes(group));
-    const notes: string[] = [];
-    const ordered = orderGroups({ ...fused, groups: [...wide, ...rest] }, { note: (_, why) => void notes.push(why) });
-    expect(notes).toEqual(['reordered: temporaries peak at 4108 instead of 12292 bytes']);
-    for (const [i, group] of ordered.groups.entries()) if (group.outputs[0].op === 'batchedMatmul') expect(ordered.groups[i + 1].lowered.reads).toContain(group.outputs[0]);
   });
 });

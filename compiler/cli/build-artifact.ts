@@ -1,13 +1,14 @@
 /**
  * From a model file to the files of its artifact: load, trace, compile, emit for each target.
  */
-import { evaluateConstant } from '../../backends/js/evaluate.js';
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'fflate';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
+import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';

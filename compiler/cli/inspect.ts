@@ -1,6 +1,7 @@
 /** `gradc inspect`: any stage of a compilation, as text or as a picture. */
-import { evaluateConstant } from '../../backends/js/evaluate.js';
+
 import { writeFileSync } from 'node:fs';
+import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { type Stage, stages } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';

@@ -13,7 +13,20 @@
  */
 import type { Site } from '../errors.js';
 import { isDType } from './dtype.js';
-import { type Attrs, type AttrValue, formatType, type Graph, Interner, isParam, type Node, paramName, paramRole, roots, type TensorType, topological } from './graph.js';
+import {
+  type Attrs,
+  type AttrValue,
+  formatType,
+  type Graph,
+  Interner,
+  isParam,
+  type Node,
+  paramName,
+  paramRole,
+  roots,
+  type TensorType,
+  topological,
+} from './graph.js';
 import { Cursor, quoteName, unquoteName } from './tokens.js';
 
 export interface GraphTextOptions {
@@ -32,7 +45,10 @@ export function printGraph(graph: Graph, options: GraphTextOptions = {}): string
   const nameOf = (node: Node): string => names.get(node) ?? `%"${paramName(node)} (not a parameter)"`;
   const lines = [
     header(graph, nameOf),
-    ...nodes.map(node => `  ${nameOf(node)} = ${printNode(node, nameOf)}${options.sites && node.site ? `  # at ${printSite(node.site)}` : ''}`),
+    ...nodes.map(
+      node =>
+        `  ${nameOf(node)} = ${printNode(node, nameOf)}${options.sites && node.site ? `  # at ${printSite(node.site)}` : ''}`,
+    ),
     ...graph.results.map(({ name, node }) => `  return ${quoteName(name)} = ${nameOf(node)}`),
     ...[...graph.updates].map(([param, value]) => `  update ${nameOf(param)} = ${nameOf(value)}`),
     '}',
@@ -43,7 +59,9 @@ export function printGraph(graph: Graph, options: GraphTextOptions = {}): string
 function header(graph: Graph, nameOf: (node: Node) => string): string {
   const params = graph.params.map(param => `${nameOf(param)}: ${formatType(param.type)} ${paramRole(param)}`);
   const line = `graph ${quoteName(graph.name)}(${params.join(', ')}) {`;
-  return line.length <= lineWidth ? line : `graph ${quoteName(graph.name)}(\n${params.map(param => `  ${param},\n`).join('')}) {`;
+  return line.length <= lineWidth
+    ? line
+    : `graph ${quoteName(graph.name)}(\n${params.map(param => `  ${param},\n`).join('')}) {`;
 }
 
 /** One node as it stands after the `=` of its line. */
@@ -65,7 +83,8 @@ export function printNumber(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 
-const printSite = ({ file, line, column, module }: Site): string => `${file}:${line}:${column}${module ? ` in ${module}` : ''}`;
+const printSite = ({ file, line, column, module }: Site): string =>
+  `${file}:${line}:${column}${module ? ` in ${module}` : ''}`;
 
 function parseSite(comment: string | null): Site | null {
   const match = /^at (.+):(\d+):(\d+)(?: in (.+))?$/.exec(comment ?? '');
@@ -183,7 +202,13 @@ class GraphParser {
     if (cursor.accept('[')) return cursor.list(']', () => this.#attr());
     const sign = cursor.accept('-') ? -1 : 1;
     const text = cursor.peek();
-    const words: Record<string, AttrValue> = { null: null, true: true, false: false, nan: Number.NaN, inf: sign * Number.POSITIVE_INFINITY };
+    const words: Record<string, AttrValue> = {
+      null: null,
+      true: true,
+      false: false,
+      nan: Number.NaN,
+      inf: sign * Number.POSITIVE_INFINITY,
+    };
     if (Object.hasOwn(words, text)) return words[cursor.take()];
     if (text.startsWith('"')) return JSON.parse(cursor.take()) as string;
     if (!/^\d/.test(text)) cursor.complain(`expected a value but found ${cursor.found()}`);

@@ -4,13 +4,33 @@
  */
 import { type DType, isDType } from './dtype.js';
 import { ExprInterner } from './intern.js';
-import { type Buffer, type BufferScope, constant, type Expr, type Iter, type Kernel, type KernelParam, type LoopMap, type Stmt } from './kernel.js';
+import {
+  type Buffer,
+  type BufferScope,
+  constant,
+  type Expr,
+  type Iter,
+  type Kernel,
+  type KernelParam,
+  type LoopMap,
+  type Stmt,
+} from './kernel.js';
 import { assignments, infix, isLiteralWord, shortNames } from './kernel-text.js';
 import { type ElemType, isScalarFn, type ReduceFn, type ScalarFn, scalarFns, scalarResult } from './scalar.js';
 import { Cursor, unquoteName } from './tokens.js';
 
 const fromShort = new Map(Object.entries(shortNames).map(([type, short]) => [short, type as ElemType]));
-const loopMaps: readonly LoopMap[] = ['serial', 'parallel', 'unroll', 'vector', 'block.x', 'block.y', 'block.z', 'thread.x', 'thread.y'];
+const loopMaps: readonly LoopMap[] = [
+  'serial',
+  'parallel',
+  'unroll',
+  'vector',
+  'block.x',
+  'block.y',
+  'block.z',
+  'thread.x',
+  'thread.y',
+];
 const scopes: readonly BufferScope[] = ['param', 'local', 'register', 'shared'];
 
 /** Read a kernel. Throws E401 with line and column where the text is not one. Nothing is simplified on the way. */
@@ -110,7 +130,8 @@ class Parser {
 
   #oneOf<T extends string>(words: readonly T[], what: string): T {
     const word = words.find(candidate => candidate === this.#cursor.peek());
-    if (word === undefined) return this.#cursor.complain(`expected ${what} (${words.join(', ')}) but found ${this.#cursor.found()}`);
+    if (word === undefined)
+      return this.#cursor.complain(`expected ${what} (${words.join(', ')}) but found ${this.#cursor.found()}`);
     this.#cursor.take();
     return word;
   }
@@ -131,7 +152,8 @@ class Parser {
       else stmts.push(this.#statement(cursor, indent));
       if (!cursor.done) cursor.complain(`expected the end of the line but found ${cursor.found()}`);
     }
-    if ((this.#lines[this.#next]?.indent ?? 0) > indent) this.#advance().complain('this line is indented more than its block');
+    if ((this.#lines[this.#next]?.indent ?? 0) > indent)
+      this.#advance().complain('this line is indented more than its block');
     return stmts;
   }
 
@@ -213,13 +235,17 @@ class Parser {
     if (operator === '=' && !atomic) return { kind: 'store', buffer, index: at, value: this.#read(buffer.dtype) };
     const symbol = operator === 'max' || operator === 'min' ? `${operator}${cursor.take()}` : operator;
     const fn = (Object.keys(assignments) as ReduceFn[]).find(candidate => assignments[candidate] === symbol);
-    if (fn === undefined) return cursor.complain(`expected an assignment (=, ${Object.values(assignments).join(', ')}) but found '${symbol}'`);
+    if (fn === undefined)
+      return cursor.complain(
+        `expected an assignment (=, ${Object.values(assignments).join(', ')}) but found '${symbol}'`,
+      );
     return { kind: 'reduce', buffer, index: at, fn, value: this.#read(buffer.dtype), atomic };
   }
 
   #place(): { buffer: Buffer; at: Expr } {
     const found = this.#named.get(this.#cursor.peek());
-    if (found === undefined || !('dtype' in found)) return this.#cursor.complain(`no buffer named ${this.#cursor.found()} here`);
+    if (found === undefined || !('dtype' in found))
+      return this.#cursor.complain(`no buffer named ${this.#cursor.found()} here`);
     this.#cursor.take();
     this.#cursor.expect('[');
     const at = this.#read('index');
@@ -253,7 +279,8 @@ class Parser {
     const cursor = this.#cursor;
     if (this.#atLiteral()) return this.#literal('');
     if (cursor.accept('(')) return this.#parenthesised();
-    if (cursor.peek() === 'true' || cursor.peek() === 'false') return this.#typed(constant('bool', cursor.take() === 'true'));
+    if (cursor.peek() === 'true' || cursor.peek() === 'false')
+      return this.#typed(constant('bool', cursor.take() === 'true'));
     if (cursor.peek(1) === '(') return this.#application();
     const value = this.#values.get(cursor.peek());
     if (value !== undefined && cursor.peek(1) !== '[') {
@@ -280,7 +307,13 @@ class Parser {
     const no = this.#expr();
     this.#cursor.expect(')');
     const own = yes.type ?? no.type;
-    return this.#pending(own, type => ({ kind: 'select', dtype: type, cond: first.as('bool'), yes: yes.as(type), no: no.as(type) }));
+    return this.#pending(own, type => ({
+      kind: 'select',
+      dtype: type,
+      cond: first.as('bool'),
+      yes: yes.as(type),
+      no: no.as(type),
+    }));
   }
 
   /** `max(a, b)`, `f32(x)`, `bits_f32(x)`. */
@@ -294,15 +327,24 @@ class Parser {
     const args = this.#cursor.list(')', () => this.#expr());
     if (target === undefined) return this.#call(name as ScalarFn, args);
     const value = args[0].as(null);
-    return this.#typed(bits ? { kind: 'bitcast', dtype: target as DType, value } : { kind: 'cast', dtype: target, value });
+    return this.#typed(
+      bits ? { kind: 'bitcast', dtype: target as DType, value } : { kind: 'cast', dtype: target, value },
+    );
   }
 
   #call(fn: ScalarFn, args: readonly Pending[]): Pending {
-    if (args.length !== scalarFns[fn].arity) this.#cursor.complain(`${fn} takes ${scalarFns[fn].arity} arguments, not ${args.length}`);
+    if (args.length !== scalarFns[fn].arity)
+      this.#cursor.complain(`${fn} takes ${scalarFns[fn].arity} arguments, not ${args.length}`);
     const own = args.find(arg => arg.type !== null)?.type ?? null;
-    const build = (type: ElemType): Expr => ({ kind: 'call', dtype: scalarResult(fn, type), fn, args: args.map(arg => arg.as(type)) });
+    const build = (type: ElemType): Expr => ({
+      kind: 'call',
+      dtype: scalarResult(fn, type),
+      fn,
+      args: args.map(arg => arg.as(type)),
+    });
     if (scalarFns[fn].rule === 'same') return this.#pending(own, build);
-    if (own === null) this.#cursor.complain(`the type of the constants compared with ${fn} is not clear; write it as in 1_f32`);
+    if (own === null)
+      this.#cursor.complain(`the type of the constants compared with ${fn} is not clear; write it as in 1_f32`);
     return this.#typed(build(own as ElemType));
   }
 
@@ -322,7 +364,8 @@ class Parser {
       as(expected) {
         const type = own ?? expected;
         if (type === null) return cursor.complain('the type of a constant is not clear; write it as in 1_f32');
-        if (expected !== null && expected !== type) cursor.complain(`expected a value of type ${expected} but this one is ${type}`);
+        if (expected !== null && expected !== type)
+          cursor.complain(`expected a value of type ${expected} but this one is ${type}`);
         return build(type);
       },
     };
@@ -331,6 +374,11 @@ class Parser {
 
 function literalValue(text: string, type: ElemType): number | bigint {
   if (type === 'int64') return BigInt(text);
-  const words: Record<string, number> = { inf: Number.POSITIVE_INFINITY, '-inf': Number.NEGATIVE_INFINITY, nan: Number.NaN, '-nan': Number.NaN };
+  const words: Record<string, number> = {
+    inf: Number.POSITIVE_INFINITY,
+    '-inf': Number.NEGATIVE_INFINITY,
+    nan: Number.NaN,
+    '-nan': Number.NaN,
+  };
   return words[text] ?? Number(text);
 }

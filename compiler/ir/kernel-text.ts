@@ -63,7 +63,14 @@ export const shortNames: Record<ElemType, string> = {
   index: 'index',
 };
 
-export const assignments: Record<ReduceFn, string> = { add: '+=', mul: '*=', max: 'max=', min: 'min=', and: '&=', or: '|=' };
+export const assignments: Record<ReduceFn, string> = {
+  add: '+=',
+  mul: '*=',
+  max: 'max=',
+  min: 'min=',
+  and: '&=',
+  or: '|=',
+};
 
 const reserved = new Set(['for', 'if', 'else', 'atomic', 'allreduce', 'barrier', 'true', 'false', 'limit']);
 export const isLiteralWord = (word: string): boolean => /^(inf|nan)(_\w+)?$/.test(word);
@@ -83,9 +90,12 @@ class Printer {
   readonly #interner = new ExprInterner();
 
   kernel({ name, params, body, doc }: Kernel): string {
-    const texts = params.map(({ buffer, access }) => `${this.#declare(buffer, buffer.name)}: ${buffer.dtype}[${buffer.size}] ${access}`);
+    const texts = params.map(
+      ({ buffer, access }) => `${this.#declare(buffer, buffer.name)}: ${buffer.dtype}[${buffer.size}] ${access}`,
+    );
     const line = `kernel ${quoteName(name)}(${texts.join(', ')}):`;
-    const header = line.length <= lineWidth ? line : `kernel ${quoteName(name)}(\n${texts.map(text => `  ${text},\n`).join('')}):`;
+    const header =
+      line.length <= lineWidth ? line : `kernel ${quoteName(name)}(\n${texts.map(text => `  ${text},\n`).join('')}):`;
     return `${header}\n${doc ? `  # ${doc.replace(/\s+/g, ' ')}\n` : ''}${this.block(body, '  ')}`;
   }
 
@@ -106,19 +116,26 @@ class Printer {
     switch (stmt.kind) {
       case 'loop': {
         const limit = stmt.limit ? `, limit=${this.expr(own[0], 'index', 0)}` : '';
-        return this.#scoped(stmt.iter, name => `${indent}for ${name} in ${stmt.map}(${stmt.iter.extent}${limit}):\n${this.block(stmt.body, `${indent}  `)}`);
+        return this.#scoped(
+          stmt.iter,
+          name =>
+            `${indent}for ${name} in ${stmt.map}(${stmt.iter.extent}${limit}):\n${this.block(stmt.body, `${indent}  `)}`,
+        );
       }
       case 'alloc':
         return this.#scoped(stmt.buffer, name => {
           const line = `${indent}${name}: ${stmt.buffer.dtype}[${stmt.buffer.size}] ${stmt.buffer.scope}`;
-          return last && stmt.body.length > 0 ? `${line}\n${this.block(stmt.body, indent)}` : `${line}:\n${this.block(stmt.body, `${indent}  `)}`;
+          return last && stmt.body.length > 0
+            ? `${line}\n${this.block(stmt.body, indent)}`
+            : `${line}:\n${this.block(stmt.body, `${indent}  `)}`;
         });
       case 'store':
         return `${indent}${this.#place(stmt.buffer, own[0])} = ${this.expr(own[1], stmt.buffer.dtype, 0)}\n`;
       case 'reduce':
         return `${indent}${stmt.atomic ? 'atomic ' : ''}${this.#place(stmt.buffer, own[0])} ${assignments[stmt.fn]} ${this.expr(own[1], stmt.buffer.dtype, 0)}\n`;
       case 'if': {
-        const otherwise = stmt.otherwise.length === 0 ? '' : `${indent}else:\n${this.block(stmt.otherwise, `${indent}  `)}`;
+        const otherwise =
+          stmt.otherwise.length === 0 ? '' : `${indent}else:\n${this.block(stmt.otherwise, `${indent}  `)}`;
         return `${indent}if ${this.expr(own[0], 'bool', 0)}:\n${this.block(stmt.then, `${indent}  `)}${otherwise}`;
       }
       case 'barrier':
@@ -171,7 +188,8 @@ class Printer {
     return name;
   }
 
-  #place = (buffer: Buffer, at: Expr): string => `${this.#names.get(buffer) ?? buffer.name}[${this.expr(at, 'index', 0)}]`;
+  #place = (buffer: Buffer, at: Expr): string =>
+    `${this.#names.get(buffer) ?? buffer.name}[${this.expr(at, 'index', 0)}]`;
 
   /** `expected`: the type a reader knows the expression to have, if any; `strength`: how tightly the surroundings bind. */
   expr(expr: Expr, expected: ElemType | null, strength: number): string {
@@ -206,7 +224,8 @@ class Printer {
       return parenthesise(`${print(0, own)}${space}${symbol}${space}${print(1, own + 1)}`, own < strength);
     }
     const symbol = prefix[fn];
-    if (symbol && args[0].kind !== 'const') return parenthesise(`${symbol}${print(0, prefixStrength)}`, prefixStrength < strength);
+    if (symbol && args[0].kind !== 'const')
+      return parenthesise(`${symbol}${print(0, prefixStrength)}`, prefixStrength < strength);
     return `${fn}(${args.map((_, i) => print(i, 0)).join(', ')})`;
   }
 
@@ -259,7 +278,8 @@ function hasOwnType(expr: Expr): boolean {
 
 function printConstant(value: number | bigint, dtype: ElemType, expected: ElemType | null): string {
   if (dtype === 'bool') return value ? 'true' : 'false';
-  const digits = typeof value === 'bigint' ? String(value) : dtype === 'float32' ? shortestFloat32(value) : printNumber(value);
+  const digits =
+    typeof value === 'bigint' ? String(value) : dtype === 'float32' ? shortestFloat32(value) : printNumber(value);
   return expected === dtype ? digits : `${digits}_${shortNames[dtype]}`;
 }
 

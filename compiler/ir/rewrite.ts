@@ -60,7 +60,8 @@ export const p = {
       p.any(name)(node, captured) && pattern(node, captured),
 
   /** What `pattern` matches and for which `condition` holds. */
-  where: (pattern: RootedPattern, condition: (node: Node) => boolean): RootedPattern => rooted(pattern.roots ?? [], (node, captured) => condition(node) && pattern(node, captured)),
+  where: (pattern: RootedPattern, condition: (node: Node) => boolean): RootedPattern =>
+    rooted(pattern.roots ?? [], (node, captured) => condition(node) && pattern(node, captured)),
 
   /** A tensor filled with one value that passes the test. */
   filled:
@@ -84,7 +85,11 @@ export interface Rule {
 }
 
 /** A rule from a pattern. `replace` may still decline with null. */
-export function rule(name: string, pattern: RootedPattern, replace: (match: Match, node: Node, make: Make) => Node | null): Rule {
+export function rule(
+  name: string,
+  pattern: RootedPattern,
+  replace: (match: Match, node: Node, make: Make) => Node | null,
+): Rule {
   return {
     name,
     roots: pattern.roots ?? null,
@@ -107,10 +112,16 @@ export interface Rewritten {
 }
 
 /** Apply rules everywhere until none matches. `infer` gives the types of the nodes that rules make. */
-export function rewriteGraph(graph: Graph, rules: readonly Rule[], infer: (op: string, inputs: readonly TensorType[], attrs: Attrs) => TensorType): Rewritten {
+export function rewriteGraph(
+  graph: Graph,
+  rules: readonly Rule[],
+  infer: (op: string, inputs: readonly TensorType[], attrs: Attrs) => TensorType,
+): Rewritten {
   const rewriter = new Rewriter(rules, infer);
   const rewritten = mapGraph(graph, rewriter.interner, (node, inputs) => rewriter.rebuilt(node, inputs));
-  return rewriter.applied.size === 0 ? { graph, applied: rewriter.applied } : { graph: rewritten, applied: rewriter.applied };
+  return rewriter.applied.size === 0
+    ? { graph, applied: rewriter.applied }
+    : { graph: rewritten, applied: rewriter.applied };
 }
 
 class Rewriter {
@@ -148,7 +159,10 @@ class Rewriter {
       return this.#simplified(this.interner.node(op, inputs, attrs, type, node.site));
     };
     for (const candidate of this.#candidates(node.op)) {
-      invariant(this.#trail.length < mostSteps, () => `rewriting does not end at '${node.op}'; rules applied: ${[...new Set(this.#trail)].join('; ')}`);
+      invariant(
+        this.#trail.length < mostSteps,
+        () => `rewriting does not end at '${node.op}'; rules applied: ${[...new Set(this.#trail)].join('; ')}`,
+      );
       this.#trail.push(candidate.name);
       const replacement = candidate.apply(node, make);
       const changed = replacement !== null && replacement !== node;
@@ -175,5 +189,7 @@ class Rewriter {
 
 function checkType({ name }: Rule, node: Node, replacement: Node): void {
   if (replacement.type.dtype === node.type.dtype && sameShape(replacement.type.shape, node.type.shape)) return;
-  throw new InternalError(`rule '${name}' replaces ${node.op} of type ${formatType(node.type)} by a ${formatType(replacement.type)}`);
+  throw new InternalError(
+    `rule '${name}' replaces ${node.op} of type ${formatType(node.type)} by a ${formatType(replacement.type)}`,
+  );
 }

@@ -7,8 +7,30 @@
  */
 import { InternalError } from '../errors.js';
 import { bytesOf, isDType } from './dtype.js';
-import { type Attrs, formatType, type Graph, isParam, type Node, paramName, paramRole, roots, type TensorType, topological } from './graph.js';
-import { affineOf, type Buffer, call, type Expr, type Iter, type Kernel, type KernelParam, rangeOf, select, type Stmt } from './kernel.js';
+import {
+  type Attrs,
+  formatType,
+  type Graph,
+  isParam,
+  type Node,
+  paramName,
+  paramRole,
+  roots,
+  type TensorType,
+  topological,
+} from './graph.js';
+import {
+  affineOf,
+  type Buffer,
+  call,
+  type Expr,
+  type Iter,
+  type Kernel,
+  type KernelParam,
+  rangeOf,
+  type Stmt,
+  select,
+} from './kernel.js';
 import { printExpr } from './kernel-text.js';
 import { sameShape } from './shape.js';
 
@@ -25,14 +47,22 @@ export function graphProblems(graph: Graph, infer: Infer): string[] {
   const nodes = topological(roots(graph));
   const own = new Set(graph.params);
   const ids = new Map<number, Node>();
-  const problems = [...repeated(graph.params.map(paramName), 'parameter'), ...repeated(graph.results.map(result => result.name), 'result')];
+  const problems = [
+    ...repeated(graph.params.map(paramName), 'parameter'),
+    ...repeated(
+      graph.results.map(result => result.name),
+      'result',
+    ),
+  ];
   for (const param of graph.params) {
     if (!isParam(param)) problems.push(`${describe(param)} is listed as a parameter`);
-    else if (paramRole(param) !== 'input' && paramRole(param) !== 'state') problems.push(`parameter ${paramName(param)} has the role '${paramRole(param)}'`);
+    else if (paramRole(param) !== 'input' && paramRole(param) !== 'state')
+      problems.push(`parameter ${paramName(param)} has the role '${paramRole(param)}'`);
   }
   for (const node of nodes) {
     const twin = ids.get(node.id);
-    if (twin !== undefined) problems.push(`${describe(node)} and ${describe(twin)} have one id, so they come from different interners`);
+    if (twin !== undefined)
+      problems.push(`${describe(node)} and ${describe(twin)} have one id, so they come from different interners`);
     ids.set(node.id, node);
     problems.push(...typeProblems(node.type, describe(node)));
     if (isParam(node)) {
@@ -43,21 +73,27 @@ export function graphProblems(graph: Graph, infer: Infer): string[] {
   return problems;
 }
 
-const describe = (node: Node): string => (isParam(node) ? `parameter ${paramName(node)}` : `node ${node.id} (${node.op})`);
+const describe = (node: Node): string =>
+  isParam(node) ? `parameter ${paramName(node)}` : `node ${node.id} (${node.op})`;
 
 function repeated(names: readonly string[], what: string): string[] {
-  return [...new Set(names.filter((name, i) => names.indexOf(name) !== i))].map(name => `two ${what}s are named '${name}'`);
+  return [...new Set(names.filter((name, i) => names.indexOf(name) !== i))].map(
+    name => `two ${what}s are named '${name}'`,
+  );
 }
 
 function typeProblems({ dtype, shape }: TensorType, what: string): string[] {
   const problems: string[] = [];
   if (!isDType(dtype)) problems.push(`${what} has the dtype '${String(dtype)}', which does not exist`);
-  if (!shape.every(dim => Number.isInteger(dim) && dim >= 0)) problems.push(`${what} has the shape [${shape.join(', ')}]`);
+  if (!shape.every(dim => Number.isInteger(dim) && dim >= 0))
+    problems.push(`${what} has the shape [${shape.join(', ')}]`);
   return problems;
 }
 
 function nodeProblems(node: Node, infer: Infer): string[] {
-  const late = node.inputs.filter(input => input.id >= node.id).map(input => `${describe(node)} reads ${describe(input)}, which was made after it`);
+  const late = node.inputs
+    .filter(input => input.id >= node.id)
+    .map(input => `${describe(node)} reads ${describe(input)}, which was made after it`);
   try {
     const expected = infer(
       node.op,
@@ -89,7 +125,8 @@ export function kernelProblems(kernel: Kernel): string[] {
 }
 
 function throwAll(what: string, problems: readonly string[]): void {
-  if (problems.length > 0) throw new InternalError(`${what} is not legal:\n${problems.map(problem => `  ${problem}`).join('\n')}`);
+  if (problems.length > 0)
+    throw new InternalError(`${what} is not legal:\n${problems.map(problem => `  ${problem}`).join('\n')}`);
 }
 
 /** What holds at a statement or expression. */
@@ -131,12 +168,15 @@ class KernelCheck {
   #stmt(stmt: Stmt, scope: Scope): void {
     switch (stmt.kind) {
       case 'loop':
-        return this.#loop(stmt, scope);
+        this.#loop(stmt, scope);
+        return;
       case 'alloc':
         if (scope.buffers.has(stmt.buffer)) this.#problem(`${stmt.buffer.name} is declared again while it lives`);
-        if (stmt.buffer.scope === 'param') this.#problem(`${stmt.buffer.name} is declared inside the kernel but has the scope 'param'`);
+        if (stmt.buffer.scope === 'param')
+          this.#problem(`${stmt.buffer.name} is declared inside the kernel but has the scope 'param'`);
         this.#checkSize(stmt.buffer);
-        return this.#block(stmt.body, { ...scope, buffers: new Set([...scope.buffers, stmt.buffer]) });
+        this.#block(stmt.body, { ...scope, buffers: new Set([...scope.buffers, stmt.buffer]) });
+        return;
       case 'store':
         this.#expr(stmt.value, scope);
         this.#expectType(stmt.value, stmt.buffer.dtype, `the value stored to ${stmt.buffer.name}`);
@@ -147,31 +187,39 @@ class KernelCheck {
         this.#expr(stmt.value, scope);
         this.#expectType(stmt.value, stmt.buffer.dtype, `the value combined into ${stmt.buffer.name}`);
         this.#readable(stmt.buffer);
-        return this.#write(stmt.buffer, stmt.index, scope);
+        this.#write(stmt.buffer, stmt.index, scope);
+        return;
       case 'if':
         this.#expr(stmt.cond, scope);
         this.#expectType(stmt.cond, 'bool', 'the condition of an if');
         this.#block(stmt.then, { ...scope, guarded: true });
-        return this.#block(stmt.otherwise, { ...scope, guarded: true });
+        this.#block(stmt.otherwise, { ...scope, guarded: true });
+        return;
       case 'barrier':
         return;
       case 'allreduce':
         if (!Number.isInteger(stmt.width) || stmt.width < 1) this.#problem(`an allreduce over ${stmt.width} threads`);
         this.#readable(stmt.buffer);
-        return this.#write(stmt.buffer, stmt.index, scope);
+        this.#write(stmt.buffer, stmt.index, scope);
+        return;
       default:
-        return stmt satisfies never;
+        stmt satisfies never;
     }
   }
 
   #loop({ iter, limit, body }: Extract<Stmt, { kind: 'loop' }>, scope: Scope): void {
     if (scope.iters.has(iter)) this.#problem(`${iter.name} counts two loops, one inside the other`);
-    if (!Number.isInteger(iter.extent) || iter.extent < 0) this.#problem(`the loop over ${iter.name} has the extent ${iter.extent}`);
+    if (!Number.isInteger(iter.extent) || iter.extent < 0)
+      this.#problem(`the loop over ${iter.name} has the extent ${iter.extent}`);
     if (limit !== null) {
       this.#expr(limit, scope);
       this.#expectType(limit, 'index', `the limit of ${iter.name}`);
     }
-    this.#block(body, { ...scope, iters: new Set([...scope.iters, iter]), guarded: scope.guarded || limit !== null || iter.extent === 0 });
+    this.#block(body, {
+      ...scope,
+      iters: new Set([...scope.iters, iter]),
+      guarded: scope.guarded || limit !== null || iter.extent === 0,
+    });
   }
 
   #write(buffer: Buffer, at: Expr, scope: Scope): void {
@@ -181,7 +229,8 @@ class KernelCheck {
 
   /** A parameter passed for writing has no contents until the kernel stores some. */
   #readable(buffer: Buffer): void {
-    if (this.#access.get(buffer) === 'write' && !this.#stored.has(buffer)) this.#problem(`${buffer.name} is read before anything is stored there, but passed for writing only`);
+    if (this.#access.get(buffer) === 'write' && !this.#stored.has(buffer))
+      this.#problem(`${buffer.name} is read before anything is stored there, but passed for writing only`);
   }
 
   #place(buffer: Buffer, at: Expr, scope: Scope): void {
@@ -197,7 +246,9 @@ class KernelCheck {
     const reached = affineOf(at).terms.every(term => term.expr.kind === 'iter');
     const outside = range.max < 0 || range.min >= buffer.size;
     if (outside || (reached && (range.min < 0 || range.max >= buffer.size))) {
-      this.#problem(`${buffer.name}[${printExpr(at)}] reaches from ${range.min} to ${range.max}, but ${buffer.name} has ${buffer.size} elements`);
+      this.#problem(
+        `${buffer.name}[${printExpr(at)}] reaches from ${range.min} to ${range.max}, but ${buffer.name} has ${buffer.size} elements`,
+      );
     }
   }
 
@@ -209,29 +260,35 @@ class KernelCheck {
   #expr(expr: Expr, scope: Scope): void {
     switch (expr.kind) {
       case 'const':
-        return this.#constant(expr);
+        this.#constant(expr);
+        return;
       case 'iter':
         if (!scope.iters.has(expr.iter)) this.#problem(`${expr.iter.name} is used outside its loop`);
         return;
       case 'load':
         this.#place(expr.buffer, expr.index, scope);
-        return this.#readable(expr.buffer);
+        this.#readable(expr.buffer);
+        return;
       case 'call':
         for (const arg of expr.args) this.#expr(arg, scope);
-        return this.#typed(expr, () => call(expr.fn, ...expr.args).dtype);
+        this.#typed(expr, () => call(expr.fn, ...expr.args).dtype);
+        return;
       case 'select':
         this.#expr(expr.cond, scope);
         this.#expr(expr.yes, { ...scope, guarded: true });
         this.#expr(expr.no, { ...scope, guarded: true });
-        return this.#typed(expr, () => select(expr.cond, expr.yes, expr.no).dtype);
+        this.#typed(expr, () => select(expr.cond, expr.yes, expr.no).dtype);
+        return;
       case 'cast':
-        return this.#expr(expr.value, scope);
+        this.#expr(expr.value, scope);
+        return;
       case 'bitcast':
         this.#expr(expr.value, scope);
-        if (expr.value.dtype === 'index' || bytesOf(expr.value.dtype) !== bytesOf(expr.dtype)) this.#problem(`the bits of a ${expr.value.dtype} are no ${expr.dtype}`);
+        if (expr.value.dtype === 'index' || bytesOf(expr.value.dtype) !== bytesOf(expr.dtype))
+          this.#problem(`the bits of a ${expr.value.dtype} are no ${expr.dtype}`);
         return;
       default:
-        return expr satisfies never;
+        expr satisfies never;
     }
   }
 
@@ -247,7 +304,11 @@ class KernelCheck {
 
   #constant({ dtype, value }: Extract<Expr, { kind: 'const' }>): void {
     const exact =
-      dtype === 'int64' ? typeof value === 'bigint' : typeof value === 'number' && (dtype !== 'float32' || Object.is(Math.fround(value), value)) && (dtype !== 'bool' || value === 0 || value === 1);
+      dtype === 'int64'
+        ? typeof value === 'bigint'
+        : typeof value === 'number' &&
+          (dtype !== 'float32' || Object.is(Math.fround(value), value)) &&
+          (dtype !== 'bool' || value === 0 || value === 1);
     if (!exact) this.#problem(`the constant ${value} is no ${dtype}`);
   }
 }

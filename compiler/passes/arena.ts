@@ -24,7 +24,8 @@ export const align = (bytes: number): number => Math.ceil(bytes / alignment) * a
 
 /** No arena can be smaller: the most bytes alive at one moment. */
 export function mostAlive(blocks: readonly Block[]): number {
-  const at = (moment: number): number => blocks.reduce((sum, block) => sum + (block.first <= moment && moment <= block.last ? align(block.bytes) : 0), 0);
+  const at = (moment: number): number =>
+    blocks.reduce((sum, block) => sum + (block.first <= moment && moment <= block.last ? align(block.bytes) : 0), 0);
   return blocks.reduce((most, block) => Math.max(most, at(block.first)), 0);
 }
 
@@ -50,7 +51,9 @@ function placeInOrder(blocks: readonly Block[], order: (a: Block, b: Block) => n
   const placed: number[] = [];
   let bytes = 0;
   for (const i of blocks.map((_, j) => j).sort((a, b) => order(blocks[a], blocks[b]))) {
-    const rivals = placed.filter(j => overlaps(blocks[i], blocks[j])).map(j => ({ start: offsets[j], end: offsets[j] + align(blocks[j].bytes) }));
+    const rivals = placed
+      .filter(j => overlaps(blocks[i], blocks[j]))
+      .map(j => ({ start: offsets[j], end: offsets[j] + align(blocks[j].bytes) }));
     offsets[i] = smallestGap(align(blocks[i].bytes), rivals);
     bytes = Math.max(bytes, offsets[i] + align(blocks[i].bytes));
     placed.push(i);

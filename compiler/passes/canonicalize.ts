@@ -12,7 +12,7 @@
 import { bytesOf, type DType, isFloat, isInt, limitsOf } from '../ir/dtype.js';
 import { type Graph, Interner, isParam, type Node } from '../ir/graph.js';
 import { type Make, p, type Rule, rewriteGraph, rule } from '../ir/rewrite.js';
-import { numel, sameShape, type Shape } from '../ir/shape.js';
+import { numel, type Shape, sameShape } from '../ir/shape.js';
 import { opDef } from '../ops/define.js';
 import type { Pass } from '../pass.js';
 
@@ -38,7 +38,8 @@ export const canonicalize = (evaluate: Evaluate | null = null): Pass<Graph> => {
 const x = p.any('x');
 const y = p.any('y');
 
-const hasType = (node: Node, { type }: Node): boolean => node.type.dtype === type.dtype && sameShape(node.type.shape, type.shape);
+const hasType = (node: Node, { type }: Node): boolean =>
+  node.type.dtype === type.dtype && sameShape(node.type.shape, type.shape);
 const isFloatNode = (node: Node): boolean => isFloat(node.type.dtype);
 const unscaled = (node: Node): boolean => (node.attrs.alpha ?? 1) === 1;
 const identity = (list: readonly number[]): boolean => list.every((value, i) => value === i);
@@ -49,7 +50,8 @@ function asTypeOf(node: Node, { type }: Node, make: Make): Node {
   return sameShape(converted.type.shape, type.shape) ? converted : make('expand', [converted], { size: type.shape });
 }
 
-const full = (make: Make, size: Shape, value: number | string, dtype: DType): Node => make('full', [], { size, value, dtype });
+const full = (make: Make, size: Shape, value: number | string, dtype: DType): Node =>
+  make('full', [], { size, value, dtype });
 
 /** The value of a `full` as its elements hold it; null where a number cannot say it. */
 function valueOf(node: Node): number | null {
@@ -100,26 +102,49 @@ function transposed(rank: number, attrs: Node['attrs']): number[] {
 }
 
 const views: readonly Rule[] = [
-  rule('view, squeeze, unsqueeze -> reshape', p.op(reshapes, x), (match, node, make) => reshape(make, match.x, node.type.shape)),
+  rule('view, squeeze, unsqueeze -> reshape', p.op(reshapes, x), (match, node, make) =>
+    reshape(make, match.x, node.type.shape),
+  ),
   rule('reshape to its own shape -> x', p.op('reshape', x), (match, node) => (hasType(match.x, node) ? match.x : null)),
-  rule('reshape(reshape(x)) -> reshape(x)', p.op('reshape', p.op('reshape', x)), (match, node, make) => reshape(make, match.x, node.type.shape)),
-  rule('transpose -> permute', p.op('transpose', x), (match, { attrs }, make) => make('permute', [match.x], { dims: transposed(match.x.type.shape.length, attrs) })),
-  rule('t -> permute', p.op('t', x), (match, _, make) => make('permute', [match.x], { dims: match.x.type.shape.map((_d, d) => d).reverse() })),
+  rule('reshape(reshape(x)) -> reshape(x)', p.op('reshape', p.op('reshape', x)), (match, node, make) =>
+    reshape(make, match.x, node.type.shape),
+  ),
+  rule('transpose -> permute', p.op('transpose', x), (match, { attrs }, make) =>
+    make('permute', [match.x], { dims: transposed(match.x.type.shape.length, attrs) }),
+  ),
+  rule('t -> permute', p.op('t', x), (match, _, make) =>
+    make('permute', [match.x], { dims: match.x.type.shape.map((_d, d) => d).reverse() }),
+  ),
   rule('permute in order -> x', p.op('permute', x), (match, node) => (identity(dimsOf(node)) ? match.x : null)),
   rule('permute(permute(x)) -> permute(x)', p.op('permute', p.as('inner', p.op('permute', x))), (match, node, make) =>
     make('permute', [match.x], { dims: dimsOf(node).map(d => dimsOf(match.inner)[d]) }),
   ),
-  rule('permute of dims of size 1 -> reshape', p.op('permute', x), (match, node, make) => (keepsOrder(dimsOf(node), match.x.type.shape) ? reshape(make, match.x, node.type.shape) : null)),
+  rule('permute of dims of size 1 -> reshape', p.op('permute', x), (match, node, make) =>
+    keepsOrder(dimsOf(node), match.x.type.shape) ? reshape(make, match.x, node.type.shape) : null,
+  ),
   rule('expand to its own shape -> x', p.op('expand', x), (match, node) => (hasType(match.x, node) ? match.x : null)),
-  rule('expand(expand(x)) -> expand(x)', p.op('expand', p.op('expand', x)), (match, node, make) => make('expand', [match.x], { size: node.type.shape })),
-  rule('expand by dims of size 1 -> reshape', p.op('expand', x), (match, node, make) => (numel(node.type.shape) === numel(match.x.type.shape) ? reshape(make, match.x, node.type.shape) : null)),
-  rule('slice of everything -> x', p.op('slice', x), (match, node) => (hasType(match.x, node) && node.attrs.step === 1 ? match.x : null)),
+  rule('expand(expand(x)) -> expand(x)', p.op('expand', p.op('expand', x)), (match, node, make) =>
+    make('expand', [match.x], { size: node.type.shape }),
+  ),
+  rule('expand by dims of size 1 -> reshape', p.op('expand', x), (match, node, make) =>
+    numel(node.type.shape) === numel(match.x.type.shape) ? reshape(make, match.x, node.type.shape) : null,
+  ),
+  rule('slice of everything -> x', p.op('slice', x), (match, node) =>
+    hasType(match.x, node) && node.attrs.step === 1 ? match.x : null,
+  ),
   rule('slice(slice(x)) -> slice(x)', p.op('slice', p.as('inner', p.op('slice', x))), (match, { attrs }, make) => {
     const { dim, start, step } = match.inner.attrs as Record<string, number>;
     if (dim !== attrs.dim) return null;
-    return make('slice', [match.x], { dim, start: start + step * (attrs.start as number), length: attrs.length, step: step * (attrs.step as number) });
+    return make('slice', [match.x], {
+      dim,
+      start: start + step * (attrs.start as number),
+      length: attrs.length,
+      step: step * (attrs.step as number),
+    });
   }),
-  rule('pad by nothing -> x', p.op('constantPad', x), (match, { attrs }) => ((attrs.pads as number[]).every(pad => pad === 0) ? match.x : null)),
+  rule('pad by nothing -> x', p.op('constantPad', x), (match, { attrs }) =>
+    (attrs.pads as number[]).every(pad => pad === 0) ? match.x : null,
+  ),
 ];
 
 // ── arithmetic ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,34 +159,91 @@ function exactReciprocal(node: Node): number | null {
 
 const arithmetic: readonly Rule[] = [
   rule('x * 1 -> x', p.either('mul', x, isOne), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('x / 1 -> x', p.where(p.op('div', x, isOne), node => node.attrs.roundingMode === null), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('x / 2^n -> x * 2^-n', p.where(p.op('div', x, p.filled((_, node) => exactReciprocal(node) !== null, 'y')), node => node.attrs.roundingMode === null), (match, _, make) =>
-    make('mul', [match.x, full(make, match.y.type.shape, exactReciprocal(match.y)!, match.y.type.dtype)]),
+  rule(
+    'x / 1 -> x',
+    p.where(p.op('div', x, isOne), node => node.attrs.roundingMode === null),
+    (match, node, make) => asTypeOf(match.x, node, make),
   ),
-  rule('x + 0 -> x of integers', p.where(p.either('add', x, isZero), node => !isFloatNode(node)), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('x + -0 -> x', p.where(p.either('add', x, isMinusZero), unscaled), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('x - 0 -> x', p.where(p.op('sub', x, isPlusZero), unscaled), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('x * 0 -> 0 of integers', p.where(p.either('mul', x, isZero), node => isInt(node.type.dtype)), (_, node, make) => full(make, node.type.shape, 0, node.type.dtype)),
-  rule('x ** 1 -> x', p.where(p.op('powScalar', x), node => Number(node.attrs.exponent) === 1), (match, node, make) => asTypeOf(match.x, node, make)),
+  rule(
+    'x / 2^n -> x * 2^-n',
+    p.where(
+      p.op(
+        'div',
+        x,
+        p.filled((_, node) => exactReciprocal(node) !== null, 'y'),
+      ),
+      node => node.attrs.roundingMode === null,
+    ),
+    (match, _, make) =>
+      make('mul', [match.x, full(make, match.y.type.shape, exactReciprocal(match.y)!, match.y.type.dtype)]),
+  ),
+  rule(
+    'x + 0 -> x of integers',
+    p.where(p.either('add', x, isZero), node => !isFloatNode(node)),
+    (match, node, make) => asTypeOf(match.x, node, make),
+  ),
+  rule('x + -0 -> x', p.where(p.either('add', x, isMinusZero), unscaled), (match, node, make) =>
+    asTypeOf(match.x, node, make),
+  ),
+  rule('x - 0 -> x', p.where(p.op('sub', x, isPlusZero), unscaled), (match, node, make) =>
+    asTypeOf(match.x, node, make),
+  ),
+  rule(
+    'x * 0 -> 0 of integers',
+    p.where(p.either('mul', x, isZero), node => isInt(node.type.dtype)),
+    (_, node, make) => full(make, node.type.shape, 0, node.type.dtype),
+  ),
+  rule(
+    'x ** 1 -> x',
+    p.where(p.op('powScalar', x), node => Number(node.attrs.exponent) === 1),
+    (match, node, make) => asTypeOf(match.x, node, make),
+  ),
   rule('-(-x) -> x', p.op('neg', p.op('neg', x)), match => match.x),
-  rule('-x * -y -> x * y', p.op('mul', p.op('neg', x), p.op('neg', y)), (match, node, make) => (keepsSign(match.x, node) && keepsSign(match.y, node) ? make('mul', [match.x, match.y]) : null)),
+  rule('-x * -y -> x * y', p.op('mul', p.op('neg', x), p.op('neg', y)), (match, node, make) =>
+    keepsSign(match.x, node) && keepsSign(match.y, node) ? make('mul', [match.x, match.y]) : null,
+  ),
   rule('x + -y -> x - y', p.where(p.either('add', x, p.op('neg', y)), unscaled), (match, node, make) =>
     canSubtract(match.x, match.y) && keepsSign(match.y, node) ? make('sub', [match.x, match.y], { alpha: 1 }) : null,
   ),
-  rule('x - -y -> x + y', p.where(p.op('sub', x, p.op('neg', y)), unscaled), (match, node, make) => (keepsSign(match.y, node) ? make('add', [match.x, match.y], { alpha: 1 }) : null)),
-  rule('max(x, x) -> x', p.op(['maximum', 'minimum', 'fmax', 'fmin', 'logicalAnd', 'logicalOr', 'bitwiseAnd', 'bitwiseOr'], x, x), (match, node) => (hasType(match.x, node) ? match.x : null)),
-  rule('f(f(x)) -> f(x)', p.op(['relu', 'abs', 'floor', 'ceil', 'trunc', 'sign'], p.as('inner', p.any('f'))), ({ inner }, node) => (inner.op === node.op && sameAttrs(inner, node) ? inner : null)),
-  rule('abs(-x) -> abs(x)', p.op('abs', p.op('neg', x)), (match, _, make) => (match.x.type.dtype === 'uint8' ? null : make('abs', [match.x]))),
-  rule('not(not(x)) -> x', p.op('logicalNot', p.op('logicalNot', x)), match => (match.x.type.dtype === 'bool' ? match.x : null)),
+  rule('x - -y -> x + y', p.where(p.op('sub', x, p.op('neg', y)), unscaled), (match, node, make) =>
+    keepsSign(match.y, node) ? make('add', [match.x, match.y], { alpha: 1 }) : null,
+  ),
+  rule(
+    'max(x, x) -> x',
+    p.op(['maximum', 'minimum', 'fmax', 'fmin', 'logicalAnd', 'logicalOr', 'bitwiseAnd', 'bitwiseOr'], x, x),
+    (match, node) => (hasType(match.x, node) ? match.x : null),
+  ),
+  rule(
+    'f(f(x)) -> f(x)',
+    p.op(['relu', 'abs', 'floor', 'ceil', 'trunc', 'sign'], p.as('inner', p.any('f'))),
+    ({ inner }, node) => (inner.op === node.op && sameAttrs(inner, node) ? inner : null),
+  ),
+  rule('abs(-x) -> abs(x)', p.op('abs', p.op('neg', x)), (match, _, make) =>
+    match.x.type.dtype === 'uint8' ? null : make('abs', [match.x]),
+  ),
+  rule('not(not(x)) -> x', p.op('logicalNot', p.op('logicalNot', x)), match =>
+    match.x.type.dtype === 'bool' ? match.x : null,
+  ),
   rule('where(c, x, x) -> x', p.op('where', p.any('c'), x, x), (match, node, make) => asTypeOf(match.x, node, make)),
-  rule('where(true, x, y) -> x', p.op('where', p.filled((_, node) => valueOf(node) !== null && valueOf(node) !== 0), x, y), (match, node, make) => asTypeOf(match.x, node, make)),
+  rule(
+    'where(true, x, y) -> x',
+    p.op(
+      'where',
+      p.filled((_, node) => valueOf(node) !== null && valueOf(node) !== 0),
+      x,
+      y,
+    ),
+    (match, node, make) => asTypeOf(match.x, node, make),
+  ),
   rule('where(false, x, y) -> y', p.op('where', isZero, x, y), (match, node, make) => asTypeOf(match.y, node, make)),
 ];
 
 /** Is `-x` in the type of x the same as in the type of the whole? Narrow integers wrap where wider ones do not. */
-const keepsSign = (negated: Node, node: Node): boolean => isFloatNode(negated) || negated.type.dtype === node.type.dtype;
+const keepsSign = (negated: Node, node: Node): boolean =>
+  isFloatNode(negated) || negated.type.dtype === node.type.dtype;
 const canSubtract = (a: Node, b: Node): boolean => a.type.dtype !== 'bool' && b.type.dtype !== 'bool';
-const sameAttrs = (a: Node, b: Node): boolean => Object.keys({ ...a.attrs, ...b.attrs }).every(key => Object.is(a.attrs[key], b.attrs[key]));
+const sameAttrs = (a: Node, b: Node): boolean =>
+  Object.keys({ ...a.attrs, ...b.attrs }).every(key => Object.is(a.attrs[key], b.attrs[key]));
 
 // ── reductions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +252,8 @@ const reductions: readonly Rule[] = [
     const dims = node.attrs.dim;
     const trivial = Array.isArray(dims) && dims.every(d => match.x.type.shape[d] === 1);
     if (!trivial) return null;
-    const converted = match.x.type.dtype === node.type.dtype ? match.x : make('castTo', [match.x], { dtype: node.type.dtype });
+    const converted =
+      match.x.type.dtype === node.type.dtype ? match.x : make('castTo', [match.x], { dtype: node.type.dtype });
     return reshape(make, converted, node.type.shape);
   }),
 ];
@@ -205,11 +288,21 @@ const constants: readonly Rule[] = [
       return full(make, node.type.shape, input.attrs.value as number | string, node.type.dtype);
     },
   },
-  rule('castTo(full) -> full', p.op('castTo', p.as('x', p.filled(() => true))), (match, node, make) => {
-    const value = valueOf(match.x);
-    const converted = value === null ? null : convert(value, node.type.dtype);
-    return converted === null ? null : full(make, node.type.shape, converted, node.type.dtype);
-  }),
+  rule(
+    'castTo(full) -> full',
+    p.op(
+      'castTo',
+      p.as(
+        'x',
+        p.filled(() => true),
+      ),
+    ),
+    (match, node, make) => {
+      const value = valueOf(match.x);
+      const converted = value === null ? null : convert(value, node.type.dtype);
+      return converted === null ? null : full(make, node.type.shape, converted, node.type.dtype);
+    },
+  ),
   {
     name: 'f(expand(x), y) -> f(x, y)',
     roots: null,
@@ -227,11 +320,20 @@ const constants: readonly Rule[] = [
  * less in promotion, so a tensor becomes one only where all operands have one dtype.
  */
 function unexpanded(node: Node, input: Node, position: number, make: Make): Node {
-  const source = input.op === 'expand' ? input.inputs[0] : input.op === 'full' && input.type.shape.length > 0 ? scalarOf(input, make) : input;
+  const source =
+    input.op === 'expand'
+      ? input.inputs[0]
+      : input.op === 'full' && input.type.shape.length > 0
+        ? scalarOf(input, make)
+        : input;
   if (source === input) return input;
   if (source.type.shape.length === 0 && node.inputs.some(other => other.type.dtype !== input.type.dtype)) return input;
   const others = node.inputs.filter((_, i) => i !== position);
-  return others.some(other => other.op !== 'expand' && other.op !== 'full' && sameShape(other.type.shape, node.type.shape)) ? source : input;
+  return others.some(
+    other => other.op !== 'expand' && other.op !== 'full' && sameShape(other.type.shape, node.type.shape),
+  )
+    ? source
+    : input;
 }
 
 const scalarOf = (node: Node, make: Make): Node => full(make, [], node.attrs.value as number | string, node.type.dtype);
@@ -259,7 +361,14 @@ function evaluateSmall(node: Node, evaluate: Evaluate): ArrayLike<number | bigin
   const sizeOf = (input: Node): Shape => (shrink ? input.type.shape.map(() => 1) : input.type.shape);
   if (!shrink && [node, ...node.inputs].some(n => numel(n.type.shape) > largestFolded)) return null;
   const scratch = new Interner();
-  const inputs = node.inputs.map(input => scratch.node('full', [], { ...input.attrs, size: sizeOf(input) }, { dtype: input.type.dtype, shape: sizeOf(input) }));
+  const inputs = node.inputs.map(input =>
+    scratch.node(
+      'full',
+      [],
+      { ...input.attrs, size: sizeOf(input) },
+      { dtype: input.type.dtype, shape: sizeOf(input) },
+    ),
+  );
   const type = opDef(node.op).infer(
     inputs.map(input => input.type),
     node.attrs,
@@ -268,6 +377,7 @@ function evaluateSmall(node: Node, evaluate: Evaluate): ArrayLike<number | bigin
 }
 
 const all = <T>(items: ArrayLike<T>, test: (item: T) => boolean): boolean => Array.prototype.every.call(items, test);
-const exactInteger = (value: bigint): number | string => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value));
+const exactInteger = (value: bigint): number | string =>
+  Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 
 const allRules: readonly Rule[] = [...copies, ...views, ...arithmetic, ...reductions, ...conversions, ...constants];

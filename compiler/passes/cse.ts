@@ -10,7 +10,24 @@ import { attrsKey, type Graph, Interner, mapGraph, type Node, roots, topological
 import type { Pass } from '../pass.js';
 
 /** Ops whose two operands may change places without changing a bit. With `alpha`, only where it is 1. */
-const commutative = new Set(['add', 'mul', 'maximum', 'minimum', 'fmax', 'fmin', 'eq', 'ne', 'logicalAnd', 'logicalOr', 'logicalXor', 'bitwiseAnd', 'bitwiseOr', 'bitwiseXor', 'hypot', 'logaddexp']);
+const commutative = new Set([
+  'add',
+  'mul',
+  'maximum',
+  'minimum',
+  'fmax',
+  'fmin',
+  'eq',
+  'ne',
+  'logicalAnd',
+  'logicalOr',
+  'logicalXor',
+  'bitwiseAnd',
+  'bitwiseOr',
+  'bitwiseXor',
+  'hypot',
+  'logaddexp',
+]);
 
 const isCommutative = (op: string, attrs: Node['attrs']): boolean => commutative.has(op) && (attrs.alpha ?? 1) === 1;
 

@@ -18,7 +18,8 @@ export type Expand = (node: Node, inputs: readonly Node[], interner: Interner) =
 /** Composites within composites; more levels than this are taken for a definition that goes in circles. */
 const deepest = 20;
 
-const isComposite = (node: Node): boolean => !isParam(node) && opDef(node.op).lower === undefined && opDef(node.op).decompose !== undefined;
+const isComposite = (node: Node): boolean =>
+  !isParam(node) && opDef(node.op).lower === undefined && opDef(node.op).decompose !== undefined;
 
 export const decompose = (expand: Expand): Pass<Graph> => ({
   name: 'decompose',

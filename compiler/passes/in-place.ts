@@ -18,8 +18,8 @@ import {
   load,
   mapExpr,
   mapStmtExprs,
-  sameExpr,
   type Stmt,
+  sameExpr,
   subIndex,
   walkExpr,
   walkStmts,
@@ -40,7 +40,8 @@ export function canShareMemory(kernel: Kernel, input: Buffer, output: Buffer): b
   const { loads, stores, combines } = accessesOf(kernel.body, input, output);
   if (stores.length !== 1 || combines) return false;
   const [store] = stores;
-  const before = (access: Access): boolean => access.block === store.block && access.position <= store.position && access.stmt.kind === 'store';
+  const before = (access: Access): boolean =>
+    access.block === store.block && access.position <= store.position && access.stmt.kind === 'store';
   return reachesEachOnce(store) && loads.every(access => before(access) && sameIndex(access.index, store.index));
 }
 
@@ -55,15 +56,22 @@ export function isElementwise(kernel: Kernel): boolean {
 
 /** The kernel with the parameter `input` dropped and `output` read in its place. */
 export function shareMemory(kernel: Kernel, input: Buffer, output: Buffer): Kernel {
-  const redirect = (expr: Expr): Expr => mapExpr(expr, e => (e.kind === 'load' && e.buffer === input ? load(output, redirect(e.index)) : null));
+  const redirect = (expr: Expr): Expr =>
+    mapExpr(expr, e => (e.kind === 'load' && e.buffer === input ? load(output, redirect(e.index)) : null));
   return {
     ...kernel,
-    params: kernel.params.filter(({ buffer }) => buffer !== input).map(param => (param.buffer === output ? { buffer: output, access: 'readwrite' as const } : param)),
+    params: kernel.params
+      .filter(({ buffer }) => buffer !== input)
+      .map(param => (param.buffer === output ? { buffer: output, access: 'readwrite' as const } : param)),
     body: kernel.body.map(stmt => mapStmtExprs(stmt, redirect)),
   };
 }
 
-function accessesOf(body: readonly Stmt[], input: Buffer, output: Buffer): { loads: Access[]; stores: Access[]; combines: boolean } {
+function accessesOf(
+  body: readonly Stmt[],
+  input: Buffer,
+  output: Buffer,
+): { loads: Access[]; stores: Access[]; combines: boolean } {
   const loads: Access[] = [];
   const stores: Access[] = [];
   let combines = false;
@@ -74,7 +82,8 @@ function accessesOf(body: readonly Stmt[], input: Buffer, output: Buffer): { loa
           if (e.kind === 'load' && e.buffer === input) loads.push({ block, position, stmt, index: e.index, loops });
         });
       }
-      if (stmt.kind === 'store' && stmt.buffer === output) stores.push({ block, position, stmt, index: stmt.index, loops });
+      if (stmt.kind === 'store' && stmt.buffer === output)
+        stores.push({ block, position, stmt, index: stmt.index, loops });
       if ((stmt.kind === 'reduce' || stmt.kind === 'allreduce') && stmt.buffer === output) combines = true;
       if (stmt.kind === 'loop') visit(stmt.body, stmt.iter.extent === 1 ? loops : [...loops, stmt.iter]);
       if (stmt.kind === 'alloc') visit(stmt.body, loops);
@@ -95,7 +104,10 @@ const sameIndex = (a: Expr, b: Expr): boolean => {
 function reachesEachOnce({ index, loops }: Access): boolean {
   const { terms } = affineOf(index);
   if (!terms.every(term => term.expr.kind === 'iter')) return false;
-  const digits = loops.map(iter => ({ iter, weight: Math.abs(terms.find(term => term.expr.kind === 'iter' && term.expr.iter === iter)?.coefficient ?? 0) }));
+  const digits = loops.map(iter => ({
+    iter,
+    weight: Math.abs(terms.find(term => term.expr.kind === 'iter' && term.expr.iter === iter)?.coefficient ?? 0),
+  }));
   let reach = 0;
   for (const { iter, weight } of digits.sort((a, b) => a.weight - b.weight)) {
     if (weight <= reach) return false;

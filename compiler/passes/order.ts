@@ -82,7 +82,15 @@ class OrderingProblem {
     this.#followers = groups.map((_, g) => sources.flatMap((waits, f) => (waits.has(g) ? [f] : [])));
     const readers = new Uint16Array(this.#values.length);
     for (const value of this.#reads.flat()) readers[value]++;
-    this.#start = { last: -1, before: null, waiting: Uint16Array.from(sources, waits => waits.size), readers, live: 0, peak: 0, key: 0 };
+    this.#start = {
+      last: -1,
+      before: null,
+      waiting: Uint16Array.from(sources, waits => waits.size),
+      readers,
+      live: 0,
+      peak: 0,
+      key: 0,
+    };
   }
 
   /** The peak of temporaries, results and new state in an order. */
@@ -147,7 +155,8 @@ class OrderingProblem {
 /** In place of a count of groups to wait for: this one has run. */
 const ran = 0xffff;
 
-const compare = (a: { peak: number; live: number }, b: { peak: number; live: number }): number => a.peak - b.peak || a.live - b.live;
+const compare = (a: { peak: number; live: number }, b: { peak: number; live: number }): number =>
+  a.peak - b.peak || a.live - b.live;
 
 /** A random number per group; the sum over a set tells sets apart (Zobrist's hashing, with sums for exclusive ors). */
 const keyOf = (g: number): number => {

@@ -68,13 +68,24 @@ export interface MemoryPlan {
 const silent: PassContext = { note: () => {} };
 
 /** Plan a model: its state in order, and each entry's kernels in order. */
-export function planMemory(name: string, state: readonly StateTensor[], entries: readonly EntryKernels[], context: PassContext = silent): MemoryPlan {
+export function planMemory(
+  name: string,
+  state: readonly StateTensor[],
+  entries: readonly EntryKernels[],
+  context: PassContext = silent,
+): MemoryPlan {
   const slots = placeState(state);
   const stateBytes = slots.reduce((end, slot) => Math.max(end, slot.offset + align(bytesOfType(slot.type))), 0);
   const planned = entries.map(entry => new EntryPlan(entry, slots, context).run(stateBytes));
   const arenaBytes = planned.reduce((most, { memory }) => Math.max(most, memory.arenaBytes), 0);
   return {
-    program: { name, state: slots, stateBytes, totalBytes: stateBytes + arenaBytes, entries: planned.map(({ entry }) => entry) },
+    program: {
+      name,
+      state: slots,
+      stateBytes,
+      totalBytes: stateBytes + arenaBytes,
+      entries: planned.map(({ entry }) => entry),
+    },
     entries: planned.map(({ memory }) => memory),
   };
 }
@@ -140,17 +151,35 @@ class EntryPlan {
     this.#placeTemporaries();
     this.#reuseDying();
     const copies = this.#orderCopies();
-    const places = [...new Set([...this.#places.values(), ...this.#outputs, ...copies.flatMap(({ target, source }) => [target, source])])].filter(place => place.role !== 'state');
+    const places = [
+      ...new Set([
+        ...this.#places.values(),
+        ...this.#outputs,
+        ...copies.flatMap(({ target, source }) => [target, source]),
+      ]),
+    ].filter(place => place.role !== 'state');
     const placement = placeBlocks(places);
     for (const [i, place] of places.entries()) place.offset = base + placement.offsets[i];
     return {
       entry: {
         name: this.#graph.name,
-        inputs: this.#graph.params.filter(param => paramRole(param) === 'input').map(param => ({ name: paramName(param), type: param.type, offset: this.#places.get(param)!.offset })),
-        outputs: this.#graph.results.map(({ name, node }, i) => ({ name, type: node.type, offset: this.#outputs[i].offset })),
+        inputs: this.#graph.params
+          .filter(param => paramRole(param) === 'input')
+          .map(param => ({ name: paramName(param), type: param.type, offset: this.#places.get(param)!.offset })),
+        outputs: this.#graph.results.map(({ name, node }, i) => ({
+          name,
+          type: node.type,
+          offset: this.#outputs[i].offset,
+        })),
         launches: [...this.#kernels.map(kernel => this.#launch(kernel)), ...copies.map(copyLaunch)],
       },
-      memory: { name: this.#graph.name, arenaBytes: placement.bytes, lowerBound: mostAlive(places), lifetimes: places.map(lifetimeOf), copies: copies.length },
+      memory: {
+        name: this.#graph.name,
+        arenaBytes: placement.bytes,
+        lowerBound: mostAlive(places),
+        lifetimes: places.map(lifetimeOf),
+        copies: copies.length,
+      },
     };
   }
 
@@ -163,7 +192,11 @@ class EntryPlan {
       else {
         const slot = this.state.find(s => s.name === name);
         invariant(slot, () => `entry ${this.#graph.name}: the model has no state named '${name}'`);
-        invariant(sameType(slot.type, param.type), () => `state '${name}' is ${formatType(slot.type)}, but entry ${this.#graph.name} takes it for ${formatType(param.type)}`);
+        invariant(
+          sameType(slot.type, param.type),
+          () =>
+            `state '${name}' is ${formatType(slot.type)}, but entry ${this.#graph.name} takes it for ${formatType(param.type)}`,
+        );
         this.#place(param, { name, role: 'state', first: -1, last: this.#end }, slot.offset);
       }
     }
@@ -183,7 +216,11 @@ class EntryPlan {
       else {
         const output: Place = { ...about, bytes: bytesOfType(node.type), first: this.#end, offset: 0 };
         this.#outputs.push(output);
-        this.#copy(output, node, `result '${name}' is also ${isParam(node) ? `the parameter '${paramName(node)}'` : 'another result'}`);
+        this.#copy(
+          output,
+          node,
+          `result '${name}' is also ${isParam(node) ? `the parameter '${paramName(node)}'` : 'another result'}`,
+        );
       }
     }
   }
@@ -192,11 +229,19 @@ class EntryPlan {
     const needed = new Set([...this.#graph.results.map(result => result.node), ...this.#graph.updates.values()]);
     for (const [param, value] of this.#graph.updates) {
       if (value === param) continue;
-      const obstacle = needed.has(param) ? 'its old value is handed out or moved at the end' : this.#obstacle(param, value);
+      const obstacle = needed.has(param)
+        ? 'its old value is handed out or moved at the end'
+        : this.#obstacle(param, value);
       const state = this.#places.get(param)!;
       if (obstacle === null) this.#places.set(value, state);
       else {
-        if (!this.#places.has(value)) this.#place(value, { name: `${paramName(param)} (new)`, role: 'temporary', first: this.#written(value), last: this.#end });
+        if (!this.#places.has(value))
+          this.#place(value, {
+            name: `${paramName(param)} (new)`,
+            role: 'temporary',
+            first: this.#written(value),
+            last: this.#end,
+          });
         this.#copy(state, value, obstacle);
       }
     }
@@ -211,7 +256,9 @@ class EntryPlan {
     if (readers.some(reader => reader > writer)) return 'its old value is read later';
     if (!readers.includes(writer)) return null;
     const { kernel, input, output } = this.#buffers(writer, param, value);
-    return canShareMemory(kernel, input, output) ? null : `${kernel.name} reads its old value elsewhere than where it writes`;
+    return canShareMemory(kernel, input, output)
+      ? null
+      : `${kernel.name} reads its old value elsewhere than where it writes`;
   }
 
   #placeTemporaries(): void {
@@ -219,7 +266,12 @@ class EntryPlan {
       for (const node of writes) {
         if (this.#places.has(node)) continue;
         const last = Math.max(i, ...(this.#readersOf.get(node) ?? []));
-        this.#place(node, { name: writes.length > 1 ? `${kernel.name}.${writes.indexOf(node)}` : kernel.name, role: 'temporary', first: i, last });
+        this.#place(node, {
+          name: writes.length > 1 ? `${kernel.name}.${writes.indexOf(node)}` : kernel.name,
+          role: 'temporary',
+          first: i,
+          last,
+        });
       }
     }
   }
@@ -232,7 +284,9 @@ class EntryPlan {
       for (const value of writes) {
         const place = this.#places.get(value)!;
         if (place.role === 'state' || place.first !== i) continue;
-        const dying = reads.find(node => this.#dies(node, i) && !taken.has(this.#places.get(node)!) && this.#fits(i, node, value));
+        const dying = reads.find(
+          node => this.#dies(node, i) && !taken.has(this.#places.get(node)!) && this.#fits(i, node, value),
+        );
         if (dying === undefined) continue;
         taken.add(place);
         this.#join(this.#places.get(dying)!, place);
@@ -258,20 +312,29 @@ class EntryPlan {
 
   #written(node: Node): number {
     const writer = this.#writerOf.get(node);
-    invariant(writer !== undefined, () => `entry ${this.#graph.name}: no kernel computes ${node.op} ${formatType(node.type)}`);
+    invariant(
+      writer !== undefined,
+      () => `entry ${this.#graph.name}: no kernel computes ${node.op} ${formatType(node.type)}`,
+    );
     return writer;
   }
 
   #buffers(i: number, read: Node, written: Node): { kernel: Kernel; input: Buffer; output: Buffer } {
     const { kernel, reads, writes } = this.#kernels[i];
-    return { kernel, input: kernel.params[reads.indexOf(read)].buffer, output: kernel.params[reads.length + writes.indexOf(written)].buffer };
+    return {
+      kernel,
+      input: kernel.params[reads.indexOf(read)].buffer,
+      output: kernel.params[reads.length + writes.indexOf(written)].buffer,
+    };
   }
 
   // ── copies at the end
 
   #copy(target: Place, source: Node, why: string): void {
     this.context.note(`${this.#graph.name}: ${target.name}`, `copied at the end: ${why}`);
-    const place = this.#places.get(source) ?? this.#place(source, { name: target.name, role: 'temporary', first: this.#written(source), last: this.#end });
+    const place =
+      this.#places.get(source) ??
+      this.#place(source, { name: target.name, role: 'temporary', first: this.#written(source), last: this.#end });
     place.last = this.#end;
     this.#copies.push({ target, source: place, type: source.type });
   }
@@ -291,7 +354,14 @@ class EntryPlan {
         continue;
       }
       const { target, type } = pending[0];
-      const saved: Place = { name: `${target.name} (old)`, role: 'temporary', bytes: target.bytes, first: this.#end, last: this.#end, offset: 0 };
+      const saved: Place = {
+        name: `${target.name} (old)`,
+        role: 'temporary',
+        bytes: target.bytes,
+        first: this.#end,
+        last: this.#end,
+        offset: 0,
+      };
       ordered.push({ target: saved, source: target, type });
       pending = pending.map(copy => (copy.source === target ? { ...copy, source: saved } : copy));
     }
@@ -311,13 +381,23 @@ class EntryPlan {
       shared = shareMemory(shared, kernel.params[r].buffer, kernel.params[reads.length + w].buffer);
       dropped.add(r);
     }
-    return { kernel: shared, args: nodes.filter((_, i) => !dropped.has(i)).map(node => this.#places.get(node)!.offset) };
+    return {
+      kernel: shared,
+      args: nodes.filter((_, i) => !dropped.has(i)).map(node => this.#places.get(node)!.offset),
+    };
   }
 }
 
 const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
-const lifetimeOf = ({ name, role, bytes, offset, first, last }: Place): Lifetime => ({ name, role: role as Lifetime['role'], bytes, offset, first, last });
+const lifetimeOf = ({ name, role, bytes, offset, first, last }: Place): Lifetime => ({
+  name,
+  role: role as Lifetime['role'],
+  bytes,
+  offset,
+  first,
+  last,
+});
 
 function copyLaunch({ target, source, type }: Copy): Launch {
   return { kernel: copyKernel(type.dtype, numel(type.shape)), args: [source.offset, target.offset] };

@@ -4,12 +4,12 @@
 import '../../compiler/ops/table.js';
 import { GradcError } from '../../compiler/errors.js';
 import type { Graph, TensorType } from '../../compiler/ir/graph.js';
-import { traceFunction } from '../../compiler/trace/model.js';
+import type { Infer } from '../../compiler/ir/verify.js';
 import { allComposites, allOps, apply, type Composite, type OpDef, opDef } from '../../compiler/ops/define.js';
 import { type Sample, SampleTensor } from '../../compiler/ops/samples.js';
 import { bindArguments } from '../../compiler/ops/signature.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import type { Infer } from '../../compiler/ir/verify.js';
+import { traceFunction } from '../../compiler/trace/model.js';
 
 export const infer: Infer = (op, inputs, attrs) => opDef(op).infer(inputs, attrs);
 
@@ -39,7 +39,10 @@ export function sampleTensors(sample: Sample): SampleTensor[] {
   return found;
 }
 
-export const sampleType = (described: SampleTensor): TensorType => ({ dtype: described.dtype ?? 'float32', shape: described.shape });
+export const sampleType = (described: SampleTensor): TensorType => ({
+  dtype: described.dtype ?? 'float32',
+  shape: described.shape,
+});
 
 /** A sample's arguments with its described tensors replaced by real ones, taken in order. */
 export function fillSample(sample: Sample, tensors: readonly Tensor[]): unknown[] {
