@@ -11,18 +11,19 @@ import type { ArtifactFiles } from '../backends/backend.js';
 import { cudaBackend } from '../backends/cuda/backend.js';
 import { buildWithNvcc, type NvccResult, nvccVersion } from '../backends/cuda/nvcc.js';
 import { compileKernel } from '../backends/js/emit.js';
+import { loaderManifest } from '../compiler/artifact/manifest.js';
 import { arrayOf, type DType, dtypes, isFloat, limitsOf, type TypedArray } from '../compiler/ir/dtype.js';
 import { constant, type Kernel } from '../compiler/ir/kernel.js';
 import type { Program, Slot } from '../compiler/ir/program.js';
-import { type CudaError, CudaUnavailableError, loadCuda } from '../runtime/deploy/cuda.js';
+import { type CudaError, CudaUnavailableError, loadCuda, openCuda } from '../runtime/deploy/cuda.js';
+import { encodeState } from '../runtime/deploy/state-file.js';
 import { compileForHost, hasHostCompiler } from './support/cuda-host/compile.js';
 import * as kernels from './support/cuda-host/kernels.js';
 import {
-  describeProgram,
   type KernelCase,
+  openOnHost,
   programOfKernels,
   runKernelsOnHost,
-  runProgramOnHost,
   scheduleForCuda,
 } from './support/cuda-host/run.js';
 import { Bits } from './support/cuda-host/values.js';
@@ -200,30 +201,40 @@ const stateOf = (...values: number[]): Uint8Array => {
 };
 
 describe.skipIf(!hasHostCompiler)('the C interface, loaded into Node', () => {
+  const manifest = loaderManifest(counterProgram());
+  const loaded = async (state: Uint8Array) => {
+    const library = await compileForHost(cudaBackend.emit(counterProgram()));
+    return loadCuda(library, manifest, encodeState(manifest, state));
+  };
+
   test('entries share one state, which can be saved and loaded', async () => {
-    const model = await runProgramOnHost(counterProgram(), stateOf(1, 2, 3, 4));
+    const model = await loaded(stateOf(1, 2, 3, 4));
     const x = Float32Array.of(10, 20, 30, 40);
-    expect([...model.entries.predict({ x }).out]).toEqual([11, 22, 33, 44]);
-    for (let i = 0; i < 3; i++) model.entries.update({ g: Float32Array.of(1, 1, 1, 0.5) });
-    expect([...model.entries.predict({ x }).out]).toEqual([14, 25, 36, 45.5]);
-    expect([...new Float32Array(model.saveState().buffer, 0, 4)]).toEqual([4, 5, 6, 5.5]);
+    expect(model.predict({ x }).out).toEqual(Float32Array.of(11, 22, 33, 44));
+    for (let i = 0; i < 3; i++) model.update({ g: [1, 1, 1, 0.5] });
+    expect(model.predict({ x }).out).toEqual(Float32Array.of(14, 25, 36, 45.5));
+    expect(model.state.w).toEqual(Float32Array.of(4, 5, 6, 5.5));
+    const file = model.saveState();
+    model.update({ g: [9, 9, 9, 9] });
+    model.loadState(file);
+    expect(model.state.w).toEqual(Float32Array.of(4, 5, 6, 5.5));
     model.dispose();
+    expect(() => model.predict({ x })).toThrow("E414: model 'counter' has been disposed of");
   });
 
   test('a wrong input is named, with what was expected and given', async () => {
-    const model = await runProgramOnHost(counterProgram());
-    expect(() => model.entries.predict({ x: new Float32Array(3) })).toThrow(
-      "predict: input 'x' must be a Float32Array of 4 elements (float32 of shape [2, 2]), got a Float32Array of 3 elements",
+    const model = await loaded(stateOf(1, 2, 3, 4));
+    expect(() => model.predict({ x: new Float32Array(3) })).toThrow(
+      "E411: predict: input 'x' must be float32[2, 2], 4 elements in a Float32Array; given Float32Array of 3 elements",
     );
-    expect(() => model.entries.predict({})).toThrow('got nothing');
-    expect(() => model.loadState(new Uint8Array(5))).toThrow('the state has 64 bytes, got 5');
+    expect(() => model.predict({})).toThrow('it is missing');
+    expect(() => model.loadState(new Uint8Array(5))).toThrow('E412');
     model.dispose();
   });
 
   test('an entry refuses to run before its state is loaded', async () => {
     const program = counterProgram();
-    const library = await compileForHost(cudaBackend.emit(program));
-    const model = await loadCuda(library, describeProgram(program), program.stateBytes);
+    const model = await openOnHost(await compileForHost(cudaBackend.emit(program)), program);
     expect(() => model.entries.predict({ x: new Float32Array(4) })).toThrow('load_state has not been called');
     model.dispose();
   });
@@ -285,7 +296,7 @@ async function runChanged(kernel: Kernel, change: (source: string) => string): P
   const files: ArtifactFiles = new Map(
     [...cudaBackend.emit(program)].map(([path, text]) => [path, path.endsWith('.cu') ? change(String(text)) : text]),
   );
-  const model = await loadCuda(await compileForHost(files), describeProgram(program), program.stateBytes);
+  const model = await openOnHost(await compileForHost(files), program);
   model.loadState(new Uint8Array(program.stateBytes));
   try {
     model.entries.run0();
@@ -353,9 +364,7 @@ describe.skipIf(nvcc === null)('nvcc', () => {
   });
 
   test.skipIf(hasDevice)('without a driver the loader says so by the name of the error', async () => {
-    const error = await loadCuda(built.libraryPath, describeProgram(program), program.stateBytes).catch(
-      (e: unknown) => e,
-    );
+    const error = await openCuda(built.libraryPath, loaderManifest(program)).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(CudaUnavailableError);
     expect([35, 100]).toContain((error as CudaError).code);
     expect((error as CudaError).message).toMatch(/cudaErrorInsufficientDriver|cudaErrorNoDevice/);

@@ -49,9 +49,9 @@ interface Entry {
   readonly stagingBytes: number;
 }
 
-/** Names that the C interface takes for itself; an entry of that name gets an underscore at its end, in the loader too. */
+/** Names that the C interface takes for itself; an entry of that name gets an underscore at its end. */
 const interfaceNames = new Set(
-  'abi_version probe create destroy load_state save_state sync last_error error_name input_info output_info workspace_bytes options tensor'.split(
+  'abi_version probe create destroy load_state save_state run sync last_error error_name input_info output_info workspace_bytes options tensor'.split(
     ' ',
   ),
 );
@@ -61,6 +61,7 @@ const entrySymbol = (name: string): string =>
 function entriesOf(program: Program): Entry[] {
   return program.entries.map(entry => {
     const ports = new NameScope();
+    for (const taken of ['m', 'error']) ports.claim(taken);
     let staging = 0;
     const place = (slot: Slot): Port => {
       const port = { slot, name: ports.claim(slot.name), staging };
@@ -136,6 +137,8 @@ ${api} int ${model}_destroy(${model}* model);
 /* The state: ${program.state.length} tensors, ${program.stateBytes} bytes, laid out as the data section of the state file. */
 ${api} int ${model}_load_state(${model}* model, const void* bytes, size_t size);
 ${api} int ${model}_save_state(${model}* model, void* bytes, size_t size);
+/* An entry by its number, for callers that do not know its signature: one host pointer for each input and each output. */
+${api} int ${model}_run(${model}* model, int entry, const void* const* inputs, void* const* outputs);
 ${api} int ${model}_sync(${model}* model);
 /* What failed last, for people; empty if nothing did. A NULL model asks about create. */
 ${api} const char* ${model}_last_error(const ${model}* model);
@@ -285,7 +288,8 @@ ${entries.map(entry => emitEntryKernels(program, entry, kernels, scratchAt)).joi
 
 ${emitModel(model, program, entries, scratchAt + scratchBytes)}
 ${emitInfo(model, entries)}
-${entries.map((entry, i) => emitEntry(model, entry, i, program.stateBytes > 0)).join('\n')}`;
+${entries.map((entry, i) => emitEntry(model, entry, i, program.stateBytes > 0)).join('\n')}
+${emitRun(model, entries)}`;
 }
 
 const emitModel = (
@@ -537,6 +541,23 @@ ${give.join('')}  return cudaSuccess;
 extern "C" int ${model}_${name}_device(${[`${model}* m`, ...parameters(entry), 'void* stream'].join(', ')}) {
 ${check}  const cudaError_t error = queue_${name}_device(${['m', ...names, 'stream ? (cudaStream_t)stream : m->stream'].join(', ')});
   return error == cudaSuccess ? 0 : failed(m->message, "${name}_device", error);
+}
+`;
+}
+
+/** Any entry by its number. */
+function emitRun(model: string, entries: readonly Entry[]): string {
+  const cases = entries.map((entry, number) => {
+    const pass = (ports: readonly Port[], side: 'inputs' | 'outputs'): string[] =>
+      ports.map((port, i) => `(${side === 'inputs' ? 'const ' : ''}${headerType[port.slot.type.dtype]}*)${side}[${i}]`);
+    const args = ['m', ...pass(entry.inputs, 'inputs'), ...pass(entry.outputs, 'outputs')];
+    return `    case ${number}: return ${model}_${entry.name}(${args.join(', ')});\n`;
+  });
+  return `extern "C" int ${model}_run(${model}* m, int entry, const void* const* inputs, void* const* outputs) {
+  (void)inputs, (void)outputs;
+  switch (entry) {
+${cases.join('')}    default: return refused(m->message, "run: there are ${entries.length} entries", cudaErrorInvalidValue);
+  }
 }
 `;
 }

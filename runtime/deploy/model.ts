@@ -82,7 +82,8 @@ function checkModule({ name, entries, totalBytes }: Manifest, exports: WebAssemb
 
 const names = (slots: readonly TensorSlot[]): string => slots.map(slot => slot.name).join(', ') || 'none';
 
-function writeInputs(entry: EntrySlots, inputs: Readonly<Record<string, InputValue>>, buffer: ArrayBuffer): void {
+/** Check the inputs of a call and copy them to their places. Throws E411. */
+export function writeInputs(entry: EntrySlots, inputs: Readonly<Record<string, InputValue>>, buffer: ArrayBuffer): void {
   for (const name of Object.keys(inputs ?? {})) {
     if (!entry.inputs.some(slot => slot.name === name))
       throw new ArtifactError('E411', `${entry.name}: unknown input '${name}'; its inputs are ${names(entry.inputs)}`);
@@ -124,7 +125,7 @@ function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, valu
 const describe = (value: InputValue): string =>
   typeof value === 'object' ? `${value.constructor.name} of ${value.length} elements` : `${typeof value} ${value}`;
 
-function readOutput(slot: TensorSlot, buffer: ArrayBuffer, copy: boolean): OutputValue {
+export function readOutput(slot: TensorSlot, buffer: ArrayBuffer, copy: boolean): OutputValue {
   const view = viewOf(slot, buffer);
   if (slot.shape.length === 0) return Number(view[0]);
   return copy ? view.slice() : view;

@@ -1,47 +1,72 @@
 /** Runs programs and single kernels as generated CUDA C on the CPU. */
 import { cudaBackend } from '../../../backends/cuda/backend.js';
+import { loaderManifest } from '../../../compiler/artifact/manifest.js';
 import { bytesOf, type TypedArray } from '../../../compiler/ir/dtype.js';
 import type { Kernel } from '../../../compiler/ir/kernel.js';
-import type { EntryProgram, Program, Slot } from '../../../compiler/ir/program.js';
+import type { EntryProgram, Program } from '../../../compiler/ir/program.js';
 import { printKernel } from '../../../compiler/ir/text.js';
 import { verifyKernel } from '../../../compiler/ir/verify.js';
 import { runPasses } from '../../../compiler/pass.js';
-import { type CudaDescription, type CudaModel, loadCuda } from '../../../runtime/deploy/cuda.js';
-import { compileForHost, compileManyForHost } from './compile.js';
+import { openCuda } from '../../../runtime/deploy/cuda.js';
+import { viewOf } from '../../../runtime/deploy/element.js';
+import { compileManyForHost } from './compile.js';
 
-/** What `loadCuda` needs to know of a program. */
-export function describeProgram(program: Program): CudaDescription {
-  const tensors = (slots: readonly Slot[]): CudaDescription['entries'][string]['inputs'] =>
-    slots.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape }));
-  const entries = program.entries.map(
-    entry => [entry.name, { inputs: tensors(entry.inputs), outputs: tensors(entry.outputs) }] as const,
-  );
-  return { name: program.name, entries: Object.fromEntries(entries) };
+/** A program on the CPU: typed arrays in, typed arrays out; the state as the bytes of [0, stateBytes). */
+export interface HostModel {
+  readonly entries: Readonly<
+    Record<string, (inputs?: Readonly<Record<string, TypedArray>>) => Record<string, TypedArray>>
+  >;
+  loadState(bytes: Uint8Array): void;
+  saveState(): Uint8Array;
+  dispose(): void;
 }
 
 /** A scheduled program, loaded; `state` are the bytes of [0, stateBytes). */
-export async function runProgramOnHost(
-  program: Program,
-  state: Uint8Array = new Uint8Array(program.stateBytes),
-): Promise<CudaModel> {
-  const [model] = await runProgramsOnHost([program], [state]);
+export async function runProgramOnHost(program: Program, state?: Uint8Array): Promise<HostModel> {
+  const [model] = await runProgramsOnHost([program], state && [state]);
   return model;
 }
 
 /** Many scheduled programs, compiled in one go. Their names must differ. */
 export async function runProgramsOnHost(
   programs: readonly Program[],
-  states: readonly Uint8Array[],
-): Promise<CudaModel[]> {
-  const files = programs.map(program => cudaBackend.emit(program));
-  const library = await (files.length === 1 ? compileForHost(files[0]) : compileManyForHost(files));
+  states?: readonly Uint8Array[],
+): Promise<HostModel[]> {
+  const library = await compileManyForHost(programs.map(program => cudaBackend.emit(program)));
   return Promise.all(
     programs.map(async (program, i) => {
-      const model = await loadCuda(library, describeProgram(program), program.stateBytes);
-      model.loadState(states[i]);
+      const model = await openOnHost(library, program);
+      model.loadState(states?.[i] ?? new Uint8Array(program.stateBytes));
       return model;
     }),
   );
+}
+
+/** A model of a library that was built for the CPU, or for a GPU where there is one. */
+export async function openOnHost(library: string, program: Program): Promise<HostModel> {
+  const manifest = loaderManifest(program);
+  const engine = await openCuda(library, manifest);
+  const state = new Uint8Array(engine.memory, 0, manifest.stateBytes);
+  const entries = manifest.entries.map(entry => {
+    const call = (inputs: Readonly<Record<string, TypedArray>> = {}): Record<string, TypedArray> => {
+      for (const slot of entry.inputs) viewOf(slot, engine.memory).set(inputs[slot.name] as never);
+      engine.run(entry);
+      return Object.fromEntries(entry.outputs.map(slot => [slot.name, viewOf(slot, engine.memory).slice()]));
+    };
+    return [entry.name, call] as const;
+  });
+  return {
+    entries: Object.fromEntries(entries),
+    loadState(bytes) {
+      state.set(bytes);
+      engine.sendState();
+    },
+    saveState() {
+      engine.fetchState();
+      return state.slice();
+    },
+    dispose: () => engine.dispose(),
+  };
 }
 
 /** A kernel in the plain form through the passes of the CUDA backend. */
