@@ -49,7 +49,8 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
   protected slots(_group: ParamGroup<S>): Numbers {
     return { exp_avg: 0, exp_avg_sq: 0 };
   }
-  protected override clockAt({ step }: Numbers, { betas }: ParamGroup<S>): Numbers {
+  protected override clockAt(saved: Numbers | null, { betas }: ParamGroup<S>): Numbers {
+    const step = saved?.step ?? 0;
     return { step, beta1_power: betas[0] ** step, beta2_power: betas[1] ** step };
   }
   protected tick({ step, beta1_power, beta2_power }: Tensors, [beta1, beta2]: readonly [number, number]): void {
@@ -181,11 +182,11 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
   constructor(params: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
     super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, ...options });
   }
-  protected override clockAt(saved: Numbers, group: ParamGroup<NAdamSettings>): Numbers {
+  protected override clockAt(saved: Numbers | null, group: ParamGroup<NAdamSettings>): Numbers {
     return {
       ...super.clockAt(saved, group),
-      mu_product: saved.mu_product ?? 1,
-      warmup: 0.96 ** (group.momentumDecay * saved.step),
+      mu_product: saved?.mu_product ?? 1,
+      warmup: 0.96 ** (group.momentumDecay * (saved?.step ?? 0)),
     };
   }
   protected override advance(clock: Tensors, lr: Tensor, { betas, momentumDecay }: NAdamSettings): Tensors {

@@ -40,8 +40,8 @@ abstract class CountingOptimizer<S extends GroupSettings> extends Optimizer<S> {
     foreach: null,
     differentiable: false,
   };
-  protected override clockAt({ step }: Numbers, _group: ParamGroup<S>): Numbers {
-    return { step };
+  protected override clockAt(saved: Numbers | null, _group: ParamGroup<S>): Numbers {
+    return { step: saved?.step ?? 0 };
   }
   protected override advance({ step }: Tensors, _lr: Tensor, _group: ParamGroup<S>): Tensors {
     step.add_(1);
@@ -244,8 +244,8 @@ export class ASGD extends CountingOptimizer<ASGDSettings> {
   protected slots(): Numbers {
     return { ax: 0 };
   }
-  protected override clockAt({ step, eta, mu }: Numbers, { lr }: ParamGroup<ASGDSettings>): Numbers {
-    return { step, eta: eta ?? lr, mu: mu ?? 1 };
+  protected override clockAt(saved: Numbers | null, { lr }: ParamGroup<ASGDSettings>): Numbers {
+    return { step: saved?.step ?? 0, eta: saved?.eta ?? lr, mu: saved?.mu ?? 1 };
   }
   /** A step uses what the one before it left. */
   protected override advance({ step, eta, mu }: Tensors, lr: Tensor, { lambd, alpha, t0 }: ASGDSettings): Tensors {

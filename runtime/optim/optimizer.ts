@@ -84,8 +84,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   protected abstract check(settings: S): void;
   /** Tensors kept for each parameter, in its shape, with the value they start from. */
   protected abstract slots(group: ParamGroup<S>): Numbers;
-  /** Numbers that change from step to step, for parameters at a given point; `saved` comes from a state dict. */
-  protected clockAt(_saved: Numbers, _group: ParamGroup<S>): Numbers {
+  /** Numbers that change from step to step: where they start, or where a state dict left them. */
+  protected clockAt(_saved: Numbers | null, _group: ParamGroup<S>): Numbers {
     return {};
   }
   /** Move a clock one step on, and give what `update` needs of it. */
@@ -181,7 +181,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   #clocksOf(stepping: readonly Tensor[], group: ParamGroup<S>): Set<Tensors> {
     const fresh = stepping.filter(param => !this.#clocks.has(param));
     if (fresh.length > 0) {
-      const clock = this.#makeClock(this.clockAt({ step: 0 }, group));
+      const clock = this.#makeClock(this.clockAt(null, group));
       for (const param of fresh) this.#clocks.set(param, clock);
     }
     const clocks = new Set(stepping.map(param => this.#clocks.get(param)!));
@@ -264,7 +264,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
       for (const [name, slot] of Object.entries(this.#slots.get(param)!))
         eagerly(() => slot.copy_(saved[name] as Tensor));
       const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
-      const values = this.clockAt({ step: 0, ...numbers }, group);
+      const values = this.clockAt(numbers, group);
       const key = `${this.paramGroups.indexOf(group)} ${JSON.stringify(values)}`;
       if (!clocks.has(key)) clocks.set(key, this.#makeClock(values));
       this.#clocks.set(param, clocks.get(key)!);

@@ -44,8 +44,8 @@ export class SGD extends Optimizer<SGDSettings> {
   protected slots({ momentum }: SGDSettings): Numbers {
     return momentum === 0 ? {} : { momentum_buffer: 0 };
   }
-  protected override clockAt(_saved: Numbers, { momentum, dampening }: SGDSettings): Numbers {
-    return momentum !== 0 && dampening !== 0 ? { undamped: 1 } : {};
+  protected override clockAt(saved: Numbers | null, { momentum, dampening }: SGDSettings): Numbers {
+    return momentum !== 0 && dampening !== 0 ? { undamped: saved === null ? 1 : 0 } : {};
   }
 
   /** The first gradient enters the buffer as it is, later ones dampened. */

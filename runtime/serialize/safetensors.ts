@@ -84,9 +84,10 @@ export function readSafetensors(file: Uint8Array): SafetensorsFile {
 function readHeader(file: Uint8Array): { length: number; entries: Map<string, unknown> } {
   if (file.length < lengthBytes)
     return damaged('safetensors', `a file of ${file.length} bytes has no room for a header`);
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const claimed = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
+  const length = Number(claimed);
   if (length > largestHeader || lengthBytes + length > file.length) {
-    return damaged('safetensors', `the header claims ${length} bytes, the file has ${file.length}`);
+    return damaged('safetensors', `the header claims ${claimed} bytes, the file has ${file.length}`);
   }
   const text = new TextDecoder().decode(file.subarray(lengthBytes, lengthBytes + length));
   try {

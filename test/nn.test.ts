@@ -1,0 +1,267 @@
+/** Modules: parts, state dicts, modes, hooks, containers; and the errors a user meets on the way. */
+import { readFileSync } from 'node:fs';
+import {
+  float32,
+  float64,
+  manualSeed,
+  nn,
+  ones,
+  rand,
+  randn,
+  setDefaultDtype,
+  type Tensor,
+  tensor,
+  zeros,
+} from 'gradc';
+import { compile } from 'gradc/compiler';
+import * as F from 'gradc/functional';
+import { afterEach, describe, expect, test } from 'vitest';
+import { input } from '../compiler/trace/model.js';
+
+afterEach(() => setDefaultDtype('float32'));
+
+const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
+
+class Block extends nn.Module {
+  attn = new nn.Linear(4, 4);
+  scale = new nn.Parameter(ones(1));
+  count = this.registerBuffer('count', zeros(1));
+  scratch = this.registerBuffer('scratch', zeros(1), false);
+  forward(x: Tensor): Tensor {
+    return this.attn.forward(x).mul(this.scale);
+  }
+}
+class Net extends nn.Module {
+  blocks = new nn.ModuleList([new Block(), new Block()]);
+  head = new nn.Sequential(new nn.Linear(4, 3), new nn.ReLU());
+  forward(x: Tensor): Tensor {
+    for (const block of this.blocks) x = block.forward(x);
+    return this.head.forward(x);
+  }
+}
+
+describe('parts', () => {
+  test('parameters come before those of children, in the order of the fields', () => {
+    expect([...new Net().namedParameters()].map(([name]) => name)).toEqual([
+      'blocks.0.scale',
+      'blocks.0.attn.weight',
+      'blocks.0.attn.bias',
+      'blocks.1.scale',
+      'blocks.1.attn.weight',
+      'blocks.1.attn.bias',
+      'head.0.weight',
+      'head.0.bias',
+    ]);
+  });
+  test('shared parts are listed once, but saved under every name', () => {
+    const tied = new nn.Sequential(new nn.Linear(2, 2), new nn.Linear(2, 2));
+    (tied[1] as nn.Linear).weight = (tied[0] as nn.Linear).weight;
+    expect([...tied.parameters()]).toHaveLength(3);
+    expect(Object.keys(tied.stateDict())).toEqual(['0.weight', '0.bias', '1.weight', '1.bias']);
+  });
+  test('built-in layers use the names of PyTorch', () => {
+    expect(Object.keys(new nn.BatchNorm2d(2).stateDict())).toEqual([
+      'weight',
+      'bias',
+      'running_mean',
+      'running_var',
+      'num_batches_tracked',
+    ]);
+    const layer = new nn.TransformerEncoderLayer(4, 2);
+    expect(layer.getSubmodule('self_attn.out_proj')).toBe(layer.selfAttn.outProj);
+    expect(Object.keys(new nn.GRU(1, 1, { bidirectional: true }).stateDict())).toContain('weight_hh_l0_reverse');
+  });
+  test('buffers outside the state dict are still state of a compiled model', () => {
+    const block = new Block();
+    expect(Object.keys(block.stateDict())).toEqual(['scale', 'count', 'attn.weight', 'attn.bias']);
+    expect([...block.namedState()].map(([name]) => name)).toEqual([
+      'scale',
+      'attn.weight',
+      'attn.bias',
+      'count',
+      'scratch',
+    ]);
+  });
+});
+
+describe('state dicts', () => {
+  test('round trip, and memory shared with the module', () => {
+    const [a, b] = [new Net(), new Net()];
+    expect(b.loadStateDict(a.stateDict())).toEqual({ missingKeys: [], unexpectedKeys: [] });
+    expect(numbers(b.stateDict()['head.0.weight'])).toEqual(numbers(a.stateDict()['head.0.weight']));
+    a.stateDict()['head.0.bias'].fill_(7);
+    expect(numbers((a.head[0] as nn.Linear).bias!)).toEqual([7, 7, 7]);
+  });
+  test('all that does not fit is told at once, and nothing is changed', () => {
+    const net = new nn.Linear(2, 3);
+    const before = numbers(net.weight);
+    expect(() => net.loadStateDict({ weight: zeros(3, 5), extra: zeros(1) })).toThrow(
+      /Error\(s\) in loading state_dict for Linear:\n\tUnexpected key\(s\) in state_dict: "extra". \n\tMissing key\(s\) in state_dict: "bias". \n\tsize mismatch for weight: copying a param with shape torch.Size\(\[3, 5\]\) from checkpoint, the shape in current model is torch.Size\(\[3, 2\]\)/,
+    );
+    expect(numbers(net.weight)).toEqual(before);
+  });
+  test('without strict, names that one side lacks are reported and skipped', () => {
+    const net = new nn.Linear(2, 2);
+    const report = net.loadStateDict({ weight: ones(2, 2), extra: zeros(1) }, { strict: false });
+    expect(report).toEqual({ missingKeys: ['bias'], unexpectedKeys: ['extra'] });
+    expect(numbers(net.weight)).toEqual([1, 1, 1, 1]);
+  });
+});
+
+describe('modes', () => {
+  test('train and eval reach all modules', () => {
+    const net = new nn.Sequential(new nn.Dropout(0.5), new nn.Sequential(new nn.Dropout(0.5)));
+    net.eval();
+    expect([...net.modules()].map(module => module.training)).toEqual([false, false, false, false]);
+    const x = rand(8);
+    expect(numbers(net.forward(x))).toEqual(numbers(x));
+  });
+  test('requiresGrad_, zeroGrad, apply', () => {
+    const net = new nn.Linear(2, 1);
+    net.forward(ones(1, 2)).sum().backward();
+    net.zeroGrad();
+    expect(numbers(net.weight.grad!)).toEqual([0, 0]);
+    net.zeroGrad(true);
+    expect(net.weight.grad).toBe(null);
+    net.requiresGrad_(false);
+    expect(net.forward(ones(1, 2)).requiresGrad).toBe(false);
+    const seen: string[] = [];
+    new nn.Sequential(new nn.ReLU(), new nn.Tanh()).apply(module => seen.push(module.constructor.name));
+    expect(seen).toEqual(['ReLU', 'Tanh', 'Sequential']);
+  });
+  test('to(float64) converts parameters and buffers, tied ones to one', () => {
+    const net = new nn.BatchNorm1d(2).double();
+    expect([net.weight!.dtype, net.runningMean!.dtype, net.numBatchesTracked!.dtype]).toEqual([
+      float64,
+      float64,
+      'int64',
+    ]);
+    expect(() => net.to('int64')).toThrow(/floating point dtypes/);
+  });
+  test('clone shares nothing', () => {
+    const net = new Net();
+    const copy = net.clone();
+    net.blocks[0].scale.data.fill_(9);
+    expect(numbers(copy.blocks[0].scale)).toEqual([1]);
+    expect(copy.forward(ones(1, 4)).shape).toEqual([1, 3]);
+    expect(copy).toBeInstanceOf(Net);
+  });
+});
+
+describe('hooks', () => {
+  test('replace arguments and outputs, and can be removed', () => {
+    const double = new nn.Identity();
+    const removePre = double.registerForwardPreHook((_, [x]) => (x as Tensor).mul(2));
+    const removePost = double.registerForwardHook((_module, _args, output) => (output as Tensor).add(1));
+    expect(numbers(double.forward(ones(1)))).toEqual([3]);
+    removePre();
+    expect(numbers(double.forward(ones(1)))).toEqual([2]);
+    removePost();
+    expect(numbers(double.forward(ones(1)))).toEqual([1]);
+  });
+});
+
+describe('layers', () => {
+  test('BatchNorm trains on the batch and evaluates on the running statistics', () => {
+    const bn = new nn.BatchNorm1d(1);
+    const x = tensor([[1], [3]], { dtype: float32 });
+    expect(numbers(bn.forward(x)).map(Math.round)).toEqual([-1, 1]);
+    expect(bn.runningMean!.item()).toBeCloseTo(0.2, 6);
+    expect(bn.runningVar!.item()).toBeCloseTo(0.9 + 0.2, 6);
+    expect(bn.numBatchesTracked!.item()).toBe(1);
+    bn.eval();
+    expect(bn.forward(x).select(0, 0).item()).toBeCloseTo(0.8 / Math.sqrt(1.1), 4);
+  });
+  test('compiled BatchNorm changes its buffers as eager does', () => {
+    manualSeed(0);
+    const eager = new nn.BatchNorm2d(3, { momentum: null });
+    const copy = eager.clone();
+    const compiled = compile((x: Tensor) => copy.forward(x), [input([4, 3, 2, 2])]);
+    for (let i = 0; i < 3; i++) {
+      const x = randn(4, 3, 2, 2);
+      const [want, got] = [numbers(eager.forward(x)), numbers(compiled(x))];
+      for (const [j, value] of got.entries()) expect(value).toBeCloseTo(want[j], 4);
+    }
+    for (const [name, buffer] of eager.namedBuffers()) {
+      const own = numbers(copy.stateDict()[name]);
+      for (const [j, value] of numbers(buffer).entries()) expect(own[j]).toBeCloseTo(value, 5);
+    }
+  });
+  test('attention: masks of both kinds, weights averaged over heads', () => {
+    manualSeed(0);
+    const attention = new nn.MultiheadAttention(4, 2, { batchFirst: true });
+    const x = rand(1, 3, 4);
+    const causal = ones(3, 3).triu(1).to('bool');
+    const [, weights] = attention.forward(x, x, x, { attnMask: causal });
+    expect(weights!.shape).toEqual([1, 3, 3]);
+    expect(weights!.select(1, 0).tolist()).toEqual([[1, 0, 0]]);
+    const added = zeros(3, 3).maskedFill(causal, Number.NEGATIVE_INFINITY);
+    expect(attention.forward(x, x, x, { attnMask: added })[1]!.tolist()).toEqual(weights!.tolist());
+  });
+  test('a recurrent layer gives the last output as its state', () => {
+    const lstm = new nn.LSTM(2, 3, { batchFirst: true });
+    const [output, [hidden, cell]] = lstm.forward(rand(5, 4, 2));
+    expect([output.shape, hidden.shape, cell.shape]).toEqual([
+      [5, 4, 3],
+      [1, 5, 3],
+      [1, 5, 3],
+    ]);
+    expect(numbers(output.select(1, 3))).toEqual(numbers(hidden));
+  });
+});
+
+describe('clipping', () => {
+  test('by norm: one factor for all, and the norm that was', () => {
+    const [a, b] = [zeros(2, { requiresGrad: true }), zeros(1, { requiresGrad: true })];
+    a.grad = tensor([3, 0], { dtype: float32 });
+    b.grad = tensor([4], { dtype: float32 });
+    expect(nn.utils.clipGradNorm_([a, b], 1).item()).toBeCloseTo(5, 6);
+    expect(a.grad.select(0, 0).item()).toBeCloseTo(0.6, 5);
+    expect(nn.utils.clipGradNorm_([a, b], 0.5, { normType: Number.POSITIVE_INFINITY }).item()).toBeCloseTo(0.8, 5);
+  });
+  test('by value', () => {
+    const a = zeros(2, { requiresGrad: true });
+    a.grad = tensor([3, -0.1], { dtype: float32 });
+    nn.utils.clipGradValue_([a], 0.4);
+    expect(numbers(a.grad).map(v => Math.round(v * 10) / 10)).toEqual([0.4, -0.1]);
+  });
+});
+
+describe('errors', () => {
+  test('a wrong shape names the op, the shapes and the line', () => {
+    const net = new Net();
+    let message = '';
+    try {
+      net.forward(ones(2, 5));
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(/E107: linear: input of shape \[2, 5\] does not fit a weight of shape \[4, 4\]/);
+    const source = readFileSync(new URL(import.meta.url), 'utf8').split('\n');
+    const line = source.findIndex(text => text.includes('return this.attn.forward(x)')) + 1;
+    expect(message).toContain(`at test/nn.test.ts:${line}:22 in blocks.0.attn`);
+  });
+  test('backward() on a non-scalar', () => {
+    expect(() => new nn.Linear(2, 2).forward(ones(1, 2)).backward()).toThrow(
+      /E201: grad can be implicitly created only for scalar outputs, but this one has shape \[1, 2\]/,
+    );
+  });
+  test('a second backward() without retainGraph', () => {
+    const w = ones(1, { requiresGrad: true });
+    const loss = w.mul(w).sum();
+    loss.backward({ retainGraph: true });
+    loss.backward();
+    expect(w.grad!.item()).toBe(4);
+    expect(() => loss.backward()).toThrow(
+      /E202: Trying to backward through the graph a second time.*retainGraph: true/s,
+    );
+  });
+  test('constructors and containers', () => {
+    expect(() => new nn.Conv2d(3, 4, 1, { groups: 2 })).toThrow(/in_channels must be divisible by groups: 3 and 2/);
+    expect(() => new nn.MultiheadAttention(5, 2)).toThrow(/divisible by num_heads/);
+    expect(() => new nn.ModuleList([]).forward()).toThrow(/only holds parts/);
+    expect(() => new nn.ModuleList([new nn.ReLU()]).at(3)).toThrow(/index 3 is out of range for 1 parts/);
+    expect(() => new nn.BatchNorm2d(3).forward(ones(2, 3))).toThrow(/BatchNorm2d: expected 4D input \(got 2D/);
+    expect(() => F.dropout(ones(1), { p: 0.1, train: true } as never)).toThrow(/unexpected option 'train'/);
+  });
+});

@@ -1,0 +1,289 @@
+/** Optimizers against PyTorch's trajectories, and traced steps against eager ones. The `optim` reference group holds more. */
+import { float32, manualSeed, nn, optim, rand, type Tensor, tensor, zeros } from 'gradc';
+import { compile } from 'gradc/compiler';
+import * as F from 'gradc/functional';
+import { describe, expect, test } from 'vitest';
+import { input } from '../compiler/trace/model.js';
+
+const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
+const floats = (values: number[] | number[][]): Tensor => tensor(values, { dtype: float32 });
+
+/** The problem of the reference group: ‖A tanh(q) p - y‖² / n + Σp⁴ / 100. */
+function leastSquares(A: number[][], y: number[], p0: number[], q0: number[][]) {
+  const [p, q] = [floats(p0).requiresGrad_(), floats(q0).requiresGrad_()];
+  const [a, target] = [floats(A), floats(y)];
+  const loss = (): Tensor => a.matmul(q.tanh()).matmul(p).sub(target).pow(2).mean().add(p.pow(4).sum().mul(0.01));
+  return { p, q, loss };
+}
+
+describe("PyTorch's trajectories", () => {
+  test('SGD with momentum, dampening and weight decay', () => {
+    const { p, q, loss } = leastSquares(
+      [
+        [0.91, -0.36, -0.43, 0.94],
+        [-0.89, 0.48, 0.77, -1.23],
+        [-0.96, -0.67, 0.48, -0.26],
+        [-0.61, 0.05, 0.7, 0.43],
+        [-0.1, 0.01, -0.45, 1.27],
+      ],
+      [-0.55, -0.01, -0.39, -0, -0.63],
+      [0.78, -1.52, 0.3],
+      [
+        [0.75, -0.05, -0.04],
+        [0.07, 0.69, -0.39],
+        [-0.77, 1.15, 0.68],
+        [-2.29, 2.04, -0.69],
+      ],
+    );
+    const opt = new optim.SGD([p, q], { lr: 0.02, momentum: 0.8, dampening: 0.3, weightDecay: 0.01 });
+    const losses = Array.from({ length: 6 }, () =>
+      opt.step(() => {
+        opt.zeroGrad();
+        const value = loss();
+        value.backward();
+        return value.item();
+      }),
+    );
+    const expected = [2.1421978, 1.9632081, 1.7176383, 1.4444356, 1.1741301, 0.9275168];
+    for (const [i, value] of losses.entries()) expect(Math.abs(value - expected[i])).toBeLessThan(1e-4 * expected[i]);
+    expect(numbers(p)[0]).toBeCloseTo(0.36774376, 4);
+  });
+
+  test('AdamW', () => {
+    const { p, q, loss } = leastSquares(
+      [
+        [-0.63, -0.48, -1.03, 0.23],
+        [-1.09, -0.9, 0.83, 0.82],
+        [2.14, -0.14, 0.95, 0.98],
+        [0.99, -2.44, -0.65, 0.32],
+        [0.21, -1.08, -1.28, -0.98],
+      ],
+      [0.84, 0.2, 2.47, -0.88, -0.13],
+      [0.05, 0.39, -0.43],
+      [
+        [-0.39, -1.24, 1.23],
+        [-0.39, 0.32, -0.14],
+        [-0.46, 0.73, -0.06],
+        [1.43, -2.11, 0.83],
+      ],
+    );
+    const opt = new optim.AdamW([p, q], { lr: 0.05 });
+    const trajectory: number[][] = [];
+    for (let i = 0; i < 4; i++) {
+      opt.zeroGrad();
+      loss().backward();
+      opt.step();
+      trajectory.push(numbers(p));
+    }
+    const expected = [
+      [0.09997499, 0.339805, -0.379785],
+      [0.14859296, 0.29000747, -0.32994664],
+      [0.19775417, 0.24089599, -0.2807439],
+      [0.24717396, 0.19278024, -0.23244403],
+    ];
+    for (const [i, row] of trajectory.entries())
+      for (const [j, value] of row.entries()) expect(value).toBeCloseTo(expected[i][j], 5);
+  });
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: optimizers of all settings
+type AnyOptimizer = optim.Optimizer<any>;
+const optimizers: readonly (readonly [string, (params: Iterable<Tensor>) => AnyOptimizer])[] = [
+  ['SGD', p => new optim.SGD(p, { lr: 0.05, momentum: 0.9, dampening: 0.2, weightDecay: 0.01 })],
+  ['SGD, Nesterov', p => new optim.SGD(p, { lr: 0.05, momentum: 0.9, nesterov: true })],
+  ['Adam', p => new optim.Adam(p, { lr: 0.01, amsgrad: true })],
+  ['AdamW', p => new optim.AdamW(p, { lr: 0.01 })],
+  ['Adamax', p => new optim.Adamax(p, { lr: 0.01 })],
+  ['NAdam', p => new optim.NAdam(p, { lr: 0.01 })],
+  ['RAdam', p => new optim.RAdam(p, { lr: 0.01 })],
+  ['RMSprop', p => new optim.RMSprop(p, { lr: 0.01, centered: true, momentum: 0.5 })],
+  ['Adagrad', p => new optim.Adagrad(p, { lr: 0.05, lrDecay: 0.1 })],
+  ['Adadelta', p => new optim.Adadelta(p)],
+  ['ASGD', p => new optim.ASGD(p, { lr: 0.05 })],
+  ['Rprop', p => new optim.Rprop(p)],
+];
+
+describe.each(optimizers.map(([name, make]) => ({ name, make })))('$name', ({ make }) => {
+  const stepOf = (net: nn.Module, opt: AnyOptimizer) => (x: Tensor, y: Tensor) => {
+    opt.zeroGrad();
+    const loss = F.mseLoss(net.forward(x), y);
+    loss.backward();
+    opt.step();
+    return loss;
+  };
+  const makeNet = (): nn.Module => {
+    manualSeed(3);
+    return new nn.Sequential(new nn.Linear(3, 5), new nn.Tanh(), new nn.Linear(5, 1));
+  };
+
+  test('a compiled step trains as the eager one does, changes of the learning rate included', () => {
+    const [eagerNet, net] = [makeNet(), makeNet()];
+    const [eagerOpt, opt] = [make(eagerNet.parameters()), make(net.parameters())];
+    const eager = stepOf(eagerNet, eagerOpt);
+    const compiled = compile(stepOf(net, opt), [input([8, 3]), input([8, 1])]);
+    for (let i = 0; i < 12; i++) {
+      if (i === 6) for (const o of [eagerOpt, opt]) o.paramGroups[0].lr *= 0.5;
+      const x = rand(8, 3);
+      const y = x.sum(1, { keepdim: true });
+      const [want, got] = [eager(x, y).item(), compiled(x, y).item()];
+      expect(Math.abs(got - want)).toBeLessThanOrEqual(1e-4 * Math.abs(want) + 1e-6);
+    }
+    const expected = eagerNet.stateDict();
+    for (const [name, value] of Object.entries(net.stateDict())) {
+      const want = numbers(expected[name]);
+      for (const [i, got] of numbers(value).entries())
+        expect(Math.abs(got - want[i])).toBeLessThanOrEqual(1e-4 * Math.abs(want[i]) + 1e-5);
+    }
+  });
+
+  test('a state dict resumes where it was taken', () => {
+    const [first, second] = [makeNet(), makeNet()];
+    const [a, b] = [make(first.parameters()), make(second.parameters())];
+    const x = rand(8, 3);
+    const y = x.sum(1, { keepdim: true });
+    for (let i = 0; i < 3; i++) stepOf(first, a)(x, y);
+    second.loadStateDict(first.stateDict());
+    b.loadStateDict(a.stateDict());
+    for (let i = 0; i < 3; i++) expect(stepOf(second, b)(x, y).item()).toBeCloseTo(stepOf(first, a)(x, y).item(), 5);
+  });
+});
+
+describe('parameters and groups', () => {
+  test('a parameter without a gradient is left alone and keeps its own step count', () => {
+    const [a, b] = [zeros(1, { requiresGrad: true }), zeros(1, { requiresGrad: true })];
+    const opt = new optim.Adam([a, b], { lr: 0.1 });
+    const step = (...params: Tensor[]): void => {
+      opt.zeroGrad(true);
+      for (const p of params) p.grad = floats([1]);
+      opt.step();
+    };
+    step(a);
+    expect([opt.stateOf(a).step.toString(), opt.stateOf(b)]).toEqual(['tensor(1.)', {}]);
+    step(a, b);
+    step(a);
+    expect(numbers(opt.stateOf(a).step as Tensor)).toEqual([3]);
+    expect(numbers(opt.stateOf(b).step as Tensor)).toEqual([1]);
+    expect(b.item()).toBeCloseTo(-0.1, 6);
+  });
+
+  test('groups have settings of their own; the learning rate is a number outside and state inside', () => {
+    const net = new nn.Linear(2, 1);
+    const opt = new optim.SGD([{ params: [net.weight] }, { params: [net.bias!], lr: 0.5 }], { lr: 0.1, momentum: 0.9 });
+    expect(opt.paramGroups.map(group => group.lr)).toEqual([0.1, 0.5]);
+    net.forward(rand(1, 2)).sum().backward();
+    opt.step();
+    const nameOf = (t: Tensor): string | null => [...net.namedParameters('net')].find(([, p]) => p === t)?.[0] ?? null;
+    expect([...opt.namedState(nameOf)].map(([name]) => name)).toEqual([
+      'lr',
+      'lr.1',
+      'momentum_buffer.net.weight',
+      'momentum_buffer.net.bias',
+    ]);
+  });
+
+  test('as PyTorch prints it', () => {
+    expect(String(new optim.SGD([zeros(1)], { lr: 0.1 }))).toBe(
+      'SGD (\nParameter Group 0\n    dampening: 0\n    differentiable: False\n    foreach: None\n    lr: 0.1\n    maximize: False\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n)',
+    );
+  });
+});
+
+describe('LBFGS', () => {
+  test('finds the minimum of the Rosenbrock function', () => {
+    const x = floats([-1, 1.5]).requiresGrad_();
+    const opt = new optim.LBFGS([x], { maxIter: 60, lineSearchFn: 'strong_wolfe' });
+    opt.step(() => {
+      opt.zeroGrad();
+      const [a, b] = x.unbind();
+      const loss = a.neg().add(1).square().add(b.sub(a.square()).square().mul(100));
+      loss.backward();
+      return loss;
+    });
+    for (const value of numbers(x)) expect(value).toBeCloseTo(1, 2);
+  });
+  test('cannot be traced, and says so', () => {
+    const w = zeros(2, { requiresGrad: true });
+    const opt = new optim.LBFGS([w]);
+    const step = (x: Tensor): Tensor =>
+      opt.step(() => {
+        opt.zeroGrad();
+        const loss = w.sub(x).square().sum();
+        loss.backward();
+        return loss;
+      });
+    expect(() => compile(step, [input([2])])).toThrow(/E304.*LBFGS chooses its steps by the value of the loss/s);
+  });
+});
+
+describe('schedulers', () => {
+  const rates = (make: (opt: AnyOptimizer) => { step(): void }, steps: number): number[] => {
+    const opt = new optim.SGD([zeros(1)], { lr: 0.1, momentum: 0.9 });
+    const scheduler = make(opt);
+    return Array.from({ length: steps }, () => {
+      const { lr } = opt.paramGroups[0];
+      scheduler.step();
+      return Math.round(lr * 1e9) / 1e9;
+    });
+  };
+  const { lrScheduler: lr } = optim;
+  const schedules: readonly (readonly [string, Parameters<typeof rates>[0], number[]])[] = [
+    ['StepLR', o => new lr.StepLR(o, 2, { gamma: 0.5 }), [0.1, 0.1, 0.05, 0.05, 0.025]],
+    ['MultiStepLR', o => new lr.MultiStepLR(o, [1, 3]), [0.1, 0.01, 0.01, 0.001, 0.001]],
+    ['ExponentialLR', o => new lr.ExponentialLR(o, 0.5), [0.1, 0.05, 0.025, 0.0125, 0.00625]],
+    ['LinearLR', o => new lr.LinearLR(o, { startFactor: 0.5, totalIters: 2 }), [0.05, 0.075, 0.1, 0.1, 0.1]],
+    ['CosineAnnealingLR', o => new lr.CosineAnnealingLR(o, 2), [0.1, 0.05, 0, 0.05, 0.1]],
+    ['LambdaLR', o => new lr.LambdaLR(o, epoch => 1 / (1 + epoch)), [0.1, 0.05, 0.033333333, 0.025, 0.02]],
+    [
+      'SequentialLR',
+      o =>
+        new lr.SequentialLR(
+          o,
+          [new lr.ConstantLR(o, { factor: 0.1, totalIters: 2 }), new lr.ExponentialLR(o, 0.5)],
+          [3],
+        ),
+      [0.01, 0.01, 0.1, 0.1, 0.05],
+    ],
+  ];
+  test.each(schedules.map(([name, make, expected]) => ({ name, make, expected })))('$name', ({ make, expected }) => {
+    expect(rates(make, 5)).toEqual(expected);
+  });
+  test('ReduceLROnPlateau waits, then reduces', () => {
+    const opt = new optim.SGD([zeros(1)], { lr: 0.1 });
+    const scheduler = new lr.ReduceLROnPlateau(opt, { factor: 0.5, patience: 1 });
+    const seen = [1, 0.9, 0.9, 0.9, 0.9].map(metric => {
+      scheduler.step(metric);
+      return opt.paramGroups[0].lr;
+    });
+    expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05]);
+  });
+  test('a scheduler inside an entry is an error, not a frozen rate', () => {
+    const w = zeros(1, { requiresGrad: true });
+    const opt = new optim.SGD([w], { lr: 0.1 });
+    const scheduler = new lr.StepLR(opt, 1);
+    const step = (x: Tensor): Tensor => {
+      scheduler.step();
+      return x;
+    };
+    expect(() => compile(step, [input([1])])).toThrow(/E304.*learning rate is set while an entry is being traced/s);
+  });
+});
+
+describe('errors', () => {
+  const w = zeros(2, { requiresGrad: true });
+  test.each([
+    ['a negative rate', () => new optim.SGD([w], { lr: -1 }), /Invalid learning rate: -1/],
+    ['no parameters', () => new optim.SGD([], { lr: 0.1 }), /empty parameter list/],
+    ['Nesterov without momentum', () => new optim.SGD([w], { lr: 0.1, nesterov: true }), /Nesterov momentum requires/],
+    ['a beta of 1', () => new optim.Adam([w], { betas: [1, 0.9] }), /Invalid beta parameter at index 0: 1\.0/],
+    ['no rate', () => new optim.SGD([w]), /required optimization parameter lr/],
+    ['a non-leaf', () => new optim.SGD([w.mul(1)], { lr: 0.1 }), /can't optimize a non-leaf Tensor/],
+    ['a parameter twice', () => new optim.SGD([w, w], { lr: 0.1 }), /duplicate parameters/],
+    [
+      'groups that differ',
+      () => new optim.SGD([w], { lr: 1 }).loadStateDict({ state: {}, paramGroups: [] }),
+      /parameter groups of sizes/,
+    ],
+  ] as const)('%s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
+});
