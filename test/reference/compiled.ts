@@ -15,17 +15,17 @@ import { TorchAdapter } from '../support/torch-adapter.js';
 import { setReadLater } from '../support/torch-adapter-functions.js';
 import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
 import { programRunners } from './backends.js';
-import type { Case } from './cases.js';
+import type { Case, CaseInput } from './cases.js';
 import {
   checkOutputs,
   compareGradients,
   compareScript,
-  makeInputs,
   runEager,
   scriptAdapter,
   scriptText,
   withCotangents,
 } from './eager.js';
+import { decodeTensor } from './encoding.js';
 import { evaluateTree } from './expression.js';
 import {
   type Mode,
@@ -121,21 +121,23 @@ const outcomeOfTraceError = (error: unknown): Outcome =>
     ? unsupported(`cannot be traced: ${error.sentence}`)
     : outcomeOfError(error);
 
-/** Inputs of an entry need names that are identifiers; `p.weight` becomes `in3`. */
+/** Weights (`p.weight`) are state of the program, as in a model; the others are its inputs. */
+const isState = ({ name }: CaseInput): boolean => name.includes('.');
+
 function jobInputs(entry: Case): Pick<Job, 'specs' | 'inputs'> {
-  const tensors = [...makeInputs(entry).values()].map((tensor, i) => [`in${i}`, tensor.detach()] as const);
+  const given = entry.inputs.flatMap((input, i) => (isState(input) ? [] : [[`in${i}`, decodeTensor(input)] as const]));
   return {
-    specs: Object.fromEntries(tensors.map(([name, { shape, dtype }]) => [name, input(shape, dtype)])),
-    inputs: Object.fromEntries(tensors),
+    specs: Object.fromEntries(given.map(([name, { shape, dtype }]) => [name, input(shape, dtype)])),
+    inputs: Object.fromEntries(given),
   };
 }
 
 /** The inputs as a case sees them: leaves of its own, which it may change. */
-function leaves(entry: Case, traced: Readonly<Record<string, Tensor>>): Map<string, Tensor> {
+function leaves(entry: Case, given: Readonly<Record<string, Tensor>>): Map<string, Tensor> {
   return new Map(
-    entry.inputs.map(({ name, requires_grad }, i) => {
-      const leaf = traced[`in${i}`].detach().clone();
-      return [name, requires_grad ? leaf.requiresGrad_() : leaf];
+    entry.inputs.map((encoded, i) => {
+      const leaf = (isState(encoded) ? decodeTensor(encoded) : given[`in${i}`]).detach().clone();
+      return [encoded.name, encoded.requires_grad ? leaf.requiresGrad_() : leaf];
     }),
   );
 }
