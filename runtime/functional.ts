@@ -21,6 +21,7 @@ export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
 export * from '../compiler/ops/sorting.js';
+export * from '../compiler/ops/special.js';
 export * from '../compiler/ops/view.js';
 export {
   alphaDropout,

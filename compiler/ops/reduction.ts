@@ -332,6 +332,14 @@ const quantifier = (name: string, doc: string, fn: 'or' | 'and'): Reduction =>
     ],
   });
 
+export const countNonzero: Reduction = composite({
+  name: 'countNonzero',
+  doc: 'How many elements are not zero, over the given dims or all.',
+  signature: 'input: tensor, dim: dims = null, keepdim: bool = false',
+  compute: ({ input, dim, keepdim }) => input.ne(0).sum(dim, { keepdim }),
+  samples: [sampleWithoutGradient(integers([2, 3], 0, 2)), sampleWithoutGradient(integers([2, 3], 0, 2), 1)],
+});
+
 export const any: Reduction = quantifier('any', 'Is any element nonzero?', 'or');
 export const all: Reduction = quantifier('all', 'Are all elements nonzero?', 'and');
 

@@ -1,7 +1,7 @@
 /**
  * The op table: every op, and the methods of Tensor that follow from it.
  *
- * An op in one of the modules under `methods` is also a method of Tensor, with the same arguments after the first; each
+ * An op in one of the modules under `methods` whose first argument is a tensor is also its method, with the others as arguments; each
  * pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file of ops needs one.
  * The modules imported without a name hold ops without a method: layers, windows and losses, as in PyTorch's `nn.functional`.
  */
@@ -15,6 +15,7 @@ import './convolution.js';
 import * as creation from './creation.js';
 import type { OpDef } from './define.js';
 import * as indexing from './indexing.js';
+import './linalg.js';
 import './loss.js';
 import './normalization.js';
 import * as pointwise from './pointwise.js';
@@ -25,6 +26,7 @@ import * as reduction from './reduction.js';
 import * as scan from './scan.js';
 import * as shape from './shape.js';
 import * as sorting from './sorting.js';
+import * as special from './special.js';
 import { assignInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
@@ -40,6 +42,7 @@ const methodModules = {
   ...indexing,
   ...scan,
   ...sorting,
+  ...special,
   ...likeMethods,
 };
 type MethodModules = typeof pointwise &
@@ -51,6 +54,7 @@ type MethodModules = typeof pointwise &
   typeof indexing &
   typeof scan &
   typeof sorting &
+  typeof special &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */
