@@ -1,12 +1,15 @@
 /** Both IRs: text round trips exactly, and the verifiers say what is wrong with an illegal program. */
 import { describe, expect, test } from 'vitest';
 import { type Graph, Interner, type Node, roots, topological } from '../compiler/ir/graph.js';
-import { ExprInterner } from '../compiler/ir/intern.js';
 import {
   alloc,
+  type Buffer,
   call,
+  childrenOf,
   constant,
   type Expr,
+  expressionsOf,
+  type Iter,
   index,
   iterOf,
   type Kernel,
@@ -14,6 +17,7 @@ import {
   loop,
   makeIter,
   reduce,
+  type Stmt,
   store,
 } from '../compiler/ir/kernel.js';
 import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
@@ -146,39 +150,55 @@ function expectKernelRoundTrip(kernel: Kernel): void {
   expect(structureOf(back)).toEqual(structureOf(kernel));
 }
 
-/** A kernel as plain data: names replaced by the order of declaration, each distinct expression listed once. */
-function structureOf(kernel: Kernel): unknown {
+/** A kernel as lines in which buffers and counters are numbered as they are declared, and each distinct expression once. */
+function structureOf(kernel: Kernel): string[] {
   const numbers = new Map<object, number>();
-  const exprs: unknown[] = [];
-  const interner = new ExprInterner();
-  const number = (object: object): number => numbers.get(object) ?? numbers.set(object, numbers.size).get(object)!;
-  const parts = (value: unknown): unknown => {
-    if (typeof value !== 'object' || value === null) return value;
-    if (Array.isArray(value)) return value.map(parts);
-    if ('extent' in value) return ['iter', number(value), value.extent];
-    if ('scope' in value && 'size' in value && 'dtype' in value)
-      return ['buffer', number(value), value.dtype, value.size, value.scope];
-    return Object.fromEntries(
-      Object.entries(value).map(([key, part]) => [
-        key,
-        isExpr(part) ? expr(part) : Array.isArray(part) && part.every(isExpr) ? part.map(expr) : parts(part),
-      ]),
-    );
+  const exprs = new Map<string, number>();
+  const lines: string[] = [];
+  const declare = (object: Buffer | Iter): number => {
+    numbers.set(object, numbers.size + lines.length * 1000);
+    return numbers.get(object)!;
   };
-  const known = new Map<Expr, number>();
-  const expr = (given: Expr): number => {
-    const one = interner.intern(given);
-    const at = known.get(one);
+  const numberOf = (expr: Expr, known: Map<Expr, number>): number => {
+    const at = known.get(expr);
     if (at !== undefined) return at;
-    exprs.push(parts(one));
-    known.set(one, exprs.length - 1);
-    return exprs.length - 1;
+    const parts = childrenOf(expr).map(child => numberOf(child, known));
+    const own = Object.entries(expr).flatMap(([key, value]) => {
+      if (key === 'iter' || key === 'buffer') return [`${key} ${numbers.get(value)}`];
+      return typeof value === 'object' ? [] : [Object.is(value, -0) ? '-0' : `${typeof value} ${value}`];
+    });
+    const text = `${own.join()}(${parts.join()})`;
+    if (!exprs.has(text)) lines.push(`expr ${exprs.size}: ${text}`);
+    const number = exprs.get(text) ?? exprs.size;
+    exprs.set(text, number);
+    known.set(expr, number);
+    return number;
   };
-  return { params: parts(kernel.params), body: parts(kernel.body), exprs, doc: kernel.doc, name: kernel.name };
+  const visit = (stmts: readonly Stmt[]): void => {
+    for (const stmt of stmts) {
+      const known = new Map<Expr, number>();
+      const own = expressionsOf(stmt).map(expr => numberOf(expr, known));
+      const facts = [stmt.kind, ...own.map(String)];
+      if (stmt.kind === 'loop') facts.push(stmt.map, `iter ${declare(stmt.iter)} of ${stmt.iter.extent}`);
+      else if (stmt.kind === 'alloc')
+        facts.push(`${declare(stmt.buffer)} ${stmt.buffer.dtype} ${stmt.buffer.size} ${stmt.buffer.scope}`);
+      else if (stmt.kind !== 'if' && stmt.kind !== 'barrier') facts.push(`buffer ${numbers.get(stmt.buffer)}`);
+      if (stmt.kind === 'reduce') facts.push(stmt.fn, String(stmt.atomic));
+      lines.push(facts.join(' '));
+      if (stmt.kind === 'loop' || stmt.kind === 'alloc') visit(stmt.body);
+      if (stmt.kind === 'if') {
+        visit(stmt.then);
+        lines.push('else');
+        visit(stmt.otherwise);
+      }
+      lines.push('end');
+    }
+  };
+  for (const { buffer, access } of kernel.params)
+    lines.push(`${declare(buffer)} ${buffer.dtype} ${buffer.size} ${access}`);
+  visit(kernel.body);
+  return [kernel.name, kernel.doc, ...lines];
 }
-const exprKinds = ['const', 'iter', 'load', 'call', 'select', 'cast', 'bitcast'];
-const isExpr = (value: unknown): value is Expr =>
-  typeof value === 'object' && value !== null && 'kind' in value && exprKinds.includes(String(value.kind));
 
 const param = (name: string, size: number, dtype: Kernel['params'][0]['buffer']['dtype'] = 'float32') =>
   ({ name, dtype, size, scope: 'param' }) as const;
