@@ -1,0 +1,161 @@
+/**
+ * Tiles whose lanes are columns of the output, along the counter that moves it in steps of one.
+ */
+import {
+  addIndex,
+  alloc,
+  call,
+  type Expr,
+  type Iter,
+  iterOf,
+  load,
+  loop,
+  makeIter,
+  mulIndex,
+  nest,
+  reduce,
+  type Stmt,
+  store,
+  substitute,
+} from '../../compiler/ir/kernel.js';
+import { LANES } from './emit-vector.js';
+import { strideOf } from './linear.js';
+import {
+  type Contraction,
+  eachElement,
+  epilogueAt,
+  largest,
+  needsStaging,
+  type Operand,
+  type Plan,
+  planStaging,
+  register,
+  sidesOf,
+  sizeOf,
+  staged,
+  without,
+  zero,
+} from './operand.js';
+import { axesOf, coordinatesOf, holds, type Layout } from './staging.js';
+import { blockedColumns, type Piece, pieces, type Tile, tileFor } from './tile.js';
+
+/** Elements of the columns' operand that stay in the second-level cache while the rows go by. */
+const COLUMN_BLOCK = 1 << 17;
+
+/** Plans whose lanes are output columns: the counter that moves the output in steps of one. */
+export function columnPlans(contraction: Contraction): Plan[] {
+  const sides = sidesOf(contraction);
+  const [first] = contraction.epilogue;
+  const lane = contraction.parallel.find(iter => strideOf(first.index, iter) === 1);
+  if (lane === undefined) return [];
+  const left: Operand = { name: 'a', value: contraction.left, iters: sides.left };
+  const right: Operand = { name: 'b', value: contraction.right, iters: sides.right };
+  const order = sides.left.includes(lane) ? [left, right] : sides.right.includes(lane) ? [right, left] : null;
+  if (order === null) return [];
+  const plan = columnPlan(contraction, sides.batch, order[0], order[1], lane);
+  return plan === null ? [] : [plan];
+}
+
+function columnPlan(
+  contraction: Contraction,
+  batch: readonly Iter[],
+  columns: Operand,
+  rows: Operand,
+  lane: Iter,
+): Plan | null {
+  const { summed } = contraction;
+  const row = largest(rows.iters);
+  const axes = coordinatesOf(columns.value, [...columns.iters, ...summed]);
+  const shared = columns.iters.filter(
+    iter =>
+      iter !== lane &&
+      axes.some(axis => holds(axis, iter) && axis.members.some(member => summed.includes(member.iter))),
+  );
+  const outer = without(columns.iters, lane, ...shared);
+  const tile = tileFor(row?.extent ?? 1, Math.ceil(lane.extent / LANES));
+
+  const rowReads = sizeOf([...columns.iters]) / (tile.columns * LANES);
+  const columnReads = sizeOf([...rows.iters]) / tile.rows;
+  const rowStaging = needsStaging(rows, null, summed, rowReads)
+    ? planStaging(rows, [...rows.iters, ...summed], { lane: row ?? summed[0], panel: row ? tile.rows : 0 })
+    : undefined;
+  const mustStage = lane.extent < LANES || needsStaging(columns, lane, summed, columnReads);
+  const columnStaging = mustStage
+    ? planStaging(
+        columns,
+        [lane, ...shared, ...summed],
+        columnLayout(columns, [lane, ...shared, ...summed], lane, tile),
+      )
+    : undefined;
+  if (rowStaging === null || columnStaging === null) return null;
+
+  const steps = sizeOf([...batch, ...outer, ...shared, ...without(rows.iters, row)]) * sizeOf(summed);
+  const staging = (rowStaging?.cost ?? 0) * sizeOf(batch) + (columnStaging?.cost ?? 0) * sizeOf([...batch, ...outer]);
+  return {
+    what: `columns along ${lane.name}, tiles of ${tile.rows} x ${tile.columns * LANES}${rowStaging ? ', rows staged' : ''}${columnStaging ? ', columns staged' : ''}`,
+    cost: steps * tile.cost + staging,
+    build() {
+      const [stagedRows, stagedColumns] = [rowStaging?.stage(), columnStaging?.stage()];
+      const product = call('mul', stagedRows?.value ?? rows.value, stagedColumns?.value ?? columns.value);
+      const most = Math.floor(COLUMN_BLOCK / (tile.columns * LANES * sizeOf(summed)));
+      const columnBlocks = blockedColumns(lane, tile, (columnStaging?.panel ?? 0) > 0, most);
+      const tiles = columnBlocks.flatMap(block =>
+        block.around(
+          pieces(row, tile.rows).flatMap(rowPiece =>
+            rowPiece.around(
+              nest(
+                shared,
+                'parallel',
+                block.tiles.flatMap(columnPiece =>
+                  columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece)]),
+                ),
+              ),
+            ),
+          ),
+        ),
+      );
+      const inner = staged(stagedColumns, nest(without(rows.iters, row), 'parallel', tiles));
+      return nest(batch, 'parallel', staged(stagedRows, nest(outer, 'parallel', inner)));
+    },
+  };
+}
+
+/** Panels as wide as a tile; where lanes share a coordinate with summed counters, the rows are kept whole and overlap. */
+function columnLayout({ value }: Operand, iters: readonly Iter[], lane: Iter, tile: Tile): Layout {
+  const whole = axesOf(value, iters, { lane, panel: 0 });
+  const overlapping = whole.last.members.length > 1 && lane.extent >= LANES;
+  return { lane, panel: overlapping ? 0 : tile.columns * LANES };
+}
+
+/** A tile of rows × vectors of columns. */
+function columnTile(contraction: Contraction, product: Expr, rows: Piece, columns: Piece): Stmt {
+  const tile = register('tile', rows.count * columns.count * LANES);
+  const lane = makeIter('l', LANES);
+  const element = (row: Expr, column: number, at: Expr): Expr =>
+    addIndex(mulIndex(row, columns.count * LANES), addIndex(at, column * LANES));
+  const vectors = (row: Expr, column: number, stmt: (place: Expr, at: Expr) => Stmt): Stmt =>
+    loop(lane, 'vector', [stmt(element(row, column, iterOf(lane)), addIndex(columns.start(column), iterOf(lane)))]);
+  const at = (row: Expr, column: Expr): Map<Iter, Expr> => new Map([...rows.values(row), ...columns.valuesAt(column)]);
+
+  return alloc(tile, [
+    eachElement(rows, columns, (row, c) => [vectors(row, c, place => store(tile, place, zero))]),
+    ...nest(contraction.summed, 'serial', [
+      eachElement(rows, columns, (row, c) => [
+        vectors(row, c, (place, column) => reduce(tile, place, 'add', substitute(product, at(row, column)))),
+      ]),
+    ]),
+    eachElement(rows, columns, (row, c) => {
+      const { first, last } = columns.valid(c);
+      const lanes = makeIter('l', last - first);
+      const position = addIndex(iterOf(lanes), first);
+      const values = at(row, addIndex(columns.start(c), position));
+      return [
+        loop(
+          lanes,
+          lanes.extent === LANES ? 'vector' : 'unroll',
+          epilogueAt(contraction, values, load(tile, element(row, c, position))),
+        ),
+      ];
+    }),
+  ]);
+}

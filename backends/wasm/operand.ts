@@ -1,0 +1,130 @@
+/**
+ * The operands of a contraction: which counters are theirs alone, whether a tile can read them as they stand, and what it
+ * costs to stage them otherwise. Here too is what the two kinds of tiles share.
+ */
+import {
+  affineOf,
+  alloc,
+  type Buffer,
+  constant,
+  type Expr,
+  type Iter,
+  iterOf,
+  itersOf,
+  loop,
+  makeIter,
+  mapExpr,
+  mapStmtExprs,
+  type Stmt,
+} from '../../compiler/ir/kernel.js';
+import { isInBounds } from './frame.js';
+import { strideOf } from './linear.js';
+import { axesOf, type Layout, type Staged, stage, stagedSize } from './staging.js';
+import type { Piece } from './tile.js';
+
+/** The parts of a contraction: out[parallel] = epilogue(sum over summed of left · right). */
+export interface Contraction {
+  readonly parallel: readonly Iter[];
+  readonly summed: readonly Iter[];
+  readonly accumulator: Buffer;
+  readonly left: Expr;
+  readonly right: Expr;
+  readonly epilogue: readonly Extract<Stmt, { kind: 'store' }>[];
+}
+
+export interface Plan {
+  readonly what: string;
+  /** Estimated cycles. */
+  readonly cost: number;
+  build(): Stmt[];
+}
+
+/** The parallel counters by the operands that read them. */
+export function sidesOf({ parallel, left, right }: Contraction): { batch: Iter[]; left: Iter[]; right: Iter[] } {
+  const [inLeft, inRight] = [itersOf(left), itersOf(right)];
+  return {
+    batch: parallel.filter(iter => inLeft.has(iter) === inRight.has(iter)),
+    left: parallel.filter(iter => inLeft.has(iter) && !inRight.has(iter)),
+    right: parallel.filter(iter => inRight.has(iter) && !inLeft.has(iter)),
+  };
+}
+
+/** One factor of the product, and the parallel counters only it reads. */
+export interface Operand {
+  readonly name: string;
+  readonly value: Expr;
+  readonly iters: readonly Iter[];
+}
+
+export const sizeOf = (iters: readonly Iter[]): number => iters.reduce((size, { extent }) => size * extent, 1);
+export const largest = (iters: readonly Iter[]): Iter | null =>
+  iters.reduce<Iter | null>((a, b) => (a === null || b.extent > a.extent ? b : a), null);
+export const without = (iters: readonly Iter[], ...some: readonly (Iter | null)[]): Iter[] =>
+  iters.filter(iter => !some.includes(iter));
+
+/** The index of an operand that is a mere load which may always be made, moving evenly with all counters; null otherwise. */
+export function plainIndex(value: Expr): Expr | null {
+  if (value.kind !== 'load' || value.dtype !== 'float32' || !isInBounds(value.buffer, value.index)) return null;
+  return affineOf(value.index).terms.every(({ expr }) => expr.kind === 'iter') ? value.index : null;
+}
+
+/** Elements a strided read skips beyond which each step meets a new cache line, and panels pay off if read often. */
+const FAR = 256;
+const OFTEN = 8;
+/** Scratch memory an operand may take, in elements. */
+const MOST_STAGED = 1 << 24;
+/** Cycles to evaluate and store one staged element: a copy by vectors, or a guarded expression. */
+const COPY_COST = 1;
+const EVALUATE_COST = 4;
+
+/** Whether an operand should be staged so that `lane` is contiguous, given how often each element is read. */
+export function needsStaging({ value }: Operand, lane: Iter | null, summed: readonly Iter[], reads: number): boolean {
+  const at = plainIndex(value);
+  if (at === null) return true;
+  if (lane !== null && strideOf(at, lane) !== 1) return true;
+  return reads >= OFTEN && summed.some(k => Math.abs(strideOf(at, k) ?? 0) >= FAR && k.extent >= OFTEN);
+}
+
+export interface StagingPlan {
+  readonly cost: number;
+  stage(): Staged;
+  readonly panel: number;
+}
+
+/** Stage `operand` over `iters`, its lane counter innermost; null if that takes too much memory. */
+export function planStaging(operand: Operand, iters: readonly Iter[], layout: Layout): StagingPlan | null {
+  const axes = axesOf(operand.value, iters, layout);
+  const size = stagedSize(axes, layout);
+  if (size > MOST_STAGED) return null;
+  const copied = plainIndex(operand.value);
+  const cost = size * (copied !== null && strideOf(copied, layout.lane) === 1 ? COPY_COST : EVALUATE_COST);
+  return { cost, panel: layout.panel, stage: () => stage(operand.name, operand.value, iters, layout) };
+}
+
+// ── what all tiles share ─────────
+
+export const staged = (operand: Staged | undefined, body: readonly Stmt[]): Stmt[] =>
+  operand === undefined ? [...body] : [alloc(operand.buffer, [...operand.fill, ...body])];
+
+export const register = (name: string, size: number): Buffer => ({ name, dtype: 'float32', size, scope: 'register' });
+export const zero = constant('float32', 0);
+
+/** For each row of a tile, unrolled; for each of its columns, written out. */
+export function eachElement(rows: Piece, columns: Piece, body: (row: Expr, column: number) => Stmt[]): Stmt {
+  const r = makeIter('r', rows.count);
+  return loop(r, 'unroll', Array.from({ length: columns.count }, (_, c) => body(iterOf(r), c)).flat());
+}
+
+/** The statements after the sum, for one element whose sum is `value`. */
+export function epilogueAt(
+  { epilogue, accumulator }: Contraction,
+  values: ReadonlyMap<Iter, Expr>,
+  value: Expr,
+): Stmt[] {
+  const rewrite = (expr: Expr): Expr =>
+    mapExpr(expr, part => {
+      if (part.kind === 'load' && part.buffer === accumulator) return value;
+      return part.kind === 'iter' ? (values.get(part.iter) ?? null) : null;
+    });
+  return epilogue.map(stmt => mapStmtExprs(stmt, rewrite));
+}

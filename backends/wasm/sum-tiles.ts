@@ -1,0 +1,148 @@
+/**
+ * Tiles whose lanes are steps of the sum: each element is a vector of partial sums, added up at the end. For operands that
+ * both have a summed counter contiguous, as in a product with a transposed matrix and in matrix times vector.
+ *
+ *   parallel n<32: alloc register acc[1]: … serial k<128: reduce acc[0] add= mul(load x[k], load w[n*128 + k]) …
+ * ->
+ *   parallel nt<5: alloc register tile[24]: …
+ *     serial kt<32: unroll c<6: vector l<4: reduce tile[c*4 + l] add= mul(load x[kt*4 + l], load w[(nt*6+c)*128 + kt*4 + l])
+ *     … store out[nt*6 + c] = the sum of tile[c*4] … tile[c*4 + 3]
+ */
+import { arith as s } from '../../compiler/ir/arith.js';
+import {
+  addIndex,
+  alloc,
+  call,
+  type Expr,
+  type Iter,
+  index,
+  iterOf,
+  load,
+  loop,
+  makeIter,
+  mulIndex,
+  nest,
+  reduce,
+  type Stmt,
+  select,
+  store,
+  substitute,
+} from '../../compiler/ir/kernel.js';
+import { LANES } from './emit-vector.js';
+import { strideOf } from './linear.js';
+import {
+  type Contraction,
+  eachElement,
+  epilogueAt,
+  largest,
+  type Operand,
+  type Plan,
+  plainIndex,
+  planStaging,
+  register,
+  sidesOf,
+  sizeOf,
+  staged,
+  without,
+  zero,
+} from './operand.js';
+import { type Piece, pieces, tileFor } from './tile.js';
+
+/** Plans whose lanes are a summed counter, contiguous in both operands: each tile element is a vector, summed up at the end. */
+export function sumPlans(contraction: Contraction): Plan[] {
+  const sides = sidesOf(contraction);
+  const operands: Operand[] = [
+    { name: 'a', value: contraction.left, iters: sides.left },
+    { name: 'b', value: contraction.right, iters: sides.right },
+  ];
+  return contraction.summed.flatMap(lane => {
+    if (lane.extent < LANES) return [];
+    const plan = sumPlan(contraction, sides.batch, operands, lane);
+    return plan === null ? [] : [plan];
+  });
+}
+
+/** Cycles to add up the lanes of one vector and store the result. */
+const LANE_SUM_COST = 8;
+
+function sumPlan(
+  contraction: Contraction,
+  batch: readonly Iter[],
+  operands: readonly Operand[],
+  lane: Iter,
+): Plan | null {
+  const { summed } = contraction;
+  const [rows, columns] = operands;
+  const [row, column] = [largest(rows.iters), largest(columns.iters)];
+  const tile = tileFor(row?.extent ?? 1, column?.extent ?? 1);
+  const stagings = operands.map(operand => {
+    const at = plainIndex(operand.value);
+    if (at !== null && strideOf(at, lane) === 1) return undefined;
+    return planStaging(operand, [...operand.iters, ...summed], { lane, panel: 0 });
+  });
+  if (stagings.includes(null)) return null;
+  const outside = sizeOf([...batch, ...without(rows.iters, row), ...without(columns.iters, column)]);
+  const steps = sizeOf(without(summed, lane)) * Math.ceil(lane.extent / LANES);
+  const outputs = outside * (row?.extent ?? 1) * (column?.extent ?? 1);
+  const staging = stagings.reduce((sum, plan) => sum + (plan?.cost ?? 0), 0) * sizeOf(batch);
+  return {
+    what: `sums along ${lane.name}, tiles of ${tile.rows} x ${tile.columns}${stagings.some(Boolean) ? ', operands staged' : ''}`,
+    cost: outside * steps * tile.cost + outputs * LANE_SUM_COST + staging,
+    build() {
+      const [left, right] = stagings.map(plan => plan?.stage());
+      const product = call('mul', left?.value ?? rows.value, right?.value ?? columns.value);
+      const tiles = pieces(row, tile.rows).flatMap(rowPiece =>
+        rowPiece.around(
+          pieces(column, tile.columns).flatMap(columnPiece =>
+            columnPiece.around([sumTile(contraction, product, rowPiece, columnPiece, lane)]),
+          ),
+        ),
+      );
+      const loops = nest([...without(rows.iters, row), ...without(columns.iters, column)], 'parallel', tiles);
+      return nest(batch, 'parallel', staged(left, staged(right, loops)));
+    },
+  };
+}
+
+/** A tile of rows × columns, each a vector of partial sums. */
+function sumTile(contraction: Contraction, product: Expr, rows: Piece, columns: Piece, lane: Iter): Stmt {
+  const tile = register('tile', rows.count * columns.count * LANES);
+  const l = makeIter('l', LANES);
+  const place = (row: Expr, column: number): Expr =>
+    addIndex(mulIndex(row, columns.count * LANES), addIndex(iterOf(l), column * LANES));
+  const at = (row: Expr, column: number): Map<Iter, Expr> =>
+    new Map([...rows.values(row), ...columns.values(index(column))]);
+  const accumulate = (first: Expr, keep: (value: Expr) => Expr): Stmt =>
+    eachElement(rows, columns, (row, c) => {
+      const value = substitute(product, at(row, c).set(lane, addIndex(first, iterOf(l))));
+      return [loop(l, 'vector', [reduce(tile, place(row, c), 'add', keep(value))])];
+    });
+
+  const step = makeIter(lane.name, Math.floor(lane.extent / LANES));
+  const rest = lane.extent % LANES;
+  const whole = nest([step], 'serial', [accumulate(mulIndex(iterOf(step), LANES), value => value)]);
+  const last =
+    rest === 0
+      ? []
+      : [accumulate(index(lane.extent - LANES), value => select(s.ge(iterOf(l), LANES - rest), value, zero))];
+  const total = register('total', 1);
+  const u = makeIter('u', LANES);
+  return alloc(tile, [
+    eachElement(rows, columns, (row, c) => [loop(l, 'vector', [store(tile, place(row, c), zero)])]),
+    ...nest(without(contraction.summed, lane), 'serial', [...whole, ...last]),
+    eachElement(rows, columns, (row, c) => [
+      alloc(total, [
+        store(total, index(0), zero),
+        loop(u, 'unroll', [
+          reduce(
+            total,
+            index(0),
+            'add',
+            load(tile, addIndex(mulIndex(row, columns.count * LANES), addIndex(iterOf(u), c * LANES))),
+          ),
+        ]),
+        ...epilogueAt(contraction, at(row, c), load(total, index(0))),
+      ]),
+    ]),
+  ]);
+}
