@@ -4,6 +4,7 @@
 import '../compiler/ops/table.js';
 import './eager.js';
 import './bridge.js';
+import './tensor-methods.js';
 
 export * from '../compiler/ops/activation.js';
 export * from '../compiler/ops/contraction.js';

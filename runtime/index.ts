@@ -6,6 +6,7 @@
 import '../compiler/ops/table.js';
 import './eager.js';
 import './bridge.js';
+import './tensor-methods.js';
 import './print.js';
 
 export { grad, hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';

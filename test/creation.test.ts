@@ -172,3 +172,19 @@ test('in-place copies convert and broadcast', () => {
   ]);
   expect(() => zeros(2).copy_(ones(3))).toThrow(/E107|E102/);
 });
+
+test('in-place forms of indexing ops, transposes, and leaving the tape', () => {
+  const x = zeros(2, 3);
+  x.scatter_(1, tensor([[2], [0]]), 5).indexAdd_(0, tensor([1]), ones(1, 3));
+  expect(x.tolist()).toEqual([
+    [0, 0, 5],
+    [6, 1, 1],
+  ]);
+  expect(x.T.tolist()).toEqual([
+    [0, 6],
+    [0, 1],
+    [5, 1],
+  ]);
+  const y = ones(1, { requiresGrad: true }).mul(2);
+  expect([y.detach_().requiresGrad, y.isLeaf]).toEqual([false, true]);
+});

@@ -1,0 +1,66 @@
+/** Methods of Tensor that PyTorch's users know and that are no ops of their own. */
+import * as indexing from '../compiler/ops/indexing.js';
+import * as shape from '../compiler/ops/shape.js';
+import { assignInPlace } from '../compiler/ops/tape.js';
+import { Tensor } from '../compiler/ops/tensor.js';
+
+/** Ops of other modules than `pointwise` that also change their input in place. */
+const inPlace = {
+  indexAdd: indexing.indexAdd,
+  indexCopy: indexing.indexCopy,
+  indexFill: indexing.indexFill,
+  maskedScatter: indexing.maskedScatter,
+  scatter: indexing.scatter,
+  scatterAdd: indexing.scatterAdd,
+  tril: shape.tril,
+  triu: shape.triu,
+} as const;
+
+type InPlaceMethods = {
+  [K in keyof typeof inPlace as `${K}_`]: (...args: Parameters<(typeof inPlace)[K]['method']>) => Tensor;
+};
+
+declare module '../compiler/ops/tensor.js' {
+  interface Tensor extends InPlaceMethods {
+    /** All dims in reverse order. */
+    readonly T: Tensor;
+    /** The last two dims swapped. */
+    readonly mT: Tensor;
+    nelement(): number;
+    /** Forget the history of this tensor, which becomes a leaf. */
+    detach_(): this;
+  }
+}
+
+for (const [name, op] of Object.entries(inPlace)) {
+  Object.defineProperty(Tensor.prototype, `${name}_`, {
+    value(this: Tensor, ...args: unknown[]): Tensor {
+      return assignInPlace(this, Reflect.apply(op, undefined, [this, ...args]));
+    },
+    writable: true,
+    configurable: true,
+  });
+}
+
+Object.defineProperties(Tensor.prototype, {
+  T: {
+    get(this: Tensor): Tensor {
+      return this.permute(this.shape.map((_, d) => this.ndim - 1 - d));
+    },
+  },
+  mT: {
+    get(this: Tensor): Tensor {
+      return this.transpose(-2, -1);
+    },
+  },
+});
+Object.assign(Tensor.prototype, {
+  nelement(this: Tensor): number {
+    return this.numel();
+  },
+  detach_(this: Tensor): Tensor {
+    this.meta.node = null;
+    this.meta.requiresGrad = false;
+    return this;
+  },
+});
