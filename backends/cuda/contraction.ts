@@ -197,14 +197,17 @@ function walksAlongK(value: Expr, rows: readonly Iter[], k: readonly Iter[]): bo
   return run(k) > run(rows);
 }
 
-/** Columns added to a tile that is written along K, so that neighbouring threads write to different banks. */
-const padding = 4;
+/**
+ * Columns added to a tile that is written along K, so that neighbouring threads write to different banks: one, or four where
+ * threads read four values at once, which must stay aligned.
+ */
+const padding = (perThread: number): number => (perThread < 4 ? 1 : 4);
 
 function operandOf(name: string, c: Contraction, side: 'm' | 'n', tile: Tile, block: Iter): Operand {
   const value = side === 'm' ? c.a : c.b;
   const rows = tile[side];
   const alongK = walksAlongK(value, c[side], c.k);
-  const pitch = rows + (alongK ? padding : 0);
+  const pitch = rows + (alongK ? padding(side === 'm' ? tile.threadM : tile.threadN) : 0);
   const shared: Buffer = { name, dtype: c.acc.dtype, size: tile.k * pitch, scope: 'shared' };
   return { value, iters: c[side], first: mulIndex(iterOf(block), rows), rows, shared, pitch, alongK };
 }

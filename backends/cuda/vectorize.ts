@@ -1,7 +1,8 @@
 /**
  * Sixteen bytes at a time: threads that touch neighbouring elements take four each, where memory allows it.
  *
- * Applied to loops over threads that only store or accumulate: pointwise kernels, rows, the loading of tiles. Every access that moves with
+ * Applied to loops over threads that only store or accumulate (pointwise kernels, rows, the loading of tiles) and to the
+ * four neighbouring results of one thread of a contraction. Every access that moves with
  * the loop must then be four aligned neighbours; where one is not, the loop stays as it is, since four elements per thread
  * would only spread its accesses apart.
  */
@@ -111,7 +112,7 @@ class FourLanes {
     return !scattered && (this.storesFour() || (onChip && this.fetches.length > 0));
   }
 
-  private storesFour(): boolean {
+  storesFour(): boolean {
     return this.stmt.kind === 'store' && isAligned(this.at, this.lane);
   }
 
@@ -164,37 +165,59 @@ function vectorized({ iter, map, body }: LoopStmt): Stmt | null {
   );
 }
 
+/** A loop over four neighbours of one thread, as a schedule leaves it to write results: the same, in one write. */
+function unrolled({ iter: lane, body }: LoopStmt): Stmt[] | null {
+  const [only] = body;
+  const [guard, stmts] =
+    only?.kind === 'if' && only.otherwise.length === 0 ? [withoutLane(only.cond, lane), only.then] : [null, body];
+  if ((body.length > 1 && guard !== null) || (guard !== null && moves(guard, lane))) return null;
+  const writes: FourLanes[] = [];
+  for (const stmt of stmts) {
+    if (stmt.kind !== 'store') return null;
+    writes.push(new FourLanes(stmt, new Map(), lane));
+  }
+  if (!writes.every(write => write.storesFour() && write.isVector())) return null;
+  return when(
+    guard,
+    writes.flatMap(write => write.stmts()),
+  );
+}
+
 /** `threads`: how many share out the iterations of an inner loop; 0 outside thread loops. */
-function visit(stmt: Stmt, threads: number): Stmt {
+function visit(stmt: Stmt, threads: number): readonly Stmt[] {
   switch (stmt.kind) {
     case 'loop':
       return visitLoop(stmt, threads);
     case 'alloc': {
       const body = visitAll(stmt.body, threads);
-      return body === stmt.body ? stmt : { ...stmt, body };
+      return [body === stmt.body ? stmt : { ...stmt, body }];
     }
     case 'if': {
       const [yes, no] = [visitAll(stmt.then, threads), visitAll(stmt.otherwise, threads)];
-      return yes === stmt.then && no === stmt.otherwise ? stmt : when(stmt.cond, yes, no)[0];
+      return yes === stmt.then && no === stmt.otherwise ? [stmt] : when(stmt.cond, yes, no);
     }
     default:
-      return stmt;
+      return [stmt];
   }
 }
 
-function visitLoop(stmt: LoopStmt, threads: number): Stmt {
+function visitLoop(stmt: LoopStmt, threads: number): readonly Stmt[] {
   const { iter, map } = stmt;
+  if (map === 'unroll' && iter.extent === four && threads > 0) {
+    const written = unrolled(stmt);
+    if (written !== null) return written;
+  }
   const isThreads = map === 'thread.x';
   const enough = iter.extent >= (threads > 0 ? four * threads : shortestSpread);
   const changed = isThreads && enough && iter.extent % four === 0 ? vectorized(stmt) : null;
-  if (changed !== null) return changed;
+  if (changed !== null) return [changed];
   const body = visitAll(stmt.body, isThreads && threads === 0 ? iter.extent : threads);
-  return body === stmt.body ? stmt : { ...stmt, body };
+  return [body === stmt.body ? stmt : { ...stmt, body }];
 }
 
 function visitAll(stmts: readonly Stmt[], threads: number): readonly Stmt[] {
-  const visited = stmts.map(stmt => visit(stmt, threads));
-  return visited.every((stmt, i) => stmt === stmts[i]) ? stmts : visited;
+  const visited = stmts.flatMap(stmt => visit(stmt, threads));
+  return visited.length === stmts.length && visited.every((stmt, i) => stmt === stmts[i]) ? stmts : visited;
 }
 
 /**
