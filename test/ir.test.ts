@@ -24,7 +24,7 @@ import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir
 import { graphProblems, kernelProblems, verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
 import { lowerGroup } from '../compiler/lowering/lower.js';
 import { opDef } from '../compiler/ops/define.js';
-import { graphOfSample, infer, tableEntries } from './support/graphs.js';
+import { infer, sampleGraphs } from './support/graphs.js';
 
 const float = (...shape: number[]) => ({ dtype: 'float32', shape }) as const;
 
@@ -102,11 +102,6 @@ describe('graph text', () => {
     expect(() => parseGraph(text)).toThrow(message);
   });
 });
-
-/** The graphs of all samples of all ops. */
-const sampleGraphs = tableEntries().flatMap(entry =>
-  entry.samples.map((sample, i) => ({ name: `${entry.name} ${i}`, make: () => graphOfSample(entry, sample) })),
-);
 
 describe('every sample of every op', () => {
   test.each(sampleGraphs)('$name', ({ make }) => {
