@@ -1,4 +1,5 @@
 /** Helpers on parameters: clipping gradients, and parameters as one vector. They work inside traced steps too. */
+import { full } from '../../compiler/ops/define.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 
@@ -16,6 +17,7 @@ export function clipGradNorm_(
   { normType = 2 }: ClipOptions = {},
 ): Tensor {
   const grads = gradsOf(parameters);
+  if (grads.length === 0) return full([], 0, { dtype: 'float32' });
   return noGrad(() => {
     const magnitudes = grads.map(grad => grad.abs());
     const total =
