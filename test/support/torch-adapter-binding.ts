@@ -83,6 +83,16 @@ export function raise(value: unknown): Value {
 /** An int list that came out of gradc as a shape. */
 export const raiseSize = (shape: readonly number[]): Size => new Size(shape);
 
+/** Positional arguments under PyTorch's names, for a function whose parameters gradc has in another order. */
+export function nameArguments(
+  order: readonly string[] | undefined,
+  args: readonly Value[],
+  kwargs: Kwargs,
+): [readonly Value[], Kwargs] {
+  if (order === undefined || args.length === 0 || args.length > order.length) return [args, kwargs];
+  return [[], new Map([...args.map((value, i) => [order[i], value] as const), ...kwargs])];
+}
+
 /** Arguments by parameter name for a function that carries its parameters. */
 export function placeArguments(
   python: Evaluator,
@@ -93,6 +103,8 @@ export function placeArguments(
 ): Record<string, unknown> {
   const placed: Record<string, unknown> = {};
   const put = (param: Param, value: Value): void => {
+    if (value instanceof TorchDtype && param.kind !== 'dtype')
+      throw new Unsupported(`${label} with a dtype for ${param.name}`);
     placed[param.name] =
       param.kind === 'dtype' && !(value instanceof TorchDtype) && value !== null
         ? dtypeOf(value)
@@ -129,6 +141,7 @@ function parameterOf(label: string, params: readonly Param[], name: string): Par
 /** Arguments that say nothing to gradc: where a tensor lives, and options left at none. */
 const ignored = (name: string, value: Value): boolean =>
   name === 'device' ||
+  (name === 'inplace' && value === false) ||
   (name === 'out' && value === null) ||
   ((name === 'size_average' || name === 'reduce') && value === null);
 

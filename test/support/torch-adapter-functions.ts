@@ -23,7 +23,7 @@ import {
   type Value,
 } from './python/values.js';
 import type { Torch } from './torch-adapter.js';
-import { lower, raise } from './torch-adapter-binding.js';
+import { camelCase, lower, raise } from './torch-adapter-binding.js';
 import { numpy } from './torch-adapter-numpy.js';
 import { ContextManager, Device, NdArray, TorchDtype } from './torch-adapter-values.js';
 
@@ -258,6 +258,22 @@ function hookHandle(remove: unknown): Namespace {
   });
 }
 
+/** Where the nonzero elements stand, one tensor per dim. */
+const positionsOf = (torch: Torch, input: Value): Value =>
+  torch.call('torch.unbind', [torch.native('nonzero')(input), 1]);
+
+/** With indices it is a function of its own. */
+const maxPool = (name: string): Handler => ({
+  signature: 'input kernel_size stride padding dilation ceil_mode return_indices',
+  run: (torch, { input, kernel_size, return_indices, ...rest }) => {
+    const settings = Object.fromEntries(
+      Object.entries(rest).map(([key, value]) => [camelCase(key), lower(torch.python, value)]),
+    );
+    const pool = torch.native(return_indices === true ? `${name}WithIndices` : name, 'nn.functional');
+    return raise(pool(input, lower(torch.python, kernel_size), options(settings)));
+  },
+});
+
 const likeNew = (name: string): Handler => ({
   signature: 'self *size dtype requires_grad',
   run: (torch, { self, size, dtype, requires_grad }) =>
@@ -309,7 +325,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'torch.randint': drawing({
     signature: 'low high size generator dtype',
     run: (torch, { low, high, size, generator, dtype }) => {
-      const [from, to, shape] = size === undefined ? [0, low, high] : [low, high, size];
+      const isRange = typeof high === 'number' || typeof high === 'bigint';
+      const [from, to, shape] = isRange ? [low, high, size] : [0, low, size ?? high];
       return raise(
         torch.native('randint')(from, to, sizeOf(torch, shape), options({ generator, dtype: dtypeFor(dtype) })),
       );
@@ -357,6 +374,21 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'torch.min': extremum('min'),
   'torch.std': spreadMeasure('std'),
   'torch.var': spreadMeasure('var'),
+  'torch.nonzero': {
+    signature: 'input as_tuple',
+    run: (torch, { input, as_tuple }) =>
+      as_tuple === true ? positionsOf(torch, input) : raise(torch.native('nonzero')(input)),
+  },
+  'torch.where': {
+    signature: 'condition x y',
+    run: (torch, { condition, x, y }) => {
+      if (x === undefined) return positionsOf(torch, condition);
+      return raise(torch.native('where')(condition, lower(torch.python, x, true), lower(torch.python, y, true)));
+    },
+  },
+  'nn.functional.max_pool1d': maxPool('maxPool1d'),
+  'nn.functional.max_pool2d': maxPool('maxPool2d'),
+  'nn.functional.max_pool3d': maxPool('maxPool3d'),
   'torch.autograd.Variable': {
     signature: 'data requires_grad',
     run: (_, { data, requires_grad }) => (requires_grad === true ? (data as Tensor).detach().requiresGrad_() : data),

@@ -125,7 +125,21 @@ export function nativeClassBehaviour(torch: TorchAdapter): Behaviour {
     getattr: (type: NativeClass, name) =>
       name === '__name__' ? type.path.slice(type.path.lastIndexOf('.') + 1) : undefined,
     subclass: (type: NativeClass, sub) => subclass(torch, type, sub),
+    classMember: (type: NativeClass, sub, name) =>
+      type.path === 'torch.autograd.Function' && name === 'apply' ? applyFunction(torch, sub) : undefined,
   };
+}
+
+/** `apply` of a Python class with static `forward` and `backward`. */
+function applyFunction(torch: TorchAdapter, sub: Subclass): NativeFunction {
+  const method =
+    (name: string) =>
+    (context: object, ...args: readonly unknown[]) =>
+      lower(torch.python, sub.callMethod(null, name, [context, ...args.map(raise)]));
+  const custom = { name: sub.name, forward: method('forward'), backward: method('backward') };
+  return new NativeFunction('apply', args =>
+    raise(torch.native('apply', 'torch.autograd')(custom, ...args.map(value => lower(torch.python, value)))),
+  );
 }
 
 /** How instances of a Python class over a gradc class are made. */
@@ -205,6 +219,11 @@ export function moduleBehaviour(torch: TorchAdapter): Behaviour {
     },
     call: (module: gradc.nn.Module, args, kwargs) =>
       raise(Reflect.apply(module.forward, module, methodArguments(torch, args, kwargs))),
+    getitem: (module: object, index) => {
+      const name = typeof index === 'string' ? 'get' : 'at';
+      if (!(name in module) || typeof index === 'object') throw new Unsupported(`${module.constructor.name}[…]`);
+      return (module as Record<string, (at: unknown) => Value>)[name](index);
+    },
     iterate: (module: object) => {
       if (!(Symbol.iterator in module)) throw new Unsupported(`iterating over ${module.constructor.name}`);
       return [...(module as Iterable<Value>)];
@@ -229,8 +248,8 @@ export function nativeObjectBehaviour(torch: TorchAdapter): Behaviour {
     getattr: (object: object, name) => member(torch, object, name),
     setattr: (object: object, name, to) => {
       const own = [name, camelCase(name)].find(candidate => candidate in object);
-      if (own === undefined) return false;
-      (object as Members)[own] = lower(torch.python, to);
+      if (own === undefined && !(object instanceof gradc.autograd.FunctionContext)) return false;
+      (object as Members)[own ?? name] = lower(torch.python, to);
       return true;
     },
     iterate: (object: object) => {

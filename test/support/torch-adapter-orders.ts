@@ -159,6 +159,14 @@ export const classOrders: Readonly<Record<string, Order>> = orders({
 });
 
 export const functionOrders: Readonly<Record<string, Order>> = orders({
+  'nn.functional.binary_cross_entropy': 'input target weight size_average reduce reduction',
+  'nn.functional.binary_cross_entropy_with_logits': 'input target weight size_average reduce reduction pos_weight',
+  'nn.functional.cross_entropy': 'input target weight size_average ignore_index reduce reduction label_smoothing',
+  'nn.functional.nll_loss': 'input target weight size_average ignore_index reduce reduction',
+  'nn.functional.mse_loss': 'input target size_average reduce reduction',
+  'nn.functional.l1_loss': 'input target size_average reduce reduction',
+  'nn.functional.smooth_l1_loss': 'input target size_average reduce reduction beta',
+  'nn.functional.kl_div': 'input target size_average reduce reduction log_target',
   'torch.linspace': 'start end steps | dtype requires_grad',
   'torch.logspace': 'start end steps | base dtype requires_grad',
   'torch.eye': 'n m | dtype requires_grad',

@@ -15,7 +15,15 @@ import { Unsupported } from './python/errors.js';
 import { Evaluator, type Host } from './python/evaluate.js';
 import { Deferred, type Kwargs, Namespace, NativeFunction, noKwargs, PyFloat, type Value } from './python/values.js';
 import { behaviours, type IndexItem, isTensorAttribute } from './torch-adapter-behaviours.js';
-import { camelCase, lower, placeArguments, raise, splitArguments, takeArguments } from './torch-adapter-binding.js';
+import {
+  camelCase,
+  lower,
+  nameArguments,
+  placeArguments,
+  raise,
+  splitArguments,
+  takeArguments,
+} from './torch-adapter-binding.js';
 import { handlers, hostModules, isKnown, readLater, values } from './torch-adapter-functions.js';
 import { classOrders, functionOrders } from './torch-adapter-orders.js';
 import { NativeClass } from './torch-adapter-values.js';
@@ -131,16 +139,29 @@ export class TorchAdapter implements Torch {
       if (isClass(found)) return new NativeClass(full, found);
       if (typeof found === 'function') return this.#function(full, own, found as (...args: unknown[]) => unknown);
     }
-    return path === 'torch' && own in Tensor.prototype ? this.#method(full, name) : undefined;
+    return (path === 'torch' || path === 'nn.functional') && own in Tensor.prototype
+      ? this.#method(full, name)
+      : undefined;
   }
 
   #function(full: string, own: string, fn: (...args: unknown[]) => unknown): NativeFunction {
     const signature = paramsOf(fn, own);
     return new NativeFunction(full, (args, kwargs) => {
-      if (signature !== undefined) return raise(fn(placeArguments(this.python, full, signature, args, kwargs)));
+      if (kwargs.get('inplace') === true && !signature?.some(({ name }) => name === 'inplace'))
+        return this.#inPlace(full, args, kwargs);
+      if (signature !== undefined) {
+        const [rest, named] = nameArguments(functionOrders[full]?.names, args, kwargs);
+        return raise(fn(placeArguments(this.python, full, signature, rest, named)));
+      }
       const order = functionOrders[full] ?? { positional: args.length, names: args.map((_, i) => `argument ${i}`) };
       return raise(fn(...splitArguments(this.python, full, order.names, order.positional, args, kwargs)));
     });
+  }
+
+  /** `relu(x, inplace=True)` is `x.relu_()`. */
+  #inPlace(full: string, args: readonly Value[], kwargs: Kwargs): Value {
+    const rest = [...kwargs].filter(([name]) => name !== 'inplace');
+    return this.call(`Tensor.${splitPath(full)[1]}_`, args, new Map(rest));
   }
 
   /** A method of Tensor; the tensor comes first. */
