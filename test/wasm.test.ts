@@ -390,6 +390,23 @@ describe('loops and buffers', () => {
     }
   });
 
+  test('vector loops over elements that are not next to each other, and into one element', () => {
+    const [x, out] = [param('x', 'float32', 40), param('out', 'float32', 40)];
+    const [g, l] = [makeIter('g', 3), makeIter('l', 4)];
+    const position = addIndex(mulIndex(iterOf(g), 4), iterOf(l));
+    for (const stride of [2, 3, -1]) {
+      const at = stride > 0 ? mulIndex(position, stride) : s.sub(index(11), position);
+      const body = loop(g, 'serial', [
+        loop(l, 'vector', [
+          store(out, at, load(x, position)),
+          reduce(out, s.add(at, index(1)), 'max', load(x, at)),
+          reduce(out, index(39), 'max', load(x, at)),
+        ]),
+      ]);
+      expectSame(kernelOf([x], [out], [body]), sample('float32', 40, 9), new Float32Array(40));
+    }
+  });
+
   test('branches', () => {
     const [x, out] = [param('x', 'int32', 9), param('out', 'int32', 9)];
     const i = makeIter('i', 9);

@@ -7,7 +7,14 @@ import { invariant } from '../../compiler/errors.js';
 import { type FunctionCode, type Item, isRepeated, type Scope, type Value } from './code.js';
 import type { Instruction, ValType } from './instruction.js';
 
-export const typeOf = (type: ValType): number => binaryen[type];
+const types: Record<ValType, number> = {
+  i32: binaryen.i32,
+  i64: binaryen.i64,
+  f32: binaryen.f32,
+  f64: binaryen.f64,
+  v128: binaryen.v128,
+};
+const typeOf = (type: ValType): number => types[type];
 
 type Builder = (...operands: unknown[]) => number;
 
@@ -20,7 +27,6 @@ function builderOf(module: binaryen.Module, name: string): Builder {
 }
 
 function instruct(module: binaryen.Module, { name, memory, lane, mask }: Instruction, args: readonly number[]): number {
-  if (name === 'f32x4.relaxed_madd') return relaxedMadd(module, args);
   const build = builderOf(module, name);
   if (memory) return build(memory.offset, memory.align, ...args);
   if (lane !== undefined) return build(args[0], lane, ...args.slice(1));
