@@ -1,0 +1,108 @@
+/**
+ * Differential fuzzing: random programs over the whole op table, compiled, against eager.
+ *
+ * A short fixed slice runs with the other tests; `npm run fuzz` runs for two minutes from a new seed. GRADC_FUZZ_SEED starts
+ * from a given seed, GRADC_FUZZ_SECONDS changes the time. A failure is shrunk and printed as steps and as a graph.
+ */
+import { type CompileOptions, compile } from 'gradc/compiler';
+import { expect, test } from 'vitest';
+import { GradcError } from '../compiler/errors.js';
+import { isFloat } from '../compiler/ir/dtype.js';
+import { printGraph } from '../compiler/ir/text.js';
+import type { Tensor } from '../compiler/ops/tensor.js';
+import { input, traceFunction } from '../compiler/trace/model.js';
+import { elementsIn } from './support/op-samples.js';
+import { describeProgram, type RandomProgram, randomProgram, runSteps, shrink } from './support/random-programs.js';
+
+const long = process.env.MODE === 'fuzz';
+const seed = Number(process.env.GRADC_FUZZ_SEED ?? (long ? Date.now() % 1_000_000 : 1));
+const seconds = Number(process.env.GRADC_FUZZ_SECONDS ?? (long ? 120 : 20));
+const programs = long ? Number.POSITIVE_INFINITY : 60;
+/** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
+const tolerance = 1e-3;
+
+const backends: readonly CompileOptions[] = [{ backend: 'js' }, { backend: 'wasm' }];
+
+/** What differs between two calls of a compiled program and eager, state included; null where nothing does. */
+function difference(program: RandomProgram, options: CompileOptions): string | null {
+  const [ownState, compiledState] = [0, 1].map(() => program.state.map(tensor => tensor.clone()));
+  const specs = program.inputs.map(({ shape, dtype }) => input(shape, dtype));
+  const fn = (...inputs: Tensor[]): Tensor[] => runSteps(program, inputs, compiledState);
+  const compiled = compile(fn, specs, { ...options, debug: { verify: true } });
+  for (const call of ['first', 'second']) {
+    const expected = runSteps(program, program.inputs, ownState).map(tensor => tensor.clone());
+    const actual = compiled(...program.inputs);
+    const pairs = [
+      ...actual.map((tensor, i) => [`result ${i}`, tensor, expected[i]] as const),
+      ...compiledState.map((tensor, i) => [`state ${i}`, tensor, ownState[i]] as const),
+    ];
+    for (const [what, got, want] of pairs) {
+      const problem = mismatch(got, want);
+      if (problem !== null) return `${options.backend}, ${call} call, ${what}: ${problem}`;
+    }
+  }
+  return null;
+}
+
+function mismatch(got: Tensor, want: Tensor): string | null {
+  if (got.dtype !== want.dtype || `${got.shape}` !== `${want.shape}`)
+    return `${got.dtype}[${got.shape}] instead of ${want.dtype}[${want.shape}]`;
+  const [values, wanted] = [elementsIn(got), elementsIn(want)];
+  const scale = Math.max(1, ...wanted.map(Number).filter(Number.isFinite).map(Math.abs));
+  for (const [i, value] of values.entries()) {
+    if (Object.is(value, wanted[i]) || value === wanted[i]) continue;
+    const close = isFloat(got.dtype) && Math.abs(Number(value) - Number(wanted[i])) <= tolerance * scale;
+    if (!close) return `element ${i} is ${value} instead of ${wanted[i]}`;
+  }
+  return null;
+}
+
+/** The difference, or the error that a program ends in; null where it agrees, or where a backend lacks an element type. */
+function failure(program: RandomProgram, options: CompileOptions): string | null {
+  try {
+    return difference(program, options);
+  } catch (error) {
+    const refused = error instanceof GradcError && (error.code === 'E601' || error.code === 'E206');
+    return refused ? null : `${options.backend}: ${(error as Error).message.slice(0, 2000)}`;
+  }
+}
+
+function report(program: RandomProgram, options: CompileOptions, from: number): string {
+  const smallest = shrink(program, candidate => failure(candidate, options) !== null);
+  const state = smallest.state.map(tensor => tensor.clone());
+  const specs = Object.fromEntries(smallest.inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
+  let graph: string;
+  try {
+    graph = printGraph(
+      traceFunction('fuzz', specs, inputs =>
+        Object.fromEntries(runSteps(smallest, Object.values(inputs), state).map((tensor, i) => [`out${i}`, tensor])),
+      ).graph,
+    );
+  } catch (error) {
+    graph = `(does not trace: ${(error as Error).message})`;
+  }
+  return `GRADC_FUZZ_SEED=${from}\n${failure(smallest, options)}\n\n${describeProgram(smallest)}\n\n${graph}`;
+}
+
+test(`random programs from seed ${seed} on agree with eager`, { timeout: (seconds + 60) * 1000 }, () => {
+  const end = Date.now() + seconds * 1000;
+  let count = 0;
+  for (; count < programs && Date.now() < end; count++) {
+    const program = randomProgram(seed + count);
+    for (const options of backends) {
+      if (failure(program, options) !== null) expect.fail(report(program, options, seed + count));
+    }
+  }
+  console.log(`${count} random programs from seed ${seed} agree`);
+  expect(count).toBeGreaterThan(5);
+});
+
+test('the fuzzer finds a planted mistake and shrinks it', () => {
+  const program = randomProgram(3);
+  const planted = program.steps[0].op.name;
+  const smallest = shrink(program, candidate => candidate.steps.some(({ op }) => op.name === planted));
+  expect(smallest.steps.map(({ op }) => op.name)).toEqual([planted]);
+  expect(smallest.updates).toEqual([]);
+  expect(smallest.gradient).toBe(false);
+  expect(describeProgram(smallest)).toContain(`= ${planted}(`);
+});
