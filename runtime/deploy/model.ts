@@ -83,7 +83,11 @@ function checkModule({ name, entries, totalBytes }: Manifest, exports: WebAssemb
 const names = (slots: readonly TensorSlot[]): string => slots.map(slot => slot.name).join(', ') || 'none';
 
 /** Check the inputs of a call and copy them to their places. Throws E411. */
-export function writeInputs(entry: EntrySlots, inputs: Readonly<Record<string, InputValue>>, buffer: ArrayBuffer): void {
+export function writeInputs(
+  entry: EntrySlots,
+  inputs: Readonly<Record<string, InputValue>>,
+  buffer: ArrayBuffer,
+): void {
   for (const name of Object.keys(inputs ?? {})) {
     if (!entry.inputs.some(slot => slot.name === name))
       throw new ArtifactError('E411', `${entry.name}: unknown input '${name}'; its inputs are ${names(entry.inputs)}`);
