@@ -71,6 +71,8 @@ const shapes: readonly Kernel[] = [
   kernels.scatterAdd(50, 64, 7),
   kernels.cumsum(5, 13),
   kernels.recurrence(3, 100, 4),
+  kernels.inPlace(300),
+  kernels.inPlace(131_072),
   kernels.runningSum(12, 1),
   kernels.runningSum(12, 40),
 ];

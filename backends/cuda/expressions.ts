@@ -196,10 +196,14 @@ export class Environment {
     return buffer.scope === 'register' ? value.text : toStorage(buffer.dtype, value);
   }
 
-  /** C for an expression; what it needs computed beforehand is written as lines through `write`. */
+  /**
+   * C for an expression; what it needs computed beforehand is written as lines through `write`. Values are computed anew for
+   * each expression, since statements between may change what they read.
+   */
   expression(expr: Expr, write: (line: string) => void): Code {
-    const shared = this.repeatedIn(expr);
-    return new Writer(this, shared, write).code(expr, true);
+    const { structures, buffers, iters, computed, suggested, names } = this;
+    const own = new Environment(structures, buffers, iters, new Map(computed), suggested, names);
+    return new Writer(own, own.repeatedIn(expr), write).code(expr, true);
   }
 
   /**

@@ -297,6 +297,20 @@ export function runningSum(rows: number, columns: number): Kernel {
   return { name: `running_sum_${columns}`, params, body: nest([i, j], 'serial', step), doc: 'running sum' };
 }
 
+/** state = state² + x, then out = state³, which must see the new state. */
+export function inPlace(size: number): Kernel {
+  const [state, x, out, i] = [param('state', size), param('x', size), param('out', size), makeIter('i', size)];
+  const old = load(state, iterOf(i));
+  const square = store(state, iterOf(i), call('add', call('mul', old, old), load(x, iterOf(i))));
+  const cube = store(out, iterOf(i), call('mul', call('mul', old, old), old));
+  const params = [
+    { buffer: state, access: 'readwrite' as const },
+    { buffer: x, access: 'read' as const },
+    { buffer: out, access: 'write' as const },
+  ];
+  return { name: `in_place_${size}`, params, body: nest([i], 'parallel', [square, cube]), doc: 'in place' };
+}
+
 /** Steps that read, across a row, what the step before wrote: next[c] = state[last - c] + 1, then state[c] = next[c] / 2. */
 export function recurrence(rows: number, columns: number, steps: number): Kernel {
   const [state, next] = [param('state', rows * columns), param('next', rows * columns)];
