@@ -100,6 +100,7 @@ export {
   loadNpy,
   loadNpz,
   loadSafetensors,
+  loadTorch,
   readSafetensors,
   saveNpy,
   saveNpz,

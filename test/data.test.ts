@@ -1,4 +1,6 @@
 /** Data loading in PyTorch's order, and tensors in files. */
+
+import { readFileSync } from 'node:fs';
 import {
   arange,
   bfloat16,
@@ -11,8 +13,11 @@ import {
   loadNpy,
   loadNpz,
   loadSafetensors,
+  loadTorch,
   manualSeed,
+  nn,
   ones,
+  optim,
   rand,
   readSafetensors,
   saveNpy,
@@ -177,5 +182,70 @@ describe('NumPy files', () => {
   });
   test('not a zip file', () => {
     expect(() => loadNpz(new Uint8Array(100))).toThrow(/not a zip file that can be read/);
+  });
+});
+
+/** Files in `checkpoints/` were written by `torch.save` of PyTorch 1.13. */
+describe('PyTorch checkpoints', () => {
+  const bytesOf = (name: string): Uint8Array =>
+    new Uint8Array(readFileSync(new URL(`checkpoints/${name}.pt`, import.meta.url)));
+  const rounded = (t: Tensor): unknown => t.mul(1e4).round().tolist();
+
+  test.each(['linear', 'linear_legacy'])('a state dict: %s', name => {
+    const net = new nn.Linear(3, 2);
+    net.loadStateDict(loadTorch(bytesOf(name)) as nn.StateDict);
+    expect(rounded(net.bias!)).toEqual([-1188, 2937]);
+    expect(rounded(net.weight.select(0, 1))).toEqual([2710, -5435, 3462]);
+  });
+
+  test('shared memory, strides, every dtype, plain values', () => {
+    const { t, tT, bf, i, n, s, f, l } = loadTorch(bytesOf('mixed')) as Record<string, Tensor> &
+      Record<'n' | 's' | 'f' | 'l', unknown>;
+    t.select(0, 0).fill_(7);
+    expect([tT.stride(), tT.select(1, 0).tolist()]).toEqual([
+      [1, 4],
+      [7, 7, 7, 7],
+    ]);
+    expect([bf.dtype, bf.tolist(), i.tolist()]).toEqual([bfloat16, [1, 3.140625], [1, -2, 2 ** 40]]);
+    expect([n, s, f, l]).toEqual([3, 'text', 0.5, [1, 2.5, null, true]]);
+  });
+
+  test('an optimizer goes on from it', () => {
+    const { model, optimizer } = loadTorch(bytesOf('checkpoint')) as {
+      model: nn.StateDict;
+      optimizer: optim.TorchOptimizerState;
+    };
+    const net = new nn.Linear(3, 2);
+    net.loadStateDict(model);
+    const opt = new optim.Adam(net.parameters());
+    opt.loadStateDict(optimizer);
+    expect(opt.paramGroups[0].lr).toBe(0.05);
+    const { step, exp_avg } = opt.stateOf(net.bias!);
+    expect([(step as Tensor).item(), rounded(exp_avg as Tensor)]).toEqual([1, [4000, 4000]]);
+    expect(String(opt)).not.toContain('fused: False');
+  });
+
+  /** A file of the old format around a pickle. */
+  const legacy = (pickle: string): Uint8Array => {
+    const magic = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
+    const version = [0x80, 2, 0x4d, 0xe9, 3, 0x2e];
+    const ascii = (text: string): number[] => [...text].map(character => character.charCodeAt(0));
+    return Uint8Array.from([...magic, ...version, ...ascii('}.'), ...ascii(pickle), ...ascii('].')]);
+  };
+  test.each([
+    [
+      'a call of the system',
+      legacy('cos\nsystem\n(X\x02\0\0\0lstR.'),
+      /it names os\.system, which is neither a tensor nor plain data/,
+    ],
+    ['a list that contains itself', legacy(']q\0h\0a.'), /a list or dict that contains itself/],
+    ['an operation in the middle of which it ends', legacy('X\xff\xff\xff\xff'), /in the middle of an operation/],
+    ['an empty stack', legacy('.'), /the stack is empty/],
+    ['a tensor without memory', legacy('ctorch._utils\n_rebuild_tensor_v2\n)R.'), /a tensor without memory/],
+    ['memory cut off', bytesOf('linear_legacy').slice(0, -4), /is cut off/],
+    ['a zip file cut off', bytesOf('linear').slice(0, 300), /not a zip file that can be read/],
+    ['neither format', new TextEncoder().encode('hello'), /neither a zip file nor of the format before it/],
+  ] as const)('%s', (_, file, message) => {
+    expect(() => loadTorch(file)).toThrow(message);
   });
 });

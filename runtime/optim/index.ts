@@ -24,5 +24,12 @@ export {
 } from './adaptive.js';
 export { LBFGS, type LBFGSSettings } from './lbfgs.js';
 export * as lrScheduler from './lr-scheduler.js';
-export { type GroupSettings, Optimizer, type OptimizerState, type Parameters, type ParamGroup } from './optimizer.js';
+export {
+  type GroupSettings,
+  Optimizer,
+  type OptimizerState,
+  type Parameters,
+  type ParamGroup,
+  type TorchOptimizerState,
+} from './optimizer.js';
 export { SGD, type SGDSettings } from './sgd.js';

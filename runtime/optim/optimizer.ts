@@ -31,10 +31,17 @@ export type Parameters<S extends GroupSettings = GroupSettings> =
 export type Tensors = Readonly<Record<string, Tensor>>;
 export type Numbers = Readonly<Record<string, number>>;
 
+type SavedState = Readonly<Record<string, Tensor | number>>;
+type SavedGroup = Readonly<Record<string, unknown>>;
 /** A state dict: per-parameter state by position, and the settings of each group. */
 export interface OptimizerState {
-  readonly state: Readonly<Record<number, Readonly<Record<string, Tensor | number>>>>;
-  readonly paramGroups: readonly Readonly<Record<string, unknown>>[];
+  readonly state: Readonly<Record<number, SavedState>>;
+  readonly paramGroups: readonly SavedGroup[];
+}
+/** The same as PyTorch's checkpoints have it. */
+export interface TorchOptimizerState {
+  readonly state: ReadonlyMap<number, SavedState> | Readonly<Record<number, SavedState>>;
+  readonly param_groups: readonly SavedGroup[];
 }
 
 const rates = new WeakMap<object, Tensor>();
@@ -232,42 +239,44 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     };
   }
 
-  /** Take over state and settings. Throws E208 where groups or shapes differ. */
-  loadStateDict({ state, paramGroups }: OptimizerState): void {
-    const sizes = (groups: readonly { readonly params?: unknown }[]): string =>
-      groups.map(group => (group.params as unknown[]).length).join(', ');
-    if (sizes(paramGroups) !== sizes(this.paramGroups)) {
+  /** Take over state and settings, PyTorch's own included. Throws E208 where groups or shapes differ. */
+  loadStateDict(given: OptimizerState | TorchOptimizerState): void {
+    const groups = 'paramGroups' in given ? given.paramGroups : given.param_groups;
+    const sizes = (list: readonly { readonly params?: unknown }[]): string =>
+      list.map(group => (group.params as unknown[]).length).join(', ');
+    if (sizes(groups) !== sizes(this.paramGroups)) {
       fail('E208', {
-        problem: `loaded state dict has parameter groups of sizes [${sizes(paramGroups)}], the optimizer of sizes [${sizes(this.paramGroups)}]`,
+        problem: `loaded state dict has parameter groups of sizes [${sizes(groups)}], the optimizer of sizes [${sizes(this.paramGroups)}]`,
       });
     }
-    const checked = this.paramGroups
+    const savedOf = (i: number): SavedState | undefined =>
+      given.state instanceof Map ? given.state.get(i) : (given.state as Readonly<Record<number, SavedState>>)[i];
+    const entries = this.paramGroups
       .flatMap(group => group.params.map(param => ({ group, param })))
-      .map((entry, i) => ({ ...entry, saved: state[i] }));
-    for (const { param, saved } of checked) {
-      for (const name of Object.keys(saved === undefined ? {} : this.slots(this.paramGroups[0]))) {
-        const slot = saved[name];
-        if (slot instanceof Tensor && sameShape(slot.shape, param.shape)) continue;
-        fail('E208', {
-          problem: `state '${name}' for a parameter of shape [${param.shape.join(', ')}] is ${slot instanceof Tensor ? `of shape [${slot.shape.join(', ')}]` : 'missing'}`,
-        });
-      }
-    }
-    this.paramGroups.forEach((group, i) => {
-      const { params: _, ...settings } = paramGroups[i];
-      Object.assign(group, settings);
-    });
+      .flatMap((entry, i) => (savedOf(i) === undefined ? [] : [{ ...entry, saved: savedOf(i)! }]));
+    for (const { group, param, saved } of entries) this.#checkState(group, param, saved);
+    for (const [i, group] of this.paramGroups.entries()) takeSettings(group, groups[i]);
     const clocks = new Map<string, Tensors>();
-    for (const { group, param, saved } of checked) {
-      if (saved === undefined) continue;
+    for (const { group, param, saved } of entries) {
       if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
-      for (const [name, slot] of Object.entries(this.#slots.get(param)!))
+      for (const [name, slot] of Object.entries(this.#slots.get(param)!)) {
         eagerly(() => slot.copy_(saved[name] as Tensor));
+      }
       const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
       const values = this.clockAt(numbers, group);
       const key = `${this.paramGroups.indexOf(group)} ${JSON.stringify(values)}`;
       if (!clocks.has(key)) clocks.set(key, this.#makeClock(values));
       this.#clocks.set(param, clocks.get(key)!);
+    }
+  }
+
+  #checkState(group: ParamGroup<S>, param: Tensor, saved: SavedState): void {
+    for (const name of Object.keys(this.slots(group))) {
+      const slot = saved[name];
+      if (slot instanceof Tensor && sameShape(slot.shape, param.shape)) continue;
+      fail('E208', {
+        problem: `state '${name}' for a parameter of shape [${param.shape.join(', ')}] is ${slot instanceof Tensor ? `of shape [${slot.shape.join(', ')}]` : 'missing'}`,
+      });
     }
   }
 
@@ -285,6 +294,14 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+/** Settings that the group has, under either spelling; those of PyTorch that mean nothing here are left out. */
+function takeSettings(group: object, saved: SavedGroup): void {
+  const settings = Object.entries(saved).map(([name, value]) => [camelCase(name), value] as const);
+  const known = settings.filter(([name]) => name !== 'params' && (name in group || name === 'initialLr'));
+  Object.assign(group, Object.fromEntries(known));
 }
 
 const numberOf = (value: Tensor | number): number => (value instanceof Tensor ? value.item() : value);

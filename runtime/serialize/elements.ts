@@ -11,7 +11,7 @@ import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
 import { rowMajor } from '../eager.js';
 
 /** A file that is not what it should be: which format, and what is wrong. */
-export const damaged = (format: string, problem: string): never =>
+export const damaged: (format: string, problem: string) => never = (format, problem) =>
   fail('E401', { problem: `${format}: ${problem}`, hint: 'the file is damaged, cut off, or of another format' });
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
