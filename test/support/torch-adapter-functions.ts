@@ -344,6 +344,10 @@ export const handlers: Readonly<Record<string, Handler>> = {
         ),
       ),
   }),
+  'torch.load': {
+    signature: 'f map_location',
+    run: (torch, { f }) => loaded(torch.native('loadTorch')(new Uint8Array(readFileSync(resolve(torch.root, String(f)))))),
+  },
   'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
   'torch.cuda.is_available': { signature: '', run: () => false },
   'torch.no_grad': { signature: '', run: () => gradMode('no_grad', false) },
@@ -514,6 +518,14 @@ const math = new Namespace('math', name => {
     ? new NativeFunction(name, args => new PyFloat(fn(...args.map(x => asNumber(x as Numeric)))), true)
     : undefined;
 });
+
+/** What a checkpoint holds, as Python has it. */
+function loaded(value: unknown): Value {
+  if (Array.isArray(value)) return value.map(loaded);
+  if (value instanceof Map) return new Dict([...value].map(([key, item]) => [key as Value, loaded(item)] as const));
+  if (typeof value !== 'object' || value === null || value instanceof Tensor) return raise(value);
+  return new Dict(Object.entries(value).map(([key, item]) => [key, loaded(item)] as const));
+}
 
 const safetensors = (torch: Torch): Namespace =>
   new Namespace('safetensors.torch', name => {
