@@ -248,9 +248,16 @@ ${[...used.values()].map(line => `  ${line}\n`).join('')}${calls.join('\n')}
 
 // ── source ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** What the host code below calls its own functions and constants. */
+const hostNames =
+  'failed refused allocate follow copy_state run_staged find_input find_output count_of create_message state_bytes arena_bytes staging_bytes entry_count'.split(
+    ' ',
+  );
+
 export function emitSource(program: Program): string {
   const model = identifier(program.name);
   const names = new NameScope();
+  for (const taken of [model, ...hostNames]) names.claim(taken);
   const kernels = emitKernels(program, names);
   const entries = entriesOf(program);
   const scratchAt = align(program.totalBytes);

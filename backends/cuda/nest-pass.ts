@@ -1,11 +1,20 @@
 /** Passes that map nests to threads one by one. */
-import type { Kernel, Stmt } from '../../compiler/ir/kernel.js';
+import { type Kernel, type Stmt, walkStmts } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { peel } from './loops.js';
 import { isScheduled } from './stages.js';
 
 /** Whether an outer loop of a nest has no iterations, as over an empty tensor. */
 const runsNever = (nest: Stmt): boolean => peel([nest], 'serial', 'parallel').iters.some(iter => iter.extent === 0);
+
+/** Whether iterations combine into shared elements: such a nest stays in one thread, which makes its result repeatable. */
+function meetsInMemory(nest: Stmt): boolean {
+  let found = false;
+  walkStmts([nest], stmt => {
+    found ||= stmt.kind === 'reduce' && stmt.atomic;
+  });
+  return found;
+}
 
 /** A pass that rewrites plain top-level nests one by one; null leaves one as it is. */
 export function nestPass(
@@ -22,7 +31,7 @@ export function nestPass(
         changed = true;
         return [{ ...stmt, body }];
       }
-      const rewritten = isScheduled(stmt) ? null : runsNever(stmt) ? [] : rewrite(stmt, note);
+      const rewritten = isScheduled(stmt) || meetsInMemory(stmt) ? null : runsNever(stmt) ? [] : rewrite(stmt, note);
       if (rewritten === null) return [stmt];
       changed = true;
       return rewritten;
