@@ -3,7 +3,7 @@
  *
  * The operand may be any expression: guarded loads, casts, inlined pointwise prologues. What matters is through which
  * *coordinates* it reads its loop counters. In `select(inside, load x[c*H*W + (oh+kh-2)*W + (ow+kw-2)], 0)` these are c,
- * oh+kh and ow+kw: every index sum holds oh and kh in the same proportion. The operand is evaluated once for each value of
+ * oh+kh and ow+kw: every index sum holds oh and kh in the same proportion, and their ranges overlap. The operand is evaluated once for each value of
  * each coordinate, so padding, transposes, casts and prologues cost little, and an image is padded rather than unfolded:
  *
  *   … mul(select(inside(oh+kh, ow+kw), load x[…], 0), …)
@@ -35,30 +35,57 @@ import { sumsIn } from './linear.js';
 
 /** A sum of counters with fixed factors that an expression reads as one number, counted from 0. */
 export interface Coordinate {
-  readonly members: readonly { readonly iter: Iter; readonly factor: number }[];
+  readonly members: readonly Member[];
   readonly min: number;
   readonly extent: number;
 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
-/** The coordinates through which `expr` reads `iters`; counters it does not read are in none. */
+interface Member {
+  readonly iter: Iter;
+  readonly factor: number;
+}
+
+/**
+ * The coordinates through which `expr` reads `iters`; counters it does not read are in none. Counters in the same proportion
+ * in all sums could share a coordinate; they do where their ranges overlap, as those of a window and of its place do, while
+ * those of rows and columns of a matrix do not.
+ */
 export function coordinatesOf(expr: Expr, iters: readonly Iter[]): Coordinate[] {
   const sums = sumsIn([expr]);
-  const groups = new Map<string, { iter: Iter; factor: number }[]>();
+  const proportional = new Map<string, Member[]>();
   for (const iter of iters) {
     const coefficients = sums.map(sum => sum.get(iter) ?? 0);
     const common = coefficients.reduce(gcd, 0);
     if (common === 0) continue;
     const sign = Math.sign(coefficients.find(c => c !== 0)!);
     const key = coefficients.map(c => (c * sign) / common).join();
-    groups.set(key, [...(groups.get(key) ?? []), { iter, factor: sign * common }]);
+    proportional.set(key, [...(proportional.get(key) ?? []), { iter, factor: sign * common }]);
   }
-  return [...groups.values()].flatMap(members => coordinate(members) ?? members.map(({ iter }) => single(iter)));
+  return [...proportional.values()]
+    .flatMap(overlapping)
+    .flatMap(members => coordinate(members) ?? members.map(({ iter }) => single(iter)));
+}
+
+/** Split counters of one proportion where the steps of one reach beyond all smaller ones together; largest steps first. */
+function overlapping(members: readonly Member[]): Member[][] {
+  const clusters: Member[][] = [];
+  let reach = -1;
+  for (const member of [...members].sort((a, b) => Math.abs(a.factor) - Math.abs(b.factor))) {
+    const step = Math.abs(member.factor);
+    if (reach >= step) clusters[0].push(member);
+    else {
+      clusters.unshift([member]);
+      reach = 0;
+    }
+    reach += step * (member.iter.extent - 1);
+  }
+  return clusters;
 }
 
 /** Null where no member moves the coordinate by one: then its values cannot be reached through one counter. */
-function coordinate(members: readonly { iter: Iter; factor: number }[]): Coordinate | null {
+function coordinate(members: readonly Member[]): Coordinate | null {
   const unit = members.map(member => member.factor).reduce(gcd, 0);
   const scaled = members.map(({ iter, factor }) => ({ iter, factor: factor / unit }));
   if (scaled.every(({ factor }) => Math.abs(factor) !== 1)) return null;

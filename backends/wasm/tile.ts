@@ -19,7 +19,7 @@ import {
 import { LANES } from './emit-vector.js';
 
 const REGISTERS = 14;
-const LATENCY = 4;
+const LATENCY = 5;
 /** Cycles a loop takes besides its work. */
 const LOOP = 1;
 
