@@ -11,22 +11,20 @@ import { rowMajor } from '../../runtime/eager.js';
 import { loaderManifest } from '../artifact/manifest.js';
 import { artifactState } from '../artifact/write.js';
 import { fail } from '../errors.js';
-import { arrayOf, isFloat, type TypedArray } from '../ir/dtype.js';
-import type { TensorType } from '../ir/graph.js';
+import { arrayOf, type TypedArray } from '../ir/dtype.js';
+import { type Graph, paramName, paramRole, type TensorType } from '../ir/graph.js';
 import type { EntryProgram, Program } from '../ir/program.js';
-import { numel } from '../ir/shape.js';
 import { requiresGrad } from '../ops/tape.js';
 import { Tensor, tensorOver } from '../ops/tensor.js';
-import { compileToProgram, emitProgram } from '../pipeline.js';
+import { compileToProgram, emitProgram, type Source } from '../pipeline.js';
 import { type Entry, type ModelDefinition, type ModelParts, type TracedModel, traceModel } from '../trace/model.js';
+import { type Closeness, closeness, type Tolerance } from './closeness.js';
+import { type Divergence, firstDivergence, parametersOf } from './first-divergence.js';
+import { type EntryInputs, randomInputs } from './random-inputs.js';
 
-export type EntryInputs = Readonly<Record<string, TypedArray>>;
-export interface CompareOptions {
+export interface CompareOptions extends Tolerance {
   /** Calls of each entry. */
   readonly steps: number;
-  /** A tensor agrees where |a - b| <= atol + rtol · max|a| for all of its elements. Defaults 1e-6 and 1e-4. */
-  readonly rtol?: number;
-  readonly atol?: number;
   /** The inputs of a call. Default: floats in [-1, 1), integers in [0, `integers`). */
   readonly inputs?: (entry: string, step: number) => EntryInputs;
   /** Default 2. */
@@ -34,17 +32,13 @@ export interface CompareOptions {
   /** Compare the variant with relaxed SIMD. */
   readonly relaxed?: boolean;
 }
-export interface Difference {
+export interface Difference extends Closeness {
   readonly kind: 'output' | 'gradient' | 'state';
   /** The entry; null for state, which is compared after the last step. */
   readonly entry: string | null;
   readonly name: string;
-  /** Largest |a - b|, and the same over the largest |a|. */
-  absolute: number;
-  relative: number;
-  agrees: boolean;
   /** The step at which `absolute` was seen. */
-  step: number;
+  readonly step: number;
 }
 export interface Timing {
   readonly entry: string;
@@ -53,92 +47,118 @@ export interface Timing {
 }
 export interface Comparison {
   readonly agrees: boolean;
+  /** The largest difference of each tensor. */
   readonly differences: readonly Difference[];
+  /** The first op that goes astray by itself, at the first call whose outputs differ. */
+  readonly firstDivergence: Divergence | null;
   readonly timings: readonly Timing[];
 }
 
 const gradientSuffix = '.grad';
 
 export function compareModel(definition: ModelDefinition, options: CompareOptions): Comparison {
-  const traced = traceModel(withGradients(definition));
-  const { program } = compileToProgram(traced, {}, evaluateConstant);
-  const model = instantiateProgram(program, traced, options.relaxed ?? false);
-  const differences = new Map<string, Difference>();
-  const record = (
-    difference: Pick<Difference, 'kind' | 'entry' | 'name' | 'step'>,
-    eager: TypedArray,
-    compiled: TypedArray,
-  ): void => {
-    const key = `${difference.entry}/${difference.name}`;
-    const measured = { ...difference, ...measure(eager, compiled, options) };
-    const known = differences.get(key);
-    if (known === undefined) differences.set(key, measured);
-    else if (measured.absolute > known.absolute || !measured.agrees)
-      differences.set(key, { ...measured, agrees: measured.agrees && known.agrees });
-  };
-  const times = new Map<string, { eager: number[]; compiled: number[] }>();
-  const random = randomNumbers(1);
-  const inputsOf = (entry: EntryProgram, step: number): EntryInputs =>
-    options.inputs?.(entry.name, step) ??
-    Object.fromEntries(entry.inputs.map(({ name, type }) => [name, randomInput(type, random, options.integers ?? 2)]));
-  for (let step = 0; step < options.steps; step++) {
-    for (const entry of program.entries) {
-      const time = times.get(entry.name) ?? { eager: [], compiled: [] };
-      times.set(entry.name, time);
-      const inputs = inputsOf(entry, step);
-      const eager = timed(time.eager, () => runEagerly(traced.parts.entries[entry.name], entry, inputs));
-      const compiled = timed(time.compiled, () => model[entry.name](inputs, { copy: false }));
-      for (const { name, type } of entry.outputs) {
-        const kind = name.endsWith(gradientSuffix) ? 'gradient' : 'output';
-        record({ kind, entry: entry.name, name, step }, eager[name], arrayFrom(compiled[name], type));
-      }
+  const run = new ComparedRun(definition, options);
+  for (let step = 0; step < options.steps; step++) for (const entry of run.program.entries) run.call(entry, step);
+  run.compareState();
+  const { agree: agrees, list: differences } = run.differences;
+  return { agrees, differences, firstDivergence: run.divergence ?? null, timings: run.timings() };
+}
+
+/** A model in both forms, called in step. */
+class ComparedRun {
+  readonly program: Program;
+  readonly differences = new Differences();
+  /** Looked for once, at the first call whose outputs differ. */
+  divergence: Divergence | null | undefined;
+  readonly #traced: TracedModel;
+  readonly #compiled: Model;
+  readonly #eagerState: ReadonlyMap<string, TypedArray>;
+  readonly #drawn: (entry: EntryProgram) => EntryInputs;
+  readonly #lastInputs = new Map<string, EntryInputs>();
+
+  constructor(
+    definition: ModelDefinition,
+    readonly options: CompareOptions,
+  ) {
+    this.#traced = traceModel(withGradients(definition));
+    this.program = compileToProgram(this.#traced, {}, evaluateConstant).program;
+    this.#eagerState = new Map(this.#traced.state.map(({ name, storage }) => [name, storage.array]));
+    this.#compiled = instantiateProgram(this.program, this.#eagerState, options);
+    this.#drawn = randomInputs(options.integers ?? 2);
+  }
+
+  call(entry: EntryProgram, step: number): void {
+    const { options } = this;
+    const inputs = options.inputs?.(entry.name, step) ?? this.#drawn(entry);
+    this.#lastInputs.set(entry.name, inputs);
+    const graph = this.#traced.graphs.find(g => g.name === entry.name)!;
+    const parameters = parametersOf(graph, inputs, this.#eagerState);
+    const eager = this.#runEagerly(entry, inputs);
+    const compiled = runCompiled(this.#compiled, entry, inputs);
+    for (const { name } of entry.outputs) {
+      const kind = name.endsWith(gradientSuffix) ? 'gradient' : 'output';
+      this.differences.add({ kind, entry: entry.name, name, step, ...closeness(eager[name], compiled[name], options) });
+    }
+    if (this.divergence === undefined && !this.differences.agree)
+      this.divergence = firstDivergence(graph, parameters, compiledOnce(options), options);
+  }
+
+  compareState(): void {
+    const step = this.options.steps - 1;
+    for (const [name, array] of this.#eagerState) {
+      const close = closeness(array, this.#compiled.state[name] as TypedArray, this.options);
+      this.differences.add({ kind: 'state', entry: null, name, step, ...close });
     }
   }
-  for (const { name, storage } of traced.state)
-    record(
-      { kind: 'state', entry: null, name, step: options.steps - 1 },
-      storage.array,
-      model.state[name] as TypedArray,
-    );
-  return {
-    agrees: [...differences.values()].every(difference => difference.agrees),
-    differences: [...differences.values()],
-    timings: [...times].map(([entry, { eager, compiled }]) => ({
-      entry,
-      eagerMs: median(eager),
-      compiledMs: median(compiled),
-    })),
-  };
+
+  /** Calls further on; both states go their own ways now. */
+  timings(): Timing[] {
+    return this.program.entries.map(entry => {
+      const inputs = this.#lastInputs.get(entry.name)!;
+      const eagerMs = medianTime(() => this.#runEagerly(entry, inputs));
+      const compiledMs = medianTime(() => this.#compiled[entry.name](inputs, { copy: false }));
+      return { entry: entry.name, eagerMs, compiledMs };
+    });
+  }
+
+  #runEagerly({ name, outputs }: EntryProgram, inputs: EntryInputs): Record<string, TypedArray> {
+    const entry: Entry = this.#traced.parts.entries[name];
+    const tensors = Object.entries(entry.inputs).map(([key, { shape, dtype }]) => [
+      key,
+      tensorOver(inputs[key].slice(), { dtype, shape }),
+    ]);
+    const results = entry.run(Object.fromEntries(tensors));
+    return Object.fromEntries(outputs.map(slot => [slot.name, rowMajor(results[slot.name], 'comparison')]));
+  }
 }
 
 /** The same model, whose entries also return the gradients they leave in their parameters. */
 function withGradients(definition: ModelDefinition): ModelDefinition {
-  return {
-    ...definition,
-    build() {
-      const parts = definition.build();
-      const parameters = parametersOf(parts);
-      const instrumented = (entry: Entry): Entry => ({
-        ...entry,
-        run(inputs) {
-          const outputs = entry.run(inputs);
-          const gradients = parameters
-            .filter(([, tensor]) => tensor.grad !== null)
-            .map(([name, tensor]) => [name + gradientSuffix, tensor.grad!] as const);
-          return typeof outputs === 'object' && !(outputs instanceof Tensor)
-            ? { ...outputs, ...Object.fromEntries(gradients) }
-            : outputs;
-        },
-      });
-      return {
-        ...parts,
-        entries: Object.fromEntries(Object.entries(parts.entries).map(([name, entry]) => [name, instrumented(entry)])),
-      };
-    },
+  const build = (): ModelParts => {
+    const parts = definition.build();
+    const trained = trainedTensors(parts);
+    const entries = Object.entries(parts.entries).map(([name, entry]) => [
+      name,
+      { ...entry, run: returningGradients(entry, trained) },
+    ]);
+    return { ...parts, entries: Object.fromEntries(entries) };
+  };
+  return { ...definition, build };
+}
+
+type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
+
+function returningGradients({ run }: Entry, trained: NamedTensors): Entry['run'] {
+  return inputs => {
+    const outputs = run(inputs);
+    const gradients = trained.flatMap(([name, { grad }]) => (grad === null ? [] : [[name + gradientSuffix, grad]]));
+    return typeof outputs === 'object' && !(outputs instanceof Tensor)
+      ? { ...outputs, ...Object.fromEntries(gradients) }
+      : outputs;
   };
 }
 
-function parametersOf({ state }: ModelParts): [name: string, tensor: Tensor][] {
+function trainedTensors({ state }: ModelParts): NamedTensors {
   const named = Object.entries(state).flatMap(([key, source]): [string, Tensor][] =>
     source instanceof Tensor
       ? [[key, source]]
@@ -147,32 +167,46 @@ function parametersOf({ state }: ModelParts): [name: string, tensor: Tensor][] {
   return named.filter(([, tensor]) => requiresGrad(tensor));
 }
 
-function instantiateProgram(program: Program, traced: TracedModel, relaxed: boolean): Model {
-  const files = emitProgram(program, wasm, { relaxed });
-  const bytes = files.get(`${program.name}${relaxed ? '.relaxed' : ''}.wasm`) as Uint8Array;
-  if (!WebAssembly.validate(bytes as BufferSource))
+function instantiateProgram(
+  program: Program,
+  state: ReadonlyMap<string, TypedArray>,
+  { relaxed = false }: CompareOptions,
+): Model {
+  const bytes = emitProgram(program, wasm, { relaxed }).get(
+    `${program.name}${relaxed ? '.relaxed' : ''}.wasm`,
+  ) as BufferSource;
+  if (!WebAssembly.validate(bytes))
     fail('E601', {
       backend: 'wasm',
       what: 'relaxed SIMD in this engine',
       hint: 'compare without --relaxed, or use Node 22 or later',
     });
-  const state = artifactState(program, new Map(traced.state.map(({ name, storage }) => [name, storage.array])));
-  return instantiate(new WebAssembly.Module(bytes as BufferSource), loaderManifest(program), state);
+  return instantiate(new WebAssembly.Module(bytes), loaderManifest(program), artifactState(program, state));
 }
 
-function runEagerly(
-  entry: Entry,
-  { outputs }: EntryProgram,
-  inputs: Readonly<Record<string, TypedArray>>,
+/** Compile a graph by itself and run it once. */
+const compiledOnce =
+  (options: CompareOptions) =>
+  (graph: Graph, parameters: ReadonlyMap<string, TypedArray>): Record<string, TypedArray> => {
+    const state = graph.params
+      .filter(param => paramRole(param) === 'state')
+      .map(param => ({ name: paramName(param), type: param.type }));
+    const source: Source = { name: 'nodes', graphs: [graph], state };
+    const { program } = compileToProgram(source, {}, evaluateConstant);
+    return runCompiled(
+      instantiateProgram(program, parameters, options),
+      program.entries[0],
+      Object.fromEntries(parameters),
+    );
+  };
+
+function runCompiled(
+  model: Model,
+  { name, inputs, outputs }: EntryProgram,
+  given: EntryInputs,
 ): Record<string, TypedArray> {
-  const tensors = Object.fromEntries(
-    Object.entries(entry.inputs).map(([name, { shape, dtype }]) => [
-      name,
-      tensorOver(inputs[name].slice(), { dtype, shape }),
-    ]),
-  );
-  const results = entry.run(tensors);
-  return Object.fromEntries(outputs.map(({ name }) => [name, rowMajor(results[name], 'comparison')]));
+  const results = model[name](Object.fromEntries(inputs.map(slot => [slot.name, given[slot.name]])));
+  return Object.fromEntries(outputs.map(slot => [slot.name, arrayFrom(results[slot.name], slot.type)]));
 }
 
 function arrayFrom(value: OutputValue, { dtype }: TensorType): TypedArray {
@@ -182,55 +216,34 @@ function arrayFrom(value: OutputValue, { dtype }: TensorType): TypedArray {
   return array;
 }
 
-function measure(
-  eager: TypedArray,
-  compiled: TypedArray,
-  { rtol = 1e-4, atol = 1e-6 }: CompareOptions,
-): Pick<Difference, 'absolute' | 'relative' | 'agrees'> {
-  let absolute = 0;
-  let largest = 0;
-  for (let i = 0; i < eager.length; i++) {
-    const [a, b] = [Number(eager[i]), Number(compiled[i])];
-    largest = Math.max(largest, Number.isFinite(a) ? Math.abs(a) : 0);
-    if (!Object.is(a, b) && a !== b)
-      absolute = Math.max(absolute, Number.isNaN(a - b) ? Number.POSITIVE_INFINITY : Math.abs(a - b));
+/** The largest difference of each tensor. */
+class Differences {
+  readonly #largest = new Map<string, Difference>();
+
+  add(difference: Difference): void {
+    const key = `${difference.entry}/${difference.name}`;
+    const known = this.#largest.get(key) ?? difference;
+    const larger = difference.absolute > known.absolute ? difference : known;
+    this.#largest.set(key, { ...larger, agrees: known.agrees && difference.agrees });
   }
-  return {
-    absolute,
-    relative: absolute === 0 ? 0 : absolute / Math.max(largest, Number.MIN_VALUE),
-    agrees: absolute <= atol + rtol * largest,
-  };
-}
 
-function randomInput({ dtype, shape }: TensorType, random: () => number, integers: number): TypedArray {
-  const array = new (arrayOf(dtype))(numel(shape));
-  for (let i = 0; i < array.length; i++) {
-    if (isFloat(dtype)) array[i] = random() * 2 - 1;
-    else
-      array[i] =
-        dtype === 'int64'
-          ? BigInt(Math.floor(random() * integers))
-          : Math.floor(random() * (dtype === 'bool' ? 2 : integers));
+  get list(): Difference[] {
+    return [...this.#largest.values()];
   }
-  return array;
+  get agree(): boolean {
+    return this.list.every(difference => difference.agrees);
+  }
 }
 
-/** Uniform in [0, 1), the same for the same seed (mulberry32 by T. Ettinger, public domain). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function timed<T>(times: number[], run: () => T): T {
+/** Milliseconds of a call once it is warm: the median of up to 30 calls within 300 ms. */
+function medianTime(run: () => unknown): number {
+  for (let warm = 0; warm < 3; warm++) run();
+  const times: number[] = [];
   const start = performance.now();
-  const result = run();
-  times.push(performance.now() - start);
-  return result;
+  while (times.length === 0 || (times.length < 30 && performance.now() - start < 300)) {
+    const before = performance.now();
+    run();
+    times.push(performance.now() - before);
+  }
+  return times.sort((a, b) => a - b)[times.length >> 1];
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];

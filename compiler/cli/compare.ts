@@ -1,6 +1,7 @@
 /** `gradc compare`: does the compiled model do what the eager one does, and how much faster. Exit code 1 where it does not. */
 import { writeFileSync } from 'node:fs';
 import { columns } from './arguments.js';
+import type { Closeness } from './closeness.js';
 import type { Command } from './command.js';
 import type { Comparison, Difference } from './compare-model.js';
 import { exitCodes } from './diagnostics.js';
@@ -44,19 +45,34 @@ export const compareCommand: Command = {
 const label = ({ kind, entry, name }: Difference): string =>
   entry === null ? `${kind} ${name}` : `${entry}: ${kind} ${name}`;
 
-function comparisonText({ agrees, differences, timings }: Comparison): string {
-  const rows = differences.map(d => [
-    label(d),
-    `${d.agrees ? 'ok  ' : 'FAIL'}  ${d.absolute.toExponential(1)} absolute, ${d.relative.toExponential(1)} relative, step ${d.step}`,
-  ]);
+function comparisonText(comparison: Comparison): string {
+  const { agrees, differences, timings } = comparison;
+  const rows = differences.map(d => [label(d), `${d.agrees ? 'ok  ' : 'FAIL'}  ${apart(d)}, step ${d.step}`]);
   const times = timings.map(t => [
     t.entry,
     `eager ${t.eagerMs.toFixed(3)} ms, compiled ${t.compiledMs.toFixed(3)} ms: ${(t.eagerMs / t.compiledMs).toFixed(1)} times`,
   ]);
-  return `${columns(rows)}\n${columns(times)}\n${agrees ? 'all tensors agree' : `${differences.filter(d => !d.agrees).length} tensors differ`}\n`;
+  const verdict = agrees
+    ? 'all tensors agree'
+    : `${differences.filter(d => !d.agrees).length} of ${differences.length} tensors differ\n${whereFrom(comparison)}`;
+  return `${columns(rows)}\n${columns(times)}\n${verdict}\n`;
 }
 
-function comparisonPage(name: string, { agrees, differences, timings }: Comparison): string {
+const apart = ({ absolute, relative }: Closeness): string =>
+  `${absolute.toExponential(1)} absolute, ${relative.toExponential(1)} relative`;
+
+function whereFrom({ firstDivergence: first }: Comparison): string {
+  if (first === null)
+    return 'no op differs when each is written out by itself: it comes from how ops are fused, or builds up over many';
+  const place =
+    first.site === null
+      ? ''
+      : ` at ${first.site.file}:${first.site.line}:${first.site.column}${first.site.module ? ` in ${first.site.module}` : ''}`;
+  return `first divergent op: ${first.op} of ${first.entry}${place}, ${apart(first)}`;
+}
+
+function comparisonPage(name: string, comparison: Comparison): string {
+  const { agrees, differences, timings } = comparison;
   const row = (d: Difference): string =>
     `<tr class="${d.agrees ? 'ok' : 'differs'}"><td>${escapeXml(label(d))}</td><td>${d.absolute.toExponential(2)}</td><td>${d.relative.toExponential(2)}</td><td>${d.step}</td><td>${d.agrees ? 'agrees' : 'differs'}</td></tr>`;
   const time = (t: Comparison['timings'][number]): string =>
@@ -65,6 +81,7 @@ function comparisonPage(name: string, { agrees, differences, timings }: Comparis
 <html lang="en"><meta charset="utf-8"><title>${escapeXml(name)}: eager and compiled</title>
 <style>body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark; } td, th { padding: 0.2rem 0.9rem; text-align: right; } td:first-child, th:first-child { text-align: left; } .differs { color: #c0392b; font-weight: 600; }</style>
 <h1>${escapeXml(name)}: ${agrees ? 'all tensors agree' : 'some tensors differ'}</h1>
+<p>${agrees ? '' : escapeXml(whereFrom(comparison))}</p>
 <table><tr><th>tensor</th><th>largest difference</th><th>relative</th><th>at step</th><th></th></tr>
 ${differences.map(row).join('\n')}
 </table>

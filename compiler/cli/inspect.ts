@@ -27,7 +27,10 @@ export const inspectCommand: Command = {
     const { pictureDocument } = await import('./picture.js');
     const stage = args.value('stage') as Stage;
     const { definition } = await loadModelFile(args.positionals[0], { checkTypes: !args.has('no-typecheck') });
-    const compilation = onlyEntry(compileToProgram(traceModel(definition), debugOptions(args), evaluateConstant), args.value('entry'));
+    const compilation = onlyEntry(
+      compileToProgram(traceModel(definition), debugOptions(args), evaluateConstant),
+      args.value('entry'),
+    );
     const [svg, html] = [args.value('svg'), args.value('html')];
     if (svg !== null) writeFileSync(svg, standalone(picture(compilation, stage, 0).svg));
     if (html !== null) {

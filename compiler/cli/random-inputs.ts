@@ -1,0 +1,31 @@
+/** Inputs for an entry when the user gives none: the same in every run. */
+import { arrayOf, isFloat, type TypedArray } from '../ir/dtype.js';
+import type { TensorType } from '../ir/graph.js';
+import type { EntryProgram } from '../ir/program.js';
+import { numel } from '../ir/shape.js';
+
+export type EntryInputs = Readonly<Record<string, TypedArray>>;
+
+/** Floats in [-1, 1), integers in [0, `integers`). Each call of the result gives further numbers. */
+export function randomInputs(integers: number): (entry: EntryProgram) => EntryInputs {
+  const random = uniformNumbers(1);
+  const element = (dtype: TensorType['dtype']): number =>
+    isFloat(dtype) ? random() * 2 - 1 : Math.floor(random() * (dtype === 'bool' ? 2 : integers));
+  const array = ({ dtype, shape }: TensorType): TypedArray => {
+    const elements = new (arrayOf(dtype))(numel(shape));
+    for (let i = 0; i < elements.length; i++) elements[i] = dtype === 'int64' ? BigInt(element(dtype)) : element(dtype);
+    return elements;
+  };
+  return entry => Object.fromEntries(entry.inputs.map(({ name, type }) => [name, array(type)]));
+}
+
+/** Uniform in [0, 1), the same for the same seed (mulberry32 by T. Ettinger, public domain). */
+function uniformNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
