@@ -1,16 +1,20 @@
 /**
- * Dropout (Srivastava et al., 2014) and its kin: where their random masks come from.
+ * Dropout (Srivastava et al., 2014) and its kin, and leaky slopes drawn at random: where their random numbers come from.
  *
- * Eagerly the mask is drawn from PyTorch's CPU generator, so that seeds agree. In a trace, and where `withCounterRandom` asks
- * for it, it comes from the counter-based generator whose state is part of the model: eager and compiled then draw the same.
+ * Eagerly they are drawn from PyTorch's CPU generator, so that seeds agree. In a trace, and where `withCounterRandom` asks
+ * for it, they come from the counter-based generator whose state is part of the model: eager and compiled then draw the same.
  */
 import { fail } from '../compiler/errors.js';
 import type { Shape } from '../compiler/ir/shape.js';
+import { leakyRelu } from '../compiler/ops/activation.js';
+import { where } from '../compiler/ops/pointwise.js';
 import { counterUniform, seedPhilox } from '../compiler/ops/random.js';
 import { bindArguments, type Param, parseSignature } from '../compiler/ops/signature.js';
 import { noGrad } from '../compiler/ops/tape.js';
-import { executor, type Tensor } from '../compiler/ops/tensor.js';
+import { executor, type Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { elementsOf } from './bridge.js';
 import { zeros } from './creation.js';
+import { store } from './elements.js';
 import { defaultGenerator, type Generator } from './generator.js';
 
 let counterBased = false;
@@ -106,3 +110,49 @@ export const dropout2d = dropoutFunction('dropout2d', 0.5, scaledDropout, channe
 export const dropout3d = dropoutFunction('dropout3d', 0.5, scaledDropout, channelMask);
 export const alphaDropout = dropoutFunction('alphaDropout', 0.5, selfNormalizingDropout, wholeMask);
 export const featureAlphaDropout = dropoutFunction('featureAlphaDropout', 0.5, selfNormalizingDropout, channelMask);
+
+export interface RReLUOptions {
+  readonly lower?: number;
+  readonly upper?: number;
+  readonly training?: boolean;
+  readonly inplace?: boolean;
+}
+const rreluParams = parseSignature(
+  `input: tensor, lower: number = ${1 / 8}, upper: number = ${1 / 3}, training: bool = false, inplace: bool = false`,
+);
+
+/** A leaky rectifier whose slope is drawn per element while training, and halfway between the bounds otherwise (Xu et al., 2015). */
+function randomRelu(...args: unknown[]): Tensor {
+  const { input, lower, upper, training, inplace } = bindArguments('rrelu', rreluParams, args);
+  if (!(lower <= upper)) fail('E110', { op: 'rrelu', problem: `lower (${lower}) must not be above upper (${upper})` });
+  const output = training
+    ? input.mul(slopesOf(input, Number(lower), Number(upper)))
+    : leakyRelu(input, (Number(lower) + Number(upper)) / 2);
+  return inplace ? input.copy_(output) : output;
+}
+export const rrelu = Object.assign(
+  randomRelu as (
+    input: Tensor,
+    lower?: number | RReLUOptions,
+    upper?: number | RReLUOptions,
+    training?: boolean,
+    inplace?: boolean,
+  ) => Tensor,
+  { params: rreluParams },
+);
+
+/** 1 for positive elements, a random slope for the others. */
+function slopesOf(input: Tensor, lower: number, upper: number): Tensor {
+  return noGrad(() => {
+    if (counterBased || executor().kind === 'trace') {
+      const slopes = counterUniform(input.shape)
+        .mul(upper - lower)
+        .add(lower);
+      return where(input.gt(0), 1, slopes.to(input.dtype));
+    }
+    const values = (elementsOf(input, 'rrelu') as number[]).map(x =>
+      x > 0 ? 1 : defaultGenerator.uniform(53) * (upper - lower) + lower,
+    );
+    return tensorOver(store(input.dtype, values), input.type);
+  });
+}

@@ -90,6 +90,7 @@ export {
 } from './creation.js';
 export * as data from './data/index.js';
 export { manualSeed, withCounterRandom } from './dropout.js';
+export { canCast, promoteTypes, resultType } from './dtypes.js';
 export type { Element } from './elements.js';
 export { Generator, getRngState, initialSeed, setRngState } from './generator.js';
 export * as nn from './nn/index.js';

@@ -8,6 +8,7 @@ import { fail } from '../errors.js';
 import { type DType, float32 } from '../ir/dtype.js';
 import { type Graph, mapGraph, type NamedResult, type Node, Interner, paramName, type TensorType } from '../ir/graph.js';
 import type { Shape } from '../ir/shape.js';
+import { philoxState } from '../ops/random.js';
 import { type Storage, Tensor, withExecutor } from '../ops/tensor.js';
 import { Trace } from './trace.js';
 
@@ -128,6 +129,7 @@ function stateNames(sources: ModelParts['state']): Map<Storage, string> {
     if (source instanceof Tensor) add(key, source);
     else for (const [name, tensor] of source.namedState(nameOf)) add(`${key}.${name}`, tensor);
   }
+  add('random', philoxState());
   return names;
 }
 

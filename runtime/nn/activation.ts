@@ -159,6 +159,25 @@ export class Threshold extends InplaceLayer {
   }
 }
 
+/** Leaky, with a slope drawn per element while training. */
+export class RReLU extends UnaryLayer {
+  readonly lower: number;
+  readonly upper: number;
+  readonly inplace: boolean;
+  constructor(lower = 1 / 8, upper = 1 / 3, { inplace = false }: InplaceOptions = {}) {
+    super();
+    this.lower = lower;
+    this.upper = upper;
+    this.inplace = inplace;
+  }
+  override forward(input: Tensor): Tensor {
+    return F.rrelu(input, this.lower, this.upper, this.training, this.inplace);
+  }
+  override extraRepr(): string {
+    return withInplace(settings({ lower: this.lower, upper: this.upper }), this.inplace);
+  }
+}
+
 export class GELU extends UnaryLayer {
   readonly approximate: 'none' | 'tanh';
   constructor({ approximate = 'none' }: { readonly approximate?: 'none' | 'tanh' } = {}) {

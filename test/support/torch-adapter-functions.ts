@@ -344,9 +344,25 @@ export const handlers: Readonly<Record<string, Handler>> = {
         ),
       ),
   }),
+  'torch.promote_types': {
+    signature: 'type1 type2',
+    run: (torch, { type1, type2 }) =>
+      new TorchDtype(torch.native('promoteTypes')((type1 as TorchDtype).name, (type2 as TorchDtype).name) as DType),
+  },
+  'torch.result_type': {
+    signature: 'tensor1 tensor2',
+    run: (torch, { tensor1, tensor2 }) =>
+      new TorchDtype(torch.native('resultType')(lower(torch.python, tensor1), lower(torch.python, tensor2)) as DType),
+  },
+  'torch.can_cast': {
+    signature: 'from to',
+    run: (torch, { from: source, to }) =>
+      torch.native('canCast')((source as TorchDtype).name, (to as TorchDtype).name) as Value,
+  },
   'torch.load': {
     signature: 'f map_location',
-    run: (torch, { f }) => loaded(torch.native('loadTorch')(new Uint8Array(readFileSync(resolve(torch.root, String(f)))))),
+    run: (torch, { f }) =>
+      loaded(torch.native('loadTorch')(new Uint8Array(readFileSync(resolve(torch.root, String(f)))))),
   },
   'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
   'torch.cuda.is_available': { signature: '', run: () => false },
