@@ -1,8 +1,9 @@
 /**
  * Python's built-in functions and types, and the methods of str, list, tuple, dict, set and the numbers.
  */
+
+import type { DataModel } from './data-model.js';
 import { exceptionNames, PythonError, Unsupported } from './errors.js';
-import type { Evaluator } from './evaluate.js';
 import { asNumber, int, isNumeric, type Numeric, sameValue } from './operators.js';
 import { fixed } from './text.js';
 import {
@@ -25,7 +26,7 @@ import {
 
 type Call = (args: readonly Value[], kwargs: Kwargs) => Value;
 
-export function makeBuiltins(python: Evaluator): Map<string, Value> {
+export function makeBuiltins(python: DataModel): Map<string, Value> {
   const names = new Map<string, Value>();
   const fn = (name: string, call: Call): void => void names.set(name, new NativeFunction(name, call));
   const pure = (name: string, call: Call): void => void names.set(name, new NativeFunction(name, call, true));
@@ -163,7 +164,7 @@ function identity(object: Value): number {
   return identities.get(object)!;
 }
 
-function toInt(python: Evaluator, value: Value, base: Value): Value {
+function toInt(python: DataModel, value: Value, base: Value): Value {
   if (typeof value === 'string') {
     if (!/^\s*[+-]?[\w]+\s*$/.test(value))
       throw new PythonError('ValueError', `invalid literal for int() with base 10: '${value}'`);
@@ -179,7 +180,7 @@ function toInt(python: Evaluator, value: Value, base: Value): Value {
   );
 }
 
-function toFloat(python: Evaluator, value: Value): Value {
+function toFloat(python: DataModel, value: Value): Value {
   if (typeof value === 'string') {
     const text = value.trim().toLowerCase();
     const special: Record<string, number> = {
@@ -198,7 +199,7 @@ function toFloat(python: Evaluator, value: Value): Value {
   return whenKnown([python.number(value)], known => new PyFloat(asNumber(known as Numeric)));
 }
 
-function toDict(python: Evaluator, from: Value, kwargs: Kwargs): Dict {
+function toDict(python: DataModel, from: Value, kwargs: Kwargs): Dict {
   const pairs: [Value, Value][] = [];
   if (from instanceof Dict) pairs.push(...from.entries());
   else if (from !== undefined) {
@@ -235,7 +236,7 @@ function roundNumber(value: Value, digits: Value): Value {
   return digits === null ? int(BigInt(rounded)) : new PyFloat(rounded);
 }
 
-function sorted(python: Evaluator, items: Value[], kwargs: Kwargs): Value[] {
+function sorted(python: DataModel, items: Value[], kwargs: Kwargs): Value[] {
   const key = kwargs.get('key') ?? null;
   const keyed = items.map(item => ({ item, key: key === null ? item : python.call(key, [item]) }));
   const sign = kwargs.get('reverse') === true ? -1 : 1;
@@ -249,7 +250,7 @@ function sorted(python: Evaluator, items: Value[], kwargs: Kwargs): Value[] {
   return keyed.map(({ item }) => item);
 }
 
-function extreme(python: Evaluator, op: '<' | '>', args: readonly Value[], kwargs: Kwargs): Value {
+function extreme(python: DataModel, op: '<' | '>', args: readonly Value[], kwargs: Kwargs): Value {
   const items = args.length === 1 ? [...python.iterate(args[0])] : args;
   if (items.length === 0) {
     if (kwargs.has('default')) return kwargs.get('default');
@@ -261,7 +262,7 @@ function extreme(python: Evaluator, op: '<' | '>', args: readonly Value[], kwarg
 }
 
 type Methods<T> = Readonly<
-  Record<string, (self: T, python: Evaluator, args: readonly Value[], kwargs: Kwargs) => Value>
+  Record<string, (self: T, python: DataModel, args: readonly Value[], kwargs: Kwargs) => Value>
 >;
 
 const position = (index: Value, length: number): number => (Number(index) < 0 ? Number(index) + length : Number(index));
@@ -416,7 +417,7 @@ const stringMethods: Methods<string> = {
 };
 
 /** `'{} {name:.3f}'.format(…)` */
-function formatTemplate(python: Evaluator, template: string, args: readonly Value[], kwargs: Kwargs): Value {
+function formatTemplate(python: DataModel, template: string, args: readonly Value[], kwargs: Kwargs): Value {
   let next = 0;
   const pieces: Value[] = [];
   let at = 0;
@@ -459,7 +460,7 @@ const exceptionAttributes = (error: ExceptionValue, name: string): Value | undef
   name === 'args' ? new Tuple(error.args) : undefined;
 
 /** An attribute of one of Python's own values. */
-export function builtinAttribute(python: Evaluator, object: Value, name: string): Value | undefined {
+export function builtinAttribute(python: DataModel, object: Value, name: string): Value | undefined {
   const method = <T>(table: Methods<T>, self: T, pure = false): Value | undefined =>
     Object.hasOwn(table, name)
       ? new NativeFunction(name, (args, kwargs = noKwargs) => table[name](self, python, args, kwargs), pure)
