@@ -2,6 +2,7 @@
  * The WASM schedule: scheduled kernels against the plain ones run by the js backend, over odd sizes and all forms of
  * contractions, rows and pointwise nests; and the plain ones emitted as they stand.
  */
+import { setFlagsFromString } from 'node:v8';
 import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';
 import { compileKernel } from '../backends/wasm/compile.js';
@@ -41,6 +42,18 @@ function noise(length: number, seed: number): Float32Array {
   });
 }
 
+/** Whether this engine knows relaxed SIMD; Node 20 has it behind a flag, which can still be set here. */
+function hasRelaxed(): boolean {
+  if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  try {
+    compileKernel(scheduled(matmul(4, 4, 8)), { relaxed: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+const relaxed = hasRelaxed();
+
 /** Scheduled, plain, and by the js backend: equal up to the rounding of sums. */
 function expectEqual(kernel: Kernel, terms: number): void {
   const inputs = kernel.params.map(({ buffer }, i) =>
@@ -52,7 +65,11 @@ function expectEqual(kernel: Kernel, terms: number): void {
     return arrays;
   };
   const expected = run(compileJs(kernel));
-  const results = { scheduled: run(compileKernel(scheduled(kernel))), plain: run(compileKernel(kernel)) };
+  const results = {
+    scheduled: run(compileKernel(scheduled(kernel))),
+    plain: run(compileKernel(kernel)),
+    ...(relaxed ? { relaxed: run(compileKernel(scheduled(kernel), { relaxed })) } : {}),
+  };
   const tolerance = 1e-6 * Math.sqrt(terms) + 1e-6;
   for (const [how, result] of Object.entries(results)) {
     for (const [i, { buffer }] of kernel.params.entries()) {
@@ -65,6 +82,8 @@ function expectEqual(kernel: Kernel, terms: number): void {
     }
   }
 }
+
+test('engines since Node 20 know relaxed SIMD', () => expect(relaxed).toBe(true));
 
 describe('matmul', () => {
   const sizes = [

@@ -239,14 +239,22 @@ export class VectorEmitter {
     return this.guardedLanes(expr, mask);
   }
 
-  /** A guarded load: at once where all lanes may, otherwise lane by lane. */
+  /** A guarded load: one side at once where all lanes agree, otherwise lane by lane. */
   private guardedLanes(expr: Extract<Expr, { kind: 'select' }>, mask: Value): Value {
     const { code } = this.frame;
-    const all = code.op('i32', { name: 'i32x4.all_true' }, [mask]);
+    const [all, any] = ['i32x4.all_true', 'v128.any_true'].map(name => code.op('i32', { name }, [mask]));
+    const side = (emit: () => Value) => () => this.layered(emit);
+    const mixed = side(() => this.byLane(expr));
+    const notAll = (): Value =>
+      this.scalars.guarded(
+        any,
+        mixed,
+        side(() => this.emit(expr.no)),
+      );
     return this.scalars.guarded(
       all,
-      () => this.layered(() => this.emit(expr.yes)),
-      () => this.layered(() => this.byLane(expr)),
+      side(() => this.emit(expr.yes)),
+      notAll,
     );
   }
 

@@ -35,13 +35,18 @@ import { replaceIters } from './linear.js';
 /** Strides worth splitting by, and how often a serial loop may be written out. */
 const MOST_CLASSES = 4;
 const MOST_STEPS = 4;
+/** Classes and steps together: how often the innermost statement is written out at most. */
+const MOST_COPIES = 128;
 
 export const splitStrides: Pass<Kernel> = {
   name: 'split-strides',
   doc: 'Loops over elements that a stride divides into classes become one loop with a statement for each class.',
   run(kernel) {
     const divided = dividedIters(allExpressions(kernel.body));
-    return divided.size === 0 ? kernel : { ...kernel, body: kernel.body.flatMap(stmt => split(stmt, divided)) };
+    const copies = [...divided].reduce((product, [iter, by]) => product * Math.min(by, iter.extent), 1);
+    return divided.size === 0 || copies > MOST_COPIES
+      ? kernel
+      : { ...kernel, body: kernel.body.flatMap(stmt => split(stmt, divided)) };
   },
 };
 
