@@ -265,3 +265,26 @@ describe('errors', () => {
     expect(() => F.dropout(ones(1), { p: 0.1, train: true } as never)).toThrow(/unexpected option 'train'/);
   });
 });
+
+describe('layers over functional forms', () => {
+  const x = rand(1, 4, 2, 2);
+  test.each([
+    ['PixelShuffle', new nn.PixelShuffle(2).forward(x), F.pixelShuffle(x, 2)],
+    ['PixelUnshuffle', new nn.PixelUnshuffle(2).forward(x), F.pixelUnshuffle(x, 2)],
+    [
+      'Upsample',
+      new nn.Upsample({ scaleFactor: 2, mode: 'bilinear' }).forward(x),
+      F.interpolate(x, { scaleFactor: 2, mode: 'bilinear' }),
+    ],
+    ['Unfold', new nn.Unfold(2).forward(x), x.reshape(1, 16, 1)],
+    ['Fold', new nn.Fold([2, 2], 2).forward(x.reshape(1, 16, 1)), x],
+    ['LPPool2d', new nn.LPPool2d(2, 2).forward(x), x.square().sum([2, 3], { keepdim: true }).sqrt()],
+    ['CosineSimilarity', new nn.CosineSimilarity().forward(x, x), ones(1, 2, 2)],
+    ['MarginRankingLoss', new nn.MarginRankingLoss({ margin: 0.5 }).forward(x, x, ones(1)), tensor(0.5)],
+    ['TripletMarginLoss', new nn.TripletMarginLoss({ reduction: 'sum' }).forward(x, x, x), tensor(8)],
+    ['RReLU in eval mode', new nn.RReLU(0.2, 0.4).eval().forward(x.neg()), x.mul(-0.3)],
+  ] as const)('%s', (_, got, want) => {
+    expect(got.shape).toEqual(want.shape);
+    for (const [i, value] of numbers(got).entries()) expect(value).toBeCloseTo(numbers(want)[i], 5);
+  });
+});

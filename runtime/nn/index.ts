@@ -13,4 +13,6 @@ export * from './normalization.js';
 export { Parameter, type ParameterOptions } from './parameter.js';
 export * from './pooling.js';
 export * from './recurrent.js';
+export * from './similarity.js';
 export * as utils from './utils.js';
+export * from './vision.js';

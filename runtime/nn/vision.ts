@@ -1,0 +1,143 @@
+/** Layers that rearrange and resize images. */
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import * as F from '../functional.js';
+import type { Size } from './convolution.js';
+import { settings, UnaryLayer } from './layer.js';
+
+export interface UpsampleOptions {
+  readonly size?: Size | null;
+  readonly scaleFactor?: Size | null;
+  readonly mode?: 'nearest' | 'linear' | 'bilinear' | 'bicubic' | 'trilinear';
+  readonly alignCorners?: boolean | null;
+}
+export class Upsample extends UnaryLayer {
+  readonly size: Size | null;
+  readonly scaleFactor: Size | null;
+  readonly mode: NonNullable<UpsampleOptions['mode']>;
+  readonly alignCorners: boolean | null;
+  constructor({ size = null, scaleFactor = null, mode = 'nearest', alignCorners = null }: UpsampleOptions = {}) {
+    super();
+    this.size = size;
+    this.scaleFactor = scaleFactor;
+    this.mode = mode;
+    this.alignCorners = alignCorners;
+  }
+  override forward(input: Tensor): Tensor {
+    const { size, scaleFactor, mode, alignCorners } = this;
+    return F.interpolate(input, { size, scaleFactor, mode: mode as never, alignCorners });
+  }
+  override extraRepr(): string {
+    const { size, scaleFactor, mode } = this;
+    return settings({ size: size ?? undefined, scaleFactor: scaleFactor ?? undefined, mode });
+  }
+}
+
+/** Channels to space: [N, C·r², H, W] to [N, C, H·r, W·r]. */
+export class PixelShuffle extends UnaryLayer {
+  constructor(readonly upscaleFactor: number) {
+    super();
+  }
+  override forward(input: Tensor): Tensor {
+    return F.pixelShuffle(input, this.upscaleFactor);
+  }
+  override extraRepr(): string {
+    return settings({ upscaleFactor: this.upscaleFactor });
+  }
+}
+/** Space to channels: the inverse of PixelShuffle. */
+export class PixelUnshuffle extends UnaryLayer {
+  constructor(readonly downscaleFactor: number) {
+    super();
+  }
+  override forward(input: Tensor): Tensor {
+    return F.pixelUnshuffle(input, this.downscaleFactor);
+  }
+  override extraRepr(): string {
+    return settings({ downscaleFactor: this.downscaleFactor });
+  }
+}
+
+export interface WindowOptions {
+  readonly dilation?: Size;
+  readonly padding?: Size;
+  readonly stride?: Size;
+}
+/** Windows as columns. */
+export class Unfold extends UnaryLayer {
+  readonly kernelSize: Size;
+  readonly dilation: Size;
+  readonly padding: Size;
+  readonly stride: Size;
+  constructor(kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: WindowOptions = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.dilation = dilation;
+    this.padding = padding;
+    this.stride = stride;
+  }
+  override forward(input: Tensor): Tensor {
+    const { kernelSize, dilation, padding, stride } = this;
+    return F.imageToColumns(input, kernelSize, { dilation, padding, stride });
+  }
+  override extraRepr(): string {
+    const { kernelSize, dilation, padding, stride } = this;
+    return settings({ kernelSize, dilation, padding, stride });
+  }
+}
+/** Columns as windows, summed where they overlap. */
+export class Fold extends UnaryLayer {
+  readonly outputSize: Size;
+  readonly kernelSize: Size;
+  readonly dilation: Size;
+  readonly padding: Size;
+  readonly stride: Size;
+  constructor(outputSize: Size, kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: WindowOptions = {}) {
+    super();
+    this.outputSize = outputSize;
+    this.kernelSize = kernelSize;
+    this.dilation = dilation;
+    this.padding = padding;
+    this.stride = stride;
+  }
+  override forward(input: Tensor): Tensor {
+    const { outputSize, kernelSize, dilation, padding, stride } = this;
+    return F.columnsToImage(input, outputSize, kernelSize, { dilation, padding, stride });
+  }
+  override extraRepr(): string {
+    const { outputSize, kernelSize, dilation, padding, stride } = this;
+    return settings({ outputSize, kernelSize, dilation, padding, stride });
+  }
+}
+
+export interface LPPoolOptions {
+  readonly stride?: Size | null;
+  readonly ceilMode?: boolean;
+}
+/** The p-norm of each window. */
+abstract class LPPoolNd extends UnaryLayer {
+  readonly normType: number;
+  readonly kernelSize: Size;
+  readonly stride: Size | null;
+  readonly ceilMode: boolean;
+  constructor(normType: number, kernelSize: Size, { stride = null, ceilMode = false }: LPPoolOptions = {}) {
+    super();
+    this.normType = normType;
+    this.kernelSize = kernelSize;
+    this.stride = stride;
+    this.ceilMode = ceilMode;
+  }
+  override extraRepr(): string {
+    const { normType, kernelSize, stride, ceilMode } = this;
+    return settings({ normType, kernelSize, stride, ceilMode });
+  }
+}
+export class LPPool1d extends LPPoolNd {
+  override forward(input: Tensor): Tensor {
+    return F.lpPool1d(input, this.normType, this.kernelSize, this.stride, this.ceilMode);
+  }
+}
+export class LPPool2d extends LPPoolNd {
+  override forward(input: Tensor): Tensor {
+    return F.lpPool2d(input, this.normType, this.kernelSize, this.stride, this.ceilMode);
+  }
+}
