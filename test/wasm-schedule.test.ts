@@ -151,6 +151,7 @@ describe('sums and pointwise nests', () => {
     [130, 3],
     [17, 9],
     [64, 84],
+    [2, 20011],
   ]) {
     test(`sum over rows and columns of ${rows}x${columns}`, () => {
       expectEqual(sums(rows, columns, 'rows'), rows);
@@ -158,6 +159,13 @@ describe('sums and pointwise nests', () => {
     });
     test(`a transposing nest over ${rows}x${columns}`, () => expectEqual(transposed(rows, columns), 1));
   }
+});
+
+test('a long sum stays accurate', () => {
+  const count = 1_000_003;
+  const out = new Float32Array(1);
+  compileKernel(scheduled(sums(1, count, 'columns')))(new Float32Array(count).fill(0.1), out);
+  expect(Math.abs(out[0] / (count * Math.fround(0.1)) - 1)).toBeLessThan(1e-6);
 });
 
 describe('rows', () => {
