@@ -83,6 +83,12 @@ export function artifactManifest(
   };
 }
 
+/** Indented JSON with lists of numbers and plain records on one line. */
+export function manifestText(manifest: ArtifactManifest): string {
+  const lists = JSON.stringify(manifest, null, 2).replace(/\[\n[\d\s,]+\]/g, list => JSON.stringify(JSON.parse(list)));
+  return `${lists.replace(/\{[^{}]*\}/g, record => record.replace(/\s*\n\s*/g, ' '))}\n`;
+}
+
 /** The arena as an entry uses it, read off its launches: a buffer lives from the kernel that writes it to the last that reads it. */
 export function memoryUses({ stateBytes }: Program, { launches }: EntryProgram): MemoryUse[] {
   const uses: MemoryUse[] = [];

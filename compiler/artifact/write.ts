@@ -9,7 +9,7 @@ import { bytesOf } from '../ir/dtype.js';
 import type { Program } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
 import { glueSource } from './glue.js';
-import { artifactManifest, fileRecord, loaderManifest, type VariantRecord } from './manifest.js';
+import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
 
 export type Files = ReadonlyMap<string, Uint8Array | string>;
 
@@ -47,10 +47,7 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
     );
     files.set(`${name}.d.ts`, declarations(program));
   }
-  files.set(
-    `${name}.manifest.json`,
-    `${JSON.stringify(artifactManifest(program, variants, files, parts.sources), null, 2)}\n`,
-  );
+  files.set(`${name}.manifest.json`, manifestText(artifactManifest(program, variants, files, parts.sources)));
   return files;
 }
 

@@ -18,9 +18,9 @@ export async function checkTypes(file: string): Promise<void> {
       noEmit: true,
       skipLibCheck: true,
       allowImportingTsExtensions: true,
-      paths: ownTypes(),
     },
   });
+  project.compilerOptions.set({ paths: { ...project.getCompilerOptions().paths, ...ownTypes() } });
   project.addSourceFileAtPath(file);
   project.resolveSourceFileDependencies();
   const errors = project
