@@ -2,6 +2,10 @@
  * The reference cases that every clone tests: what PyTorch 1.13.1 answered, eagerly and compiled; and the runner's own
  * promises: every case is accounted for, differences are found.
  */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type Case, readGroups } from './reference/cases.js';
@@ -92,6 +96,37 @@ describe('the runner notices', () => {
     const option = scriptCase('torch.add(torch.ones(2), 1, no_such_option=3)');
     expect(outcome(option)).toBe('unsupported: torch.add(no_such_option=…)');
     expect(outcome(scriptCase('async def f(): pass'))).toMatch(/^unsupported: Python syntax/);
+  });
+});
+
+describe('as a program', () => {
+  const launcher = fileURLToPath(new URL('reference/run.mjs', import.meta.url));
+  const run = (...args: string[]) => spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8' });
+
+  test('runs any folder, with exit code 1 if anything failed', () => {
+    const made = mkdtempSync(join(tmpdir(), 'reference-'));
+    const line = { id: 'mine-1', group: 'mine', op: 'x', kind: 'script', code: 'n = 1 + 1', inputs: [], grads: {} };
+    const outputs = [{ name: 'n', kind: 'int', value: 3 }];
+    writeFileSync(join(made, 'mine.jsonl'), `${JSON.stringify({ ...line, outputs, rtol: 0, atol: 0 })}\n`);
+    const { status, stdout } = run(made, '--json', '--mode', 'eager');
+    rmSync(made, { recursive: true });
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toEqual({
+      schemaVersion: 1,
+      groups: { mine: { eager: { passed: 0, failed: 1, unsupported: 0, notApplicable: 0 } } },
+      notPassed: [{ id: 'mine-1', mode: 'eager', status: 'failed', message: 'n: int 2, expected int 3' }],
+    });
+  });
+  test.each([
+    [['--mode', 'fast', folder], "unknown mode 'fast'; there are eager, wasm, cuda-host"],
+    [['--group', 'nope', folder], "no group 'nope'"],
+    [['--nope', folder], "Unknown option '--nope'"],
+    [['no-such-folder'], 'no such folder'],
+    [[], 'give one folder'],
+  ])('%j is a mistake, with exit code 2', (args, message) => {
+    const { status, stderr } = run(...args);
+    expect(stderr).toContain(message);
+    expect(status).toBe(2);
   });
 });
 

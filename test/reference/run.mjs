@@ -1,5 +1,5 @@
 /** Launcher: bundles the TypeScript sources with esbuild and runs them, so that a clone needs no build first. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -7,7 +7,8 @@ import { build } from 'esbuild';
 
 const repository = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const folder = join(repository, 'node_modules', '.cache', 'gradc-reference');
-const outfile = join(folder, 'main.mjs');
+// Of its own for each run: several may go on at once.
+const outfile = join(folder, `main.${process.pid}.mjs`);
 mkdirSync(folder, { recursive: true });
 /** Keeps `import.meta.url` the address of the source file, by which some find the files beside them. */
 const moduleUrls = {
@@ -42,5 +43,5 @@ await build({
   },
   external: ['@lezer/*', 'binaryen', 'esbuild', 'fflate', 'koffi', 'ts-morph', 'wabt', 'vitest'],
 });
-const { runAsProgram } = await import(pathToFileURL(outfile).href);
+const { runAsProgram } = await import(pathToFileURL(outfile).href).finally(() => rmSync(outfile, { force: true }));
 await runAsProgram(process.argv.slice(2));
