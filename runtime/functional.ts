@@ -18,12 +18,15 @@ export * from '../compiler/ops/normalization.js';
 export * from '../compiler/ops/padding.js';
 export * from '../compiler/ops/pointwise.js';
 export * from '../compiler/ops/pooling.js';
+export * from '../compiler/ops/ranking-loss.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
 export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/special.js';
 export * from '../compiler/ops/view.js';
+export * from '../compiler/ops/vision.js';
+export { columnsToImage as fold, imageToColumns as unfold } from '../compiler/ops/vision.js';
 export {
   alphaDropout,
   dropout,
@@ -32,4 +35,5 @@ export {
   dropout3d,
   featureAlphaDropout,
   featureDropout,
+  rrelu,
 } from './dropout.js';

@@ -15,7 +15,7 @@ import { eagerValue, elements, executor, type Tensor } from './tensor.js';
 export type Reduction = 'mean' | 'sum' | 'none';
 const reductions = ['mean', 'sum', 'none'];
 
-function reduced(op: string, loss: Tensor, reduction: string): Tensor {
+export function reduced(op: string, loss: Tensor, reduction: string): Tensor {
   if (!reductions.includes(reduction)) fail('E110', { op, problem: `${reduction} is not a valid value for reduction`, hint: `one of ${reductions.join(', ')}` });
   return reduction === 'mean' ? loss.mean() : reduction === 'sum' ? loss.sum() : loss;
 }

@@ -22,6 +22,7 @@ import * as pointwise from './pointwise.js';
 import './padding.js';
 import './pooling.js';
 import './random.js';
+import './ranking-loss.js';
 import * as reduction from './reduction.js';
 import * as scan from './scan.js';
 import * as shape from './shape.js';
@@ -30,6 +31,7 @@ import * as special from './special.js';
 import { assignInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
+import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
 const methodModules = {
