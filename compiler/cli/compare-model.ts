@@ -7,6 +7,7 @@
 import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { instantiate, type Model, type OutputValue } from '../../runtime/deploy/model.js';
+import { withCounterRandom } from '../../runtime/dropout.js';
 import { rowMajor } from '../../runtime/eager.js';
 import { loaderManifest } from '../artifact/manifest.js';
 import { artifactState } from '../artifact/write.js';
@@ -127,7 +128,7 @@ class ComparedRun {
       key,
       tensorOver(inputs[key].slice(), { dtype, shape }),
     ]);
-    const results = entry.run(Object.fromEntries(tensors));
+    const results = withCounterRandom(() => entry.run(Object.fromEntries(tensors)));
     return Object.fromEntries(outputs.map(slot => [slot.name, rowMajor(results[slot.name], 'comparison')]));
   }
 }
