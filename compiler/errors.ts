@@ -17,7 +17,9 @@ export interface Site {
 type Facts = Record<string, unknown>;
 interface Message {
   readonly kind: 'ShapeError' | 'TypeError' | 'AutogradError' | 'TraceError' | 'ArtifactError' | 'UsageError' | 'BackendError' | 'IndexError' | 'ValueError';
+  // biome-ignore lint/suspicious/noExplicitAny: each message prints the facts of its own code
   readonly text: (facts: any) => string;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
   readonly hint?: (facts: any) => string;
 }
 
@@ -65,6 +67,7 @@ const messages = {
   E303: { kind: 'TraceError', text: f => `entry '${f.entry}' must return an object of tensors; ${f.given}` },
   E304: { kind: 'TraceError', text: f => f.problem, hint: f => f.hint },
   E401: { kind: 'ArtifactError', text: f => f.problem, hint: f => f.hint },
+  E402: { kind: 'ArtifactError', text: f => `refused: ${f.problem}`, hint: f => f.hint },
   E501: { kind: 'UsageError', text: f => f.problem, hint: f => f.hint },
   E601: { kind: 'BackendError', text: f => `backend '${f.backend}' cannot do ${f.what}`, hint: f => f.hint },
 } as const satisfies Record<string, Message>;

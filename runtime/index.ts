@@ -98,11 +98,15 @@ export * as optim from './optim/index.js';
 export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';
 export { bernoulli, multinomial, normal, rand, randint, randLike, randn, randnLike, randperm } from './random.js';
 export {
+  type LoadOptions,
+  load,
   loadNpy,
   loadNpz,
   loadSafetensors,
-  loadTorch,
+  type ReadOptions,
   readSafetensors,
+  type SaveOptions,
+  save,
   saveNpy,
   saveNpz,
   saveSafetensors,

@@ -10,10 +10,10 @@ import {
   float64,
   Generator,
   int32,
+  load,
   loadNpy,
   loadNpz,
   loadSafetensors,
-  loadTorch,
   manualSeed,
   nn,
   ones,
@@ -193,13 +193,13 @@ describe('PyTorch checkpoints', () => {
 
   test.each(['linear', 'linear_legacy'])('a state dict: %s', name => {
     const net = new nn.Linear(3, 2);
-    net.loadStateDict(loadTorch(bytesOf(name)) as nn.StateDict);
+    net.loadStateDict(load(bytesOf(name)) as nn.StateDict);
     expect(rounded(net.bias!)).toEqual([-1188, 2937]);
     expect(rounded(net.weight.select(0, 1))).toEqual([2710, -5435, 3462]);
   });
 
   test('shared memory, strides, every dtype, plain values', () => {
-    const { t, tT, bf, i, n, s, f, l } = loadTorch(bytesOf('mixed')) as Record<string, Tensor> &
+    const { t, tT, bf, i, n, s, f, l } = load(bytesOf('mixed')) as Record<string, Tensor> &
       Record<'n' | 's' | 'f' | 'l', unknown>;
     t.select(0, 0).fill_(7);
     expect([tT.stride(), tT.select(1, 0).tolist()]).toEqual([
@@ -211,7 +211,7 @@ describe('PyTorch checkpoints', () => {
   });
 
   test('an optimizer goes on from it', () => {
-    const { model, optimizer } = loadTorch(bytesOf('checkpoint')) as {
+    const { model, optimizer } = load(bytesOf('checkpoint')) as {
       model: nn.StateDict;
       optimizer: optim.TorchOptimizerState;
     };
@@ -246,6 +246,6 @@ describe('PyTorch checkpoints', () => {
     ['a zip file cut off', bytesOf('linear').slice(0, 300), /not a zip file that can be read/],
     ['neither format', new TextEncoder().encode('hello'), /neither a zip file nor of the format before it/],
   ] as const)('%s', (_, file, message) => {
-    expect(() => loadTorch(file)).toThrow(message);
+    expect(() => load(file)).toThrow(message);
   });
 });

@@ -14,22 +14,65 @@ import { rowMajor } from '../eager.js';
 export const damaged: (format: string, problem: string) => never = (format, problem) =>
   fail('E401', { problem: `${format}: ${problem}`, hint: 'the file is damaged, cut off, or of another format' });
 
+/** A file that may be whole but asks for what reading it must not do. */
+export const refused: (format: string, problem: string, hint: string) => never = (format, problem, hint) =>
+  fail('E402', { problem: `${format}: ${problem}`, hint });
+
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** What a file says, for an error: not all of it, it may be long. */
+export const shown = (value: unknown): string => String(JSON.stringify(value)).slice(0, 200);
+
+/** Tensors of more dims are refused, as NumPy and PyTorch do. */
+const mostDims = 64;
 
 /** Is this a shape that could lie in memory? Throws E401 otherwise. */
 export function checkShape(format: string, shape: unknown): Shape {
+  if (Array.isArray(shape) && shape.length > mostDims) damaged(format, `a shape of ${shape.length} dims`);
   const valid = Array.isArray(shape) && shape.every(dim => Number.isSafeInteger(dim) && dim >= 0);
-  if (!valid || !Number.isSafeInteger(numel(shape as Shape)))
-    damaged(format, `impossible shape ${JSON.stringify(shape)}`);
+  if (!valid || !Number.isSafeInteger(numel(shape as Shape))) damaged(format, `impossible shape ${shown(shape)}`);
   return shape as Shape;
 }
 
-/** Bytes in the byte order of this machine, in memory of their own. */
-function native(bytes: Uint8Array, width: number, fromLittle: boolean): Uint8Array {
-  const own = Uint8Array.from(bytes);
-  if (fromLittle !== littleEndian)
-    for (let at = 0; at < own.length; at += width) own.subarray(at, at + width).reverse();
-  return own;
+/** An object of what a file has under names. Throws E401 for a name that comes twice, E402 for one that objects give a meaning. */
+export function byName<T>(format: string, entries: Iterable<readonly [string, T]>): Record<string, T> {
+  const named = new Map<string, T>();
+  for (const [name, value] of entries) {
+    if (named.has(name)) damaged(format, `the name '${name}' comes twice`);
+    if (name === '__proto__') refused(format, `something is named '${name}'`, 'give it another name');
+    named.set(name, value);
+  }
+  return Object.fromEntries(named);
+}
+
+function reverseElements(bytes: Uint8Array, width: number): void {
+  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+}
+
+export interface ElementsOptions {
+  readonly fromLittle?: boolean;
+  /** The bytes are nobody else's: they may become the memory of the tensor. */
+  readonly owned?: boolean;
+}
+
+/** Elements that files hold as `bytes`, in memory of their own. */
+export function elementsFromBytes(
+  bytes: Uint8Array,
+  dtype: DType,
+  { fromLittle = true, owned = false }: ElementsOptions = {},
+): TypedArray {
+  const width = bytesOf(dtype);
+  const own = owned && bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  if (fromLittle !== littleEndian) reverseElements(own, width);
+  if (dtype === 'bool') for (let i = 0; i < own.length; i++) own[i] = own[i] === 0 ? 0 : 1;
+  return new (arrayOf(dtype))(own.buffer, own.byteOffset, own.length / width);
+}
+
+/** Are `length` bytes just what a tensor takes? Throws E401 otherwise. */
+export function checkLength(format: string, length: number, dtype: DType, shape: Shape): void {
+  const wanted = numel(shape) * bytesOf(dtype);
+  if (length !== wanted)
+    damaged(format, `${dtype} of shape [${shape.join(', ')}] takes ${wanted} bytes, there are ${length}`);
 }
 
 /** A tensor of the elements that `bytes` holds, which must be just as many as the shape says. */
@@ -38,19 +81,20 @@ export function tensorFromBytes(
   bytes: Uint8Array,
   dtype: DType,
   shape: Shape,
-  fromLittle = true,
+  options: ElementsOptions = {},
 ): Tensor {
-  const wanted = numel(shape) * bytesOf(dtype);
-  if (bytes.length !== wanted)
-    damaged(format, `${dtype} of shape [${shape.join(', ')}] takes ${wanted} bytes, there are ${bytes.length}`);
-  const own = native(bytes, bytesOf(dtype), fromLittle);
-  if (dtype === 'bool') for (let i = 0; i < own.length; i++) own[i] = own[i] === 0 ? 0 : 1;
-  return tensorOver(new (arrayOf(dtype))(own.buffer as ArrayBuffer), { dtype, shape });
+  checkLength(format, bytes.length, dtype, shape);
+  return tensorOver(elementsFromBytes(bytes, dtype, options), { dtype, shape });
+}
+
+/** The bytes of elements as files hold them, little-endian; shared with the elements where that is their order here. */
+export function bytesOfElements(array: TypedArray): Uint8Array {
+  const bytes = new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
+  if (littleEndian) return bytes;
+  const swapped = bytes.slice();
+  reverseElements(swapped, array.BYTES_PER_ELEMENT);
+  return swapped;
 }
 
 /** The elements of a tensor in row-major order, little-endian. */
-export function bytesOfTensor(tensor: Tensor, what: string): Uint8Array {
-  const array: TypedArray = rowMajor(tensor, what);
-  const bytes = new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
-  return littleEndian ? bytes : native(bytes, bytesOf(tensor.dtype), true);
-}
+export const bytesOfTensor = (tensor: Tensor, what: string): Uint8Array => bytesOfElements(rowMajor(tensor, what));

@@ -1,4 +1,10 @@
-/** Tensors in files: safetensors, NumPy's npy and npz, and PyTorch's checkpoints (reading). All work on bytes; reading and writing files is the caller's. */
-export { loadNpy, loadNpz, type NpyHeader, npyHeader, saveNpy, saveNpz } from './numpy.js';
+/**
+ * Tensors in files: PyTorch's `.pt`, safetensors, NumPy's npy and npz. All work on bytes; reading and writing files is the
+ * caller's.
+ */
+export type { ReadOptions } from './budget.js';
+export { loadNpz, saveNpz } from './npz.js';
+export { loadNpy, type NpyHeader, npyHeader, saveNpy } from './numpy.js';
 export { loadSafetensors, readSafetensors, type SafetensorsFile, saveSafetensors } from './safetensors.js';
-export { loadTorch } from './torch.js';
+export { type LoadOptions, load } from './torch.js';
+export { type SaveOptions, save } from './torch-writer.js';

@@ -1,12 +1,9 @@
-/**
- * NumPy's files: `.npy`, one array after a header written as a Python dict (numpy.org/neps/nep-0001-npy-format), and `.npz`,
- * a zip of them.
- */
-import { strFromU8, strToU8, unzipSync, type Zippable, zipSync } from 'fflate';
+/** NumPy's `.npy` files: one array after a header written as a Python dict (numpy.org/neps/nep-0001-npy-format). */
+import { strFromU8, strToU8 } from 'fflate';
 import { fail } from '../../compiler/errors.js';
 import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import { bytesOfTensor, checkShape, damaged, tensorFromBytes } from './elements.js';
+import { bytesOfTensor, checkShape, damaged, refused, tensorFromBytes } from './elements.js';
 
 /** NumPy's type codes; bfloat16 has none. */
 const codes: Readonly<Partial<Record<DType, string>>> = {
@@ -55,14 +52,20 @@ export interface NpyHeader {
 }
 
 /** The tensor of a `.npy` file. Throws E401 where the file is damaged or of a type without a dtype. */
-export function loadNpy(file: Uint8Array): Tensor {
+export const loadNpy = (file: Uint8Array): Tensor => readNpy(file, false);
+
+/** The same; `owned` bytes may become the memory of the tensor. */
+export function readNpy(file: Uint8Array, owned: boolean): Tensor {
   const { header, start } = readHeader(file);
   const dtype = dtypes.get(header.descr.slice(1));
+  if (header.descr === '|O')
+    return refused('npy', 'an array of Python objects', 'only a Python program can make them; save arrays of numbers');
   if (dtype === undefined || !'<>|='.includes(header.descr[0]))
     return damaged('npy', `type '${header.descr}' has no dtype`);
   const shape = checkShape('npy', header.shape);
   const stored = header.fortranOrder ? [...shape].reverse() : shape;
-  const tensor = tensorFromBytes('npy', file.subarray(start), dtype, stored, header.descr[0] !== '>');
+  const fromLittle = header.descr[0] !== '>';
+  const tensor = tensorFromBytes('npy', file.subarray(start), dtype, stored, { fromLittle, owned });
   return header.fortranOrder ? tensor.permute(shape.map((_, d) => shape.length - 1 - d)) : tensor;
 }
 
@@ -78,42 +81,24 @@ function readHeader(file: Uint8Array): { header: NpyHeader; start: number } {
   const begin = lengthAt + (version === 1 ? 2 : 4);
   const start = begin + (version === 1 ? view.getUint16(lengthAt, true) : view.getUint32(lengthAt, true));
   if (start > file.length) return damaged('npy', `the header ends at byte ${start}, the file has ${file.length}`);
-  const text = strFromU8(file.subarray(begin, start));
-  const descr = /'descr':\s*'([^']+)'/.exec(text)?.[1];
-  const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1];
-  const shape = /'shape':\s*\(([\d\sL,]*)\)/.exec(text)?.[1];
-  if (descr === undefined || order === undefined || shape === undefined)
-    return damaged('npy', `cannot read the header ${text.trim()}`);
-  const dims = shape.split(',').filter(part => part.trim() !== '');
-  return {
-    header: { descr, fortranOrder: order === 'True', shape: dims.map(part => Number.parseInt(part, 10)) },
-    start,
-  };
+  return { header: parseHeader(strFromU8(file.subarray(begin, start))), start };
 }
 
-/** Tensors by name as a `.npz` file. */
-export function saveNpz(
-  tensors: Readonly<Record<string, Tensor>>,
-  { compressed = false }: { readonly compressed?: boolean } = {},
-): Uint8Array {
-  const level = compressed ? 6 : 0;
-  const files = Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, [saveNpy(tensor), { level }]] as const);
-  return zipSync(Object.fromEntries(files) as Zippable);
-}
+const headerEntry = /\s*'(\w+)'\s*:\s*(?:'([^']*)'|(True|False)|\(([\d\sL,]*)\))\s*(?:,|(?=\}))/y;
 
-/** The tensors of a `.npz` file by name. Throws E401 where it is damaged. */
-export function loadNpz(file: Uint8Array): Record<string, Tensor> {
-  return Object.fromEntries(
-    Object.entries(unzipped(file))
-      .filter(([name]) => name.endsWith('.npy'))
-      .map(([name, bytes]) => [name.slice(0, -'.npy'.length), loadNpy(bytes)]),
-  );
-}
-
-function unzipped(file: Uint8Array): Record<string, Uint8Array> {
-  try {
-    return unzipSync(file);
-  } catch (error) {
-    return damaged('npz', `not a zip file that can be read: ${(error as Error).message}`);
+/** A dict of just `descr`, `fortran_order` and `shape`. */
+function parseHeader(text: string): NpyHeader {
+  const found = new Map<string, Pick<RegExpExecArray, number>>();
+  const dict = text.trim();
+  headerEntry.lastIndex = 1;
+  for (let end = 1, entry: RegExpExecArray | null; (entry = headerEntry.exec(dict)); headerEntry.lastIndex = end) {
+    if (found.has(entry[1])) damaged('npy', `the header has '${entry[1]}' twice`);
+    found.set(entry[1], entry);
+    end = headerEntry.lastIndex;
   }
+  const [descr, order, shape] = [found.get('descr')?.[2], found.get('fortran_order')?.[3], found.get('shape')?.[4]];
+  if (descr === undefined || order === undefined || shape === undefined || found.size !== 3)
+    return damaged('npy', `cannot read the header ${dict.slice(0, 200)}`);
+  const dims = shape.split(',').filter(part => part.trim() !== '');
+  return { descr, fortranOrder: order === 'True', shape: dims.map(part => Number.parseInt(part, 10)) };
 }

@@ -1,127 +1,202 @@
 /**
- * Reading Python pickles, as far as PyTorch's checkpoints use them (docs.python.org/3/library/pickletools).
+ * Reading Python's pickles, as far as checkpoints use them (docs.python.org/3/library/pickletools).
  *
- * A pickle is a program for a stack machine that may name any Python function to call. Nothing is called here: the caller
- * says what each name it knows means, and a pickle that asks for another is refused.
+ * A pickle is a program for a stack machine that may name any Python function and call it. Here nothing is run: only the
+ * operations in the table below exist, and only the names that the caller knows can be called, with the caller's meaning.
+ * Every operation does a bounded amount of work and pays for the memory it takes, so that no pickle hangs or floods memory.
  */
-import { damaged } from './elements.js';
+import type { Budget } from './budget.js';
+import { damaged, refused } from './elements.js';
+import { type Opcode, opcodeName } from './pickle-opcodes.js';
 
-/** What a name in a pickle stands for, and what calling it gives. */
-export interface Globals {
-  /** The value of `module.name`; undefined refuses the pickle. */
-  find(module: string, name: string): unknown;
-  call(callee: unknown, args: readonly unknown[]): unknown;
+/** What the names and persistent ids in a pickle stand for. */
+export interface PickleWorld {
+  /** The value of a dotted name; undefined refuses the pickle. */
+  find(name: string): unknown;
   /** The object that a persistent id stands for. */
   persistent(id: unknown): unknown;
 }
 
-/** A Python tuple, told apart from a list. */
-export class Tuple {
-  constructor(readonly items: readonly unknown[]) {}
+/** A name that a pickle may call. */
+export class Callable {
+  readonly name: string;
+  readonly call: (args: readonly unknown[]) => unknown;
+  constructor(name: string, call: (args: readonly unknown[]) => unknown) {
+    this.name = name;
+    this.call = call;
+  }
 }
 
-class Mark {}
+/** A Python tuple, told apart from a list. */
+export class Tuple {
+  readonly items: readonly unknown[];
+  constructor(items: readonly unknown[]) {
+    this.items = items;
+  }
+}
 
-/** A stack of more values is refused. */
-const largestStack = 10_000_000;
+/** A Python float whose value is whole, told apart from an int. Other floats are plain numbers. */
+export class WholeFloat {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
 
-export class Unpickler {
+/** What objects take in memory, about: now, and again in the form the caller gives them. */
+const [valueBytes, tupleBytes, listBytes, dictBytes, entryBytes, memoBytes] = [16, 96, 128, 256, 64, 48];
+const newestProtocol = 5;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The value of the pickle that begins at `start`, and where it ends. Throws E401 and E402. */
+export function readPickle(
+  bytes: Uint8Array,
+  world: PickleWorld,
+  budget: Budget,
+  start = 0,
+): { readonly value: unknown; readonly end: number } {
+  const machine = new Machine(bytes, world, budget, start);
+  const value = machine.run();
+  return { value, end: machine.at };
+}
+
+class Machine {
+  at: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #globals: Globals;
-  #at: number;
-  #stack: unknown[] = [];
+  readonly #world: PickleWorld;
+  readonly #budget: Budget;
+  readonly #stack: unknown[] = [];
+  /** Heights of the stack at the marks; values below the last are out of reach. */
+  readonly #marks: number[] = [];
   readonly #memo = new Map<number, unknown>();
 
-  constructor(bytes: Uint8Array, globals: Globals, start = 0) {
+  constructor(bytes: Uint8Array, world: PickleWorld, budget: Budget, start: number) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#globals = globals;
-    this.#at = start;
+    this.#world = world;
+    this.#budget = budget;
+    this.at = start;
   }
 
-  /** Where the pickle ended. */
-  get end(): number {
-    return this.#at;
-  }
-
-  load(): unknown {
+  run(): unknown {
     for (;;) {
-      const at = this.#at;
-      const code = this.#take(1)[0];
-      if (code === stop) return this.#pop();
-      const run = operations[code];
-      if (run === undefined) damaged('pickle', `unsupported operation 0x${code.toString(16)} at byte ${at}`);
-      run(this);
-      if (this.#stack.length > largestStack) damaged('pickle', 'the stack grows beyond all bounds');
+      const at = this.at;
+      const code = this.u8();
+      const name = opcodeName(code);
+      if (name === undefined) damaged('pickle', `0x${code.toString(16)} at byte ${at} is no operation`);
+      if (name === 'STOP') return this.#result();
+      const operation = operations[name];
+      if (operation === undefined)
+        refused(
+          'pickle',
+          `the operation ${name} at byte ${at}`,
+          'save plain data: tensors, numbers, strings, lists, dicts',
+        );
+      operation(this);
     }
   }
 
-  // ── what operations are made of ────────────────────────────────────────────────────────────────────────────────────
+  #result(): unknown {
+    const value = this.pop();
+    if (this.#stack.length > 0 || this.#marks.length > 0) damaged('pickle', 'it ends with values left on the stack');
+    return value;
+  }
 
-  #take(count: number): Uint8Array {
-    if (!(count >= 0) || this.#at + count > this.#bytes.length)
+  // ── the bytes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  take(count: number): Uint8Array {
+    const end = this.at + count;
+    if (end > this.#bytes.length)
       damaged('pickle', `it ends at byte ${this.#bytes.length}, in the middle of an operation`);
-    this.#at += count;
-    return this.#bytes.subarray(this.#at - count, this.#at);
+    const taken = this.#bytes.subarray(this.at, end);
+    this.at = end;
+    return taken;
   }
-  number(bytes: 1 | 2 | 4): number {
-    const at = this.#at;
-    this.#take(bytes);
-    return bytes === 1
-      ? this.#view.getUint8(at)
-      : bytes === 2
-        ? this.#view.getUint16(at, true)
-        : this.#view.getUint32(at, true);
+  /** Where the next `count` bytes begin. */
+  #next(count: number): number {
+    this.take(count);
+    return this.at - count;
   }
-  signed(): number {
-    return this.number(4) | 0;
+  u8(): number {
+    return this.#view.getUint8(this.#next(1));
   }
-  double(): number {
-    const at = this.#at;
-    this.#take(8);
-    return this.#view.getFloat64(at, false);
+  u16(): number {
+    return this.#view.getUint16(this.#next(2), true);
+  }
+  u32(): number {
+    return this.#view.getUint32(this.#next(4), true);
+  }
+  i32(): number {
+    return this.#view.getInt32(this.#next(4), true);
+  }
+  u64(): number {
+    return Number(this.#view.getBigUint64(this.#next(8), true));
+  }
+  float(): number | WholeFloat {
+    const value = this.#view.getFloat64(this.#next(8), false);
+    return Number.isInteger(value) ? new WholeFloat(value) : value;
   }
   text(length: number): string {
-    return new TextDecoder().decode(this.#take(length));
+    try {
+      return utf8.decode(this.take(length));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      return damaged('pickle', `the string before byte ${this.at} is not UTF-8`);
+    }
   }
-  /** Little-endian two's complement of any length. */
+  /** Little-endian two's complement. */
   integer(length: number): number | bigint {
-    const bytes = this.#take(length);
-    const value = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const value = this.take(length).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * length, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }
   line(): string {
-    const end = this.#bytes.indexOf(0x0a, this.#at);
-    const text = this.text(end - this.#at);
-    this.#at++;
+    const end = this.#bytes.indexOf(0x0a, this.at);
+    if (end < 0) damaged('pickle', `the line that begins at byte ${this.at} does not end`);
+    const text = this.text(end - this.at);
+    this.at++;
     return text;
   }
 
+  // ── the stack ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
   push(value: unknown): void {
+    this.#budget.spend(valueBytes);
     this.#stack.push(value);
   }
-  #pop(): unknown {
-    if (this.#stack.length === 0) damaged('pickle', 'the stack is empty');
+  pop(): unknown {
+    if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) damaged('pickle', 'the stack is empty');
     return this.#stack.pop();
   }
-  pop(count: number): unknown[] {
-    return Array.from({ length: count }, () => this.#pop()).reverse();
-  }
   #top(): unknown {
+    if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) damaged('pickle', 'the stack is empty');
     return this.#stack[this.#stack.length - 1];
   }
   mark(): void {
-    this.push(new Mark());
+    this.#budget.spend(valueBytes);
+    this.#marks.push(this.#stack.length);
   }
   /** What lies above the last mark, which goes too. */
   aboveMark(): unknown[] {
-    const at = this.#stack.findLastIndex(value => value instanceof Mark);
-    if (at < 0) damaged('pickle', 'there is no mark on the stack');
-    const items = this.#stack.slice(at + 1);
-    this.#stack = this.#stack.slice(0, at);
-    return items;
+    const height = this.#marks.pop();
+    return height === undefined ? damaged('pickle', 'there is no mark on the stack') : this.#stack.splice(height);
+  }
+
+  // ── objects ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  tuple(items: readonly unknown[]): void {
+    this.#budget.spend(tupleBytes);
+    this.push(new Tuple(items));
+  }
+  list(items: unknown[]): void {
+    this.#budget.spend(listBytes);
+    this.push(items);
+  }
+  dict(items: readonly unknown[]): void {
+    this.#budget.spend(dictBytes);
+    this.push(new Map());
+    this.set(items);
   }
   append(items: readonly unknown[]): void {
     const list = this.#top();
@@ -131,9 +206,19 @@ export class Unpickler {
   set(items: readonly unknown[]): void {
     const dict = this.#top();
     if (!(dict instanceof Map)) damaged('pickle', 'items are set in what is no dict');
-    for (let i = 0; i + 1 < items.length; i += 2) dict.set(items[i], items[i + 1]);
+    if (items.length % 2 !== 0) damaged('pickle', 'a key of a dict comes without a value');
+    for (let i = 0; i < items.length; i += 2) this.#setItem(dict, items[i], items[i + 1]);
+  }
+  #setItem(dict: Map<unknown, unknown>, given: unknown, value: unknown): void {
+    const key = given instanceof WholeFloat ? given.value : given;
+    if (typeof key === 'object' && key !== null)
+      refused('pickle', 'a dict has a key that is neither a string nor a number', 'use strings as keys');
+    if (dict.has(key)) damaged('pickle', `a dict has the key ${JSON.stringify(String(key)).slice(0, 200)} twice`);
+    this.#budget.spend(entryBytes);
+    dict.set(key, value);
   }
   remember(index: number): void {
+    this.#budget.spend(memoBytes);
     this.#memo.set(index, this.#top());
   }
   memoize(): void {
@@ -143,77 +228,94 @@ export class Unpickler {
     if (!this.#memo.has(index)) damaged('pickle', `memo ${index} was never set`);
     this.push(this.#memo.get(index));
   }
-  global(module: string, name: string): void {
-    const value = this.#globals.find(module, name);
-    if (value === undefined) damaged('pickle', `it names ${module}.${name}, which is neither a tensor nor plain data`);
+
+  // ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  global(module: unknown, name: unknown): void {
+    const dotted = `${typeof module === 'string' ? module : '?'}.${typeof name === 'string' ? name : '?'}`.slice(
+      0,
+      200,
+    );
+    const value = this.#world.find(dotted);
+    if (value === undefined)
+      refused(
+        'pickle',
+        `it names ${dotted}, which is neither a tensor nor plain data`,
+        'nothing in the file was run; save a state dict instead of objects of your own classes',
+      );
     this.push(value);
   }
-  call(): void {
-    const [callee, args] = this.pop(2);
-    if (!(args instanceof Tuple)) damaged('pickle', 'a call without a tuple of arguments');
-    this.push(this.#globals.call(callee, args.items));
+  reduce(): void {
+    const args = this.pop();
+    const callee = this.pop();
+    if (!(callee instanceof Callable) || !(args instanceof Tuple))
+      damaged('pickle', 'it calls what is no function, or without a tuple of arguments');
+    this.push(callee.call(args.items));
+  }
+  /** Attributes of an object: those of dicts (the versions of a state dict) say nothing about tensors. */
+  build(): void {
+    this.pop();
+    if (!(this.#top() instanceof Map))
+      refused('pickle', 'it sets attributes of what is no dict', 'save a state dict instead of objects');
   }
   persistent(): void {
-    this.push(this.#globals.persistent(this.#pop()));
+    this.push(this.#world.persistent(this.pop()));
   }
 }
 
-const stop = 0x2e;
-type Operation = (machine: Unpickler) => void;
-const code = (character: string): number => character.charCodeAt(0);
-const popped =
-  (count: number): Operation =>
-  m =>
-    m.push(new Tuple(m.pop(count)));
+type Operation = (machine: Machine) => void;
 
-const operations: Readonly<Record<number, Operation>> = {
-  128: m => void m.number(1),
-  149: skipFrame,
-  [code('(')]: m => m.mark(),
-  [code('0')]: m => void m.pop(1),
-  [code('N')]: m => m.push(null),
-  136: m => m.push(true),
-  137: m => m.push(false),
-  [code('J')]: m => m.push(m.signed()),
-  [code('K')]: m => m.push(m.number(1)),
-  [code('M')]: m => m.push(m.number(2)),
-  138: m => m.push(m.integer(m.number(1))),
-  139: m => m.push(m.integer(m.number(4))),
-  [code('G')]: m => m.push(m.double()),
-  [code('X')]: m => m.push(m.text(m.number(4))),
-  140: m => m.push(m.text(m.number(1))),
-  [code('T')]: m => m.push(m.text(m.number(4))),
-  [code('U')]: m => m.push(m.text(m.number(1))),
-  [code(']')]: m => m.push([]),
-  [code('a')]: m => m.append(m.pop(1)),
-  [code('e')]: m => m.append(m.aboveMark()),
-  [code('l')]: m => m.push(m.aboveMark()),
-  [code('}')]: m => m.push(new Map()),
-  [code('s')]: m => m.set(m.pop(2)),
-  [code('u')]: m => m.set(m.aboveMark()),
-  [code(')')]: popped(0),
-  133: popped(1),
-  134: popped(2),
-  135: popped(3),
-  [code('t')]: m => m.push(new Tuple(m.aboveMark())),
-  [code('q')]: m => m.remember(m.number(1)),
-  [code('r')]: m => m.remember(m.number(4)),
-  148: m => m.memoize(),
-  [code('h')]: m => m.recall(m.number(1)),
-  [code('j')]: m => m.recall(m.number(4)),
-  [code('c')]: m => m.global(m.line(), m.line()),
-  147: m => {
-    const [module, name] = m.pop(2);
-    m.global(String(module), String(name));
+/** The operations that pickles of plain data and tensors are made of. */
+const operations: Readonly<Partial<Record<Opcode, Operation>>> = {
+  PROTO: m => {
+    const protocol = m.u8();
+    if (protocol > newestProtocol) damaged('pickle', `it is of protocol ${protocol}, the newest is ${newestProtocol}`);
   },
-  [code('R')]: m => m.call(),
-  129: m => m.call(),
-  [code('Q')]: m => m.persistent(),
-  // Attributes of an object: those of dicts (the versions of a state dict) say nothing about tensors.
-  [code('b')]: m => void m.pop(1),
-};
+  FRAME: m => void m.u64(),
 
-function skipFrame(machine: Unpickler): void {
-  machine.number(4);
-  machine.number(4);
-}
+  NONE: m => m.push(null),
+  NEWTRUE: m => m.push(true),
+  NEWFALSE: m => m.push(false),
+  BININT: m => m.push(m.i32()),
+  BININT1: m => m.push(m.u8()),
+  BININT2: m => m.push(m.u16()),
+  LONG1: m => m.push(m.integer(m.u8())),
+  BINFLOAT: m => m.push(m.float()),
+  BINUNICODE: m => m.push(m.text(m.u32())),
+  SHORT_BINUNICODE: m => m.push(m.text(m.u8())),
+  BINUNICODE8: m => m.push(m.text(m.u64())),
+  BINSTRING: m => m.push(m.text(m.u32())),
+  SHORT_BINSTRING: m => m.push(m.text(m.u8())),
+
+  MARK: m => m.mark(),
+  POP: m => void m.pop(),
+  POP_MARK: m => void m.aboveMark(),
+  EMPTY_TUPLE: m => m.tuple([]),
+  TUPLE1: m => m.tuple([m.pop()]),
+  TUPLE2: m => m.tuple([m.pop(), m.pop()].reverse()),
+  TUPLE3: m => m.tuple([m.pop(), m.pop(), m.pop()].reverse()),
+  TUPLE: m => m.tuple(m.aboveMark()),
+  EMPTY_LIST: m => m.list([]),
+  LIST: m => m.list(m.aboveMark()),
+  APPEND: m => m.append([m.pop()]),
+  APPENDS: m => m.append(m.aboveMark()),
+  EMPTY_DICT: m => m.dict([]),
+  DICT: m => m.dict(m.aboveMark()),
+  SETITEM: m => m.set([m.pop(), m.pop()].reverse()),
+  SETITEMS: m => m.set(m.aboveMark()),
+
+  BINPUT: m => m.remember(m.u8()),
+  LONG_BINPUT: m => m.remember(m.u32()),
+  MEMOIZE: m => m.memoize(),
+  BINGET: m => m.recall(m.u8()),
+  LONG_BINGET: m => m.recall(m.u32()),
+
+  GLOBAL: m => m.global(m.line(), m.line()),
+  STACK_GLOBAL: m => {
+    const name = m.pop();
+    m.global(m.pop(), name);
+  },
+  REDUCE: m => m.reduce(),
+  BUILD: m => m.build(),
+  BINPERSID: m => m.persistent(),
+};

@@ -4,8 +4,10 @@
  */
 import { fail } from '../../compiler/errors.js';
 import type { DType } from '../../compiler/ir/dtype.js';
+import type { Shape } from '../../compiler/ir/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import { bytesOfTensor, checkShape, damaged, tensorFromBytes } from './elements.js';
+import { Budget, type ReadOptions } from './budget.js';
+import { byName, bytesOfTensor, checkLength, checkShape, damaged, shown, tensorFromBytes } from './elements.js';
 
 const names: Readonly<Record<DType, string>> = {
   bool: 'BOOL',
@@ -66,22 +68,24 @@ export interface SafetensorsFile {
 }
 
 /** The tensors of a file by name, in memory of their own. Throws E401 where the file is damaged. */
-export const loadSafetensors = (file: Uint8Array): Record<string, Tensor> => readSafetensors(file).tensors;
+export const loadSafetensors = (file: Uint8Array, options: ReadOptions = {}): Record<string, Tensor> =>
+  readSafetensors(file, options).tensors;
 
 /** The tensors and the metadata of a file. */
-export function readSafetensors(file: Uint8Array): SafetensorsFile {
-  const header = readHeader(file);
-  const data = file.subarray(lengthBytes + header.length);
-  const metadata = header.entries.get(metadataKey);
-  header.entries.delete(metadataKey);
-  const tensors = [...header.entries].map(([name, entry]): [string, Tensor] => [
+export function readSafetensors(file: Uint8Array, options: ReadOptions = {}): SafetensorsFile {
+  const { length, entries } = readHeader(file, new Budget('safetensors', file.length, options));
+  const data = file.subarray(lengthBytes + length);
+  const { [metadataKey]: metadata, ...described } = entries;
+  const places = Object.entries(described).map(([name, entry]) => placeOf(name, entry as Entry, data.length));
+  checkTiling(places, data.length);
+  const tensors = places.map(({ name, begin, end, dtype, shape }): [string, Tensor] => [
     name,
-    readTensor(name, entry as Entry, data),
+    tensorFromBytes('safetensors', data.subarray(begin, end), dtype, shape),
   ]);
   return { tensors: Object.fromEntries(tensors), metadata: checkMetadata(metadata) };
 }
 
-function readHeader(file: Uint8Array): { length: number; entries: Map<string, unknown> } {
+function readHeader(file: Uint8Array, budget: Budget): { length: number; entries: Record<string, unknown> } {
   if (file.length < lengthBytes)
     return damaged('safetensors', `a file of ${file.length} bytes has no room for a header`);
   const claimed = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
@@ -90,34 +94,83 @@ function readHeader(file: Uint8Array): { length: number; entries: Map<string, un
     return damaged('safetensors', `the header claims ${claimed} bytes, the file has ${file.length}`);
   }
   const text = new TextDecoder().decode(file.subarray(lengthBytes, lengthBytes + length));
+  const keys = countKeys(text, budget);
+  const parsed = parseObject(text);
+  if (keysIn(parsed) !== keys) return damaged('safetensors', 'the header has a name twice');
+  return { length, entries: byName('safetensors', Object.entries(parsed)) };
+}
+
+const jsonToken = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/gs;
+/** Names, and in them fields, and in those lists. */
+const deepestHeader = 3;
+/** What a value of parsed JSON takes, about. */
+const [containerBytes, itemBytes] = [64, 24];
+
+/** The keys written in a header that is neither too deep nor too large to be parsed. */
+function countKeys(text: string, budget: Budget): number {
+  let depth = 0;
+  let keys = 0;
+  jsonToken.lastIndex = 0;
+  for (let token: RegExpExecArray | null; (token = jsonToken.exec(text)); ) {
+    const [first] = token[0];
+    if (first === '{' || first === '[') depth++;
+    else if (first === '}' || first === ']') depth--;
+    else if (first === ':') keys++;
+    if (depth > deepestHeader) damaged('safetensors', `the header is nested deeper than ${deepestHeader} levels`);
+    budget.spend(first === '{' || first === '[' ? containerBytes : itemBytes);
+  }
+  return keys;
+}
+
+function parseObject(text: string): object {
   try {
     const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
-      return { length, entries: new Map(Object.entries(parsed)) };
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
   } catch {
     // Reported below, like JSON that is not an object.
   }
   return damaged('safetensors', 'the header is not a JSON object');
 }
 
-function readTensor(name: string, entry: Entry, data: Uint8Array): Tensor {
+/** The keys of all objects in parsed JSON: fewer than were written where one came twice. */
+function keysIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
+  return Object.values(value).reduce((sum: number, part) => sum + keysIn(part), own);
+}
+
+/** Where the elements of a tensor lie in the data. */
+interface Place {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly begin: number;
+  readonly end: number;
+}
+
+function placeOf(name: string, entry: Entry, dataLength: number): Place {
   const format = `safetensors tensor '${name}'`;
-  const dtype = dtypes.get(String(entry?.dtype));
-  if (dtype === undefined) return damaged(format, `unknown dtype ${JSON.stringify(entry?.dtype)}`);
+  const dtype = typeof entry?.dtype === 'string' ? dtypes.get(entry.dtype) : undefined;
+  if (dtype === undefined) return damaged(format, `unknown dtype ${shown(entry?.dtype)}`);
   const shape = checkShape(format, entry.shape);
-  const [begin, end] = Array.isArray(entry.data_offsets) ? (entry.data_offsets as unknown[]) : [];
-  const inside =
-    Number.isSafeInteger(begin) &&
-    Number.isSafeInteger(end) &&
-    (begin as number) >= 0 &&
-    (begin as number) <= (end as number);
-  if (!inside || (end as number) > data.length) {
-    return damaged(
-      format,
-      `offsets ${JSON.stringify(entry.data_offsets)} lie outside the ${data.length} bytes of data`,
-    );
+  const offsets: readonly unknown[] = Array.isArray(entry.data_offsets) ? entry.data_offsets : [];
+  const [begin, end] = offsets as number[];
+  const inside = offsets.length === 2 && offsets.every(Number.isSafeInteger) && begin >= 0 && begin <= end;
+  if (!inside || end > dataLength)
+    return damaged(format, `offsets ${shown(entry.data_offsets)} lie outside the ${dataLength} bytes of data`);
+  checkLength(format, end - begin, dtype, shape);
+  return { name, dtype, shape, begin, end };
+}
+
+/** One tensor after another, from the first byte of the data to the last: the format has neither holes nor overlaps. */
+function checkTiling(places: readonly Place[], dataLength: number): void {
+  let at = 0;
+  for (const { name, begin, end } of [...places].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== at)
+      damaged(`safetensors tensor '${name}'`, `begins at byte ${begin}, but the one before ends at byte ${at}`);
+    at = end;
   }
-  return tensorFromBytes(format, data.subarray(begin as number, end as number), dtype, shape);
+  if (at !== dataLength) damaged('safetensors', `the tensors end at byte ${at} of ${dataLength}`);
 }
 
 function checkMetadata(metadata: unknown): Record<string, string> {

@@ -1,206 +1,282 @@
 /**
- * Checkpoints that `torch.save` writes: a zip file with one pickle and the memory of each tensor (since PyTorch 1.6), or
- * several pickles one after another followed by the memory (before).
+ * Reading what `torch.save` writes: a zip file of one pickle and the memory of the tensors (since PyTorch 1.6), or several
+ * pickles one after another followed by the memory (before). Nothing in a file is run; see pickle.ts.
  *
- * Tensors that share memory in the file share it here. Dicts become objects where all keys are strings, and Maps otherwise.
+ * Tensors that share memory in the file share it here, with their strides. Lists become arrays, tuples frozen arrays, dicts
+ * objects where all keys are strings and Maps otherwise.
  */
-import { unzipSync } from 'fflate';
-import { bytesOf, type DType, isDType } from '../../compiler/ir/dtype.js';
-import { numel } from '../../compiler/ir/shape.js';
-import { eagerValue, Tensor } from '../../compiler/ops/tensor.js';
+import { bytesOf, type DType, dtypes, type TypedArray } from '../../compiler/ir/dtype.js';
+import { numel, type Shape } from '../../compiler/ir/shape.js';
+import { float } from '../../compiler/ops/signature.js';
+import { type Storage, Tensor } from '../../compiler/ops/tensor.js';
 import { Parameter } from '../nn/parameter.js';
-import { checkShape, damaged, tensorFromBytes } from './elements.js';
-import { type Globals, Tuple, Unpickler } from './pickle.js';
+import { Budget, type ReadOptions } from './budget.js';
+import { byName, checkShape, damaged, elementsFromBytes, refused, shown } from './elements.js';
+import { Callable, type PickleWorld, readPickle, Tuple, WholeFloat } from './pickle.js';
+import { deepestNesting, legacyMagic, legacyProtocol, storageTypes } from './torch-format.js';
+import { type Member, readZip } from './zip.js';
 
-const storageTypes: Readonly<Record<string, DType>> = {
-  BoolStorage: 'bool',
-  ByteStorage: 'uint8',
-  CharStorage: 'int8',
-  ShortStorage: 'int16',
-  IntStorage: 'int32',
-  LongStorage: 'int64',
-  HalfStorage: 'float16',
-  BFloat16Storage: 'bfloat16',
-  FloatStorage: 'float32',
-  DoubleStorage: 'float64',
-};
-
-/** Memory of tensors, by the key under which the file has it; its bytes may come after the pickle. */
-interface SharedMemory {
-  readonly key: string;
-  readonly dtype: DType;
-  readonly count: number;
-}
-/** A tensor whose memory is not there yet. */
-interface PendingTensor {
-  readonly memory: SharedMemory;
-  readonly offset: number;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly parameter: boolean;
-  readonly requiresGrad: boolean;
-}
-class Pending {
-  constructor(readonly tensor: PendingTensor) {}
+export interface LoadOptions extends ReadOptions {
+  /** Give Python floats with a whole value as `float(2)`, so that they are floats again when they are saved. */
+  readonly keepFloats?: boolean;
 }
 
 const format = 'torch file';
-const isSmallInteger = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** The names a checkpoint may use. */
-class TorchGlobals implements Globals {
-  readonly memories = new Map<string, SharedMemory>();
+/**
+ * What a file of `torch.save` holds: tensors, numbers (bigints beyond 2^53), strings, null, arrays, objects and Maps. Throws
+ * E401 where the file is damaged, and E402 where it holds anything else.
+ */
+export function load(file: Uint8Array, options: LoadOptions = {}): unknown {
+  const budget = new Budget(format, file.length, options);
+  const isZip = file[0] === 0x50 && file[1] === 0x4b;
+  const value = isZip ? loadZip(file, budget) : loadLegacy(file, budget);
+  return new Finisher(options).finish(value);
+}
 
-  find(module: string, name: string): unknown {
-    if (module === 'collections' && name === 'OrderedDict') return 'dict';
-    if (module === 'torch._utils' && ['_rebuild_tensor_v2', '_rebuild_tensor', '_rebuild_parameter'].includes(name))
-      return name;
-    if (module === 'torch' && name === 'Size') return 'size';
-    if (module === 'torch' && isDType(name)) return name;
-    if (module === 'torch') return storageTypes[name] && { storageOf: storageTypes[name] };
-    return undefined;
+// ── memory of tensors ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The memory that several tensors may share. */
+class Memory {
+  readonly storage: Storage;
+  readonly dtype: DType;
+  constructor(dtype: DType, array: TypedArray) {
+    this.dtype = dtype;
+    this.storage = { array, version: 0 };
+  }
+}
+/** What a file calls `torch.FloatStorage`. */
+class StorageType {
+  readonly dtype: DType;
+  constructor(dtype: DType) {
+    this.dtype = dtype;
+  }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const itemsOf = (value: unknown): readonly unknown[] =>
+  value instanceof Tuple ? value.items : damaged(format, 'a tuple is missing');
+
+/** What a tensor takes beside its elements, about. */
+const tensorBytes = 768;
+
+/** The names and persistent ids of a file, and the memory they lead to. */
+class TorchWorld implements PickleWorld {
+  readonly #names: ReadonlyMap<string, unknown>;
+  readonly #memories = new Map<string, Memory>();
+  readonly #read: (key: string, dtype: DType, count: number) => TypedArray;
+  readonly #budget: Budget;
+
+  /** `read` gives the elements that the file has under a key. */
+  constructor(budget: Budget, read: (key: string, dtype: DType, count: number) => TypedArray) {
+    this.#budget = budget;
+    this.#read = read;
+    const callable = (name: string, call: (args: readonly unknown[]) => unknown): [string, Callable] => [
+      name,
+      new Callable(name, call),
+    ];
+    this.#names = new Map<string, unknown>([
+      callable('collections.OrderedDict', ordered),
+      callable('torch._utils._rebuild_tensor', args => this.#tensor(args)),
+      callable('torch._utils._rebuild_tensor_v2', args => this.#tensor(args)),
+      callable('torch._utils._rebuild_parameter', ([data, requiresGrad]) => this.#parameter(data, requiresGrad)),
+      callable('torch.Size', ([size]) => new Tuple(itemsOf(size))),
+      callable('torch.device', ([type]) =>
+        typeof type === 'string' ? type : damaged(format, 'a device without a name'),
+      ),
+      ...dtypes.map((dtype): [string, DType] => [`torch.${dtype}`, dtype]),
+      ...dtypes.map((dtype): [string, StorageType] => [`torch.${storageTypes[dtype]}`, new StorageType(dtype)]),
+    ]);
   }
 
-  call(callee: unknown, args: readonly unknown[]): unknown {
-    if (callee === 'dict') return new Map();
-    if (callee === 'size') return args[0];
-    if (callee === '_rebuild_parameter') return this.#parameter(args);
-    if (callee === '_rebuild_tensor_v2' || callee === '_rebuild_tensor') return this.#tensor(args);
-    return damaged(format, `it calls ${String(callee)}`);
+  find(name: string): unknown {
+    return this.#names.get(name);
   }
 
-  #tensor([memory, offset, size, stride, requiresGrad]: readonly unknown[]): Pending {
-    if (!this.memories.has((memory as SharedMemory)?.key)) return damaged(format, 'a tensor without memory');
-    const shape = checkShape(format, size instanceof Tuple ? size.items : size);
-    const strides = checkShape(format, stride instanceof Tuple ? stride.items : stride);
-    if (!isSmallInteger(offset) || strides.length !== shape.length)
-      return damaged(format, `a tensor with strides [${strides}] for shape [${shape}]`);
-    return new Pending({
-      memory: memory as SharedMemory,
-      offset,
-      shape,
-      strides,
-      parameter: false,
-      requiresGrad: requiresGrad === true,
-    });
-  }
-  #parameter([data, requiresGrad]: readonly unknown[]): Pending {
-    if (!(data instanceof Pending)) return damaged(format, 'a parameter that is no tensor');
-    return new Pending({ ...data.tensor, parameter: true, requiresGrad: requiresGrad === true });
-  }
-
-  persistent(id: unknown): SharedMemory {
-    const [kind, type, key, , count] = id instanceof Tuple ? id.items : [];
-    const dtype = (type as { storageOf?: DType } | undefined)?.storageOf;
-    if (kind !== 'storage' || dtype === undefined || !isSmallInteger(count))
-      return damaged(format, 'memory of an unknown kind');
-    const known = this.memories.get(String(key));
-    if (known !== undefined) return known;
-    const memory = { key: String(key), dtype, count };
-    this.memories.set(memory.key, memory);
+  /** `('storage', type, key, device, number of elements)`; the old format adds what only views of memory have. */
+  persistent(id: unknown): Memory {
+    const [kind, type, key, , count, view = null] = itemsOf(id);
+    if (kind !== 'storage' || typeof key !== 'string' || !isCount(count))
+      damaged(format, 'a persistent id that is no memory');
+    if (!(type instanceof StorageType) || view !== null)
+      refused(format, `memory '${key}' of a kind without a dtype`, 'save tensors of the dtypes that gradc has');
+    const known = this.#memories.get(key);
+    if (known !== undefined) {
+      if (known.dtype === type.dtype && known.storage.array.length === count) return known;
+      return damaged(format, `the memory '${key}' is used in two ways`);
+    }
+    const memory = new Memory(type.dtype, this.#read(key, type.dtype, count));
+    this.#memories.set(key, memory);
     return memory;
   }
+
+  #tensor([memory, offset, size, stride, requiresGrad = false]: readonly unknown[]): Tensor {
+    if (!(memory instanceof Memory)) return damaged(format, 'a tensor without memory');
+    const shape = checkShape(format, itemsOf(size));
+    const strides = itemsOf(stride);
+    if (!isCount(offset) || strides.length !== shape.length || !strides.every(isCount))
+      return damaged(
+        format,
+        `a tensor with strides [${strides.slice(0, 9).join(', ')}] for shape [${shape.join(', ')}]`,
+      );
+    checkReach(shape, strides, offset, memory.storage.array.length);
+    this.#budget.spend(tensorBytes);
+    const { storage, dtype } = memory;
+    const tensor = new Tensor({ dtype, shape }, { kind: 'eager', storage, offset, strides });
+    return requiresGrad === true ? tensor.requiresGrad_() : tensor;
+  }
+
+  #parameter(data: unknown, requiresGrad: unknown): Parameter {
+    if (!(data instanceof Tensor)) return damaged(format, 'a parameter that is no tensor');
+    this.#budget.spend(tensorBytes);
+    return new Parameter(data.detach(), { requiresGrad: requiresGrad === true });
+  }
 }
 
-/** What a checkpoint holds: tensors, numbers, strings, lists and dicts. Throws E401 where it is damaged or holds other things. */
-export function loadTorch(file: Uint8Array): unknown {
-  const isZip = file[0] === 0x50 && file[1] === 0x4b;
-  return isZip ? loadZip(file) : loadLegacy(file);
+/** Does every element lie in memory of `length` elements? Throws E401 otherwise. */
+function checkReach(shape: Shape, strides: readonly number[], offset: number, length: number): void {
+  const last = shape.reduce((sum, dim, d) => sum + (dim - 1) * strides[d], offset);
+  if (numel(shape) === 0 ? offset <= length : last < length) return;
+  damaged(format, `a tensor of shape [${shape.join(', ')}] reaches element ${last} of ${length}`);
 }
 
-function loadZip(file: Uint8Array): unknown {
-  const files = unzipped(file);
-  const pickle = Object.keys(files).find(name => name.endsWith('/data.pkl'));
-  if (pickle === undefined) return damaged(format, 'the zip file has no data.pkl');
+function ordered(args: readonly unknown[]): Map<unknown, unknown> {
+  if (args.length > 0) refused(format, 'an OrderedDict made from a list', 'load it in PyTorch and save it again');
+  return new Map();
+}
+
+// ── the two containers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+function loadZip(file: Uint8Array, budget: Budget): unknown {
+  const members = readZip(format, file, budget);
+  const folder = folderOf(members);
+  const fromLittle = byteOrder(members.get(`${folder}byteorder`));
+  const world = new TorchWorld(budget, (key, dtype, count) => {
+    const member = members.get(`${folder}data/${key}`);
+    if (member === undefined) return damaged(format, `the memory '${key}' of a tensor is missing`);
+    const bytes = member.read();
+    if (bytes.length !== count * bytesOf(dtype))
+      damaged(
+        format,
+        `the memory '${key}' has ${bytes.length} bytes, ${count} elements of ${dtype} take ${count * bytesOf(dtype)}`,
+      );
+    if (!member.compressed) budget.spend(bytes.length);
+    return elementsFromBytes(bytes, dtype, { fromLittle, owned: member.compressed });
+  });
+  const pickle = members.get(`${folder}data.pkl`)!.read();
+  const { value, end } = readPickle(pickle, world, budget);
+  return end === pickle.length
+    ? value
+    : damaged(format, `data.pkl goes on for ${pickle.length - end} bytes after its end`);
+}
+
+/** All members lie in one folder, named after the file when it was written. */
+function folderOf(members: ReadonlyMap<string, Member>): string {
+  const [pickle, ...others] = [...members.keys()].filter(name => /^[^/]+\/data\.pkl$/.test(name));
+  if (pickle === undefined || others.length > 0)
+    return damaged(format, `the zip file has ${others.length === 0 ? 'no' : 'more than one'} data.pkl`);
   const folder = pickle.slice(0, -'data.pkl'.length);
-  const globals = new TorchGlobals();
-  const value = new Unpickler(files[pickle], globals).load();
-  return finished(
-    value,
-    ({ key }) => files[`${folder}data/${key}`] ?? damaged(format, `the memory '${key}' of a tensor is missing`),
+  if (members.has(`${folder}constants.pkl`))
+    refused(format, 'a TorchScript program', "save the module's state dict: torch.save(module.state_dict(), file)");
+  return folder;
+}
+
+function byteOrder(member: Member | undefined): boolean {
+  if (member === undefined) return true;
+  const order = new TextDecoder().decode(member.read());
+  return (
+    order === 'little' ||
+    (order !== 'big' && damaged(format, `unknown byte order ${JSON.stringify(order.slice(0, 20))}`))
   );
 }
 
-function unzipped(file: Uint8Array): Record<string, Uint8Array> {
-  try {
-    return unzipSync(file);
-  } catch (error) {
-    return damaged(format, `not a zip file that can be read: ${(error as Error).message}`);
-  }
-}
-
-/** What the first pickle of the old format holds. */
-const legacyMagic = 0x1950a86a20f9469cfc6cn;
-
-function loadLegacy(file: Uint8Array): unknown {
-  if (file[0] !== 0x80) return damaged(format, 'neither a zip file nor of the format before it');
-  const globals = new TorchGlobals();
+/** Magic number, version, facts about the machine, the value, the keys of its memory, then that memory, little-endian. */
+function loadLegacy(file: Uint8Array, budget: Budget): unknown {
   let at = 0;
+  let promised = 0;
+  const memory = new Map<string, { dtype: DType; bytes: Uint8Array }>();
+  const world = new TorchWorld(budget, (key, dtype, count) => {
+    promised += count * bytesOf(dtype);
+    if (promised > file.length - at) damaged(format, `the memory '${key}' is cut off`);
+    budget.spend(count * bytesOf(dtype));
+    const bytes = new Uint8Array(count * bytesOf(dtype));
+    memory.set(key, { dtype, bytes });
+    return elementsFromBytes(bytes, dtype, { owned: true });
+  });
   const next = (): unknown => {
-    const unpickler = new Unpickler(file, globals, at);
-    const value = unpickler.load();
-    at = unpickler.end;
+    const { value, end } = readPickle(file, world, budget, at);
+    at = end;
     return value;
   };
-  const magic = next();
-  if (magic !== legacyMagic) return damaged(format, 'neither a zip file nor of the format before it');
-  next(); // The version of the format, then facts about the machine that wrote it.
+  if (file[0] !== 0x80 || next() !== legacyMagic || next() !== legacyProtocol)
+    return damaged(format, 'neither a zip file nor of the format before it');
   next();
   const value = next();
   const keys = next();
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const bytes = new Map<string, Uint8Array>();
-  for (const key of Array.isArray(keys) ? keys : []) {
-    const memory = globals.memories.get(String(key));
-    if (memory === undefined || at + 8 > file.length)
-      return damaged(format, `the memory '${key}' of a tensor is missing`);
-    const count = Number(view.getBigInt64(at, true));
-    const end = at + 8 + memory.count * bytesOf(memory.dtype);
-    if (count !== memory.count || end > file.length) return damaged(format, `the memory '${key}' is cut off`);
-    bytes.set(memory.key, file.subarray(at + 8, end));
-    at = end;
+  for (const key of Array.isArray(keys) ? keys : damaged(format, 'the list of its memory is missing')) {
+    const expected = memory.get(key);
+    if (expected === undefined) return damaged(format, `it has the memory ${shown(key)} twice, or no tensor uses it`);
+    at = fillMemory(file, at, key, expected);
+    memory.delete(key);
   }
-  return finished(value, ({ key }) => bytes.get(key) ?? damaged(format, `the memory '${key}' of a tensor is missing`));
+  const [missing] = memory.keys();
+  if (missing !== undefined) damaged(format, `the memory '${missing}' of a tensor is missing`);
+  return at === file.length ? value : damaged(format, `it goes on for ${file.length - at} bytes after its end`);
 }
 
-/** Values with their tensors in place, and dicts as objects. */
-function finished(value: unknown, bytesFor: (memory: SharedMemory) => Uint8Array): unknown {
-  const memories = new Map<string, Tensor>();
-  const done = new Map<unknown, unknown>();
-  const open = new Set<unknown>();
-  const whole = (memory: SharedMemory): Tensor => {
-    const found = memories.get(memory.key);
-    if (found !== undefined) return found;
-    const made = tensorFromBytes(format, bytesFor(memory), memory.dtype, [memory.count]);
-    memories.set(memory.key, made);
-    return made;
-  };
-  const tensorOf = ({ memory, offset, shape, strides, parameter, requiresGrad }: PendingTensor): Tensor => {
-    const last = numel(shape) === 0 ? -1 : shape.reduce((sum, dim, d) => sum + (dim - 1) * strides[d], offset);
-    if (last >= memory.count)
-      return damaged(format, `a tensor of shape [${shape}] reaches element ${last} of ${memory.count}`);
-    const { storage } = eagerValue(whole(memory), 'loadTorch()');
-    const tensor = new Tensor({ dtype: memory.dtype, shape }, { kind: 'eager', storage, offset, strides });
-    if (parameter) return new Parameter(tensor, { requiresGrad });
-    return requiresGrad ? tensor.requiresGrad_() : tensor;
-  };
-  const convert = (item: unknown): unknown => {
-    if (done.has(item)) return done.get(item);
-    if (typeof item !== 'object' || item === null) return item;
-    if (open.has(item)) return damaged(format, 'a list or dict that contains itself');
-    open.add(item);
-    const made = convertNew(item);
-    open.delete(item);
-    done.set(item, made);
-    return made;
-  };
-  const convertNew = (item: object): unknown => {
-    if (item instanceof Pending) return tensorOf(item.tensor);
-    if (item instanceof Tuple) return item.items.map(convert);
-    if (Array.isArray(item)) return item.map(convert);
-    if (!(item instanceof Map)) return item;
-    const entries = [...item].map(([key, part]) => [convert(key), convert(part)] as const);
-    return entries.every(([key]) => typeof key === 'string') ? Object.fromEntries(entries) : new Map(entries);
-  };
-  return convert(value);
+/** Copy the elements that lie at `at`, after their number; returns where they end. */
+function fillMemory(
+  file: Uint8Array,
+  at: number,
+  key: string,
+  { dtype, bytes }: { dtype: DType; bytes: Uint8Array },
+): number {
+  const start = at + 8;
+  const end = start + bytes.length;
+  if (end > file.length) damaged(format, `the memory '${key}' is cut off`);
+  const count = new DataView(file.buffer, file.byteOffset).getBigUint64(at, true);
+  if (count !== BigInt(bytes.length / bytesOf(dtype)))
+    damaged(format, `the memory '${key}' has ${count} elements, not ${bytes.length / bytesOf(dtype)}`);
+  bytes.set(file.subarray(start, end));
+  elementsFromBytes(bytes, dtype, { owned: true });
+  return end;
 }
+
+// ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Turns Python's values into JavaScript's; what is shared stays shared. */
+class Finisher {
+  readonly #keepFloats: boolean;
+  readonly #done = new Map<object, unknown>();
+  readonly #open = new Set<object>();
+
+  constructor({ keepFloats = false }: LoadOptions) {
+    this.#keepFloats = keepFloats;
+  }
+
+  finish(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null || value instanceof Tensor) return value;
+    if (value instanceof WholeFloat) return this.#keepFloats ? float(value.value) : value.value;
+    if (this.#done.has(value)) return this.#done.get(value);
+    if (this.#open.has(value)) return damaged(format, 'a list or dict that contains itself');
+    if (this.#open.size === deepestNesting)
+      return refused(format, `values nested deeper than ${deepestNesting} levels`, 'save them in a flatter form');
+    this.#open.add(value);
+    const finished = this.#container(value);
+    this.#open.delete(value);
+    this.#done.set(value, finished);
+    return finished;
+  }
+
+  #container(value: object): unknown {
+    if (Array.isArray(value)) return value.map(item => this.finish(item));
+    if (value instanceof Tuple) return Object.freeze(value.items.map(item => this.finish(item)));
+    if (!(value instanceof Map))
+      return refused(format, 'a function, a type or bare memory', 'save tensors and plain data');
+    const entries = [...value].map(([key, item]): [unknown, unknown] => [key, this.finish(item)]);
+    return areNamed(entries) ? byName(format, entries) : new Map(entries);
+  }
+}
+
+const areNamed = (entries: readonly [unknown, unknown][]): entries is [string, unknown][] =>
+  entries.every(([key]) => typeof key === 'string');

@@ -361,8 +361,10 @@ export const handlers: Readonly<Record<string, Handler>> = {
   },
   'torch.load': {
     signature: 'f map_location',
-    run: (torch, { f }) =>
-      loaded(torch.native('loadTorch')(new Uint8Array(readFileSync(resolve(torch.root, String(f)))))),
+    run: (torch, { f }) => {
+      const bytes = new Uint8Array(readFileSync(resolve(torch.root, String(f))));
+      return torch.beforehand(() => loaded(torch.native('load')(bytes, { keepFloats: true })));
+    },
   },
   'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
   'torch.cuda.is_available': { signature: '', run: () => false },
@@ -537,10 +539,10 @@ const math = new Namespace('math', name => {
 
 /** What a checkpoint holds, as Python has it. */
 function loaded(value: unknown): Value {
-  if (Array.isArray(value)) return value.map(loaded);
-  if (value instanceof Map) return new Dict([...value].map(([key, item]) => [key as Value, loaded(item)] as const));
-  if (typeof value !== 'object' || value === null || value instanceof Tensor) return raise(value);
-  return new Dict(Object.entries(value).map(([key, item]) => [key, loaded(item)] as const));
+  if (Array.isArray(value)) return Object.isFrozen(value) ? new Tuple(value.map(loaded)) : value.map(loaded);
+  if (value instanceof Map) return new Dict([...value].map(([key, item]) => [raise(key), loaded(item)] as const));
+  const isObject = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  return isObject ? new Dict(Object.entries(value).map(([key, item]) => [key, loaded(item)] as const)) : raise(value);
 }
 
 const safetensors = (torch: Torch): Namespace =>
