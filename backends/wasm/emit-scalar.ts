@@ -163,14 +163,18 @@ export class ScalarEmitter {
       case 'inline':
         return this.emit(form.expand(...expr.args));
       case 'helper':
-        return this.frame.code.call(
-          valueType(type),
-          this.frame.helper(expr.fn, type as DType),
+        return this.callHelper(
+          expr.fn,
+          type,
           expr.args.map(arg => this.emit(arg)),
         );
       default:
         return form satisfies never;
     }
+  }
+
+  callHelper(fn: ScalarFn, type: ElemType, args: readonly Value[]): Value {
+    return this.frame.code.call(valueType(type), this.frame.helper(fn, type as DType), args);
   }
 
   private instruction(name: string, { dtype, args }: Extract<Expr, { kind: 'call' }>): Value {

@@ -190,21 +190,26 @@ export class VectorEmitter {
     const type = expr.args[0].dtype;
     if (!fitsLane(type)) return this.byLane(expr);
     const form = scalar[expr.fn].vector(type);
-    if (form === null) return this.byLane(expr);
+    if (form === null)
+      return scalar[expr.fn].scalar(type)?.kind === 'helper' ? this.helperByLane(expr) : this.byLane(expr);
     if (form.kind === 'inline') return this.emit(form.expand(...expr.args));
     if (form.kind === 'shift') return this.shift(form.name, expr);
-    const { code } = this.frame;
     const fast = type === 'float32' && (expr.fn === 'min' || expr.fn === 'max') ? this.minMaxWithConstant(expr) : null;
-    return (
-      fast ??
-      this.wrap(
-        code.op(
-          'v128',
-          { name: form.name },
-          expr.args.map(arg => this.emit(arg)),
-        ),
-        expr.dtype,
-      )
+    if (fast !== null) return fast;
+    const args = expr.args.map(arg => this.emit(arg));
+    return this.wrap(this.frame.code.op('v128', { name: form.name }, args), expr.dtype);
+  }
+
+  /** A long function that has no vector form: its arguments as vectors, then a call for each lane. */
+  private helperByLane({ fn, args }: Extract<Expr, { kind: 'call' }>): Value {
+    const { dtype } = args[0];
+    const vectors = args.map(arg => this.emit(arg));
+    return this.fromLanes(dtype, lane =>
+      this.scalars.callHelper(
+        fn,
+        dtype,
+        vectors.map(vector => this.extract(vector, lane, dtype)),
+      ),
     );
   }
 
@@ -288,11 +293,16 @@ export class VectorEmitter {
   // ── from scalars to vectors ────────────────────────────────────────────────────────────────────────────────────────
 
   private byLane(expr: Expr): Value {
+    return this.fromLanes(expr.dtype, lane =>
+      this.lane(lane, () => this.laneBits(this.scalars.emit(expr), expr.dtype)),
+    );
+  }
+
+  private fromLanes(type: ElemType, lane: (lane: number) => Value): Value {
     const { code } = this.frame;
-    const lanes = [0, 1, 2, 3].map(lane => this.lane(lane, () => this.laneBits(this.scalars.emit(expr), expr.dtype)));
-    const first = code.op('v128', { name: expr.dtype === 'float32' ? 'f32x4.splat' : 'i32x4.splat' }, [lanes[0]]);
-    const name = laneName(expr.dtype, 'replace');
-    return lanes.slice(1).reduce((vector, value, i) => code.op('v128', { name, lane: i + 1 }, [vector, value]), first);
+    const first = this.unary(type === 'float32' ? 'f32x4.splat' : 'i32x4.splat', lane(0));
+    const name = laneName(type, 'replace');
+    return [1, 2, 3].reduce((vector, i) => code.op('v128', { name, lane: i }, [vector, lane(i)]), first);
   }
 
   /** What a scalar is as a lane: a bool becomes a mask. */
