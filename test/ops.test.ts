@@ -6,63 +6,11 @@
  * that message; what depends on values must be refused by a trace.
  */
 import { describe, expect, test } from 'vitest';
-import { isFloat } from '../compiler/ir/dtype.js';
 import { gradOf } from '../compiler/ops/tape.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
-import { type Mode, modes, type TensorFunction } from './support/modes.js';
-import {
-  elementsIn,
-  generator,
-  makeArguments,
-  makeTensor,
-  numbersIn,
-  type TestedOp,
-  tensorsIn,
-  testedOps,
-  withTensors,
-} from './support/op-samples.js';
-
-/** Float32 against float64, as a part of the largest magnitude in the result. */
-const valueTolerance = 2e-5;
-const gradientTolerance = 1e-4;
-
-function expectSameValues(actual: readonly Tensor[], expected: readonly Tensor[], tolerance: number): void {
-  expect(actual.length).toBe(expected.length);
-  for (const [i, output] of actual.entries()) {
-    expect(output.shape).toEqual(expected[i].shape);
-    const [values, wanted] = [elementsIn(output), elementsIn(expected[i])];
-    if (!isFloat(output.dtype)) {
-      expect(output.dtype).toBe(expected[i].dtype);
-      expect(values).toEqual(wanted);
-      continue;
-    }
-    const scale = Math.max(1, ...wanted.map(Number).filter(Number.isFinite).map(Math.abs));
-    for (const [at, value] of values.entries()) {
-      if (Object.is(value, wanted[at])) continue;
-      const distance = Math.abs(Number(value) - Number(wanted[at]));
-      expect(distance, `output ${i}, element ${at}: ${value}, expected ${wanted[at]}`).toBeLessThanOrEqual(
-        tolerance * scale,
-      );
-    }
-  }
-}
-
-/** Σ of the float outputs weighted by fixed random numbers: a scalar whose gradient shows every element. */
-function weightedSum(outputs: readonly (Tensor | null)[], seed: string): Tensor | null {
-  const random = generator(seed);
-  const terms = outputs.flatMap(output => {
-    if (output === null || !isFloat(output.dtype)) return [];
-    const weights = Array.from({ length: output.numel() }, () => Math.fround(random() * 2 - 1));
-    const dtype = output.dtype === 'float64' ? 'float64' : 'float32';
-    return [
-      output
-        .to(dtype)
-        .mul(makeTensor(dtype, output.shape, weights))
-        .sum(),
-    ];
-  });
-  return terms.length === 0 ? null : terms.reduce((a, b) => a.add(b));
-}
+import { type Mode, modes } from './support/modes.js';
+import { type Call, callOf, expectSameValues, sampleProgram, seedOf, weightedSum } from './support/op-checks.js';
+import { makeArguments, makeTensor, numbersIn, type TestedOp, testedOps } from './support/op-samples.js';
 
 type Scalar = (inputs: readonly Tensor[]) => Tensor;
 
@@ -93,32 +41,6 @@ function expectGradients(actual: readonly (Tensor | null)[], expected: readonly 
   }
 }
 
-/** A call of an op as a function of its tensors, whatever else it takes and however it returns them. */
-interface Call {
-  readonly fn: TensorFunction;
-  readonly inputs: readonly Tensor[];
-}
-function callOf(op: TestedOp, args: readonly unknown[]): Call {
-  return { fn: (...inputs) => tensorsIn(op.call(...withTensors(args, inputs))), inputs: tensorsIn(args) };
-}
-
-/** The results of a call, and the gradients of their weighted sum by all float inputs that have one. */
-function withGradients({ fn, inputs }: Call, seed: string): TensorFunction {
-  const floats = inputs.map(input => isFloat(input.dtype));
-  return (...given) => {
-    const leaves = given.map((input, i) => (floats[i] ? input.detach().clone().requiresGrad_() : input));
-    const outputs = fn(...leaves);
-    const total = weightedSum(outputs, seed);
-    if (!total?.requiresGrad) return outputs.map(output => output.detach());
-    const gradients = gradOf(
-      total,
-      leaves.filter((_, i) => floats[i]),
-      { allowUnused: true },
-    );
-    return [...outputs.map(output => output.detach()), ...gradients.filter(gradient => gradient !== null)];
-  };
-}
-
 /** The call as a scalar function of its float64 inputs. */
 function scalarOf({ fn, inputs }: Call, seed: string): { f: Scalar; inputs: Tensor[] } {
   const f: Scalar = changed => {
@@ -130,31 +52,24 @@ function scalarOf({ fn, inputs }: Call, seed: string): { f: Scalar; inputs: Tens
 
 const tracked = (inputs: readonly Tensor[]): Tensor[] => inputs.map(input => input.detach().clone().requiresGrad_());
 
-function testMode(mode: Mode, op: TestedOp, index: number, seed: string): void {
-  const sample = op.samples[index];
-  const programOf = (dtype: 'float32' | 'float64'): Call => {
-    const call = callOf(op, makeArguments(sample.args, dtype, seed));
-    return { fn: sample.gradient === false ? call.fn : withGradients(call, seed), inputs: call.inputs };
-  };
-  const { fn, inputs } = programOf('float32');
-  if (mode.compiled && sample.eagerOnly) {
+function testMode(mode: Mode, op: TestedOp, index: number): void {
+  const { fn, inputs, expected, tolerance } = sampleProgram(op, index);
+  if (mode.compiled && op.samples[index].eagerOnly) {
     expect(() => mode.run(fn, inputs)).toThrow(/needs the value of a tensor that is only being traced/);
     return;
   }
   const missing = [...inputs, ...fn(...inputs)].find(tensor => mode.lacks.includes(tensor.dtype));
   if (missing !== undefined) {
-    expect(() => mode.run(fn, inputs)).toThrow(`backend '${mode.name}' cannot do ${missing.dtype}`);
+    expect(() => mode.run(fn, inputs)).toThrow(`cannot do ${missing.dtype}`);
     return;
   }
-  const exact = programOf('float64');
-  const tolerance = sample.gradient === false ? valueTolerance : gradientTolerance;
-  expectSameValues(mode.run(fn, inputs), exact.fn(...exact.inputs), tolerance);
+  expectSameValues(mode.run(fn, inputs), expected(), tolerance);
 }
 
 describe.each(testedOps.map(op => [op.name, op] as const))('%s', (name, op) => {
   for (const [index, sample] of op.samples.entries()) {
-    const seed = `${name} ${index}`;
-    test.each(modes)(`sample ${index}, $name`, mode => testMode(mode, op, index, seed));
+    const seed = seedOf(op, index);
+    test.each(modes)(`sample ${index}, $name`, mode => testMode(mode, op, index));
     if (sample.gradient === false) continue;
 
     test(`gradient ${index}`, () => {

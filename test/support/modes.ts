@@ -1,4 +1,5 @@
 /** The ways to run a function of tensors: eagerly, and compiled for each backend that runs in this process. */
+import { setFlagsFromString } from 'node:v8';
 import { type CompileOptions, compile } from 'gradc/compiler';
 import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
@@ -16,6 +17,9 @@ export interface Mode {
 
 const eager: Mode = { name: 'eager', compiled: false, lacks: [], run: (fn, inputs) => fn(...inputs) };
 
+/** Node 20 has relaxed SIMD behind a flag, which can still be set here. */
+if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
 const compiledWith = (name: string, options: CompileOptions, lacks: readonly DType[] = []): Mode => ({
   name,
   compiled: true,
@@ -32,4 +36,5 @@ export const modes: readonly Mode[] = [
   eager,
   compiledWith('js', { backend: 'js' }),
   compiledWith('wasm', { backend: 'wasm' }, ['float16', 'bfloat16']),
+  compiledWith('wasm-relaxed', { backend: 'wasm', relaxed: true }, ['float16', 'bfloat16']),
 ];
