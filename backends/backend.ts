@@ -3,9 +3,10 @@
  *
  * A backend is handed to the compiler; the compiler knows none of them by name.
  */
+
+import type { DType } from '../compiler/ir/dtype.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import type { Program } from '../compiler/ir/program.js';
-import type { DType } from '../compiler/ir/dtype.js';
 import type { Pass } from '../compiler/pass.js';
 
 export interface Capabilities {

@@ -16,7 +16,16 @@ export interface Site {
 
 type Facts = Record<string, unknown>;
 interface Message {
-  readonly kind: 'ShapeError' | 'TypeError' | 'AutogradError' | 'TraceError' | 'ArtifactError' | 'UsageError' | 'BackendError' | 'IndexError' | 'ValueError';
+  readonly kind:
+    | 'ShapeError'
+    | 'TypeError'
+    | 'AutogradError'
+    | 'TraceError'
+    | 'ArtifactError'
+    | 'UsageError'
+    | 'BackendError'
+    | 'IndexError'
+    | 'ValueError';
   // biome-ignore lint/suspicious/noExplicitAny: each message prints the facts of its own code
   readonly text: (facts: any) => string;
   // biome-ignore lint/suspicious/noExplicitAny: as above
@@ -24,16 +33,23 @@ interface Message {
 }
 
 const messages = {
-  E101: { kind: 'IndexError', text: f => `${f.op}: Dimension out of range (expected to be in range of [${f.low}, ${f.high}], but got ${f.dim})` },
+  E101: {
+    kind: 'IndexError',
+    text: f => `${f.op}: Dimension out of range (expected to be in range of [${f.low}, ${f.high}], but got ${f.dim})`,
+  },
   E102: {
     kind: 'ShapeError',
-    text: f => `${f.op}: The size of tensor a (${f.m}) must match the size of tensor b (${f.n}) at non-singleton dimension ${f.dim}; shapes are ${f.a} and ${f.b}`,
+    text: f =>
+      `${f.op}: The size of tensor a (${f.m}) must match the size of tensor b (${f.n}) at non-singleton dimension ${f.dim}; shapes are ${f.a} and ${f.b}`,
     hint: () => 'sizes broadcast from the right where they are equal or 1; unsqueeze or reshape one of the two',
   },
   E103: {
     kind: 'ShapeError',
     text: f => `${f.op}: inner sizes differ: ${f.a} @ ${f.b} (${f.m} and ${f.n})`,
-    hint: f => (f.transposed ? 'the right operand looks transposed; try .transpose(0, 1) on it' : 'the last size of the left operand must equal the next-to-last of the right one'),
+    hint: f =>
+      f.transposed
+        ? 'the right operand looks transposed; try .transpose(0, 1) on it'
+        : 'the last size of the left operand must equal the next-to-last of the right one',
   },
   E104: { kind: 'ShapeError', text: f => `${f.op}: dim ${f.dim} appears multiple times in the list of dims` },
   E105: { kind: 'ShapeError', text: f => `${f.op}: shape '${f.wanted}' is invalid for input of size ${f.count}` },
@@ -42,28 +58,48 @@ const messages = {
   E108: { kind: 'TypeError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
   E109: { kind: 'IndexError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
   E110: { kind: 'ValueError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
-  E201: { kind: 'AutogradError', text: f => `grad can be implicitly created only for scalar outputs, but this one has shape ${f.shape}`, hint: () => 'reduce it first, as in loss.mean().backward(), or pass the gradient: y.backward(grad)' },
+  E201: {
+    kind: 'AutogradError',
+    text: f => `grad can be implicitly created only for scalar outputs, but this one has shape ${f.shape}`,
+    hint: () => 'reduce it first, as in loss.mean().backward(), or pass the gradient: y.backward(grad)',
+  },
   E202: {
     kind: 'AutogradError',
-    text: () => 'Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().',
+    text: () =>
+      'Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad().',
     hint: () => 'pass { retainGraph: true } to the first backward()',
   },
-  E203: { kind: 'AutogradError', text: () => 'element 0 of tensors does not require grad and does not have a grad_fn', hint: () => 'nothing on the way to this tensor requires a gradient: set requiresGrad on a leaf, or leave noGrad()' },
+  E203: {
+    kind: 'AutogradError',
+    text: () => 'element 0 of tensors does not require grad and does not have a grad_fn',
+    hint: () => 'nothing on the way to this tensor requires a gradient: set requiresGrad on a leaf, or leave noGrad()',
+  },
   E204: {
     kind: 'AutogradError',
-    text: f => `one of the variables needed for gradient computation has been modified by an inplace operation: ${f.dtype} tensor of shape ${f.shape}, input ${f.index} of ${f.op}, is at version ${f.version}; expected version ${f.expected} instead.`,
+    text: f =>
+      `one of the variables needed for gradient computation has been modified by an inplace operation: ${f.dtype} tensor of shape ${f.shape}, input ${f.index} of ${f.op}, is at version ${f.version}; expected version ${f.expected} instead.`,
     hint: () => 'clone() the tensor before changing it in place, or change it after backward()',
   },
-  E205: { kind: 'AutogradError', text: () => 'a leaf Variable that requires grad is being used in an in-place operation.', hint: () => 'do it inside noGrad(() => ...), or on a clone()' },
+  E205: {
+    kind: 'AutogradError',
+    text: () => 'a leaf Variable that requires grad is being used in an in-place operation.',
+    hint: () => 'do it inside noGrad(() => ...), or on a clone()',
+  },
   E206: { kind: 'AutogradError', text: f => `the derivative for '${f.op}' is not implemented.`, hint: f => f.hint },
   E207: { kind: 'AutogradError', text: f => f.problem, hint: f => f.hint },
   E208: { kind: 'ValueError', text: f => f.problem, hint: f => f.hint },
   E301: {
     kind: 'TraceError',
     text: f => `${f.what} needs the value of a tensor that is only being traced: ${f.dtype} of shape ${f.shape}`,
-    hint: () => 'inside an entry values do not exist yet; choose between values with where(cond, a, b), or return the tensor and read it outside',
+    hint: () =>
+      'inside an entry values do not exist yet; choose between values with where(cond, a, b), or return the tensor and read it outside',
   },
-  E302: { kind: 'TraceError', text: f => `${f.op}: a tensor of another trace (${f.other}) is used while tracing ${f.current}`, hint: () => 'a traced tensor lives only inside the call of its entry; keep it in state with an in-place copy instead of in a variable' },
+  E302: {
+    kind: 'TraceError',
+    text: f => `${f.op}: a tensor of another trace (${f.other}) is used while tracing ${f.current}`,
+    hint: () =>
+      'a traced tensor lives only inside the call of its entry; keep it in state with an in-place copy instead of in a variable',
+  },
   E303: { kind: 'TraceError', text: f => `entry '${f.entry}' must return an object of tensors; ${f.given}` },
   E304: { kind: 'TraceError', text: f => f.problem, hint: f => f.hint },
   E401: { kind: 'ArtifactError', text: f => f.problem, hint: f => f.hint },
@@ -104,8 +140,15 @@ export class GradcError extends Error {
   }
 }
 
-function formatDiagnostic(kind: string, code: string, sentence: string, site: Site | null, hint: string | null): string {
-  const where = site === null ? '' : `\n  at ${site.file}:${site.line}:${site.column}${site.module ? ` in ${site.module}` : ''}`;
+function formatDiagnostic(
+  kind: string,
+  code: string,
+  sentence: string,
+  site: Site | null,
+  hint: string | null,
+): string {
+  const where =
+    site === null ? '' : `\n  at ${site.file}:${site.line}:${site.column}${site.module ? ` in ${site.module}` : ''}`;
   return `${kind} ${code}: ${sentence}${where}${hint ? `\n  hint: ${hint}` : ''}`;
 }
 

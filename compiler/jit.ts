@@ -14,10 +14,19 @@ import { arrayOf } from './ir/dtype.js';
 import { formatType, type Graph, paramName } from './ir/graph.js';
 import type { Slot } from './ir/program.js';
 import { formatShape, numel, sameShape } from './ir/shape.js';
+import type { AnyFunction } from './ops/define.js';
 import { type Storage, Tensor, tensorOver } from './ops/tensor.js';
 import type { DebugOptions } from './pass.js';
 import { type Compilation, compileToProgram, emitProgram } from './pipeline.js';
-import { type InputSpec, type ModelDefinition, nameCaptured, type StateEntry, type TracedModel, traceFunction, traceModel } from './trace/model.js';
+import {
+  type InputSpec,
+  type ModelDefinition,
+  nameCaptured,
+  type StateEntry,
+  type TracedModel,
+  traceFunction,
+  traceModel,
+} from './trace/model.js';
 
 export interface CompileOptions {
   /** `wasm` (default), or `js`: the unscheduled oracle. */
@@ -27,7 +36,10 @@ export interface CompileOptions {
   readonly debug?: DebugOptions;
 }
 
-type Structure = { readonly kind: 'tensor' } | { readonly kind: 'list'; readonly keys: readonly string[] } | { readonly kind: 'record' };
+type Structure =
+  | { readonly kind: 'tensor' }
+  | { readonly kind: 'list'; readonly keys: readonly string[] }
+  | { readonly kind: 'record' };
 
 /** A compiled function; `compilation` has every stage for inspection. */
 export type Compiled<F> = F & { readonly compilation: Compilation; readonly files: ArtifactFiles };
@@ -37,36 +49,65 @@ export type Compiled<F> = F & { readonly compilation: Compilation; readonly file
  * record for a function of one record of tensors. The function may return a tensor, a list, or a record of tensors.
  * Throws E301 to E304 from tracing, E601 from the backend; the compiled function throws E110 for an input that does not fit.
  */
-export function compile<A extends readonly Tensor[], R>(fn: (...inputs: A) => R, specs: readonly InputSpec[], options?: CompileOptions): Compiled<(...inputs: A) => R>;
-export function compile<I extends Readonly<Record<string, Tensor>>, R>(fn: (inputs: I) => R, specs: Readonly<Record<keyof I, InputSpec>>, options?: CompileOptions): Compiled<(inputs: I) => R>;
-export function compile(fn: (...inputs: any[]) => unknown, specs: readonly InputSpec[] | Readonly<Record<string, InputSpec>>, options: CompileOptions = {}): Compiled<(...inputs: any[]) => unknown> {
+export function compile<A extends readonly Tensor[], R>(
+  fn: (...inputs: A) => R,
+  specs: readonly InputSpec[],
+  options?: CompileOptions,
+): Compiled<(...inputs: A) => R>;
+export function compile<I extends Readonly<Record<string, Tensor>>, R>(
+  fn: (inputs: I) => R,
+  specs: Readonly<Record<keyof I, InputSpec>>,
+  options?: CompileOptions,
+): Compiled<(inputs: I) => R>;
+export function compile(
+  fn: AnyFunction,
+  specs: readonly InputSpec[] | Readonly<Record<string, InputSpec>>,
+  options: CompileOptions = {},
+): Compiled<AnyFunction> {
   const positional = Array.isArray(specs);
-  const named: Record<string, InputSpec> = positional ? Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec])) : (specs as Record<string, InputSpec>);
+  const named: Record<string, InputSpec> = positional
+    ? Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec]))
+    : (specs as Record<string, InputSpec>);
   let structure: Structure = { kind: 'tensor' };
   const traced = traceFunction(fn.name || 'compiled', named, inputs => {
     const outputs = positional ? fn(...Object.values(inputs)) : fn(inputs);
     structure = structureOf(outputs);
-    return structure.kind === 'tensor' ? { out: outputs } : structure.kind === 'list' ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]])) : outputs;
+    return structure.kind === 'tensor'
+      ? { out: outputs }
+      : structure.kind === 'list'
+        ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]]))
+        : outputs;
   });
   const { graph, state } = nameCaptured(traced);
   const executable = new Executable('compiled', [graph], state, options);
   const call = (...args: unknown[]): unknown => {
-    const inputs = positional ? Object.fromEntries(Object.keys(named).map((name, i) => [name, args[i]])) : (args[0] as Record<string, unknown>);
+    const inputs = positional
+      ? Object.fromEntries(Object.keys(named).map((name, i) => [name, args[i]]))
+      : (args[0] as Record<string, unknown>);
     const outputs = executable.call(graph.name, inputs);
-    return structure.kind === 'tensor' ? outputs.out : structure.kind === 'list' ? structure.keys.map(key => outputs[key]) : outputs;
+    return structure.kind === 'tensor'
+      ? outputs.out
+      : structure.kind === 'list'
+        ? structure.keys.map(key => outputs[key])
+        : outputs;
   };
   return Object.assign(call, { compilation: executable.compilation, files: executable.files });
 }
 
 /** A model file's entries, compiled in this process over one shared state. */
-export function compileDefinition(definition: ModelDefinition, options: CompileOptions = {}): { traced: TracedModel; executable: Executable } {
+export function compileDefinition(
+  definition: ModelDefinition,
+  options: CompileOptions = {},
+): { traced: TracedModel; executable: Executable } {
   const traced = traceModel(definition);
   return { traced, executable: new Executable(traced.name, traced.graphs, traced.state, options) };
 }
 
 /** Trace a function to its graph, without compiling it. */
-export function trace(fn: (...inputs: any[]) => Tensor, specs: readonly InputSpec[]): Graph {
-  return traceFunction(fn.name || 'traced', Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec])), inputs => ({ out: fn(...Object.values(inputs)) })).graph;
+export function trace(fn: (...inputs: Tensor[]) => Tensor, specs: readonly InputSpec[]): Graph {
+  return traceFunction(fn.name || 'traced', Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec])), inputs => ({
+    out: fn(...Object.values(inputs)),
+  })).graph;
 }
 
 function structureOf(outputs: unknown): Structure {
@@ -102,7 +143,9 @@ export class Executable {
       this.#module = { buffer: () => memory, entries };
     } else {
       this.files = emitProgram<WasmOptions>(program, wasm, { relaxed: options.relaxed }, debug);
-      this.#module = instantiateWasm(this.files.get(options.relaxed ? `${name}.relaxed.wasm` : `${name}.wasm`) as Uint8Array);
+      this.#module = instantiateWasm(
+        this.files.get(options.relaxed ? `${name}.relaxed.wasm` : `${name}.wasm`) as Uint8Array,
+      );
     }
   }
 
@@ -111,10 +154,16 @@ export class Executable {
     const entry = this.compilation.program.entries.find(e => e.name === name);
     if (!entry) throw new InternalError(`no entry '${name}'`);
     for (const given of Object.keys(inputs)) {
-      if (!entry.inputs.some(slot => slot.name === given)) fail('E110', { op: name, problem: `unknown input '${given}'`, hint: `its inputs: ${entry.inputs.map(slot => `${slot.name}: ${formatType(slot.type)}`).join(', ')}` });
+      if (!entry.inputs.some(slot => slot.name === given))
+        fail('E110', {
+          op: name,
+          problem: `unknown input '${given}'`,
+          hint: `its inputs: ${entry.inputs.map(slot => `${slot.name}: ${formatType(slot.type)}`).join(', ')}`,
+        });
     }
     this.#writeState();
-    for (const slot of entry.inputs) this.#view(slot).set(rowMajor(checkedInput(name, slot, inputs[slot.name]), 'an input') as never);
+    for (const slot of entry.inputs)
+      this.#view(slot).set(rowMajor(checkedInput(name, slot, inputs[slot.name]), 'an input') as never);
     this.#module.entries[name]();
     this.#readState(name);
     return Object.fromEntries(entry.outputs.map(slot => [slot.name, tensorOver(this.#view(slot).slice(), slot.type)]));
@@ -150,9 +199,17 @@ export class Executable {
 
 function checkedInput(entry: string, slot: Slot, given: unknown): Tensor {
   const expected = formatType(slot.type);
-  if (!(given instanceof Tensor)) return fail('E110', { op: entry, problem: `input '${slot.name}' must be a Tensor ${expected}, but ${given === undefined ? 'it is missing' : `a ${typeof given} was given`}` });
+  if (!(given instanceof Tensor))
+    return fail('E110', {
+      op: entry,
+      problem: `input '${slot.name}' must be a Tensor ${expected}, but ${given === undefined ? 'it is missing' : `a ${typeof given} was given`}`,
+    });
   if (given.dtype !== slot.type.dtype || !sameShape(given.shape, slot.type.shape)) {
-    fail('E110', { op: entry, problem: `input '${slot.name}' must be ${expected}, but ${given.dtype}${formatShape(given.shape)} was given`, hint: 'an entry is compiled for the shapes and dtypes of its specs; compile another for other shapes' });
+    fail('E110', {
+      op: entry,
+      problem: `input '${slot.name}' must be ${expected}, but ${given.dtype}${formatShape(given.shape)} was given`,
+      hint: 'an entry is compiled for the shapes and dtypes of its specs; compile another for other shapes',
+    });
   }
   return given;
 }
@@ -162,4 +219,3 @@ function instantiateWasm(bytes: Uint8Array): Module {
   const memory = exports.memory as WebAssembly.Memory;
   return { buffer: () => memory.buffer, entries: exports as unknown as Record<string, () => void> };
 }
-

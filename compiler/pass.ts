@@ -47,7 +47,8 @@ export class Stopped<IR> extends Error {
   }
 }
 
-const selects = (names: readonly string[] | undefined, name: string): boolean => names?.some(n => n === name || n === 'all') ?? false;
+const selects = (names: readonly string[] | undefined, name: string): boolean =>
+  names?.some(n => n === name || n === 'all') ?? false;
 
 /** Run passes in order over one IR. Throws Stopped at `debug.stopAfter`, and what `hooks.verify` throws, naming the pass. */
 export function runPasses<IR>(passes: readonly Pass<IR>[], ir: IR, hooks: PassHooks<IR>, debug: DebugOptions = {}): IR {
@@ -60,7 +61,8 @@ export function runPasses<IR>(passes: readonly Pass<IR>[], ir: IR, hooks: PassHo
     ir = pass.run(ir, { note: (what, why) => void notes.push(`${pass.name}: ${what}: ${why}\n`) });
     if (debug.time) write(`${pass.name}: ${(performance.now() - start).toFixed(2)} ms\n`);
     if (selects(debug.explain, pass.name)) for (const note of notes) write(note);
-    if (selects(debug.dump, pass.name)) write(`── after ${pass.name}${ir === before ? ' (unchanged)' : ''}\n${hooks.print(ir)}\n`);
+    if (selects(debug.dump, pass.name))
+      write(`── after ${pass.name}${ir === before ? ' (unchanged)' : ''}\n${hooks.print(ir)}\n`);
     if (debug.verify) verifyAfter(pass, ir, hooks);
     if (debug.stopAfter === pass.name) throw new Stopped(pass.name, ir);
   }
@@ -71,6 +73,8 @@ function verifyAfter<IR>(pass: Pass<IR>, ir: IR, hooks: PassHooks<IR>): void {
   try {
     hooks.verify(ir);
   } catch (error) {
-    throw new Error(`internal: after pass ${pass.name}: ${(error as Error).message}\n${hooks.print(ir)}`, { cause: error });
+    throw new Error(`internal: after pass ${pass.name}: ${(error as Error).message}\n${hooks.print(ir)}`, {
+      cause: error,
+    });
   }
 }

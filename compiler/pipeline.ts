@@ -34,7 +34,10 @@ export const graphPasses = (evaluate: Evaluate | null): readonly Pass<Graph>[] =
   deadCode,
 ];
 
-const graphHooks: PassHooks<Graph> = { print: printGraph, verify: graph => verifyGraph(graph, (op, inputs, attrs) => opDef(op).infer(inputs, attrs)) };
+const graphHooks: PassHooks<Graph> = {
+  print: printGraph,
+  verify: graph => verifyGraph(graph, (op, inputs, attrs) => opDef(op).infer(inputs, attrs)),
+};
 const kernelHooks: PassHooks<Kernel> = { print: printKernel, verify: verifyKernel };
 
 /** What is compiled together: entries over one state. */
@@ -56,7 +59,11 @@ export interface Compilation {
 }
 
 /** Everything up to the backend. `evaluate` runs what is constant; without it constants are only moved about. */
-export function compileToProgram(source: Source, debug: DebugOptions = {}, evaluate: Evaluate | null = null): Compilation {
+export function compileToProgram(
+  source: Source,
+  debug: DebugOptions = {},
+  evaluate: Evaluate | null = null,
+): Compilation {
   const passes = graphPasses(evaluate);
   const graphs = source.graphs.map(graph => runPasses(passes, graph, graphHooks, debug));
   const context = notesTo(debug);
@@ -93,7 +100,10 @@ export function scheduleProgram<O>(program: Program, backend: Backend<O>, debug:
   checkTypes(program, backend);
   return {
     ...program,
-    entries: program.entries.map(entry => ({ ...entry, launches: entry.launches.map(({ kernel, args }) => ({ kernel: schedule(kernel), args })) })),
+    entries: program.entries.map(entry => ({
+      ...entry,
+      launches: entry.launches.map(({ kernel, args }) => ({ kernel: schedule(kernel), args })),
+    })),
   };
 }
 
@@ -102,13 +112,23 @@ function checkTypes<O>(program: Program, backend: Backend<O>): void {
   for (const { name, launches } of program.entries) {
     for (const { kernel } of launches) {
       const missing = kernel.params.find(({ buffer }) => lacks(buffer.dtype));
-      if (missing) fail('E601', { backend: backend.name, what: `${missing.buffer.dtype} (in entry '${name}', ${kernel.doc})`, hint: 'convert to float32 before it, or choose another target' });
+      if (missing)
+        fail('E601', {
+          backend: backend.name,
+          what: `${missing.buffer.dtype} (in entry '${name}', ${kernel.doc})`,
+          hint: 'convert to float32 before it, or choose another target',
+        });
     }
   }
 }
 
 /** Schedule and write a program with one backend. */
-export const emitProgram = <O>(program: Program, backend: Backend<O>, options?: O, debug: DebugOptions = {}): ArtifactFiles => backend.emit(scheduleProgram(program, backend, debug), options);
+export const emitProgram = <O>(
+  program: Program,
+  backend: Backend<O>,
+  options?: O,
+  debug: DebugOptions = {},
+): ArtifactFiles => backend.emit(scheduleProgram(program, backend, debug), options);
 
 function notesTo(debug: DebugOptions): (pass: string) => PassContext {
   const write = debug.write ?? (text => process.stderr.write(text));
@@ -118,4 +138,3 @@ function notesTo(debug: DebugOptions): (pass: string) => PassContext {
     },
   });
 }
-

@@ -2,7 +2,7 @@
  * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
  */
 import { noGrad, type Tensor, tensor } from 'gradc';
-import { compile, type CompileOptions } from 'gradc/compiler';
+import { type CompileOptions, compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
 import { grad } from '../compiler/autodiff/functional.js';
 import { input } from '../compiler/trace/model.js';
@@ -17,7 +17,8 @@ function expectClose(actual: Tensor, expected: Tensor, tolerance = 1e-5): void {
   expect(actual.shape).toEqual(expected.shape);
   expect(actual.dtype).toBe(expected.dtype);
   const [a, b] = [numbers(actual), numbers(expected)];
-  for (const [i, value] of a.entries()) expect(Math.abs(value - b[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b[i])));
+  for (const [i, value] of a.entries())
+    expect(Math.abs(value - b[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b[i])));
 }
 const ramp = (shape: number[], scale = 0.1): Tensor => {
   const count = shape.reduce((a, b) => a * b, 1);
@@ -124,7 +125,9 @@ describe('refused, with the entry, the tensor and what to do', () => {
     expect(trace(x => x.add(kept!))).toThrow(/E302/);
   });
   test('a result that is no tensor', () => {
-    expect(() => compile((() => ({ n: 1 })) as never, { x: input([2]) }, { backend: 'js' })).toThrow(/E303.*'n' is a number/s);
+    expect(() => compile((() => ({ n: 1 })) as never, { x: input([2]) }, { backend: 'js' })).toThrow(
+      /E303.*'n' is a number/s,
+    );
   });
   test('an input that does not fit', () => {
     const f = compile((x: Tensor) => x.add(1), [input([2])], { backend: 'js' });

@@ -62,7 +62,9 @@ class Emitter {
   #run(stmts: readonly Stmt[], indent: string): string {
     const writes = stmts.filter(stmt => stmt.kind === 'store' || stmt.kind === 'reduce');
     const changed = new Set(writes.slice(0, -1).map(stmt => stmt.buffer));
-    const shared = sharedParts(writes.map(stmt => stmt.value)).filter(expr => !this.#temporaries.has(expr) && !reads(expr, changed));
+    const shared = sharedParts(writes.map(stmt => stmt.value)).filter(
+      expr => !this.#temporaries.has(expr) && !reads(expr, changed),
+    );
     let text = '';
     for (const expr of shared) {
       const value = this.#expr(expr);
@@ -85,11 +87,17 @@ class Emitter {
         return `${indent}${this.#place(stmt.buffer, stmt.index)} = ${this.#toStorage(stmt.buffer, this.#expr(stmt.value))};\n`;
       case 'reduce': {
         const place = this.#place(stmt.buffer, stmt.index);
-        const combined = combine(stmt.fn, this.#fromStorage(stmt.buffer, place), this.#expr(stmt.value), stmt.buffer.dtype);
+        const combined = combine(
+          stmt.fn,
+          this.#fromStorage(stmt.buffer, place),
+          this.#expr(stmt.value),
+          stmt.buffer.dtype,
+        );
         return `${indent}${place} = ${this.#toStorage(stmt.buffer, combined)};\n`;
       }
       case 'if': {
-        const otherwise = stmt.otherwise.length === 0 ? '' : ` else {\n${this.#block(stmt.otherwise, `${indent}  `)}${indent}}`;
+        const otherwise =
+          stmt.otherwise.length === 0 ? '' : ` else {\n${this.#block(stmt.otherwise, `${indent}  `)}${indent}}`;
         return `${indent}if (${this.#expr(stmt.cond)}) {\n${this.#block(stmt.then, `${indent}  `)}${indent}}${otherwise}\n`;
       }
       case 'alloc':
@@ -203,7 +211,8 @@ function readsInt64(expr: Expr): boolean {
   return found;
 }
 
-const writesRegister = (stmt: Stmt): boolean => (stmt.kind === 'store' || stmt.kind === 'reduce') && stmt.buffer.scope === 'register';
+const writesRegister = (stmt: Stmt): boolean =>
+  (stmt.kind === 'store' || stmt.kind === 'reduce') && stmt.buffer.scope === 'register';
 
 /** Register buffers, indexed by constants, are local variables: one for each element. */
 const inVariables = (buffer: Buffer): boolean => buffer.scope === 'register';
@@ -246,13 +255,18 @@ function convert(value: string, from: ElemType, to: ElemType): string {
   const floating = from.includes('float');
   if (to === 'bool') return from === 'int64' ? `(${value}!==0n?1:0)` : `(${value}!==0?1:0)`;
   if (to === 'int64') return floating ? `m.toInt64(${value})` : from === 'int64' ? value : `BigInt(${value})`;
-  if (from === 'int64') return to.includes('float') || to === 'index' ? wrap(`Number(${value})`, to) : wrap(`Number(BigInt.asIntN(32,${value}))`, to);
+  if (from === 'int64')
+    return to.includes('float') || to === 'index'
+      ? wrap(`Number(${value})`, to)
+      : wrap(`Number(BigInt.asIntN(32,${value}))`, to);
   if (to === 'index') return floating ? `Math.trunc(${value})` : value;
   if (to.includes('float')) return wrap(value, to);
   return wrap(floating ? `Number(BigInt.asIntN(32,m.toInt64(${value})))` : value, to);
 }
 
 function bitcastText(value: string, from: ElemType, to: DType): string {
-  const getter = { float32: 'getFloat32', float64: 'getFloat64', int64: 'getBigInt64', int32: 'getInt32' }[to as string];
+  const getter = { float32: 'getFloat32', float64: 'getFloat64', int64: 'getBigInt64', int32: 'getInt32' }[
+    to as string
+  ];
   return `m.bitsOf(${value},'${from}').${getter}(0)`;
 }

@@ -33,4 +33,5 @@ export function instantiateJs(program: Program): JsModule {
   return { memory, entries: Object.fromEntries(entries) };
 }
 
-const viewAt = (memory: ArrayBuffer, dtype: DType, offset: number, size: number): TypedArray => new (arrayOf(dtype))(memory, offset, size);
+const viewAt = (memory: ArrayBuffer, dtype: DType, offset: number, size: number): TypedArray =>
+  new (arrayOf(dtype))(memory, offset, size);

@@ -14,8 +14,8 @@ import {
   type Buffer,
   call,
   type Expr,
-  index,
   type Iter,
+  index,
   iterOf,
   itersOf,
   type Kernel,
@@ -46,7 +46,11 @@ interface Contraction {
 const peel = (stmts: readonly Stmt[], map: 'parallel' | 'serial'): { iters: Iter[]; inner: readonly Stmt[] } => {
   const iters: Iter[] = [];
   let inner = stmts;
-  for (let only = inner[0]; inner.length === 1 && only.kind === 'loop' && only.map === map && only.limit === null; only = inner[0]) {
+  for (
+    let only = inner[0];
+    inner.length === 1 && only.kind === 'loop' && only.map === map && only.limit === null;
+    only = inner[0]
+  ) {
     iters.push(only.iter);
     inner = only.body;
   }
@@ -85,26 +89,45 @@ function tileContraction(stmt: Stmt): Stmt[] {
 function spans(extent: number): { start: number; count: number; width: number }[] {
   const whole = Math.floor(extent / tileSize);
   const rest = extent - whole * tileSize;
-  return [...(whole > 0 ? [{ start: 0, count: whole, width: tileSize }] : []), ...(rest > 0 ? [{ start: whole * tileSize, count: 1, width: rest }] : [])];
+  return [
+    ...(whole > 0 ? [{ start: 0, count: whole, width: tileSize }] : []),
+    ...(rest > 0 ? [{ start: whole * tileSize, count: 1, width: rest }] : []),
+  ];
 }
 
 type Span = ReturnType<typeof spans>[number];
 
-function tile({ serial, acc, initial, left, right, rest }: Contraction, i: Iter, j: Iter, rows: Span, columns: Span): Stmt[] {
+function tile(
+  { serial, acc, initial, left, right, rest }: Contraction,
+  i: Iter,
+  j: Iter,
+  rows: Span,
+  columns: Span,
+): Stmt[] {
   const size = rows.width * columns.width;
   const tiled: Buffer = { ...acc, size };
   const [io, jo] = [makeIter(i.name, rows.count), makeIter(j.name, columns.count)];
-  const at = (outer: Iter, span: Span, k: number): Expr => addIndex(mulIndex(iterOf(outer), span.width), span.start + k);
+  const at = (outer: Iter, span: Span, k: number): Expr =>
+    addIndex(mulIndex(iterOf(outer), span.width), span.start + k);
   const lefts = range(rows.width).map(r => substitute(left, new Map([[i, at(io, rows, r)]])));
   const rights = range(columns.width).map(c => substitute(right, new Map([[j, at(jo, columns, c)]])));
-  const cells = range(rows.width).flatMap(r => range(columns.width).map(c => ({ r, c, place: index(r * columns.width + c) })));
+  const cells = range(rows.width).flatMap(r =>
+    range(columns.width).map(c => ({ r, c, place: index(r * columns.width + c) })),
+  );
   const sums = cells.map(({ r, c, place }) => reduce(tiled, place, 'add', call('mul', lefts[r], rights[c])));
   const stores = cells.flatMap(({ r, c, place }) => {
     const position = new Map([
       [i, at(io, rows, r)],
       [j, at(jo, columns, c)],
     ]);
-    const settle = (expr: Expr): Expr => mapExpr(expr, e => (e.kind === 'load' && e.buffer === acc ? load(tiled, place) : e.kind === 'iter' ? (position.get(e.iter) ?? null) : null));
+    const settle = (expr: Expr): Expr =>
+      mapExpr(expr, e =>
+        e.kind === 'load' && e.buffer === acc
+          ? load(tiled, place)
+          : e.kind === 'iter'
+            ? (position.get(e.iter) ?? null)
+            : null,
+      );
     return rest.map(s => (s.kind === 'store' ? store(s.buffer, settle(s.index), settle(s.value)) : s));
   });
   const accumulate = serial.reduceRight<Stmt[]>((body, iter) => [loop(iter, 'serial', body)], sums);
@@ -119,4 +142,3 @@ export const registerTile: Pass<Kernel> = {
   doc: 'Computes 4 × 4 outputs of a contraction at a time.',
   run: kernel => ({ ...kernel, body: kernel.body.flatMap(tileContraction) }),
 };
-

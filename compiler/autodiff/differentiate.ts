@@ -7,7 +7,7 @@
  *   graph f(%x) { return y = g(%x) }   ->   graph f_grad(%x) { return y = g(%x), grad.x = g'(%x) }
  */
 import { fail } from '../errors.js';
-import { type Graph, type Node, paramName, roots, topological, isParam } from '../ir/graph.js';
+import { type Graph, isParam, type Node, paramName, roots, topological } from '../ir/graph.js';
 import { apply, opDef } from '../ops/define.js';
 import { enableGrad, gradOf } from '../ops/tape.js';
 import { type Tensor, withExecutor } from '../ops/tensor.js';
@@ -34,8 +34,19 @@ export function differentiate(graph: Graph, of: string, wrt: readonly string[]):
           ),
         );
       }
-      const result = graph.results.find(({ name }) => name === of) ?? fail('E304', { problem: `graph '${graph.name}' has no result '${of}'`, hint: `its results: ${graph.results.map(r => r.name).join(', ')}` });
-      const variables = wrt.map(name => tensors.get(graph.params.find(param => paramName(param) === name) ?? fail('E304', { problem: `graph '${graph.name}' has no parameter '${name}'` }))!);
+      const result =
+        graph.results.find(({ name }) => name === of) ??
+        fail('E304', {
+          problem: `graph '${graph.name}' has no result '${of}'`,
+          hint: `its results: ${graph.results.map(r => r.name).join(', ')}`,
+        });
+      const variables = wrt.map(
+        name =>
+          tensors.get(
+            graph.params.find(param => paramName(param) === name) ??
+              fail('E304', { problem: `graph '${graph.name}' has no parameter '${name}'` }),
+          )!,
+      );
       const grads = gradOf(tensors.get(result.node)!, variables, { createGraph: true, allowUnused: true });
       return trace.finish([
         ...graph.results.map(({ name, node }) => ({ name, node: trace.nodeOf(tensors.get(node)!) })),

@@ -11,7 +11,9 @@ import { type ElemType, type ScalarFn, scalarFns } from './scalar.js';
 export type Operand = Expr | number;
 
 type Calls = {
-  readonly [F in ScalarFn]: (typeof scalarFns)[F]['arity'] extends 1 ? (a: Expr) => Expr : (a: Operand, b: Operand) => Expr;
+  readonly [F in ScalarFn]: (typeof scalarFns)[F]['arity'] extends 1
+    ? (a: Expr) => Expr
+    : (a: Operand, b: Operand) => Expr;
 };
 
 export interface Arith extends Calls {
@@ -33,7 +35,9 @@ function unify(a: Operand, b: Operand): [Expr, Expr] {
 const calls = Object.fromEntries(
   Object.entries(scalarFns).map(([fn, spec]) => [
     fn,
-    spec.arity === 1 ? (a: Expr) => call(fn as ScalarFn, a) : (a: Operand, b: Operand) => call(fn as ScalarFn, ...unify(a, b)),
+    spec.arity === 1
+      ? (a: Expr) => call(fn as ScalarFn, a)
+      : (a: Operand, b: Operand) => call(fn as ScalarFn, ...unify(a, b)),
   ]),
 ) as unknown as Calls;
 
@@ -44,7 +48,9 @@ export const arith: Arith = {
   constant,
   poly(x, coefficients) {
     invariant(coefficients.length > 0, 'a polynomial needs coefficients');
-    return coefficients.slice(1).reduce<Expr>((sum, c) => arith.add(arith.mul(sum, x), c), constant(x.dtype, coefficients[0]));
+    return coefficients
+      .slice(1)
+      .reduce<Expr>((sum, c) => arith.add(arith.mul(sum, x), c), constant(x.dtype, coefficients[0]));
   },
   square: x => call('mul', x, x),
   isNan: x => call('ne', x, x),

@@ -68,8 +68,20 @@ const info: Record<DType, DTypeInfo> = {
   int32: { bytes: 4, category: 'int', array: Int32Array, min: -2147483648, max: 2147483647 },
   int64: { bytes: 8, category: 'int', array: BigInt64Array, min: -(2 ** 63), max: 2 ** 63 },
   float16: { bytes: 2, category: 'float', array: Uint16Array, min: -65504, max: 65504 },
-  bfloat16: { bytes: 2, category: 'float', array: Uint16Array, min: -3.3895313892515355e38, max: 3.3895313892515355e38 },
-  float32: { bytes: 4, category: 'float', array: Float32Array, min: -3.4028234663852886e38, max: 3.4028234663852886e38 },
+  bfloat16: {
+    bytes: 2,
+    category: 'float',
+    array: Uint16Array,
+    min: -3.3895313892515355e38,
+    max: 3.3895313892515355e38,
+  },
+  float32: {
+    bytes: 4,
+    category: 'float',
+    array: Float32Array,
+    min: -3.4028234663852886e38,
+    max: 3.4028234663852886e38,
+  },
   float64: { bytes: 8, category: 'float', array: Float64Array, min: -Number.MAX_VALUE, max: Number.MAX_VALUE },
 };
 
@@ -130,7 +142,8 @@ export function resultType(operands: readonly PromotionOperand[]): DType {
     }
     if (ofTier === null) continue;
     if (result === null) result = ofTier;
-    else if (categoryRank[info[ofTier].category] > categoryRank[info[result].category]) result = promoteTypes(result, ofTier);
+    else if (categoryRank[info[ofTier].category] > categoryRank[info[result].category])
+      result = promoteTypes(result, ofTier);
   }
   if (result === null) throw new TypeError('resultType: no operands');
   return result;

@@ -54,7 +54,9 @@ export const paramRole = (node: Node): ParamRole => node.attrs.role as ParamRole
 /** Attrs as text, telling apart the numbers that JSON does not: NaN, the infinities and -0. */
 export const attrsKey = (attrs: Attrs): string =>
   JSON.stringify(attrs, (_, value) =>
-    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? { number: Object.is(value, -0) ? '-0' : String(value) } : value,
+    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
+      ? { number: Object.is(value, -0) ? '-0' : String(value) }
+      : value,
   );
 
 /** Creates nodes and returns the existing one where an equal node was made before. */
@@ -66,7 +68,14 @@ export class Interner {
     const key = `${op}(${inputs.map(input => input.id).join()})${attrsKey(attrs)}${type.dtype}${type.shape.join()}`;
     let node = this.#nodes.get(key);
     if (node === undefined) {
-      node = Object.freeze({ id: this.#next++, op, inputs: Object.freeze([...inputs]), attrs: Object.freeze(attrs), type, site });
+      node = Object.freeze({
+        id: this.#next++,
+        op,
+        inputs: Object.freeze([...inputs]),
+        attrs: Object.freeze(attrs),
+        type,
+        site,
+      });
       this.#nodes.set(key, node);
     }
     return node;
@@ -129,7 +138,14 @@ export function mapGraph(
     return mapped;
   });
   for (const node of topological(roots(graph))) {
-    if (!isParam(node)) image.set(node, rewrite(node, node.inputs.map(input => image.get(input)!)));
+    if (!isParam(node))
+      image.set(
+        node,
+        rewrite(
+          node,
+          node.inputs.map(input => image.get(input)!),
+        ),
+      );
   }
   return {
     name: graph.name,

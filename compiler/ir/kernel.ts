@@ -45,17 +45,36 @@ export type LoopMap =
 
 export type Stmt =
   /** Runs `body` for iter = 0 … min(extent, limit) - 1. `parallel`: iterations may run in any order or at once. */
-  | { readonly kind: 'loop'; readonly iter: Iter; readonly map: LoopMap; readonly limit: Expr | null; readonly body: readonly Stmt[] }
+  | {
+      readonly kind: 'loop';
+      readonly iter: Iter;
+      readonly map: LoopMap;
+      readonly limit: Expr | null;
+      readonly body: readonly Stmt[];
+    }
   | { readonly kind: 'store'; readonly buffer: Buffer; readonly index: Expr; readonly value: Expr }
   /** buffer[index] = fn(buffer[index], value). Reductions into one element may be reordered. `atomic`: other threads do so too. */
-  | { readonly kind: 'reduce'; readonly buffer: Buffer; readonly index: Expr; readonly fn: ReduceFn; readonly value: Expr; readonly atomic: boolean }
+  | {
+      readonly kind: 'reduce';
+      readonly buffer: Buffer;
+      readonly index: Expr;
+      readonly fn: ReduceFn;
+      readonly value: Expr;
+      readonly atomic: boolean;
+    }
   | { readonly kind: 'if'; readonly cond: Expr; readonly then: readonly Stmt[]; readonly otherwise: readonly Stmt[] }
   /** A buffer that lives in `body`; its contents are undefined until stored. */
   | { readonly kind: 'alloc'; readonly buffer: Buffer; readonly body: readonly Stmt[] }
   /** All threads of the block meet here. */
   | { readonly kind: 'barrier' }
   /** buffer[index] of every thread becomes the reduction over the `width` threads of its warp or of the block. */
-  | { readonly kind: 'allreduce'; readonly buffer: Buffer; readonly index: Expr; readonly fn: ReduceFn; readonly width: number };
+  | {
+      readonly kind: 'allreduce';
+      readonly buffer: Buffer;
+      readonly index: Expr;
+      readonly fn: ReduceFn;
+      readonly width: number;
+    };
 
 export type Expr =
   /** `value` is a bigint exactly for int64, a number otherwise (0 or 1 for bool). */
@@ -86,9 +105,18 @@ export interface KernelParam {
 // ── expressions ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function constant(dtype: ElemType, value: number | bigint | boolean): Expr {
-  if (dtype === 'int64') return { kind: 'const', dtype, value: BigInt.asIntN(64, typeof value === 'bigint' ? value : BigInt(Number(value))) };
+  if (dtype === 'int64')
+    return {
+      kind: 'const',
+      dtype,
+      value: BigInt.asIntN(64, typeof value === 'bigint' ? value : BigInt(Number(value))),
+    };
   const number = Number(value);
-  return { kind: 'const', dtype, value: dtype === 'float32' ? Math.fround(number) : dtype === 'bool' ? Number(number !== 0) : number };
+  return {
+    kind: 'const',
+    dtype,
+    value: dtype === 'float32' ? Math.fround(number) : dtype === 'bool' ? Number(number !== 0) : number,
+  };
 }
 export const index = (value: number): Expr => constant('index', value);
 export const iterOf = (iter: Iter): Expr => (iter.extent === 1 ? index(0) : { kind: 'iter', dtype: 'index', iter });
@@ -103,7 +131,10 @@ export function call(fn: ScalarFn, ...args: Expr[]): Expr {
   const spec = scalarFns[fn];
   invariant(args.length === spec.arity, () => `${fn} takes ${spec.arity} arguments, got ${args.length}`);
   const type = args[0].dtype;
-  invariant(args.every(arg => arg.dtype === type), () => `${fn}: argument types differ: ${args.map(arg => arg.dtype).join(', ')}`);
+  invariant(
+    args.every(arg => arg.dtype === type),
+    () => `${fn}: argument types differ: ${args.map(arg => arg.dtype).join(', ')}`,
+  );
   invariant(accepts(spec.domain, type), () => `${fn} is not defined on ${type}`);
   if (type === 'index') return simplifyIndex(fn, args);
   const decided = type === 'bool' && (fn === 'and' || fn === 'or') ? decidedLogic(fn, args[0], args[1]) : null;
@@ -178,7 +209,10 @@ export function affineOf(expr: Expr): Affine {
 
 function scaleAffine(a: Affine, factor: number): Affine {
   if (factor === 0) return { offset: 0, terms: [] };
-  return { offset: a.offset * factor, terms: a.terms.map(term => ({ expr: term.expr, coefficient: term.coefficient * factor })) };
+  return {
+    offset: a.offset * factor,
+    terms: a.terms.map(term => ({ expr: term.expr, coefficient: term.coefficient * factor })),
+  };
 }
 
 function addAffine(a: Affine, b: Affine, sign: number): Affine {
@@ -281,10 +315,16 @@ function divideIndex(fn: 'floorDiv' | 'mod', a: Expr, divisor: number, raw: Expr
   const sum = affineOf(a);
   const whole = sum.terms.filter(term => term.coefficient % divisor === 0);
   const wholeOffset = Math.floor(sum.offset / divisor) * divisor;
-  const rest = fromAffine({ offset: sum.offset - wholeOffset, terms: sum.terms.filter(term => term.coefficient % divisor !== 0) });
+  const rest = fromAffine({
+    offset: sum.offset - wholeOffset,
+    terms: sum.terms.filter(term => term.coefficient % divisor !== 0),
+  });
   const range = rangeOf(rest);
   const quotient = (): Expr =>
-    fromAffine({ offset: wholeOffset / divisor, terms: whole.map(term => ({ expr: term.expr, coefficient: term.coefficient / divisor })) });
+    fromAffine({
+      offset: wholeOffset / divisor,
+      terms: whole.map(term => ({ expr: term.expr, coefficient: term.coefficient / divisor })),
+    });
   if (range && range.min >= 0 && range.max < divisor) return fn === 'mod' ? rest : quotient();
   if (range && range.min === range.max) return raw;
   const shared = divideByFactor(fn, sum, divisor);
@@ -300,21 +340,31 @@ function divideIndex(fn: 'floorDiv' | 'mod', a: Expr, divisor: number, raw: Expr
 
 /** (f·q + r) / (f·e) = q / e and (f·q + r) % (f·e) = f·(q % e) + r where 0 <= r < f: tiles within tiles. */
 function divideByFactor(fn: 'floorDiv' | 'mod', sum: Affine, divisor: number): Expr | null {
-  const factors = new Set(sum.terms.map(term => greatestCommonDivisor(term.coefficient, divisor)).filter(factor => factor > 1 && factor < divisor));
+  const factors = new Set(
+    sum.terms
+      .map(term => greatestCommonDivisor(term.coefficient, divisor))
+      .filter(factor => factor > 1 && factor < divisor),
+  );
   for (const factor of [...factors].sort((a, b) => b - a)) {
     const offset = Math.floor(sum.offset / factor);
-    const [multiples, others] = [true, false].map(multiple => sum.terms.filter(term => (term.coefficient % factor === 0) === multiple));
+    const [multiples, others] = [true, false].map(multiple =>
+      sum.terms.filter(term => (term.coefficient % factor === 0) === multiple),
+    );
     const rest = fromAffine({ offset: sum.offset - offset * factor, terms: others });
     const range = rangeOf(rest);
     if (range === null || range.min < 0 || range.max >= factor) continue;
-    const quotient = fromAffine({ offset, terms: multiples.map(({ expr, coefficient }) => ({ expr, coefficient: coefficient / factor })) });
+    const quotient = fromAffine({
+      offset,
+      terms: multiples.map(({ expr, coefficient }) => ({ expr, coefficient: coefficient / factor })),
+    });
     if (fn === 'floorDiv') return floorDivIndex(quotient, divisor / factor);
     return addIndex(mulIndex(modIndex(quotient, divisor / factor), factor), rest);
   }
   return null;
 }
 
-const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatestCommonDivisor(b, a % b));
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? Math.abs(a) : greatestCommonDivisor(b, a % b);
 
 /** A comparison decided by the ranges of its sides becomes a constant: bounds checks that cannot fail vanish. */
 function compareIndex(fn: ScalarFn, a: Expr, b: Expr, raw: Expr): Expr {
@@ -347,7 +397,11 @@ export function sameExpr(a: Expr, b: Expr): boolean {
     case 'call':
       return a.fn === (b as typeof a).fn && a.args.every((arg, i) => sameExpr(arg, (b as typeof a).args[i]));
     case 'select':
-      return sameExpr(a.cond, (b as typeof a).cond) && sameExpr(a.yes, (b as typeof a).yes) && sameExpr(a.no, (b as typeof a).no);
+      return (
+        sameExpr(a.cond, (b as typeof a).cond) &&
+        sameExpr(a.yes, (b as typeof a).yes) &&
+        sameExpr(a.no, (b as typeof a).no)
+      );
     case 'cast':
     case 'bitcast':
       return sameExpr(a.value, (b as typeof a).value);
@@ -358,7 +412,13 @@ export function sameExpr(a: Expr, b: Expr): boolean {
 
 // ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const loop = (iter: Iter, map: LoopMap, body: readonly Stmt[], limit: Expr | null = null): Stmt => ({ kind: 'loop', iter, map, limit, body });
+export const loop = (iter: Iter, map: LoopMap, body: readonly Stmt[], limit: Expr | null = null): Stmt => ({
+  kind: 'loop',
+  iter,
+  map,
+  limit,
+  body,
+});
 export function store(buffer: Buffer, at: Expr, value: Expr): Stmt {
   invariant(value.dtype === buffer.dtype, () => `store to ${buffer.name} (${buffer.dtype}) of a ${value.dtype}`);
   return { kind: 'store', buffer, index: at, value };
@@ -378,9 +438,15 @@ export function neutral(fn: ReduceFn, dtype: DType): Expr {
     case 'and':
       return constant(dtype, dtype === 'bool' ? 1 : -1);
     case 'max':
-      return constant(dtype, dtype === 'int64' ? -(2n ** 63n) : isFloat(dtype) ? Number.NEGATIVE_INFINITY : limitsOf(dtype).min);
+      return constant(
+        dtype,
+        dtype === 'int64' ? -(2n ** 63n) : isFloat(dtype) ? Number.NEGATIVE_INFINITY : limitsOf(dtype).min,
+      );
     case 'min':
-      return constant(dtype, dtype === 'int64' ? 2n ** 63n - 1n : isFloat(dtype) ? Number.POSITIVE_INFINITY : limitsOf(dtype).max);
+      return constant(
+        dtype,
+        dtype === 'int64' ? 2n ** 63n - 1n : isFloat(dtype) ? Number.POSITIVE_INFINITY : limitsOf(dtype).max,
+      );
     default:
       return fn satisfies never;
   }
@@ -447,7 +513,13 @@ export function mapStmtExprs(stmt: Stmt, f: (expr: Expr) => Expr): Stmt {
     case 'reduce':
       return { ...stmt, index: f(stmt.index), value: f(stmt.value) };
     case 'if':
-      return { ...stmt, cond: f(stmt.cond), then: stmt.then.map(s => mapStmtExprs(s, f)), otherwise: stmt.otherwise.map(s => mapStmtExprs(s, f)) };
+      return {
+        ...stmt,
+        cond: f(stmt.cond),
+        // biome-ignore lint/suspicious/noThenProperty: an if statement of the loop IR; nothing awaits it
+        then: stmt.then.map(s => mapStmtExprs(s, f)),
+        otherwise: stmt.otherwise.map(s => mapStmtExprs(s, f)),
+      };
     case 'alloc':
       return { ...stmt, body: stmt.body.map(s => mapStmtExprs(s, f)) };
     case 'barrier':

@@ -86,7 +86,8 @@ export type ScalarFn = keyof typeof scalarFns;
 export const isScalarFn = (name: string): name is ScalarFn => Object.hasOwn(scalarFns, name);
 
 /** The result type of a call. */
-export const scalarResult = (fn: ScalarFn, argument: ElemType): ElemType => (scalarFns[fn].rule === 'compare' ? 'bool' : argument);
+export const scalarResult = (fn: ScalarFn, argument: ElemType): ElemType =>
+  scalarFns[fn].rule === 'compare' ? 'bool' : argument;
 
 /** How values are combined in reductions; each is commutative and associative up to rounding. */
 export type ReduceFn = 'add' | 'mul' | 'max' | 'min' | 'and' | 'or';

@@ -21,8 +21,8 @@ import {
   cast,
   constant,
   type Expr,
-  index,
   type Iter,
+  index,
   iterOf,
   type Kernel,
   load,
@@ -32,12 +32,12 @@ import {
   nest,
   neutral,
   reduce,
-  sameExpr,
   type Stmt,
+  sameExpr,
   store,
 } from '../ir/kernel.js';
-import { contiguousStrides, numel, sameShape, type Shape } from '../ir/shape.js';
-import { type Lowering, type OpDef, opDef, type Operand, type OutputWriter } from '../ops/define.js';
+import { contiguousStrides, numel, type Shape, sameShape } from '../ir/shape.js';
+import { type Lowering, type OpDef, type Operand, type OutputWriter, opDef } from '../ops/define.js';
 import { reindex } from '../ops/view.js';
 
 export interface Group {
@@ -63,7 +63,11 @@ export interface Lowered {
 class NotOneKernel extends Error {}
 
 /** Lower a group; null where it cannot be one kernel. `layoutOf` tells strides of tensors that are not row-major. */
-export function lowerGroup(group: Group, name: string, layoutOf: (node: Node) => Layout | null = () => null): Lowered | null {
+export function lowerGroup(
+  group: Group,
+  name: string,
+  layoutOf: (node: Node) => Layout | null = () => null,
+): Lowered | null {
   try {
     return new GroupLowering(group, layoutOf).lower(name);
   } catch (error) {
@@ -89,13 +93,21 @@ class GroupLowering {
   }
 
   lower(name: string): Lowered {
-    const outputs = this.group.outputs.map(node => this.#bufferOf(node, `out${this.group.outputs.length > 1 ? this.group.outputs.indexOf(node) : ''}`));
+    const outputs = this.group.outputs.map(node =>
+      this.#bufferOf(node, `out${this.group.outputs.length > 1 ? this.group.outputs.indexOf(node) : ''}`),
+    );
     const body = this.#body();
     const inputs = this.#reads.map(node => this.#buffers.get(node)!);
     return {
       kernel: {
         name,
-        params: [...inputs.map(buffer => ({ buffer, access: 'read' as const })), ...outputs.map((buffer, i) => ({ buffer, access: this.#isProgram(this.group.outputs[i]) ? ('readwrite' as const) : ('write' as const) }))],
+        params: [
+          ...inputs.map(buffer => ({ buffer, access: 'read' as const })),
+          ...outputs.map((buffer, i) => ({
+            buffer,
+            access: this.#isProgram(this.group.outputs[i]) ? ('readwrite' as const) : ('write' as const),
+          })),
+        ],
         body,
         doc: this.#doc(),
       },
@@ -137,7 +149,14 @@ class GroupLowering {
     const lowering = loweringOf(node);
     invariant(lowering.kind === 'program', 'a program is lowered as one');
     const buffer = this.#bufferOf(node, 'out');
-    return [...lowering.build({ inputs: this.#operands(node), attrs: node.attrs, type: node.type, out: outputWriter(buffer, node.type) })];
+    return [
+      ...lowering.build({
+        inputs: this.#operands(node),
+        attrs: node.attrs,
+        type: node.type,
+        out: outputWriter(buffer, node.type),
+      }),
+    ];
   }
 
   // outer loops, one accumulator per reduction, then the outputs
@@ -149,7 +168,11 @@ class GroupLowering {
     const full = fullShape(reductions[0]);
     const wrappers: ((rest: Stmt[]) => Stmt[])[] = reductions.map(node => this.#reduction(node));
     const outputs = this.#rowOutputs(full);
-    return nest(outerIters, 'parallel', wrappers.reduceRight((rest, wrap) => wrap(rest), outputs));
+    return nest(
+      outerIters,
+      'parallel',
+      wrappers.reduceRight((rest, wrap) => wrap(rest), outputs),
+    );
   }
 
   #reduction(node: Node): (rest: Stmt[]) => Stmt[] {
@@ -158,7 +181,11 @@ class GroupLowering {
     if (numel(keptShape(node)) !== numel(this.#outerShape)) throw new NotOneKernel();
     const dtype = computeType(node.type.dtype);
     const acc: Buffer = { name: `acc${this.#accumulators.size || ''}`, dtype, size: 1, scope: 'register' };
-    const extents = lowering.extents(node.inputs.map(input => input.type), node.attrs, node.type);
+    const extents = lowering.extents(
+      node.inputs.map(input => input.type),
+      node.attrs,
+      node.type,
+    );
     const reduced = extents.map((extent, d) => makeIter(`r${d}`, extent));
     const at = reindex(this.#outer, this.#outerShape, node.type.shape);
     const value = lowering.element(at, reduced.map(iterOf), this.#operands(node), node.attrs, node.type);
@@ -177,7 +204,9 @@ class GroupLowering {
     const { shape, reduced } = full;
     const inner = reduced.map((d, i) => makeIter(`s${i}`, shape[d]));
     let next = 0;
-    const position = shape.map((_, d) => (reduced.includes(d) ? iterOf(inner[reduced.indexOf(d)]) : this.#outer[next++]));
+    const position = shape.map((_, d) =>
+      reduced.includes(d) ? iterOf(inner[reduced.indexOf(d)]) : this.#outer[next++],
+    );
     const rows = whole.map(node => {
       if (numel(node.type.shape) !== numel(shape)) throw new NotOneKernel();
       return this.#store(node, reindex(position, shape, node.type.shape));
@@ -210,7 +239,9 @@ class GroupLowering {
 
   /** The value of a node of the group at a position. */
   #value(node: Node, at: readonly Expr[]): Expr {
-    const known = this.#memo.get(node)?.find(entry => entry.at.length === at.length && entry.at.every((expr, d) => sameExpr(expr, at[d])));
+    const known = this.#memo
+      .get(node)
+      ?.find(entry => entry.at.length === at.length && entry.at.every((expr, d) => sameExpr(expr, at[d])));
     if (known) return known.value;
     const value = this.#compute(node, at);
     const entries = this.#memo.get(node) ?? [];
@@ -225,7 +256,8 @@ class GroupLowering {
     if (lowering.kind === 'reduce') {
       const acc = this.#accumulators.get(node);
       const expected = reindex(this.#outer, this.#outerShape, node.type.shape);
-      if (!acc || !at.every((expr, d) => node.type.shape[d] === 1 || sameExpr(expr, expected[d]))) throw new NotOneKernel();
+      if (!acc || !at.every((expr, d) => node.type.shape[d] === 1 || sameExpr(expr, expected[d])))
+        throw new NotOneKernel();
       return load(acc, index(0));
     }
     if (lowering.kind === 'program') throw new NotOneKernel();
@@ -246,7 +278,12 @@ class GroupLowering {
   #bufferOf(node: Node, name: string, layout: Layout | null = null): Buffer {
     let buffer = this.#buffers.get(node);
     if (buffer === undefined) {
-      buffer = { name: name.replace(/\W/g, '_'), dtype: node.type.dtype, size: extentOf(node.type, layout), scope: 'param' };
+      buffer = {
+        name: name.replace(/\W/g, '_'),
+        dtype: node.type.dtype,
+        size: extentOf(node.type, layout),
+        scope: 'param',
+      };
       this.#buffers.set(node, buffer);
     }
     return buffer;
@@ -275,7 +312,9 @@ export function loweringOf(node: Node): Lowering {
 /** The shape of the outer loops of a reduction: its own, without the dims that `keepdim` left. */
 function keptShape(node: Node): Shape {
   const dims = node.attrs.dim;
-  return node.attrs.keepdim === true && Array.isArray(dims) ? node.type.shape.filter((_, d) => !dims.includes(d)) : node.type.shape;
+  return node.attrs.keepdim === true && Array.isArray(dims)
+    ? node.type.shape.filter((_, d) => !dims.includes(d))
+    : node.type.shape;
 }
 
 /** For a reduction over dims of one tensor: that tensor's shape and the dims reduced, where outputs of full rows may be written. */

@@ -12,7 +12,19 @@
 import { fail } from '../errors.js';
 import { computeType } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
-import { addIndex, both, call, constant, type Expr, floorDivIndex, index, modIndex, mulIndex, select, subIndex } from '../ir/kernel.js';
+import {
+  addIndex,
+  both,
+  call,
+  constant,
+  type Expr,
+  floorDivIndex,
+  index,
+  modIndex,
+  mulIndex,
+  select,
+  subIndex,
+} from '../ir/kernel.js';
 import { type Dim, formatShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op, type Operand } from './define.js';
 import { random, sample } from './samples.js';
@@ -29,7 +41,8 @@ interface Geometry {
 const geometryOf = (attrs: Attrs): Geometry => attrs as unknown as Geometry;
 
 /** Size of one output dim. */
-const outputSize = (size: Dim, kernel: Dim, { stride, padding, dilation }: Geometry, d: number): Dim => Math.floor((size + 2 * padding[d] - dilation[d] * (kernel - 1) - 1) / stride[d]) + 1;
+const outputSize = (size: Dim, kernel: Dim, { stride, padding, dilation }: Geometry, d: number): Dim =>
+  Math.floor((size + 2 * padding[d] - dilation[d] * (kernel - 1) - 1) / stride[d]) + 1;
 
 function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): TensorType {
   const op = `conv${input.shape.length - 2}d`;
@@ -37,7 +50,10 @@ function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): Tenso
   const [, channels, ...size] = input.shape;
   const [outChannels, groupChannels, ...kernel] = weight.shape;
   if (input.shape.length !== weight.shape.length) {
-    fail('E107', { op, problem: `Expected ${weight.shape.length}D input to ${op}, but got input of size: ${formatShape(input.shape)} with weight of size ${formatShape(weight.shape)}` });
+    fail('E107', {
+      op,
+      problem: `Expected ${weight.shape.length}D input to ${op}, but got input of size: ${formatShape(input.shape)} with weight of size ${formatShape(weight.shape)}`,
+    });
   }
   if (channels !== groupChannels * geometry.groups) {
     fail('E107', {
@@ -45,12 +61,17 @@ function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): Tenso
       problem: `Given groups=${geometry.groups}, weight of size ${formatShape(weight.shape)}, expected input${formatShape(input.shape)} to have ${groupChannels * geometry.groups} channels, but got ${channels} channels instead`,
     });
   }
-  if (outChannels % geometry.groups !== 0) fail('E107', { op, problem: `the ${outChannels} output channels must be divisible by groups=${geometry.groups}` });
-  if (input.dtype !== weight.dtype) fail('E108', { op, problem: `Input type (${input.dtype}) and weight type (${weight.dtype}) should be the same` });
+  if (outChannels % geometry.groups !== 0)
+    fail('E107', { op, problem: `the ${outChannels} output channels must be divisible by groups=${geometry.groups}` });
+  if (input.dtype !== weight.dtype)
+    fail('E108', { op, problem: `Input type (${input.dtype}) and weight type (${weight.dtype}) should be the same` });
   const out = size.map((dim, d) => outputSize(dim, kernel[d], geometry, d));
   if (out.some(dim => dim < 1)) {
     const padded = size.map((dim, d) => dim + 2 * geometry.padding[d]);
-    fail('E107', { op, problem: `Calculated padded input size per channel: ${formatShape(padded)}. Kernel size: ${formatShape(kernel)}. Kernel size can't be greater than actual input size` });
+    fail('E107', {
+      op,
+      problem: `Calculated padded input size per channel: ${formatShape(padded)}. Kernel size: ${formatShape(kernel)}. Kernel size can't be greater than actual input size`,
+    });
   }
   return { dtype: input.dtype, shape: [input.shape[0], outChannels, ...out] };
 }
@@ -63,10 +84,18 @@ function guarded(operand: Operand, position: readonly Expr[], conditions: readon
 }
 
 /** The input channel that channel `c` of a group is, for output channel `o`. */
-const channelOf = (o: Expr, c: Expr, outPerGroup: Dim, inPerGroup: Dim, groups: number): Expr => (groups === 1 ? c : addIndex(mulIndex(floorDivIndex(o, outPerGroup), inPerGroup), c));
+const channelOf = (o: Expr, c: Expr, outPerGroup: Dim, inPerGroup: Dim, groups: number): Expr =>
+  groups === 1 ? c : addIndex(mulIndex(floorDivIndex(o, outPerGroup), inPerGroup), c);
 
 /** x[n, group(o)·C/g + c, s·stride + k·dilation - padding]. */
-function inputAt(input: Operand, n: Expr, channel: Expr, s: readonly Expr[], k: readonly Expr[], { stride, padding, dilation }: Geometry): Expr {
+function inputAt(
+  input: Operand,
+  n: Expr,
+  channel: Expr,
+  s: readonly Expr[],
+  k: readonly Expr[],
+  { stride, padding, dilation }: Geometry,
+): Expr {
   const position = s.map((i, d) => subIndex(addIndex(mulIndex(i, stride[d]), mulIndex(k[d], dilation[d])), padding[d]));
   return guarded(
     input,
@@ -76,7 +105,12 @@ function inputAt(input: Operand, n: Expr, channel: Expr, s: readonly Expr[], k: 
 }
 
 const signature = 'stride: ints, padding: ints, dilation: ints, groups: int';
-type GeometryArgs = [stride: readonly number[], padding: readonly number[], dilation: readonly number[], groups: number];
+type GeometryArgs = [
+  stride: readonly number[],
+  padding: readonly number[],
+  dilation: readonly number[],
+  groups: number,
+];
 const argsOf = ({ stride, padding, dilation, groups }: Geometry): GeometryArgs => [stride, padding, dilation, groups];
 
 export const convolution: Op<(input: Tensor, weight: Tensor, ...geometry: GeometryArgs) => Tensor> = define({
@@ -108,77 +142,95 @@ export const convolution: Op<(input: Tensor, weight: Tensor, ...geometry: Geomet
     sample(random([1, 4, 7, 6]), random([6, 2, 3, 3]), [2, 1], [1, 2], [1, 2], 2),
     sample(random([2, 3, 9]), random([2, 3, 4]), [3], [2], [1], 1),
   ],
-  errors: [{ args: [random([1, 2, 5, 5]), random([4, 3, 3, 3]), [1, 1], [0, 0], [1, 1], 1], message: /to have 3 channels, but got 2 channels instead/ }],
+  errors: [
+    {
+      args: [random([1, 2, 5, 5]), random([4, 3, 3, 3]), [1, 1], [0, 0], [1, 1], 1],
+      message: /to have 3 channels, but got 2 channels instead/,
+    },
+  ],
 });
 
 /** The gradient of `convolution` with respect to its input of the given shape. */
-export const convolutionInput: Op<(grad: Tensor, weight: Tensor, shape: Shape, ...geometry: GeometryArgs) => Tensor> = define({
-  name: 'convolutionInput',
-  doc: 'The input gradient of a convolution; as an operation of its own, transposed convolution.',
-  signature: `grad: tensor, weight: tensor, shape: ints, ${signature}`,
-  gradName: 'ConvolutionBackwardBackward0',
-  fusion: 'contraction',
-  infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
-  lower: {
-    kind: 'reduce',
-    fn: 'add',
-    extents: ([, weight], attrs) => [weight.shape[0] / geometryOf(attrs).groups, ...weight.shape.slice(2)],
-    element([n, channel, ...p], [oInGroup, ...k], [grad, weight], attrs) {
-      const { stride, padding, dilation, groups } = geometryOf(attrs);
-      const [outChannels, groupChannels] = weight.type.shape;
-      const o = channelOf(channel, oInGroup, groupChannels, outChannels / groups, groups);
-      const numerator = p.map((i, d) => subIndex(addIndex(i, padding[d]), mulIndex(k[d], dilation[d])));
-      const s = numerator.map((t, d) => floorDivIndex(t, stride[d]));
-      const exact = numerator.map((t, d) => (stride[d] === 1 ? null : call('eq', modIndex(t, stride[d]), index(0))));
-      const valid = s.map((i, d) => both(inside(i, grad.type.shape[d + 2]), exact[d]));
-      return call('mul', guarded(grad, [n, o, ...s], valid), weight.at([o, groups === 1 ? channel : modIndex(channel, groupChannels), ...k]));
+export const convolutionInput: Op<(grad: Tensor, weight: Tensor, shape: Shape, ...geometry: GeometryArgs) => Tensor> =
+  define({
+    name: 'convolutionInput',
+    doc: 'The input gradient of a convolution; as an operation of its own, transposed convolution.',
+    signature: `grad: tensor, weight: tensor, shape: ints, ${signature}`,
+    gradName: 'ConvolutionBackwardBackward0',
+    fusion: 'contraction',
+    infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
+    lower: {
+      kind: 'reduce',
+      fn: 'add',
+      extents: ([, weight], attrs) => [weight.shape[0] / geometryOf(attrs).groups, ...weight.shape.slice(2)],
+      element([n, channel, ...p], [oInGroup, ...k], [grad, weight], attrs) {
+        const { stride, padding, dilation, groups } = geometryOf(attrs);
+        const [outChannels, groupChannels] = weight.type.shape;
+        const o = channelOf(channel, oInGroup, groupChannels, outChannels / groups, groups);
+        const numerator = p.map((i, d) => subIndex(addIndex(i, padding[d]), mulIndex(k[d], dilation[d])));
+        const s = numerator.map((t, d) => floorDivIndex(t, stride[d]));
+        const exact = numerator.map((t, d) => (stride[d] === 1 ? null : call('eq', modIndex(t, stride[d]), index(0))));
+        const valid = s.map((i, d) => both(inside(i, grad.type.shape[d + 2]), exact[d]));
+        return call(
+          'mul',
+          guarded(grad, [n, o, ...s], valid),
+          weight.at([o, groups === 1 ? channel : modIndex(channel, groupChannels), ...k]),
+        );
+      },
     },
-  },
-  vjp: c => {
-    const geometry = argsOf(geometryOf(c.attrs));
-    return [c.needs(0) ? convolution(c.grad, c.in(1), ...geometry) : null, c.needs(1) ? convolutionWeight(c.grad, c.in(0), c.types[1].shape, ...geometry) : null];
-  },
-  samples: [
-    sample(random([2, 4, 3, 5]), random([4, 3, 3, 2]), [2, 3, 5, 6], [1, 1], [0, 0], [1, 1], 1),
-    sample(random([1, 6, 4, 6]), random([6, 2, 3, 3]), [1, 4, 7, 6], [2, 1], [1, 2], [1, 2], 2),
-  ],
-});
+    vjp: c => {
+      const geometry = argsOf(geometryOf(c.attrs));
+      return [
+        c.needs(0) ? convolution(c.grad, c.in(1), ...geometry) : null,
+        c.needs(1) ? convolutionWeight(c.grad, c.in(0), c.types[1].shape, ...geometry) : null,
+      ];
+    },
+    samples: [
+      sample(random([2, 4, 3, 5]), random([4, 3, 3, 2]), [2, 3, 5, 6], [1, 1], [0, 0], [1, 1], 1),
+      sample(random([1, 6, 4, 6]), random([6, 2, 3, 3]), [1, 4, 7, 6], [2, 1], [1, 2], [1, 2], 2),
+    ],
+  });
 
 /** The gradient of `convolution` with respect to its weight of the given shape. */
-export const convolutionWeight: Op<(input: Tensor, grad: Tensor, shape: Shape, ...geometry: GeometryArgs) => Tensor> = define({
-  name: 'convolutionWeight',
-  doc: 'The weight gradient of a convolution.',
-  signature: `input: tensor, grad: tensor, shape: ints, ${signature}`,
-  gradName: 'ConvolutionBackwardBackward0',
-  fusion: 'contraction',
-  infer: ([input], attrs) => ({ dtype: input.dtype, shape: attrs.shape as Shape }),
-  lower: {
-    kind: 'reduce',
-    fn: 'add',
-    extents: ([, grad]) => [grad.shape[0], ...grad.shape.slice(2)],
-    element([o, c, ...k], [n, ...s], [input, grad], attrs) {
-      const geometry = geometryOf(attrs);
-      const [outChannels, groupChannels] = attrs.shape as Shape;
-      const channel = channelOf(o, c, outChannels / geometry.groups, groupChannels, geometry.groups);
-      return call('mul', grad.at([n, o, ...s]), inputAt(input, n, channel, s, k, geometry));
+export const convolutionWeight: Op<(input: Tensor, grad: Tensor, shape: Shape, ...geometry: GeometryArgs) => Tensor> =
+  define({
+    name: 'convolutionWeight',
+    doc: 'The weight gradient of a convolution.',
+    signature: `input: tensor, grad: tensor, shape: ints, ${signature}`,
+    gradName: 'ConvolutionBackwardBackward0',
+    fusion: 'contraction',
+    infer: ([input], attrs) => ({ dtype: input.dtype, shape: attrs.shape as Shape }),
+    lower: {
+      kind: 'reduce',
+      fn: 'add',
+      extents: ([, grad]) => [grad.shape[0], ...grad.shape.slice(2)],
+      element([o, c, ...k], [n, ...s], [input, grad], attrs) {
+        const geometry = geometryOf(attrs);
+        const [outChannels, groupChannels] = attrs.shape as Shape;
+        const channel = channelOf(o, c, outChannels / geometry.groups, groupChannels, geometry.groups);
+        return call('mul', grad.at([n, o, ...s]), inputAt(input, n, channel, s, k, geometry));
+      },
     },
-  },
-  vjp: c => {
-    const geometry = argsOf(geometryOf(c.attrs));
-    return [c.needs(0) ? convolutionInput(c.in(1), c.grad, c.types[0].shape, ...geometry) : null, c.needs(1) ? convolution(c.in(0), c.grad, ...geometry) : null];
-  },
-  samples: [
-    sample(random([2, 3, 5, 6]), random([2, 4, 3, 5]), [4, 3, 3, 2], [1, 1], [0, 0], [1, 1], 1),
-    sample(random([1, 4, 7, 6]), random([1, 6, 4, 6]), [6, 2, 3, 3], [2, 1], [1, 2], [1, 2], 2),
-  ],
-});
+    vjp: c => {
+      const geometry = argsOf(geometryOf(c.attrs));
+      return [
+        c.needs(0) ? convolutionInput(c.in(1), c.grad, c.types[0].shape, ...geometry) : null,
+        c.needs(1) ? convolution(c.in(0), c.grad, ...geometry) : null,
+      ];
+    },
+    samples: [
+      sample(random([2, 3, 5, 6]), random([2, 4, 3, 5]), [4, 3, 3, 2], [1, 1], [0, 0], [1, 1], 1),
+      sample(random([1, 4, 7, 6]), random([1, 6, 4, 6]), [6, 2, 3, 3], [2, 1], [1, 2], [1, 2], 2),
+    ],
+  });
 
 // ── as PyTorch names them ──────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A setting given once for all dims, or for each. */
 export function perDim(op: string, name: string, value: number | readonly number[], rank: number): number[] {
   const list = listOfInts(value);
-  if (list.length !== 1 && list.length !== rank) fail('E107', { op, problem: `${name} must be one number or ${rank}, but got [${list.join(', ')}]` });
+  if (list.length !== 1 && list.length !== rank)
+    fail('E107', { op, problem: `${name} must be one number or ${rank}, but got [${list.join(', ')}]` });
   return Array.from({ length: rank }, (_, d) => (list.length === 1 ? list[0] : list[d]));
 }
 
@@ -210,31 +262,39 @@ interface ConvBound {
   groups: number;
 }
 
-const withBias = (out: Tensor, bias: Tensor | null): Tensor => (bias === null ? out : out.add(bias.reshape([1, -1, ...new Array<number>(out.ndim - 2).fill(1)])));
+const withBias = (out: Tensor, bias: Tensor | null): Tensor =>
+  bias === null ? out : out.add(bias.reshape([1, -1, ...new Array<number>(out.ndim - 2).fill(1)]));
 
 /** Run `fn` on an input with a batch dim, adding and removing one where it has none. */
 export function batched(input: Tensor, rank: number, fn: (input: Tensor) => Tensor): Tensor {
   return input.ndim === rank + 1 ? fn(input.unsqueeze(0)).squeeze(0) : fn(input);
 }
 
-function convolve(op: string, rank: number, { input, weight, bias, stride, padding, dilation, groups }: ConvBound): Tensor {
+function convolve(
+  op: string,
+  rank: number,
+  { input, weight, bias, stride, padding, dilation, groups }: ConvBound,
+): Tensor {
   const strides = perDim(op, 'stride', stride, rank);
   const dilations = perDim(op, 'dilation', dilation, rank);
   return batched(input, rank, x => {
     if (padding === 'same') {
-      if (strides.some(s => s !== 1)) fail('E110', { op, problem: "padding='same' is not supported for strided convolutions" });
+      if (strides.some(s => s !== 1))
+        fail('E110', { op, problem: "padding='same' is not supported for strided convolutions" });
       const total = weight.shape.slice(2).map((kernel, d) => dilations[d] * (kernel - 1));
       const padded = total.reduce((t, pad, d) => (pad % 2 === 0 ? t : padDim(t, d + 2, 0, 1)), x);
       const even = total.map(pad => Math.floor(pad / 2));
       return withBias(convolution(padded, weight, strides, even, dilations, groups), bias);
     }
-    if (typeof padding === 'string' && padding !== 'valid') fail('E110', { op, problem: `padding must be numbers, 'same' or 'valid', not '${padding}'` });
+    if (typeof padding === 'string' && padding !== 'valid')
+      fail('E110', { op, problem: `padding must be numbers, 'same' or 'valid', not '${padding}'` });
     const pads = perDim(op, 'padding', typeof padding === 'string' ? 0 : padding, rank);
     return withBias(convolution(x, weight, strides, pads, dilations, groups), bias);
   });
 }
 
-const convSignature = 'input: tensor, weight: tensor, bias: tensor = null, stride: ints = 1, padding: any = 0, dilation: ints = 1, groups: int = 1';
+const convSignature =
+  'input: tensor, weight: tensor, bias: tensor = null, stride: ints = 1, padding: any = 0, dilation: ints = 1, groups: int = 1';
 
 export const conv1d: Conv = composite({
   name: 'conv1d',
@@ -248,7 +308,10 @@ export const conv2d: Conv = composite({
   doc: 'Convolution of [N, C, H, W] (or [C, H, W]) with weight [O, C / groups, KH, KW].',
   signature: convSignature,
   compute: bound => convolve('conv2d', 2, bound),
-  samples: [sample(random([2, 3, 5, 5]), random([4, 3, 2, 3]), random([4]), { stride: 2, padding: 1 }), sample(random([3, 5, 5]), random([4, 3, 2, 2]))],
+  samples: [
+    sample(random([2, 3, 5, 5]), random([4, 3, 2, 3]), random([4]), { stride: 2, padding: 1 }),
+    sample(random([3, 5, 5]), random([4, 3, 2, 2])),
+  ],
 });
 export const conv3d: Conv = composite({
   name: 'conv3d',
@@ -278,14 +341,25 @@ type ConvTranspose = Op<
   ) => Tensor
 >;
 
-function convolveTransposed(op: string, rank: number, bound: ConvBound & { outputPadding: number | readonly number[] }): Tensor {
-  const [stride, padding, dilation, extra] = (['stride', 'padding', 'dilation', 'outputPadding'] as const).map(name => perDim(op, name, bound[name] as number, rank));
+function convolveTransposed(
+  op: string,
+  rank: number,
+  bound: ConvBound & { outputPadding: number | readonly number[] },
+): Tensor {
+  const [stride, padding, dilation, extra] = (['stride', 'padding', 'dilation', 'outputPadding'] as const).map(name =>
+    perDim(op, name, bound[name] as number, rank),
+  );
   const { weight, groups } = bound;
   return batched(bound.input, rank, x => {
     if (x.shape[1] !== weight.shape[0]) {
-      fail('E107', { op, problem: `Given transposed=1, weight of size ${formatShape(weight.shape)}, expected input${formatShape(x.shape)} to have ${weight.shape[0]} channels, but got ${x.shape[1]} channels instead` });
+      fail('E107', {
+        op,
+        problem: `Given transposed=1, weight of size ${formatShape(weight.shape)}, expected input${formatShape(x.shape)} to have ${weight.shape[0]} channels, but got ${x.shape[1]} channels instead`,
+      });
     }
-    const size = x.shape.slice(2).map((dim, d) => (dim - 1) * stride[d] - 2 * padding[d] + dilation[d] * (weight.shape[d + 2] - 1) + extra[d] + 1);
+    const size = x.shape
+      .slice(2)
+      .map((dim, d) => (dim - 1) * stride[d] - 2 * padding[d] + dilation[d] * (weight.shape[d + 2] - 1) + extra[d] + 1);
     const shape = [x.shape[0], weight.shape[1] * groups, ...size];
     return withBias(convolutionInput(x, weight, shape, stride, padding, dilation, groups), bound.bias);
   });

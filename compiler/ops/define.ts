@@ -7,16 +7,26 @@
  * function of other ops that leaves no node of its own.
  */
 import { fail, invariant } from '../errors.js';
-import { arith, type Arith } from '../ir/arith.js';
-import { type Category, categoryOf, computeType, type DType, getDefaultDtype, isFloat, numberType, type PromotionOperand, resultType } from '../ir/dtype.js';
-import type { Attrs, TensorType } from '../ir/graph.js';
+import { type Arith, arith } from '../ir/arith.js';
+import {
+  type Category,
+  categoryOf,
+  computeType,
+  type DType,
+  getDefaultDtype,
+  isFloat,
+  numberType,
+  type PromotionOperand,
+  resultType,
+} from '../ir/dtype.js';
+import type { Attrs, AttrValue, TensorType } from '../ir/graph.js';
 import { cast, constant, type Expr, index, iterOf, type Stmt } from '../ir/kernel.js';
 import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, type Dim, normalizeDims, type Shape } from '../ir/shape.js';
 import type { ErrorSample, Sample } from './samples.js';
 import { type Bound, bindArguments, type Param, parseSignature, type Scalar, WeakFloat } from './signature.js';
-import { executor, Tensor, type ViewStep } from './tensor.js';
 import { record, renameStep, setViewReplay, type VjpContext } from './tape.js';
+import { executor, Tensor, type ViewStep } from './tensor.js';
 
 /** How the fuser treats an op. `opaque`: a kernel of its own; `composite`: decomposed before fusion. */
 export type FusionClass = 'pointwise' | 'view' | 'reduction' | 'contraction' | 'opaque' | 'composite';
@@ -38,7 +48,13 @@ export interface ReduceLowering {
   readonly fn: ReduceFn;
   /** Extents of the reduced loops. */
   extents(inputs: readonly TensorType[], attrs: Attrs, type: TensorType): readonly Dim[];
-  element(at: readonly Expr[], reduced: readonly Expr[], inputs: readonly Operand[], attrs: Attrs, type: TensorType): Expr;
+  element(
+    at: readonly Expr[],
+    reduced: readonly Expr[],
+    inputs: readonly Operand[],
+    attrs: Attrs,
+    type: TensorType,
+  ): Expr;
 }
 /** Any statements: scatters, scans, sorts. Inputs are read through operands, the output written through `out`. */
 export interface ProgramLowering {
@@ -84,15 +100,24 @@ export interface OpDef {
   /** For a composite: the same thing in other ops. */
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => Tensor;
   /** For a view: strides in the memory of the input, or null where only a copy will do. */
-  readonly strides?: (input: TensorType, strides: readonly number[], attrs: Attrs, type: TensorType) => { offset: number; strides: number[] } | null;
+  readonly strides?: (
+    input: TensorType,
+    strides: readonly number[],
+    attrs: Attrs,
+    type: TensorType,
+  ) => { offset: number; strides: number[] } | null;
   /** For a view that shows every element once: the output position that shows input position `at`. */
   readonly inverse?: (at: readonly Expr[], input: TensorType, attrs: Attrs, type: TensorType) => readonly Expr[];
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }
 
+/** The bound of every op's call type; the op's annotation says what it really takes. */
+// biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant, so no narrower type bounds all functions
+export type AnyFunction = (...args: any[]) => any;
+
 /** An op as users call it. `F` is the type of the call. */
-export type Op<F extends (...args: any[]) => any> = F & {
+export type Op<F extends AnyFunction> = F & {
   readonly def: OpDef;
   readonly params: readonly Param[];
   /** The type of the method; exists for types only. */
@@ -116,14 +141,17 @@ export const allOps = (): readonly OpDef[] => [...registry.values()];
 
 /** Run an op on tensors: infer, execute, record. */
 export function apply(def: OpDef, inputs: readonly Tensor[], attrs: Attrs): Tensor {
-  const type = def.infer(inputs.map(input => input.type), attrs);
+  const type = def.infer(
+    inputs.map(input => input.type),
+    attrs,
+  );
   const output = executor().run(def, inputs, attrs, type);
   record(def, inputs, attrs, output);
   return output;
 }
 setViewReplay((step: ViewStep, tensor: Tensor) => apply(step.def, [tensor], step.attrs));
 
-function callable<F extends (...args: any[]) => any>(def: OpDef): Op<F> {
+function callable<F extends AnyFunction>(def: OpDef): Op<F> {
   invariant(!registry.has(def.name), () => `op '${def.name}' is defined twice`);
   registry.set(def.name, def);
   const call = (...args: unknown[]): Tensor => {
@@ -137,7 +165,7 @@ function callable<F extends (...args: any[]) => any>(def: OpDef): Op<F> {
 function prepareByDefault(params: readonly Param[]): (bound: Bound) => Prepared {
   return bound => {
     const inputs: Tensor[] = [];
-    const attrs: Record<string, any> = {};
+    const attrs: Record<string, AttrValue> = {};
     for (const { name } of params) {
       const value = bound[name];
       if (value instanceof Tensor) inputs.push(value);
@@ -148,16 +176,19 @@ function prepareByDefault(params: readonly Param[]): (bound: Bound) => Prepared 
   };
 }
 
-type Given<D> = Omit<OpDef, 'params' | 'prepare'> & { readonly signature: string; readonly prepare?: (bound: Bound) => Prepared } & D;
+type Given<D> = Omit<OpDef, 'params' | 'prepare'> & {
+  readonly signature: string;
+  readonly prepare?: (bound: Bound) => Prepared;
+} & D;
 
 /** The general form. */
-export function define<F extends (...args: any[]) => any>(given: Given<unknown>): Op<F> {
+export function define<F extends AnyFunction>(given: Given<unknown>): Op<F> {
   const params = parseSignature(given.signature);
   return callable<F>({ ...given, params, prepare: given.prepare ?? prepareByDefault(params) });
 }
 
 /** A function of other ops, without a node of its own; its derivative is theirs. */
-export function composite<F extends (...args: any[]) => any>(given: {
+export function composite<F extends AnyFunction>(given: {
   readonly name: string;
   readonly doc: string;
   readonly signature: string;
@@ -206,6 +237,7 @@ export interface PointwiseSpec {
   /** Default: `input: tensor`, or `input: operand, other: operand` for two. Operands come first, attrs after. */
   readonly signature?: string;
   /** The element in terms of operands (converted to the common type) and attrs. */
+  // biome-ignore lint/suspicious/noExplicitAny: operands are expressions and the last argument is the attrs, typed by each op
   readonly body: (s: Arith, ...args: any[]) => Expr;
   /** Number of tensor operands. Default: from the signature. */
   readonly vjp?: OpDef['vjp'];
@@ -222,14 +254,23 @@ export interface PointwiseSpec {
   readonly errors?: readonly ErrorSample[];
 }
 
-const tierOf = (type: TensorType): PromotionOperand => ({ dtype: type.dtype, tier: type.shape.length > 0 ? 'dims' : 'zerodim' });
+const tierOf = (type: TensorType): PromotionOperand => ({
+  dtype: type.dtype,
+  tier: type.shape.length > 0 ? 'dims' : 'zerodim',
+});
 
-export const scalarValue = (value: Scalar): number | bigint => (value instanceof WeakFloat ? value.value : typeof value === 'boolean' ? Number(value) : value);
-export const scalarType = (value: Scalar): DType => (value instanceof WeakFloat ? getDefaultDtype() : numberType(value));
+export const scalarValue = (value: Scalar): number | bigint =>
+  value instanceof WeakFloat ? value.value : typeof value === 'boolean' ? Number(value) : value;
+export const scalarType = (value: Scalar): DType =>
+  value instanceof WeakFloat ? getDefaultDtype() : numberType(value);
 
 /** The dtype in which an op on tensors and plain numbers computes. */
 export function promoteOperands(operands: readonly (Tensor | Scalar)[]): DType {
-  return resultType(operands.map(operand => (operand instanceof Tensor ? tierOf(operand.type) : { dtype: scalarType(operand), tier: 'number' })));
+  return resultType(
+    operands.map(operand =>
+      operand instanceof Tensor ? tierOf(operand.type) : { dtype: scalarType(operand), tier: 'number' },
+    ),
+  );
 }
 
 /** A plain number as a 0-d tensor that does not disturb the promotion of the operands beside it. */
@@ -237,9 +278,11 @@ function numberOperand(value: Scalar, promoted: DType): Tensor {
   const dtype = isFloat(promoted) ? computeType(promoted) : promoted;
   return scalarTensor(scalarValue(value), dtype);
 }
-const attrOfNumber = (value: number | bigint): number | string => (typeof value === 'bigint' ? (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)) : value);
+const attrOfNumber = (value: number | bigint): number | string =>
+  typeof value === 'bigint' ? (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)) : value;
 /** A 0-d constant. */
-export const scalarTensor = (value: number | bigint, dtype: DType): Tensor => apply(full.def, [], { size: [], value: attrOfNumber(value), dtype });
+export const scalarTensor = (value: number | bigint, dtype: DType): Tensor =>
+  apply(full.def, [], { size: [], value: attrOfNumber(value), dtype });
 
 function pointwiseTypes(rule: PointwiseTypes, promoted: DType): { compute: DType; result: DType } {
   if (rule === 'logical') return { compute: 'bool', result: 'bool' };
@@ -253,8 +296,10 @@ function pointwiseTypes(rule: PointwiseTypes, promoted: DType): { compute: DType
 }
 
 /** Elementwise, broadcasting, promoting. The gradient of a broadcast or converted operand is summed and converted back. */
-export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec): Op<F> {
-  const params = parseSignature(spec.signature ?? (spec.body.length >= 3 ? 'input: operand, other: operand' : 'input: tensor'));
+export function pointwise<F extends AnyFunction>(spec: PointwiseSpec): Op<F> {
+  const params = parseSignature(
+    spec.signature ?? (spec.body.length >= 3 ? 'input: operand, other: operand' : 'input: tensor'),
+  );
   const operandParams = params.filter(param => param.kind === 'tensor' || param.kind === 'operand');
   const typed = operandParams.map((_, i) => i).filter(i => !spec.untyped?.includes(i));
   const promotedOf = (inputs: readonly TensorType[]): DType => resultType(typed.map(i => tierOf(inputs[i])));
@@ -268,8 +313,10 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
     elementwise: true,
     prepare(bound) {
       const operands = operandParams.map(param => bound[param.name] as Tensor | Scalar);
-      const promoted = operands.some(operand => !(operand instanceof Tensor)) ? promoteOperands(typed.map(i => operands[i])) : null;
-      const attrs: Record<string, any> = {};
+      const promoted = operands.some(operand => !(operand instanceof Tensor))
+        ? promoteOperands(typed.map(i => operands[i]))
+        : null;
+      const attrs: Record<string, AttrValue> = {};
       for (const param of params) if (!operandParams.includes(param)) attrs[param.name] = plainAttr(bound[param.name]);
       const inputs = operands.map(operand => (operand instanceof Tensor ? operand : numberOperand(operand, promoted!)));
       spec.checkValues?.(promotedOf(inputs.map(input => input.type)), inputs, attrs);
@@ -283,7 +330,10 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
     lower: {
       kind: 'map',
       element(at, inputs, attrs, type) {
-        const { compute } = typesOf(attrs, inputs.map(input => input.type));
+        const { compute } = typesOf(
+          attrs,
+          inputs.map(input => input.type),
+        );
         const args = inputs.map((input, i) => {
           const value = input.at(broadcastIndex(at, input.type.shape));
           return spec.untyped?.includes(i) ? value : cast(compute, value);
@@ -291,15 +341,20 @@ export function pointwise<F extends (...args: any[]) => any>(spec: PointwiseSpec
         return cast(computeType(type.dtype), spec.body(arith, ...args, attrs));
       },
     },
-    vjp: vjp && (context => vjp(context).map((grad, i) => (grad === null || !context.needs(i) ? null : toType(grad, context.types[i])))),
+    vjp:
+      vjp &&
+      (context =>
+        vjp(context).map((grad, i) => (grad === null || !context.needs(i) ? null : toType(grad, context.types[i])))),
   };
   return callable<F>(def);
 }
 
-const plainAttr = (value: unknown): any => (value instanceof WeakFloat ? value.value : typeof value === 'bigint' ? attrOfNumber(value) : value);
+const plainAttr = (value: unknown): AttrValue =>
+  value instanceof WeakFloat ? value.value : typeof value === 'bigint' ? attrOfNumber(value) : (value as AttrValue);
 
 /** Where an operand of `shape` is read for output position `at`: broadcast dims at 0. */
-export const broadcastIndex = (at: readonly Expr[], shape: Shape): Expr[] => shape.map((dim, d) => (dim === 1 ? index(0) : at[at.length - shape.length + d]));
+export const broadcastIndex = (at: readonly Expr[], shape: Shape): Expr[] =>
+  shape.map((dim, d) => (dim === 1 ? index(0) : at[at.length - shape.length + d]));
 
 /** A gradient brought to the type of the operand it belongs to. */
 function toType(grad: Tensor, type: TensorType): Tensor {
@@ -334,7 +389,7 @@ export const reducedShape = (shape: Shape, dims: readonly number[], keepdim: boo
   keepdim ? shape.map((dim, d) => (dims.includes(d) ? 1 : dim)) : shape.filter((_, d) => !dims.includes(d));
 
 /** Combines elements over dims; `dim` may be one, several, or null for all. */
-export function reduction<F extends (...args: any[]) => any>(spec: ReductionSpec): Op<F> {
+export function reduction<F extends AnyFunction>(spec: ReductionSpec): Op<F> {
   const params = parseSignature(spec.signature ?? 'input: tensor, dim: dims = null, keepdim: bool = false');
   const def: OpDef = {
     ...spec,
@@ -346,8 +401,12 @@ export function reduction<F extends (...args: any[]) => any>(spec: ReductionSpec
     },
     infer([input], attrs) {
       const dims = attrs.dim as readonly number[];
-      if (spec.emptyError && dims.some(d => input.shape[d] === 0)) fail('E109', { op: spec.name, problem: spec.emptyError });
-      return { dtype: spec.dtype(input.dtype, attrs), shape: reducedShape(input.shape, dims, attrs.keepdim as boolean) };
+      if (spec.emptyError && dims.some(d => input.shape[d] === 0))
+        fail('E109', { op: spec.name, problem: spec.emptyError });
+      return {
+        dtype: spec.dtype(input.dtype, attrs),
+        shape: reducedShape(input.shape, dims, attrs.keepdim as boolean),
+      };
     },
     lower: {
       kind: 'reduce',
@@ -389,7 +448,7 @@ export interface ViewSpec {
 }
 
 /** A rearrangement of the elements of one tensor; eagerly it shares memory wherever strides can express it. */
-export function view<F extends (...args: any[]) => any>(spec: ViewSpec): Op<F> {
+export function view<F extends AnyFunction>(spec: ViewSpec): Op<F> {
   const params = parseSignature(spec.signature);
   const byDefault = prepareByDefault(params);
   return callable<F>({
@@ -406,7 +465,13 @@ export function view<F extends (...args: any[]) => any>(spec: ViewSpec): Op<F> {
   });
 }
 
-function stridesFromMap(map: ViewSpec['map'], input: TensorType, strides: readonly number[], attrs: Attrs, type: TensorType): { offset: number; strides: number[] } {
+function stridesFromMap(
+  map: ViewSpec['map'],
+  input: TensorType,
+  strides: readonly number[],
+  attrs: Attrs,
+  type: TensorType,
+): { offset: number; strides: number[] } {
   const positionOf = (at: readonly number[]): number => {
     const position = map(at.map(index), input, attrs, type);
     return position.reduce((sum, expr, d) => {
@@ -416,29 +481,44 @@ function stridesFromMap(map: ViewSpec['map'], input: TensorType, strides: readon
   };
   const origin = type.shape.map(() => 0);
   const offset = positionOf(origin);
-  return { offset, strides: type.shape.map((_, d) => positionOf(origin.map((zero, e) => (e === d ? 1 : zero))) - offset) };
+  return {
+    offset,
+    strides: type.shape.map((_, d) => positionOf(origin.map((zero, e) => (e === d ? 1 : zero))) - offset),
+  };
 }
 
 // ── the one op the helpers themselves need ─────────────────────────────────────────────────────────────────────────────
 
 /** A tensor of one value. */
-export const full: Op<(size: readonly number[] | number, value: Scalar, options?: { dtype?: DType }) => Tensor> = define({
-  name: 'full',
-  doc: 'A tensor of the given size filled with one value; dtype from the value unless given.',
-  signature: 'size: size, value: number, *, dtype: dtype = null',
-  fusion: 'pointwise',
-  differentiable: false,
-  prepare: ({ size, value, dtype }) => ({ inputs: [], attrs: { size: typeof size === 'number' ? [size] : size, value: attrOfNumber(scalarValue(value)), dtype: dtype ?? scalarType(value) } }),
-  infer: (_, attrs) => ({ dtype: attrs.dtype as DType, shape: attrs.size as Shape }),
-  lower: {
-    kind: 'map',
-    element: (_at, _inputs, attrs, type) => {
-      const value = attrs.value as number | string;
-      const exact = type.dtype === 'int64' ? BigInt(typeof value === 'number' ? Math.trunc(value) : value) : Number(value);
-      return constant(computeType(type.dtype), exact);
+export const full: Op<(size: readonly number[] | number, value: Scalar, options?: { dtype?: DType }) => Tensor> =
+  define({
+    name: 'full',
+    doc: 'A tensor of the given size filled with one value; dtype from the value unless given.',
+    signature: 'size: size, value: number, *, dtype: dtype = null',
+    fusion: 'pointwise',
+    differentiable: false,
+    prepare: ({ size, value, dtype }) => ({
+      inputs: [],
+      attrs: {
+        size: typeof size === 'number' ? [size] : size,
+        value: attrOfNumber(scalarValue(value)),
+        dtype: dtype ?? scalarType(value),
+      },
+    }),
+    infer: (_, attrs) => ({ dtype: attrs.dtype as DType, shape: attrs.size as Shape }),
+    lower: {
+      kind: 'map',
+      element: (_at, _inputs, attrs, type) => {
+        const value = attrs.value as number | string;
+        const exact =
+          type.dtype === 'int64' ? BigInt(typeof value === 'number' ? Math.trunc(value) : value) : Number(value);
+        return constant(computeType(type.dtype), exact);
+      },
     },
-  },
-  samples: [{ args: [[2, 3], 1.5], gradient: false }, { args: [[4], 7], gradient: false }],
-});
+    samples: [
+      { args: [[2, 3], 1.5], gradient: false },
+      { args: [[4], 7], gradient: false },
+    ],
+  });
 
 export { type Category, categoryOf, iterOf };

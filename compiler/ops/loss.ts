@@ -7,16 +7,22 @@
 import { fail } from '../errors.js';
 import { computeType, isFloat } from '../ir/dtype.js';
 import { both, call, cast, constant, type Expr, index, select } from '../ir/kernel.js';
-import { formatShape, numel, sameShape, type Shape } from '../ir/shape.js';
+import { formatShape, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import { random, sample } from './samples.js';
+import type { Bound } from './signature.js';
 import { eagerValue, elements, executor, type Tensor } from './tensor.js';
 
 export type Reduction = 'mean' | 'sum' | 'none';
 const reductions = ['mean', 'sum', 'none'];
 
 export function reduced(op: string, loss: Tensor, reduction: string): Tensor {
-  if (!reductions.includes(reduction)) fail('E110', { op, problem: `${reduction} is not a valid value for reduction`, hint: `one of ${reductions.join(', ')}` });
+  if (!reductions.includes(reduction))
+    fail('E110', {
+      op,
+      problem: `${reduction} is not a valid value for reduction`,
+      hint: `one of ${reductions.join(', ')}`,
+    });
   return reduction === 'mean' ? loss.mean() : reduction === 'sum' ? loss.sum() : loss;
 }
 
@@ -42,7 +48,10 @@ export const pickClass: Op<(input: Tensor, target: Tensor) => Tensor> = define({
     },
   },
   vjp: c => [placeClass(c.grad, c.in(1), c.types[0].shape[1]), null],
-  samples: [sample(random([3, 4]), random([3], 0, 4, 'int64')), sample(random([2, 3, 2]), random([2, 2], 0, 3, 'int64'))],
+  samples: [
+    sample(random([3, 4]), random([3], 0, 4, 'int64')),
+    sample(random([2, 3, 2]), random([2, 2], 0, 3, 'int64')),
+  ],
 });
 
 /** The gradient of `pickClass`: grad[n, ...] at the target class, 0 elsewhere. */
@@ -51,7 +60,10 @@ export const placeClass: Op<(grad: Tensor, target: Tensor, classes: number) => T
   doc: 'A tensor with a class dim in place 1, holding the value at the target class and 0 elsewhere.',
   signature: 'grad: tensor, target: tensor, classes: int',
   fusion: 'pointwise',
-  infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: [grad.shape[0], attrs.classes as number, ...grad.shape.slice(1)] }),
+  infer: ([grad], attrs) => ({
+    dtype: grad.dtype,
+    shape: [grad.shape[0], attrs.classes as number, ...grad.shape.slice(1)],
+  }),
   lower: {
     kind: 'map',
     element(at, [grad, target], _, type) {
@@ -71,7 +83,12 @@ function checkTargets(op: string, target: Tensor, classes: number, ignoreIndex: 
   const { storage, offset } = eagerValue(whole, op);
   for (let i = 0; i < whole.numel(); i++) {
     const value = Number(storage.array[offset + i]);
-    if (value !== ignoreIndex && (value < 0 || value >= classes)) fail('E109', { op, problem: `Target ${value} is out of bounds.`, hint: `classes are 0 to ${classes - 1}; ignoreIndex is ${ignoreIndex}` });
+    if (value !== ignoreIndex && (value < 0 || value >= classes))
+      fail('E109', {
+        op,
+        problem: `Target ${value} is out of bounds.`,
+        hint: `classes are 0 to ${classes - 1}; ignoreIndex is ${ignoreIndex}`,
+      });
   }
 }
 
@@ -85,20 +102,38 @@ interface NllBound {
 }
 
 /** Negative log-likelihood of class targets, given log-probabilities [N, C, ...]. */
-function classLoss(op: string, { input, target, weight, ignoreIndex, reduction, labelSmoothing = 0 }: NllBound): Tensor {
+function classLoss(
+  op: string,
+  { input, target, weight, ignoreIndex, reduction, labelSmoothing = 0 }: NllBound,
+): Tensor {
   if (input.ndim === 1) {
-    const loss = classLoss(op, { input: input.unsqueeze(0), target: target.unsqueeze(0), weight, ignoreIndex, reduction, labelSmoothing });
+    const loss = classLoss(op, {
+      input: input.unsqueeze(0),
+      target: target.unsqueeze(0),
+      weight,
+      ignoreIndex,
+      reduction,
+      labelSmoothing,
+    });
     return reduction === 'none' ? loss.squeeze(0) : loss;
   }
   const expected = withoutClass(input.shape);
   if (!sameShape(expected, target.shape)) {
-    fail('E107', { op, problem: `Expected target size ${formatShape(expected)}, got ${formatShape(target.shape)}`, hint: 'the input is [N, C, ...], the target [N, ...]' });
+    fail('E107', {
+      op,
+      problem: `Expected target size ${formatShape(expected)}, got ${formatShape(target.shape)}`,
+      hint: 'the input is [N, C, ...], the target [N, ...]',
+    });
   }
-  if (isFloat(target.dtype) || target.dtype === 'bool') fail('E108', { op, problem: `expected a target of class indices (int64) but got ${target.dtype}` });
+  if (isFloat(target.dtype) || target.dtype === 'bool')
+    fail('E108', { op, problem: `expected a target of class indices (int64) but got ${target.dtype}` });
   checkTargets(op, target, input.shape[1], ignoreIndex);
   const kept = target.ne(ignoreIndex);
   const classWeights = weight === null ? null : weight.reshape([1, -1, ...new Array<number>(input.ndim - 2).fill(1)]);
-  const weightOfTarget = classWeights === null ? kept.to(input.dtype) : pickClass(classWeights.expand(input.shape), target).mul(kept.to(input.dtype));
+  const weightOfTarget =
+    classWeights === null
+      ? kept.to(input.dtype)
+      : pickClass(classWeights.expand(input.shape), target).mul(kept.to(input.dtype));
   const picked = pickClass(input, target).neg();
   let loss = kept.where(weight === null ? picked : picked.mul(weightOfTarget), 0);
   if (labelSmoothing > 0) {
@@ -110,7 +145,15 @@ function classLoss(op: string, { input, target, weight, ignoreIndex, reduction, 
 }
 
 /** PyTorch's step for class targets; other targets and smoothing end in arithmetic. */
-function nllStep({ input, target, labelSmoothing = 0 }: { input: Tensor; target: Tensor; labelSmoothing?: number }): string | null {
+function nllStep({
+  input,
+  target,
+  labelSmoothing = 0,
+}: {
+  input: Tensor;
+  target: Tensor;
+  labelSmoothing?: number;
+}): string | null {
   if (isFloat(target.dtype) || labelSmoothing > 0) return null;
   return input.ndim > 2 ? 'NllLoss2DBackward0' : 'NllLossBackward0';
 }
@@ -123,10 +166,14 @@ interface NllOptions {
 export const nllLoss: Op<(input: Tensor, target: Tensor, options?: NllOptions) => Tensor> = composite({
   name: 'nllLoss',
   doc: 'Negative log-likelihood of class targets [N, ...], given log-probabilities [N, C, ...].',
-  signature: "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean'",
+  signature:
+    "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean'",
   gradName: nllStep,
   compute: bound => classLoss('nllLoss', bound),
-  samples: [sample(random([3, 4]), random([3], 0, 4, 'int64')), sample(random([3, 4]), random([3], 0, 4, 'int64'), { weight: random([4], 0.5, 2), reduction: 'sum' })],
+  samples: [
+    sample(random([3, 4]), random([3], 0, 4, 'int64')),
+    sample(random([3, 4]), random([3], 0, 4, 'int64'), { weight: random([4], 0.5, 2), reduction: 'sum' }),
+  ],
 });
 
 export interface CrossEntropyOptions extends NllOptions {
@@ -135,18 +182,25 @@ export interface CrossEntropyOptions extends NllOptions {
 export const crossEntropy: Op<(input: Tensor, target: Tensor, options?: CrossEntropyOptions) => Tensor> = composite({
   name: 'crossEntropy',
   doc: 'Cross entropy of logits [N, C, ...] with class targets [N, ...] or class probabilities of the input shape.',
-  signature: "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean', labelSmoothing: number = 0",
+  signature:
+    "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean', labelSmoothing: number = 0",
   gradName: nllStep,
   compute(bound) {
     const { input, target, weight, reduction, labelSmoothing } = bound;
     const classDim = input.ndim === 1 ? 0 : 1;
     const logs: Tensor = input.logSoftmax(classDim);
-    if (!isFloat(target.dtype) || !sameShape(input.shape, target.shape)) return classLoss('crossEntropy', { ...bound, input: logs });
+    if (!isFloat(target.dtype) || !sameShape(input.shape, target.shape))
+      return classLoss('crossEntropy', { ...bound, input: logs });
     const classes = input.shape[classDim];
     const smoothed = labelSmoothing > 0 ? target.mul(1 - labelSmoothing).add(labelSmoothing / classes) : target;
-    const scaled = weight === null ? logs : logs.mul(weight.reshape(input.ndim === 1 ? [-1] : [1, -1, ...new Array<number>(input.ndim - 2).fill(1)]));
+    const scaled =
+      weight === null
+        ? logs
+        : logs.mul(weight.reshape(input.ndim === 1 ? [-1] : [1, -1, ...new Array<number>(input.ndim - 2).fill(1)]));
     const loss = scaled.mul(smoothed).sum(classDim).neg();
-    return reduction === 'mean' ? loss.sum().div(numel(input.shape) / classes) : reduced('crossEntropy', loss, reduction);
+    return reduction === 'mean'
+      ? loss.sum().div(numel(input.shape) / classes)
+      : reduced('crossEntropy', loss, reduction);
   },
   samples: [
     sample(random([3, 4]), random([3], 0, 4, 'int64')),
@@ -162,7 +216,10 @@ interface LossOptions {
   readonly reduction?: Reduction;
 }
 type Loss<O = object> = Op<(input: Tensor, target: Tensor, options?: LossOptions & O) => Tensor>;
-const samplesOf = [sample(random([3, 4]), random([3, 4])), sample(random([3, 4]), random([3, 4]), { reduction: 'none' })];
+const samplesOf = [
+  sample(random([3, 4]), random([3, 4])),
+  sample(random([3, 4]), random([3, 4]), { reduction: 'none' }),
+];
 
 /** The losses that PyTorch computes in one step, and its name. */
 const stepsOfTheirOwn: Readonly<Record<string, string>> = {
@@ -173,7 +230,13 @@ const stepsOfTheirOwn: Readonly<Record<string, string>> = {
 };
 
 /** A loss of each pair of elements, reduced. */
-function elementwise<O>(name: string, doc: string, extra: string, each: (input: Tensor, target: Tensor, bound: any) => Tensor, samples = samplesOf): Loss<O> {
+function elementwise<O>(
+  name: string,
+  doc: string,
+  extra: string,
+  each: (input: Tensor, target: Tensor, bound: Bound) => Tensor,
+  samples = samplesOf,
+): Loss<O> {
   return composite({
     name,
     gradName: stepsOfTheirOwn[name],
@@ -186,20 +249,34 @@ function elementwise<O>(name: string, doc: string, extra: string, each: (input: 
 
 export const mseLoss: Loss = elementwise('mseLoss', 'Squared difference.', '', (x, y) => x.sub(y).square());
 export const l1Loss: Loss = elementwise('l1Loss', 'Absolute difference.', '', (x, y) => x.sub(y).abs());
-export const smoothL1Loss: Loss<{ readonly beta?: number }> = elementwise('smoothL1Loss', 'Squared below beta, absolute above.', ', beta: number = 1', (x, y, { beta }) => {
-  const d = x.sub(y).abs();
-  return beta === 0 ? d : d.lt(beta).where(d.square().mul(0.5 / beta), d.sub(0.5 * beta));
-});
-export const huberLoss: Loss<{ readonly delta?: number }> = elementwise('huberLoss', 'Half squared below delta, delta times absolute above.', ', delta: number = 1', (x, y, { delta }) => {
-  const d = x.sub(y).abs();
-  return d.le(delta).where(d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
-});
+export const smoothL1Loss: Loss<{ readonly beta?: number }> = elementwise(
+  'smoothL1Loss',
+  'Squared below beta, absolute above.',
+  ', beta: number = 1',
+  (x, y, { beta }) => {
+    const d = x.sub(y).abs();
+    return beta === 0 ? d : d.lt(beta).where(d.square().mul(0.5 / beta), d.sub(0.5 * beta));
+  },
+);
+export const huberLoss: Loss<{ readonly delta?: number }> = elementwise(
+  'huberLoss',
+  'Half squared below delta, delta times absolute above.',
+  ', delta: number = 1',
+  (x, y, { delta }) => {
+    const d = x.sub(y).abs();
+    return d.le(delta).where(d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
+  },
+);
 
 /** Eagerly, an input outside [0, 1] is an error. */
 function checkProbabilities(input: Tensor): void {
   if (executor().kind !== 'eager' || input.value.kind !== 'eager') return;
   if (elements(input.detach(), 'binaryCrossEntropy').some(p => !(p >= 0 && p <= 1))) {
-    fail('E110', { op: 'binaryCrossEntropy', problem: 'all elements of input should be between 0 and 1', hint: 'for logits use binaryCrossEntropyWithLogits' });
+    fail('E110', {
+      op: 'binaryCrossEntropy',
+      problem: 'all elements of input should be between 0 and 1',
+      hint: 'for logits use binaryCrossEntropyWithLogits',
+    });
   }
 }
 
@@ -210,19 +287,33 @@ export const binaryCrossEntropy: Loss<{ readonly weight?: Tensor | null }> = ele
   ', weight: tensor = null',
   (x, y, { weight }) => {
     checkProbabilities(x);
-    const loss = y.mul(x.log().clamp({ min: -100 })).add(y.rsub(1).mul(x.neg().log1p().clamp({ min: -100 }))).neg();
+    const loss = y
+      .mul(x.log().clamp({ min: -100 }))
+      .add(y.rsub(1).mul(x.neg().log1p().clamp({ min: -100 })))
+      .neg();
     return weight === null ? loss : loss.mul(weight);
   },
   probabilities,
 );
-export const binaryCrossEntropyWithLogits: Loss<{ readonly weight?: Tensor | null; readonly posWeight?: Tensor | null }> = elementwise(
+export const binaryCrossEntropyWithLogits: Loss<{
+  readonly weight?: Tensor | null;
+  readonly posWeight?: Tensor | null;
+}> = elementwise(
   'binaryCrossEntropyWithLogits',
   'Cross entropy of logits with targets in [0, 1].',
   ', weight: tensor = null, posWeight: tensor = null',
   (x, y, { weight, posWeight }) => {
-    const softplus = x.abs().neg().exp().log1p().add(x.neg().clamp({ min: 0 }));
+    const softplus = x
+      .abs()
+      .neg()
+      .exp()
+      .log1p()
+      .add(x.neg().clamp({ min: 0 }));
     const factor = posWeight === null ? null : posWeight.sub(1).mul(y).add(1);
-    const loss = y.rsub(1).mul(x).add(factor === null ? softplus : softplus.mul(factor));
+    const loss = y
+      .rsub(1)
+      .mul(x)
+      .add(factor === null ? softplus : softplus.mul(factor));
     return weight === null ? loss : loss.mul(weight);
   },
   [sample(random([3, 4]), random([3, 4], 0, 1))],
@@ -240,6 +331,8 @@ export const klDiv: Op<(input: Tensor, target: Tensor, options?: KlOptions) => T
     const loss: Tensor = logTarget ? target.exp().mul(target.sub(input)) : target.xlogy(target).sub(target.mul(input));
     return reduction === 'batchmean' ? loss.sum().div(input.shape[0]) : reduced('klDiv', loss, reduction);
   },
-  samples: [sample(random([3, 4]), random([3, 4], 0.1, 1)), sample(random([3, 4]), random([3, 4]), { logTarget: true, reduction: 'batchmean' })],
+  samples: [
+    sample(random([3, 4]), random([3, 4], 0.1, 1)),
+    sample(random([3, 4]), random([3, 4]), { logTarget: true, reduction: 'batchmean' }),
+  ],
 });
-

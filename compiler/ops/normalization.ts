@@ -5,7 +5,7 @@
  * the dims and in what is multiplied and added after.
  */
 import { fail } from '../errors.js';
-import { formatShape, normalizeDims, numel, sameShape, type Shape } from '../ir/shape.js';
+import { formatShape, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import { random, sample, sampleWithoutGradient } from './samples.js';
 import { assignInPlace, noGrad } from './tape.js';
@@ -23,7 +23,10 @@ export const standardize: Op<(input: Tensor, dim: readonly number[], eps: number
   signature: 'input: tensor, dim: dims, eps: number',
   gradName: 'NativeLayerNormBackward0',
   fusion: 'composite',
-  prepare: ({ input, dim, eps }) => ({ inputs: [input], attrs: { dim: normalizeDims('standardize', dim, input.ndim), eps } }),
+  prepare: ({ input, dim, eps }) => ({
+    inputs: [input],
+    attrs: { dim: normalizeDims('standardize', dim, input.ndim), eps },
+  }),
   infer: ([input]) => input,
   decompose([input], attrs) {
     const dims = attrs.dim as number[];
@@ -33,7 +36,12 @@ export const standardize: Op<(input: Tensor, dim: readonly number[], eps: number
     const dims = c.attrs.dim as number[];
     const mean = (t: Tensor): Tensor => t.mean(dims, { keepdim: true });
     const scale = inverseDeviation(c.in(0), dims, c.attrs.eps as number);
-    return [c.grad.sub(mean(c.grad)).sub(c.out.mul(mean(c.grad.mul(c.out)))).mul(scale)];
+    return [
+      c.grad
+        .sub(mean(c.grad))
+        .sub(c.out.mul(mean(c.grad.mul(c.out))))
+        .mul(scale),
+    ];
   },
   samples: [sample(random([3, 4]), [1], 1e-5), sample(random([2, 3, 4]), [0, 2], 1e-3)],
 });
@@ -43,14 +51,23 @@ const affine = (normalized: Tensor, weight: Tensor | null, bias: Tensor | null):
   return bias === null ? scaled : scaled.add(bias);
 };
 /** [C] as [1, C, 1, ...], to broadcast over a tensor of `ndim` dims. */
-const perChannel = (t: Tensor | null, ndim: number): Tensor | null => t && t.reshape([1, -1, ...new Array<number>(ndim - 2).fill(1)]);
+const perChannel = (t: Tensor | null, ndim: number): Tensor | null =>
+  t?.reshape([1, -1, ...new Array<number>(ndim - 2).fill(1)]) ?? null;
 
 export interface LayerNormOptions {
   readonly weight?: Tensor | null;
   readonly bias?: Tensor | null;
   readonly eps?: number;
 }
-export const layerNorm: Op<(input: Tensor, normalizedShape: Shape, weight?: Tensor | null | LayerNormOptions, bias?: Tensor | null | LayerNormOptions, eps?: number) => Tensor> = composite({
+export const layerNorm: Op<
+  (
+    input: Tensor,
+    normalizedShape: Shape,
+    weight?: Tensor | null | LayerNormOptions,
+    bias?: Tensor | null | LayerNormOptions,
+    eps?: number,
+  ) => Tensor
+> = composite({
   name: 'layerNorm',
   doc: 'Normalises over the last dims, which must have the given shape; then scales and shifts.',
   signature: 'input: tensor, normalizedShape: any, weight: tensor = null, bias: tensor = null, eps: number = 0.00001',
@@ -58,7 +75,10 @@ export const layerNorm: Op<(input: Tensor, normalizedShape: Shape, weight?: Tens
     const shape: Shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
     const own = input.shape.slice(input.ndim - shape.length);
     if (shape.length === 0 || !sameShape(own, shape)) {
-      fail('E107', { op: 'layerNorm', problem: `Given normalized_shape=${formatShape(shape)}, expected input with shape [*, ${shape.join(', ')}], but got input of size ${formatShape(input.shape)}` });
+      fail('E107', {
+        op: 'layerNorm',
+        problem: `Given normalized_shape=${formatShape(shape)}, expected input with shape [*, ${shape.join(', ')}], but got input of size ${formatShape(input.shape)}`,
+      });
     }
     const dims = shape.map((_, d) => input.ndim - shape.length + d);
     return affine(standardize(input, dims, eps), weight, bias);
@@ -100,8 +120,13 @@ export const batchNorm: Op<
     }
     const dims = x.shape.map((_, d) => d).filter(d => d !== 1);
     const count = numel(dims.map(d => x.shape[d]));
-    if (training && count <= 1) fail('E110', { op: 'batchNorm', problem: `Expected more than 1 value per channel when training, got input size ${formatShape(x.shape)}` });
-    if (training && runningMean !== null) noGrad(() => updateStatistics(x.detach(), dims, count, runningMean, runningVar, momentum));
+    if (training && count <= 1)
+      fail('E110', {
+        op: 'batchNorm',
+        problem: `Expected more than 1 value per channel when training, got input size ${formatShape(x.shape)}`,
+      });
+    if (training && runningMean !== null)
+      noGrad(() => updateStatistics(x.detach(), dims, count, runningMean, runningVar, momentum));
     return affine(standardize(x, dims, eps), scale, shift);
   },
   samples: [
@@ -111,24 +136,46 @@ export const batchNorm: Op<
 });
 
 /** running <- (1 - momentum) · running + momentum · batch; the variance unbiased. */
-function updateStatistics(x: Tensor, dims: readonly number[], count: number, runningMean: Tensor, runningVar: Tensor, momentum: number | Tensor): void {
-  const blend = (running: Tensor, batch: Tensor): Tensor => assignInPlace(running, running.add(batch.sub(running).mul(momentum)));
+function updateStatistics(
+  x: Tensor,
+  dims: readonly number[],
+  count: number,
+  runningMean: Tensor,
+  runningVar: Tensor,
+  momentum: number | Tensor,
+): void {
+  const blend = (running: Tensor, batch: Tensor): Tensor =>
+    assignInPlace(running, running.add(batch.sub(running).mul(momentum)));
   const mean = x.mean(dims, { keepdim: true });
   const centered = x.sub(mean);
-  const variance = centered.mul(centered).sum(dims).div(count - 1);
+  const variance = centered
+    .mul(centered)
+    .sum(dims)
+    .div(count - 1);
   blend(runningMean, mean.reshape(runningMean.shape));
   blend(runningVar, variance);
 }
 
 /** Channels in `groups` groups, each normalised over its channels and all spatial dims. */
-export const groupNorm: Op<(input: Tensor, numGroups: number, weight?: Tensor | null | LayerNormOptions, bias?: Tensor | null | LayerNormOptions, eps?: number) => Tensor> = composite({
+export const groupNorm: Op<
+  (
+    input: Tensor,
+    numGroups: number,
+    weight?: Tensor | null | LayerNormOptions,
+    bias?: Tensor | null | LayerNormOptions,
+    eps?: number,
+  ) => Tensor
+> = composite({
   name: 'groupNorm',
   doc: 'Normalises groups of channels of [N, C, ...] for each sample; then scales and shifts each channel.',
   signature: 'input: tensor, numGroups: int, weight: tensor = null, bias: tensor = null, eps: number = 0.00001',
   compute({ input, numGroups, weight, bias, eps }) {
     const [n, channels] = input.shape;
     if (channels % numGroups !== 0) {
-      fail('E107', { op: 'groupNorm', problem: `Expected number of channels in input to be divisible by num_groups, but got input of shape ${formatShape(input.shape)} and num_groups=${numGroups}` });
+      fail('E107', {
+        op: 'groupNorm',
+        problem: `Expected number of channels in input to be divisible by num_groups, but got input of shape ${formatShape(input.shape)} and num_groups=${numGroups}`,
+      });
     }
     const normalized = standardize(input.reshape([n, numGroups, -1]), [2], eps).reshape(input.shape);
     return affine(normalized, perChannel(weight, input.ndim), perChannel(bias, input.ndim));
@@ -155,26 +202,49 @@ export const instanceNorm: Op<(input: Tensor, options?: InstanceNormOptions) => 
     const x: Tensor = input;
     const [scale, shift] = [perChannel(weight, x.ndim), perChannel(bias, x.ndim)];
     if (!useInputStats) {
-      return affine(x.sub(perChannel(runningMean, x.ndim)!).mul(perChannel(runningVar.add(eps).rsqrt(), x.ndim)!), scale, shift);
+      return affine(
+        x.sub(perChannel(runningMean, x.ndim)!).mul(perChannel(runningVar.add(eps).rsqrt(), x.ndim)!),
+        scale,
+        shift,
+      );
     }
     const dims = x.shape.map((_, d) => d).slice(2);
-    if (runningMean !== null) noGrad(() => updateInstanceStatistics(x.detach(), dims, runningMean, runningVar, momentum));
+    if (runningMean !== null)
+      noGrad(() => updateInstanceStatistics(x.detach(), dims, runningMean, runningVar, momentum));
     return affine(standardize(x, dims, eps), scale, shift);
   },
   samples: [sample(random([2, 3, 4]), { weight: random([3]) }), sampleWithoutGradient(random([2, 3, 4, 2]))],
 });
 
-function updateInstanceStatistics(x: Tensor, dims: readonly number[], runningMean: Tensor, runningVar: Tensor, momentum: number): void {
+function updateInstanceStatistics(
+  x: Tensor,
+  dims: readonly number[],
+  runningMean: Tensor,
+  runningVar: Tensor,
+  momentum: number,
+): void {
   const count = numel(dims.map(d => x.shape[d]));
   const mean = x.mean(dims, { keepdim: true });
   const centered = x.sub(mean);
-  const variance = centered.mul(centered).sum(dims).div(count - 1).mean(0);
+  const variance = centered
+    .mul(centered)
+    .sum(dims)
+    .div(count - 1)
+    .mean(0);
   assignInPlace(runningMean, runningMean.add(mean.mean(0).reshape(runningMean.shape).sub(runningMean).mul(momentum)));
   assignInPlace(runningVar, runningVar.add(variance.sub(runningVar).mul(momentum)));
 }
 
 /** x / (k + alpha/size · Σ x² over `size` neighbouring channels)^beta. */
-export const localResponseNorm: Op<(input: Tensor, size: number, alpha?: number | { alpha?: number; beta?: number; k?: number }, beta?: number, k?: number) => Tensor> = composite({
+export const localResponseNorm: Op<
+  (
+    input: Tensor,
+    size: number,
+    alpha?: number | { alpha?: number; beta?: number; k?: number },
+    beta?: number,
+    k?: number,
+  ) => Tensor
+> = composite({
   name: 'localResponseNorm',
   doc: 'Divides by a power of the mean square over neighbouring channels.',
   signature: 'input: tensor, size: int, alpha: number = 0.0001, beta: number = 0.75, k: number = 1',

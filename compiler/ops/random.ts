@@ -47,7 +47,9 @@ export const philoxUniform: Op<(state: Tensor, size: Shape) => Tensor> = define(
       const [key0, key1, draw0, draw1] = [0, 1, 2, 3].map(i => state.at([index(i)]));
       const words = philox([cast('int32', floorDivIndex(linear, 4)), draw0, draw1, int(0)], [key0, key1]);
       const lane = modIndex(linear, 4);
-      const word = words.slice(0, 3).reduceRight<Expr>((otherwise, w, i) => s.select(s.eq(lane, index(i)), w, otherwise), words[3]);
+      const word = words
+        .slice(0, 3)
+        .reduceRight<Expr>((otherwise, w, i) => s.select(s.eq(lane, index(i)), w, otherwise), words[3]);
       return s.mul(cast('float32', s.shrU(word, int(8))), 2 ** -24);
     },
   },

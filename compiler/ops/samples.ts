@@ -20,11 +20,14 @@ export class SampleTensor {
 }
 
 /** A tensor of random values in [low, high). Integers unless `dtype` is a float or null. */
-export const random = (shape: Shape, low = -2, high = 2, dtype: DType | null = null): SampleTensor => new SampleTensor(shape, low, high, dtype, null);
+export const random = (shape: Shape, low = -2, high = 2, dtype: DType | null = null): SampleTensor =>
+  new SampleTensor(shape, low, high, dtype, null);
 /** A tensor of given values. */
-export const exactly = (shape: Shape, values: readonly number[], dtype: DType | null = null): SampleTensor => new SampleTensor(shape, 0, 0, dtype, values);
+export const exactly = (shape: Shape, values: readonly number[], dtype: DType | null = null): SampleTensor =>
+  new SampleTensor(shape, 0, 0, dtype, values);
 /** A random integer tensor, for indices. */
-export const integers = (shape: Shape, low: number, high: number, dtype: DType = 'int64'): SampleTensor => new SampleTensor(shape, low, high, dtype, null);
+export const integers = (shape: Shape, low: number, high: number, dtype: DType = 'int64'): SampleTensor =>
+  new SampleTensor(shape, low, high, dtype, null);
 
 export interface Sample {
   /** Arguments of the call; SampleTensors, also inside lists, become tensors. */

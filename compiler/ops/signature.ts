@@ -30,7 +30,21 @@ export type Scalar = number | bigint | boolean | WeakFloat;
  * tensors: a list of Tensors, or the rest of the positional arguments.
  * ints: a list of integers, or one. dims: the same, naming dims. size: a list, or the rest of the positional arguments.
  */
-const kinds = ['tensor', 'operand', 'tensors', 'int', 'number', 'bool', 'string', 'ints', 'dims', 'size', 'numbers', 'dtype', 'any'] as const;
+const kinds = [
+  'tensor',
+  'operand',
+  'tensors',
+  'int',
+  'number',
+  'bool',
+  'string',
+  'ints',
+  'dims',
+  'size',
+  'numbers',
+  'dtype',
+  'any',
+] as const;
 export type ParamKind = (typeof kinds)[number];
 
 export interface Param {
@@ -51,7 +65,8 @@ export function parseSignature(text: string): Param[] {
       continue;
     }
     const match = /^(\w+): (\w+)(?: = (.+))?$/.exec(part);
-    if (!match || !(kinds as readonly string[]).includes(match[2])) throw new InternalError(`bad parameter '${part}' in signature '${text}'`);
+    if (!match || !(kinds as readonly string[]).includes(match[2]))
+      throw new InternalError(`bad parameter '${part}' in signature '${text}'`);
     params.push({
       name: match[1],
       kind: match[2] as ParamKind,
@@ -91,9 +106,14 @@ export function bindArguments(op: string, params: readonly Param[], args: readon
       next = rest.length;
     } else bound[param.name] = rest[next++];
   }
-  if (next < rest.length) problem(`takes ${positional.length} positional arguments but ${rest.length} were given`, `its arguments: ${describeParams(params)}`);
+  if (next < rest.length)
+    problem(
+      `takes ${positional.length} positional arguments but ${rest.length} were given`,
+      `its arguments: ${describeParams(params)}`,
+    );
   for (const [name, value] of Object.entries(options)) {
-    if (!params.some(param => param.name === name)) problem(`got an unexpected option '${name}'`, `its arguments: ${describeParams(params)}`);
+    if (!params.some(param => param.name === name))
+      problem(`got an unexpected option '${name}'`, `its arguments: ${describeParams(params)}`);
     if (value === undefined) continue;
     if (bound[name] !== undefined) problem(`got argument '${name}' twice`);
     bound[name] = value;
@@ -109,7 +129,12 @@ export function bindArguments(op: string, params: readonly Param[], args: readon
 }
 
 const describeParams = (params: readonly Param[]): string =>
-  params.map(({ name, kind, optional, defaultValue }) => `${name}: ${kind}${optional ? ` = ${JSON.stringify(defaultValue)}` : ''}`).join(', ');
+  params
+    .map(
+      ({ name, kind, optional, defaultValue }) =>
+        `${name}: ${kind}${optional ? ` = ${JSON.stringify(defaultValue)}` : ''}`,
+    )
+    .join(', ');
 
 const isNumber = (value: unknown): value is Scalar =>
   typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' || value instanceof WeakFloat;
@@ -153,10 +178,12 @@ const expectation: Record<ParamKind, string> = {
 
 function describeValue(value: unknown): string {
   if (value instanceof Tensor) return `a Tensor of shape [${value.shape.join(', ')}]`;
-  if (Array.isArray(value)) return `the list [${value.map(item => (item instanceof Tensor ? 'Tensor' : String(item))).join(', ')}]`;
+  if (Array.isArray(value))
+    return `the list [${value.map(item => (item instanceof Tensor ? 'Tensor' : String(item))).join(', ')}]`;
   if (value === null || typeof value !== 'object') return `${typeof value === 'string' ? `'${value}'` : String(value)}`;
   return `an object of class ${value.constructor?.name ?? 'Object'}`;
 }
 
-export const listOfInts = (value: number | readonly number[]): readonly number[] => (typeof value === 'number' ? [value] : value);
+export const listOfInts = (value: number | readonly number[]): readonly number[] =>
+  typeof value === 'number' ? [value] : value;
 export type { DType };

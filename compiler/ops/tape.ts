@@ -12,6 +12,7 @@ import { formatShape, sameShape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
 import { executor, Tensor, type ViewStep } from './tensor.js';
 
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook may return nothing at all
 export type Hook = (grad: Tensor) => Tensor | undefined | null | void;
 
 /** One step of the tape: turns the gradient of its output into gradients of its inputs. */
@@ -77,7 +78,14 @@ class Saved {
   read(op: string, index: number | string): Tensor {
     const version = executor().versionOf(this.#tensor);
     if (version !== this.#version) {
-      fail('E204', { dtype: this.#tensor.dtype, shape: formatShape(this.#tensor.shape), op, index, version, expected: this.#version });
+      fail('E204', {
+        dtype: this.#tensor.dtype,
+        shape: formatShape(this.#tensor.shape),
+        op,
+        index,
+        version,
+        expected: this.#version,
+      });
     }
     return this.#tensor;
   }
@@ -119,7 +127,8 @@ class OpNode implements GradNode {
   backward(grad: Tensor): readonly (Tensor | null)[] {
     const { vjp, name } = this.#def;
     if (!vjp) return fail('E206', { op: name, hint: this.#def.noVjpHint });
-    const saved = (which: Saved | null | undefined, index: number | string): Tensor => (which ? which.read(name, index) : fail('E202', {}));
+    const saved = (which: Saved | null | undefined, index: number | string): Tensor =>
+      which ? which.read(name, index) : fail('E202', {});
     const inputs = (): readonly Saved[] | null => this.#inputs;
     const output = (): Saved | null => this.#output;
     return vjp({
@@ -181,8 +190,14 @@ class FunctionNode implements GradNode {
 }
 
 /** Record `output = fn(inputs)` with a gradient given by a function (custom functions). */
-export function recordFunction(name: string, inputs: readonly Tensor[], output: Tensor, backward: (grad: Tensor) => readonly (Tensor | null)[]): void {
-  if (gradEnabled && inputs.some(requiresGrad)) output.meta.node = new FunctionNode(name, output.type, inputs.map(gradEdge), backward);
+export function recordFunction(
+  name: string,
+  inputs: readonly Tensor[],
+  output: Tensor,
+  backward: (grad: Tensor) => readonly (Tensor | null)[],
+): void {
+  if (gradEnabled && inputs.some(requiresGrad))
+    output.meta.node = new FunctionNode(name, output.type, inputs.map(gradEdge), backward);
 }
 
 /** Give the step that computed a tensor another name. */
@@ -211,7 +226,8 @@ function gradEdge(tensor: Tensor): GradNode | null {
 
 /** Called after each op: remembers how to differentiate it, if anybody needs that. */
 export function record(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, output: Tensor): void {
-  if (def.fusion === 'view' && def.differentiable !== false && output.value.kind === inputs[0].value.kind) linkView(def, inputs[0], attrs, output);
+  if (def.fusion === 'view' && def.differentiable !== false && output.value.kind === inputs[0].value.kind)
+    linkView(def, inputs[0], attrs, output);
   if (!gradEnabled || def.differentiable === false || !isFloat(output.dtype)) return;
   if (inputs.some(requiresGrad)) output.meta.node = new OpNode(def, inputs, attrs, output);
 }
@@ -230,7 +246,8 @@ export function setViewReplay(apply: typeof applyStep): void {
   applyStep = apply;
 }
 /** Take the same view of another tensor. */
-export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor => path.reduce((tensor, step) => applyStep(step, tensor), base);
+export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor =>
+  path.reduce((tensor, step) => applyStep(step, tensor), base);
 
 // ── in-place changes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,10 +258,18 @@ export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor => path.
 export function assignInPlace(target: Tensor, value: Tensor): Tensor {
   const base = target.meta.base;
   if (gradEnabled && (target.meta.requiresGrad || base?.meta.requiresGrad)) {
-    if (base?.meta.requiresGrad) fail('E207', { problem: 'a view of a leaf Variable that requires grad is being used in an in-place operation.', hint: 'do it inside noGrad(() => ...)' });
+    if (base?.meta.requiresGrad)
+      fail('E207', {
+        problem: 'a view of a leaf Variable that requires grad is being used in an in-place operation.',
+        hint: 'do it inside noGrad(() => ...)',
+      });
     fail('E205', {});
   }
-  if (!sameShape(target.shape, value.shape)) fail('E107', { op: 'in-place', problem: `output with shape ${formatShape(target.shape)} doesn't match the broadcast shape ${formatShape(value.shape)}` });
+  if (!sameShape(target.shape, value.shape))
+    fail('E107', {
+      op: 'in-place',
+      problem: `output with shape ${formatShape(target.shape)} doesn't match the broadcast shape ${formatShape(value.shape)}`,
+    });
   const source = value.dtype === target.dtype ? value : value.to(target.dtype);
   const node = gradNode(source);
   const baseNode = base === null ? null : gradNode(base);
@@ -283,7 +308,10 @@ function initialGrad(output: Tensor, grad: Tensor | null | undefined): Tensor {
   if (!requiresGrad(output)) fail('E203', {});
   if (grad) {
     if (!sameShape(grad.shape, output.shape)) {
-      fail('E207', { problem: `Mismatch in shape: grad_output has a shape of ${formatShape(grad.shape)} and output has a shape of ${formatShape(output.shape)}.`, hint: 'the gradient passed in must have the shape of the tensor it belongs to' });
+      fail('E207', {
+        problem: `Mismatch in shape: grad_output has a shape of ${formatShape(grad.shape)} and output has a shape of ${formatShape(output.shape)}.`,
+        hint: 'the gradient passed in must have the shape of the tensor it belongs to',
+      });
     }
     return grad;
   }
@@ -365,12 +393,19 @@ function propagate(
         continue;
       }
       const inputs = node.backward(grad);
-      invariant(inputs.length === node.next.length, () => `${node.name} returned ${inputs.length} gradients for ${node.next.length} inputs`);
+      invariant(
+        inputs.length === node.next.length,
+        () => `${node.name} returned ${inputs.length} gradients for ${node.next.length} inputs`,
+      );
       if (!retainGraph) node.release();
       for (const [i, input] of node.next.entries()) {
         const contribution = inputs[i];
         if (input === null || contribution === null) continue;
-        invariant(sameShape(contribution.shape, input.type.shape), () => `${node.name}: gradient ${i} has shape ${formatShape(contribution.shape)}, expected ${formatShape(input.type.shape)}`);
+        invariant(
+          sameShape(contribution.shape, input.type.shape),
+          () =>
+            `${node.name}: gradient ${i} has shape ${formatShape(contribution.shape)}, expected ${formatShape(input.type.shape)}`,
+        );
         const sum = pending.get(input);
         pending.set(input, sum ? sum.add(contribution) : contribution);
       }
@@ -395,7 +430,11 @@ function accumulateInto(leaf: Tensor, grad: Tensor, createGraph: boolean, handed
 }
 
 /** Adds the gradients of `outputs` to the `.grad` of every leaf that requires one. Errors: E201, E202, E203, E204, E206. */
-export function backward(outputs: Tensor | readonly Tensor[], grads?: Tensor | readonly (Tensor | null)[] | null, options: BackwardOptions = {}): void {
+export function backward(
+  outputs: Tensor | readonly Tensor[],
+  grads?: Tensor | readonly (Tensor | null)[] | null,
+  options: BackwardOptions = {},
+): void {
   propagate(listOf(outputs), grads ? listOf(grads) : [], options, null);
 }
 
@@ -406,13 +445,32 @@ export interface GradOptions extends BackwardOptions {
 }
 
 /** Gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`. */
-export function gradOf(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): (Tensor | null)[] {
-  const edges = listOf(inputs).map((input, i) => gradEdge(input) ?? fail('E207', { problem: `One of the differentiated Tensors does not require grad (input ${i})`, hint: 'call requiresGrad_() on it before computing the outputs' }));
-  const found = propagate(listOf(outputs), options.gradOutputs ? listOf(options.gradOutputs) : [], options, new Set(edges));
+export function gradOf(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  options: GradOptions = {},
+): (Tensor | null)[] {
+  const edges = listOf(inputs).map(
+    (input, i) =>
+      gradEdge(input) ??
+      fail('E207', {
+        problem: `One of the differentiated Tensors does not require grad (input ${i})`,
+        hint: 'call requiresGrad_() on it before computing the outputs',
+      }),
+  );
+  const found = propagate(
+    listOf(outputs),
+    options.gradOutputs ? listOf(options.gradOutputs) : [],
+    options,
+    new Set(edges),
+  );
   return edges.map(edge => {
     const grad = found.get(edge);
     if (grad === undefined && !options.allowUnused) {
-      fail('E207', { problem: 'One of the differentiated Tensors appears to not have been used in the graph.', hint: 'pass { allowUnused: true } if this is the desired behavior' });
+      fail('E207', {
+        problem: 'One of the differentiated Tensors appears to not have been used in the graph.',
+        hint: 'pass { allowUnused: true } if this is the desired behavior',
+      });
     }
     return grad ?? null;
   });
@@ -444,11 +502,17 @@ declare module './tensor.js' {
 
 function setRequiresGrad(tensor: Tensor, wanted: boolean): void {
   if (wanted && !isFloat(tensor.dtype)) {
-    fail('E207', { problem: `only Tensors of floating point dtype can require gradients, got ${tensor.dtype}`, hint: 'convert it first: x.float()' });
+    fail('E207', {
+      problem: `only Tensors of floating point dtype can require gradients, got ${tensor.dtype}`,
+      hint: 'convert it first: x.float()',
+    });
   }
   if (gradNode(tensor) !== null) {
     if (wanted) return;
-    fail('E207', { problem: 'you can only change requires_grad flags of leaf variables.', hint: 'use detach() to get a tensor without history' });
+    fail('E207', {
+      problem: 'you can only change requires_grad flags of leaf variables.',
+      hint: 'use detach() to get a tensor without history',
+    });
   }
   tensor.meta.requiresGrad = wanted;
 }
@@ -467,7 +531,10 @@ Object.defineProperties(Tensor.prototype, {
       return executor().readGrad(this);
     },
     set(this: Tensor, grad: Tensor | null) {
-      if (grad && !sameShape(grad.shape, this.shape)) fail('E207', { problem: `assigned grad has shape ${formatShape(grad.shape)}, but the tensor has shape ${formatShape(this.shape)}` });
+      if (grad && !sameShape(grad.shape, this.shape))
+        fail('E207', {
+          problem: `assigned grad has shape ${formatShape(grad.shape)}, but the tensor has shape ${formatShape(this.shape)}`,
+        });
       executor().writeGrad(this, grad);
     },
   },
@@ -500,11 +567,13 @@ Object.assign(Tensor.prototype, {
   retainGrad(this: Tensor): void {
     const node = gradNode(this);
     if (node !== null) node.retain = this;
-    else if (!this.meta.requiresGrad) fail('E207', { problem: "can't retain_grad on Tensor that has requires_grad=False" });
+    else if (!this.meta.requiresGrad)
+      fail('E207', { problem: "can't retain_grad on Tensor that has requires_grad=False" });
   },
   registerHook(this: Tensor, hook: Hook): () => void {
     const node = gradEdge(this);
-    if (node === null) return fail('E207', { problem: 'cannot register a hook on a tensor that does not require gradient' });
+    if (node === null)
+      return fail('E207', { problem: 'cannot register a hook on a tensor that does not require gradient' });
     node.hooks = [...(node.hooks ?? []), hook];
     return () => {
       node.hooks = node.hooks?.filter(other => other !== hook) ?? null;

@@ -77,7 +77,8 @@ const realGrads = new WeakMap<Tensor, Tensor>();
 /** The gradient outside any trace. */
 export const eagerGrad = {
   read: (tensor: Tensor): Tensor | null => realGrads.get(tensor) ?? null,
-  write: (tensor: Tensor, grad: Tensor | null): void => void (grad === null ? realGrads.delete(tensor) : realGrads.set(tensor, grad)),
+  write: (tensor: Tensor, grad: Tensor | null): void =>
+    void (grad === null ? realGrads.delete(tensor) : realGrads.set(tensor, grad)),
 };
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are attached to the prototype from the op table
@@ -181,7 +182,8 @@ export interface AutogradMeta {
 /** The eager value of a tensor. Throws E301 where it is only being traced, or is state that the trace has changed. */
 export function eagerValue(tensor: Tensor, what: string): EagerValue {
   const changed = current?.kind === 'trace' && current.versionOf(tensor) > 0;
-  if (tensor.value.kind === 'traced' || changed) return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
+  if (tensor.value.kind === 'traced' || changed)
+    return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
   return tensor.value;
 }
 
@@ -203,7 +205,12 @@ export function elements(tensor: Tensor, what: string): readonly (number | bigin
 }
 
 /** A tensor over existing memory: row-major from `offset` unless strides are given. Shares `array`. */
-export function tensorOver(array: TypedArray, type: TensorType, strides: readonly number[] = contiguousStrides(type.shape), offset = 0): Tensor {
+export function tensorOver(
+  array: TypedArray,
+  type: TensorType,
+  strides: readonly number[] = contiguousStrides(type.shape),
+  offset = 0,
+): Tensor {
   return new Tensor(type, { kind: 'eager', storage: { array, version: 0 }, offset, strides });
 }
 

@@ -14,12 +14,13 @@
  *
  * The fuser reads the class on each op and lists no names (after TVM's OpPatternKind).
  */
+
+import { invariant } from '../errors.js';
 import { type Graph, isParam, type Node, roots, topological, usersOf } from '../ir/graph.js';
 import { numel } from '../ir/shape.js';
-import { type Group, lowerGroup, type Lowered } from '../lowering/lower.js';
+import { type Group, type Lowered, lowerGroup } from '../lowering/lower.js';
 import { type FusionClass, opDef } from '../ops/define.js';
 import type { PassContext } from '../pass.js';
-import { invariant } from '../errors.js';
 
 export interface FusedGraph {
   readonly graph: Graph;
@@ -37,7 +38,8 @@ interface Draft {
 
 const classOf = (node: Node): FusionClass => opDef(node.op).fusion;
 /** Computed by whoever reads it: rearrangements of one input, and values that need no input. */
-const isFree = (node: Node): boolean => classOf(node) === 'view' || (classOf(node) === 'pointwise' && node.inputs.length === 0);
+const isFree = (node: Node): boolean =>
+  classOf(node) === 'view' || (classOf(node) === 'pointwise' && node.inputs.length === 0);
 
 /** Partition the nodes of a graph into groups, each one kernel. */
 export function fuse(graph: Graph, context: PassContext): FusedGraph {
@@ -141,7 +143,8 @@ class Fuser {
     if (refusal !== null) return refusal;
     const nodes = new Set([...draft.nodes, node]);
     const outputs = written ? [...draft.outputs, node] : draft.outputs;
-    if (lowerGroup({ nodes: this.#withFreeInputs(nodes), outputs }, 'trial') === null) return 'it is read at other positions than where the kernel computes it';
+    if (lowerGroup({ nodes: this.#withFreeInputs(nodes), outputs }, 'trial') === null)
+      return 'it is read at other positions than where the kernel computes it';
     draft.nodes.add(node);
     draft.outputs = outputs;
     this.#draftOf.set(node, draft);
@@ -157,7 +160,8 @@ class Fuser {
     if (kind === 'contraction' && reduces) return 'a contraction shares its loops with no other reduction';
     if (kind === 'reduction' && contraction) return 'a contraction shares its loops with no other reduction';
     const across = [...draft.nodes].find(member => classOf(member) === 'reduction' && !alongRows(member));
-    if (across && written && numel(node.type.shape) > numel(across.type.shape)) return 'it would be written across the rows that the kernel reduces';
+    if (across && written && numel(node.type.shape) > numel(across.type.shape))
+      return 'it would be written across the rows that the kernel reduces';
     if (contraction && this.#feeds(node, contraction, draft)) return 'an operand of a contraction is read many times';
     return null;
   }

@@ -4,7 +4,18 @@
  *   %1 = mul(%x, %x) : float32[4]   ->   %1 = mul(%x, %x) : float64[4]
  */
 import type { DType } from '../ir/dtype.js';
-import { type AttrValue, type Graph, Interner, isParam, type Node, paramName, paramRole, roots, type TensorType, topological } from '../ir/graph.js';
+import {
+  type AttrValue,
+  type Graph,
+  Interner,
+  isParam,
+  type Node,
+  paramName,
+  paramRole,
+  roots,
+  type TensorType,
+  topological,
+} from '../ir/graph.js';
 import { opDef } from '../ops/define.js';
 
 const wide = (dtype: DType): DType => (dtype === 'float32' ? 'float64' : dtype);

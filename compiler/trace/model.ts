@@ -6,7 +6,15 @@
  */
 import { fail } from '../errors.js';
 import { type DType, float32 } from '../ir/dtype.js';
-import { type Graph, mapGraph, type NamedResult, type Node, Interner, paramName, type TensorType } from '../ir/graph.js';
+import {
+  type Graph,
+  Interner,
+  mapGraph,
+  type NamedResult,
+  type Node,
+  paramName,
+  type TensorType,
+} from '../ir/graph.js';
 import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
 import { type Storage, Tensor, withExecutor } from '../ops/tensor.js';
@@ -27,8 +35,14 @@ export interface Entry<I extends InputSpecs = InputSpecs, O extends Outputs = Ou
   readonly inputs: I;
   readonly run: (inputs: { readonly [K in keyof I]: Tensor }) => O;
 }
+/** Entries by name, whatever their inputs and outputs. */
+// biome-ignore lint/suspicious/noExplicitAny: an entry's function takes its own inputs, so no narrower type bounds them all
+export type Entries = Readonly<Record<string, Entry<any, any>>>;
 /** A function of a model that is compiled: its inputs, and what it does with them. */
-export const entry = <I extends InputSpecs, O extends Outputs>(inputs: I, run: (inputs: { readonly [K in keyof I]: Tensor }) => O): Entry<I, O> => ({ inputs, run });
+export const entry = <I extends InputSpecs, O extends Outputs>(
+  inputs: I,
+  run: (inputs: { readonly [K in keyof I]: Tensor }) => O,
+): Entry<I, O> => ({ inputs, run });
 
 /**
  * Anything that owns state: modules give parameters and buffers by name; optimizers name theirs after the parameters, whose
@@ -38,18 +52,22 @@ export interface StateSource {
   namedState(nameOf: (tensor: Tensor) => string | null): Iterable<readonly [name: string, tensor: Tensor]>;
 }
 
-export interface ModelParts<E extends Readonly<Record<string, Entry<any, any>>> = Readonly<Record<string, Entry<any, any>>>> {
+export interface ModelParts<E extends Entries = Entries> {
   readonly state: Readonly<Record<string, StateSource | Tensor>>;
   readonly entries: E;
 }
-export interface ModelDefinition<E extends Readonly<Record<string, Entry<any, any>>> = Readonly<Record<string, Entry<any, any>>>> {
+export interface ModelDefinition<E extends Entries = Entries> {
   readonly kind: 'gradc.model';
   readonly name: string;
   readonly build: () => ModelParts<E>;
 }
 /** The default export of a model file. `build` runs once per use and makes the state and the entries over it. */
-export function defineModel<E extends Readonly<Record<string, Entry<any, any>>>>(name: string, build: () => ModelParts<E>): ModelDefinition<E> {
-  if (!/^[A-Za-z_]\w*$/.test(name)) fail('E304', { problem: `model name '${name}' is not an identifier`, hint: 'it names files and exports: use letters, digits and _' });
+export function defineModel<E extends Entries>(name: string, build: () => ModelParts<E>): ModelDefinition<E> {
+  if (!/^[A-Za-z_]\w*$/.test(name))
+    fail('E304', {
+      problem: `model name '${name}' is not an identifier`,
+      hint: 'it names files and exports: use letters, digits and _',
+    });
   return { kind: 'gradc.model', name, build };
 }
 
@@ -80,17 +98,33 @@ export interface TracedFunction {
 }
 
 /** Trace one function on named inputs. */
-export function traceFunction(name: string, specs: InputSpecs, run: (inputs: Record<string, Tensor>) => unknown): TracedFunction {
+export function traceFunction(
+  name: string,
+  specs: InputSpecs,
+  run: (inputs: Record<string, Tensor>) => unknown,
+): TracedFunction {
   const trace = new Trace(name);
-  const inputs = Object.fromEntries(Object.entries(specs).map(([key, { shape, dtype }]) => [key, trace.input(key, { shape, dtype })]));
+  const inputs = Object.fromEntries(
+    Object.entries(specs).map(([key, { shape, dtype }]) => [key, trace.input(key, { shape, dtype })]),
+  );
   const results = withExecutor(trace, () => namedResults(trace, run(inputs)));
   return { trace, graph: trace.finish(results) };
 }
 
 function namedResults(trace: Trace, outputs: unknown): NamedResult[] {
-  const describe = (value: unknown): string => (value instanceof Tensor ? 'a Tensor' : value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`);
+  const describe = (value: unknown): string =>
+    value instanceof Tensor
+      ? 'a Tensor'
+      : value === null
+        ? 'null'
+        : Array.isArray(value)
+          ? 'an array'
+          : `a ${typeof value}`;
   if (typeof outputs !== 'object' || outputs === null || outputs instanceof Tensor || Array.isArray(outputs)) {
-    return fail('E303', { entry: trace.name, given: `it returned ${outputs === undefined ? 'nothing' : describe(outputs)}` });
+    return fail('E303', {
+      entry: trace.name,
+      given: `it returned ${outputs === undefined ? 'nothing' : describe(outputs)}`,
+    });
   }
   return Object.entries(outputs).map(([name, value]) => {
     if (!(value instanceof Tensor)) fail('E303', { entry: trace.name, given: `'${name}' is ${describe(value)}` });
@@ -110,7 +144,8 @@ function nameState(name: string, parts: ModelParts, traces: readonly TracedFunct
   const state = new Map<Storage, StateEntry>();
   for (const { trace } of traces) {
     for (const { storage, type } of trace.captured.values()) {
-      if (!state.has(storage)) state.set(storage, { name: names.get(storage) ?? `constant.${state.size}`, type, storage });
+      if (!state.has(storage))
+        state.set(storage, { name: names.get(storage) ?? `constant.${state.size}`, type, storage });
     }
   }
   const order = [...names.keys()];
@@ -121,7 +156,8 @@ function nameState(name: string, parts: ModelParts, traces: readonly TracedFunct
 
 function stateNames(sources: ModelParts['state']): Map<Storage, string> {
   const names = new Map<Storage, string>();
-  const nameOf = (tensor: Tensor): string | null => (tensor.value.kind === 'eager' ? (names.get(tensor.value.storage) ?? null) : null);
+  const nameOf = (tensor: Tensor): string | null =>
+    tensor.value.kind === 'eager' ? (names.get(tensor.value.storage) ?? null) : null;
   const add = (name: string, tensor: Tensor): void => {
     if (tensor.value.kind === 'eager' && !names.has(tensor.value.storage)) names.set(tensor.value.storage, name);
   };
@@ -137,5 +173,10 @@ function renameState({ trace, graph }: TracedFunction, state: ReadonlyMap<Storag
   const newNames = new Map<Node, string>();
   for (const { param, storage } of trace.captured.values()) newNames.set(param, state.get(storage)!.name);
   const interner = new Interner();
-  return mapGraph(graph, interner, (node, inputs) => interner.node(node.op, inputs, node.attrs, node.type, node.site), param => newNames.get(param) ?? paramName(param));
+  return mapGraph(
+    graph,
+    interner,
+    (node, inputs) => interner.node(node.op, inputs, node.attrs, node.type, node.site),
+    param => newNames.get(param) ?? paramName(param),
+  );
 }

@@ -13,7 +13,16 @@ import { formatType, Interner, type Node } from '../ir/graph.js';
 import { contiguousStrides, formatShape, numel, sameShape } from '../ir/shape.js';
 import { apply, type OpDef, opDef } from '../ops/define.js';
 import { noGrad } from '../ops/tape.js';
-import { type EagerValue, type Executor, isContiguousValue, type Storage, Tensor, type TracedValue, type ViewStep, withExecutor } from '../ops/tensor.js';
+import {
+  type EagerValue,
+  type Executor,
+  isContiguousValue,
+  type Storage,
+  Tensor,
+  type TracedValue,
+  type ViewStep,
+  withExecutor,
+} from '../ops/tensor.js';
 import { captureSite } from './site.js';
 
 /** A piece of memory during the trace: its current contents as a node. */
@@ -61,7 +70,12 @@ export class Trace implements Executor {
 
   /** A tensor of this trace with memory of its own. */
   tensorOf(node: Node): Tensor {
-    return this.#tensor(node.type, { cell: { node, version: 0, param: null }, path: [], strides: contiguousStrides(node.type.shape), node });
+    return this.#tensor(node.type, {
+      cell: { node, version: 0, param: null },
+      path: [],
+      strides: contiguousStrides(node.type.shape),
+      node,
+    });
   }
 
   /** A tensor that stands for an argument of the traced function. */
@@ -109,20 +123,42 @@ export class Trace implements Executor {
       this.#cells.set(storage, { node: param, version: 0, param });
     }
     const cell = this.#cells.get(storage)!;
-    const same = offset === 0 && sameShape(captured.type.shape, tensor.shape) && isContiguousValue(tensor.shape, strides);
-    const path = same ? [] : [{ def: opDef('asStrided'), attrs: { size: tensor.shape, stride: strides, storageOffset: offset } as Attrs }];
-    return { kind: 'traced', trace: this, cell, path, strides, node: this.#follow(cell.node, path), seen: cell.version };
+    const same =
+      offset === 0 && sameShape(captured.type.shape, tensor.shape) && isContiguousValue(tensor.shape, strides);
+    const path = same
+      ? []
+      : [{ def: opDef('asStrided'), attrs: { size: tensor.shape, stride: strides, storageOffset: offset } as Attrs }];
+    return {
+      kind: 'traced',
+      trace: this,
+      cell,
+      path,
+      strides,
+      node: this.#follow(cell.node, path),
+      seen: cell.version,
+    };
   }
 
   // ── the executor ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor {
-    const node = this.interner.node(def.name, inputs.map(input => this.nodeOf(input, def.name)), attrs, type, this.siteOf());
+    const node = this.interner.node(
+      def.name,
+      inputs.map(input => this.nodeOf(input, def.name)),
+      attrs,
+      type,
+      this.siteOf(),
+    );
     if (!def.strides) return this.tensorOf(node);
     const source = this.#traced(inputs[0], def.name);
     const shared = def.strides(inputs[0].type, source.strides, attrs, type);
     if (shared === null) return this.tensorOf(node);
-    return this.#tensor(type, { cell: source.cell, path: [...source.path, { def, attrs }], strides: shared.strides, node });
+    return this.#tensor(type, {
+      cell: source.cell,
+      path: [...source.path, { def, attrs }],
+      strides: shared.strides,
+      node,
+    });
   }
 
   write(target: Tensor, value: Tensor): void {
@@ -147,7 +183,11 @@ export class Trace implements Executor {
   /** The elements of a view put back where they came from, zeros elsewhere: the view's own vjp does just that. */
   #scatter(base: Node, { def, attrs }: ViewStep, value: Node): Node {
     if (numel(value.type.shape) > numel(base.type.shape) || !def.vjp) {
-      fail('E110', { op: def.name, problem: `unsupported operation: more than one element of the written-to tensor refers to a single memory location`, hint: 'clone() the tensor before performing the operation' });
+      fail('E110', {
+        op: def.name,
+        problem: `unsupported operation: more than one element of the written-to tensor refers to a single memory location`,
+        hint: 'clone() the tensor before performing the operation',
+      });
     }
     const [back] = def.vjp({
       grad: this.tensorOf(value),
@@ -194,13 +234,20 @@ export class Trace implements Executor {
       });
     }
     for (const { node, param } of this.#inputs) {
-      if (node !== param) fail('E304', { problem: `entry '${this.name}' changes its input '${param!.attrs.name}' (${formatType(param!.type)}) in place`, hint: 'clone() the input first: what a caller passes in is not changed by a compiled entry' });
+      if (node !== param)
+        fail('E304', {
+          problem: `entry '${this.name}' changes its input '${param!.attrs.name}' (${formatType(param!.type)}) in place`,
+          hint: 'clone() the input first: what a caller passes in is not changed by a compiled entry',
+        });
     }
     const updates = new Map<Node, Node>();
     for (const { node, param } of this.#cells.values()) if (param !== null && node !== param) updates.set(param, node);
     return {
       name: this.name,
-      params: [...this.#inputs.map(cell => cell.param!), ...[...this.captured.values()].map(captured => captured.param)],
+      params: [
+        ...this.#inputs.map(cell => cell.param!),
+        ...[...this.captured.values()].map(captured => captured.param),
+      ],
       results,
       updates,
     };
@@ -212,5 +259,14 @@ export function expandNode(node: Node, inputs: readonly Node[], interner: Intern
   const { decompose } = opDef(node.op);
   invariant(decompose, () => `op '${node.op}' has no decomposition`);
   const trace = new Trace('decompose', interner, () => node.site);
-  return withExecutor(trace, () => noGrad(() => trace.nodeOf(decompose(inputs.map(input => trace.tensorOf(input)), node.attrs))));
+  return withExecutor(trace, () =>
+    noGrad(() =>
+      trace.nodeOf(
+        decompose(
+          inputs.map(input => trace.tensorOf(input)),
+          node.attrs,
+        ),
+      ),
+    ),
+  );
 }
