@@ -417,6 +417,16 @@ describe('loops and buffers', () => {
     expectSame(kernelOf([x], [out], [body]), sample('int32', 9, 7), new Int32Array(9));
   });
 
+  test('what one branch has read is read again behind the branches, if the other one wrote', () => {
+    const [x, out] = [param('x', 'float32', 1), param('out', 'float32', 4)];
+    const next = s.add(load(out, index(0)), 1);
+    const body = [
+      ...when(s.gt(load(x, index(0)), 0), [store(out, index(0), load(x, index(0)))], [store(out, index(1), next)]),
+      store(out, index(2), next),
+    ];
+    for (const value of [5, -5]) expectSame(kernelOf([x], [out], body), Float32Array.of(value), new Float32Array(4));
+  });
+
   test('16-bit floats are refused by name', () => {
     const x = param('x', 'float16', 4);
     expect(() => compileKernel(kernelOf([], [x], []))).toThrow(/E601.*float16/s);

@@ -163,6 +163,7 @@ class StatementEmitter {
       return scope;
     };
     frame.code.branch(frame.scope, cond, arm(stmt.then), arm(stmt.otherwise));
+    for (const buffer of writesOf([stmt])) frame.written(buffer);
   }
 
   private written(stmt: Extract<Stmt, { kind: 'loop' }>): ReadonlySet<Buffer> {

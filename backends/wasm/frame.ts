@@ -70,8 +70,11 @@ export class Frame {
   version(buffer: Buffer): number {
     return this.versions.get(buffer) ?? 0;
   }
+  /** What was read from `buffer` so far may differ from what is read from now on. */
   written(buffer: Buffer): void {
     this.versions.set(buffer, this.version(buffer) + 1);
+    const place = this.places.get(buffer);
+    if (place !== undefined && place.kind !== 'memory') for (const variable of place.variables) variable.version++;
   }
 
   helper(fn: ScalarFn, dtype: DType): string {
