@@ -418,13 +418,20 @@ describe('loops and buffers', () => {
   });
 
   test('what one branch has read is read again behind the branches, if the other one wrote', () => {
-    const [x, out] = [param('x', 'float32', 1), param('out', 'float32', 4)];
+    const [x, out, seen] = [param('x', 'float32', 1), param('out', 'float32', 1), param('seen', 'float32', 2)];
     const next = s.add(load(out, index(0)), 1);
     const body = [
-      ...when(s.gt(load(x, index(0)), 0), [store(out, index(0), load(x, index(0)))], [store(out, index(1), next)]),
-      store(out, index(2), next),
+      ...when(s.gt(load(x, index(0)), 0), [store(out, index(0), load(x, index(0)))], [store(seen, index(0), next)]),
+      store(seen, index(1), next),
     ];
-    for (const value of [5, -5]) expectSame(kernelOf([x], [out], body), Float32Array.of(value), new Float32Array(4));
+    for (const value of [5, -5]) {
+      expectSame(
+        kernelOf([x], [out, seen], [...body]),
+        Float32Array.of(value),
+        new Float32Array(1),
+        new Float32Array(2),
+      );
+    }
   });
 
   test('16-bit floats are refused by name', () => {
