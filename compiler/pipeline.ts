@@ -13,7 +13,7 @@ import type { Graph, TensorType } from './ir/graph.js';
 import type { Kernel } from './ir/kernel.js';
 import type { Launch, Program } from './ir/program.js';
 import { printGraph, printKernel } from './ir/text.js';
-import { verifyGraph, verifyKernel } from './ir/verify.js';
+import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
 import { type DebugOptions, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
 import { canonicalize, type Evaluate } from './passes/canonicalize.js';
@@ -72,8 +72,13 @@ export function compileToProgram(
     source.name,
     source.state,
     fused.map(({ graph, groups }) => ({ graph, kernels: groups.map(group => group.lowered) })),
+    context('plan-memory'),
   );
-  if (debug.verify) for (const { groups } of fused) for (const group of groups) verifyKernel(group.lowered.kernel);
+  if (debug.verify) {
+    for (const { groups } of fused) for (const group of groups) verifyKernel(group.lowered.kernel);
+    for (const { launches } of plan.program.entries) for (const { kernel } of launches) verifyKernel(kernel);
+    verifyProgram(plan.program);
+  }
   return { source, graphs, fused, plan, program: shareKernels(plan.program) };
 }
 

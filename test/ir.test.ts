@@ -20,8 +20,9 @@ import {
   type Stmt,
   store,
 } from '../compiler/ir/kernel.js';
+import type { Slot } from '../compiler/ir/program.js';
 import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
-import { graphProblems, kernelProblems, verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
+import { graphProblems, kernelProblems, programProblems, verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
 import { lowerGroup } from '../compiler/lowering/lower.js';
 import { opDef } from '../compiler/ops/define.js';
 import { infer, sampleGraphs } from './support/graphs.js';
@@ -428,5 +429,46 @@ describe('the kernel verifier', () => {
     expect(
       make(alloc({ ...x, scope: 'local' }, [alloc(out, [])]), reduce(out, index(0), 'add', constant('float32', 1))),
     ).toMatch(/out is declared again while it lives; out is declared inside/);
+  });
+});
+
+describe('the program verifier', () => {
+  const kernel = parseKernel(
+    'kernel k(x: float32[8] read, y: float32[8] read, out: float32[8] write):\n  for i in parallel(8):\n    out[i] = x[i] + y[i]',
+  );
+  const slot = (name: string, offset: number, size = 8): Slot => ({ name, type: float(size), offset });
+  const program = (given: { state?: Slot[]; inputs?: Slot[]; outputs?: Slot[]; args?: number[] }): string =>
+    programProblems({
+      name: 'p',
+      state: given.state ?? [slot('w', 0)],
+      stateBytes: 64,
+      totalBytes: 256,
+      entries: [
+        {
+          name: 'e',
+          inputs: given.inputs ?? [slot('x', 64)],
+          outputs: given.outputs ?? [slot('y', 128)],
+          launches: [{ kernel, args: given.args ?? [0, 64, 128] }],
+        },
+      ],
+    }).join('; ');
+
+  test('accepts what is legal, the same tensor read twice included', () => {
+    expect(program({})).toBe('');
+    expect(program({ args: [0, 0, 192] })).toBe('');
+  });
+  test.each([
+    [{ args: [0, 128, 128] }, 'entry e: k, out at [128, 160) overlaps entry e: k, y at [128, 160)'],
+    [{ args: [0, 64] }, 'entry e: k takes 3 arguments, not 2'],
+    [{ args: [0, 68, 128] }, 'entry e: k, y starts at 68, which is no multiple of 64'],
+    [{ args: [0, 64, 256] }, 'entry e: k, out lies at [256, 288), outside of [0, 256)'],
+    [{ state: [slot('w', 0), slot('v', 64)], inputs: [] }, 'state v lies at [64, 96), outside of [0, 64)'],
+    [{ inputs: [slot('x', 0)] }, 'entry e: input x at [0, 32) overlaps state w at [0, 32)'],
+    [
+      { outputs: [slot('y', 64)] },
+      'entry e: input x at [64, 96) overlaps entry e: output y at [64, 96); entry e: output y at [64, 96) overlaps entry e: input x at [64, 96)',
+    ],
+  ])('%j', (given, message) => {
+    expect(program(given)).toBe(message);
   });
 });

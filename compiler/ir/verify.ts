@@ -1,8 +1,8 @@
 /**
- * What a legal Graph and a legal Kernel are. Run between passes in tests and with `--verify`.
+ * What a legal Graph, a legal Kernel and a legal Program are. Run between passes in tests and with `--verify`.
  *
- * Each check answers with sentences instead of throwing, so that one run tells everything that is wrong; `verifyGraph` and
- * `verifyKernel` throw them together. What cannot be decided from the text of a program (whether a guarded load stays in
+ * Each check answers with sentences instead of throwing, so that one run tells everything that is wrong; `verifyGraph`,
+ * `verifyKernel` and `verifyProgram` throw them together. What cannot be decided from the text of a program (whether a guarded load stays in
  * bounds, whether parallel iterations are independent) is left to the author of the pass and to the tests that run it.
  */
 import { InternalError } from '../errors.js';
@@ -32,7 +32,8 @@ import {
   select,
 } from './kernel.js';
 import { printExpr } from './kernel-text.js';
-import { sameShape } from './shape.js';
+import type { Launch, Program, Slot } from './program.js';
+import { numel, sameShape } from './shape.js';
 
 // ── graphs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -312,3 +313,66 @@ class KernelCheck {
     if (!exact) this.#problem(`the constant ${value} is no ${dtype}`);
   }
 }
+
+// ── programs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function verifyProgram(program: Program): void {
+  throwAll(`program ${program.name}`, programProblems(program));
+}
+
+/** A piece of memory and what lies there. */
+interface Span {
+  readonly what: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export function programProblems({ state, stateBytes, totalBytes, entries }: Program): string[] {
+  const spanOf = (what: string, { name, type, offset }: Slot): Span => ({
+    what: `${what} ${name}`,
+    start: offset,
+    end: offset + numel(type.shape) * bytesOf(type.dtype),
+  });
+  const stateSpans = state.map(slot => spanOf('state', slot));
+  const problems = stateSpans.flatMap(span => [...placeProblems(span, stateBytes), ...clashes(span, stateSpans)]);
+  for (const { name, inputs, outputs, launches } of entries) {
+    const own = [
+      ...inputs.map(slot => spanOf(`entry ${name}: input`, slot)),
+      ...outputs.map(slot => spanOf(`entry ${name}: output`, slot)),
+    ];
+    for (const span of own)
+      problems.push(...placeProblems(span, totalBytes), ...clashes(span, [...own, ...stateSpans]));
+    for (const launch of launches)
+      problems.push(...launchProblems(launch, `entry ${name}: ${launch.kernel.name}`, totalBytes));
+  }
+  return problems;
+}
+
+/** Two parameters of one launch may share memory only where both are only read. */
+function launchProblems({ kernel, args }: Launch, what: string, totalBytes: number): string[] {
+  if (args.length !== kernel.params.length)
+    return [`${what} takes ${kernel.params.length} arguments, not ${args.length}`];
+  const spans = kernel.params.map(({ buffer }, i) => ({
+    what: `${what}, ${buffer.name}`,
+    start: args[i],
+    end: args[i] + buffer.size * bytesOf(buffer.dtype),
+  }));
+  return spans.flatMap((span, i) => [
+    ...placeProblems(span, totalBytes),
+    ...(kernel.params[i].access === 'read' ? [] : clashes(span, spans)),
+  ]);
+}
+
+function placeProblems({ what, start, end }: Span, limit: number): string[] {
+  const problems: string[] = [];
+  if (start % 64 !== 0) problems.push(`${what} starts at ${start}, which is no multiple of 64`);
+  if (start < 0 || end > limit) problems.push(`${what} lies at [${start}, ${end}), outside of [0, ${limit})`);
+  return problems;
+}
+
+const clashes = (span: Span, others: readonly Span[]): string[] =>
+  others
+    .filter(other => other !== span && other.start < span.end && span.start < other.end)
+    .map(
+      other => `${span.what} at [${span.start}, ${span.end}) overlaps ${other.what} at [${other.start}, ${other.end})`,
+    );
