@@ -85,17 +85,38 @@ const within = (position: readonly Expr[], size: Shape): Expr | null =>
 const guard = (valid: Expr | null, value: Expr, otherwise: number): Expr =>
   valid === null ? value : select(valid, value, constant(value.dtype, otherwise));
 
-/** The window position that shows input position `p` at kernel offset `k`, and the condition that there is one. */
+/** How many windows may show one input position: where taps lie side by side, one tap in `stride` can be the one. */
+const windowsShowing = ({ kernel, stride, dilation }: Window): number[] =>
+  kernel.map((size, d) => (dilation[d] === 1 ? Math.ceil(size / stride[d]) : size));
+
+/** The j-th window that may show position `i` along dim `d`, and the condition that it does. */
 function windowShowing(
+  i: Expr,
+  j: Expr,
+  pooled: Dim,
+  { kernel, stride, padding, dilation }: Window,
+  d: number,
+): { s: Expr; valid: Expr | null } {
+  const shifted = addIndex(i, padding[d]);
+  if (dilation[d] === 1) {
+    const s = subIndex(floorDivIndex(shifted, stride[d]), j);
+    const tap = addIndex(modIndex(shifted, stride[d]), mulIndex(j, stride[d]));
+    return { s, valid: both(inside(s, pooled), inside(tap, kernel[d])) };
+  }
+  const start = subIndex(shifted, mulIndex(j, dilation[d]));
+  const s = floorDivIndex(start, stride[d]);
+  const aligned = stride[d] === 1 ? null : call('eq', modIndex(start, stride[d]), index(0));
+  return { s, valid: both(aligned, inside(s, pooled)) };
+}
+
+function windowsAt(
   p: readonly Expr[],
-  k: readonly Expr[],
+  j: readonly Expr[],
   pooled: Shape,
-  { stride, padding, dilation }: Window,
+  window: Window,
 ): { s: Expr[]; valid: Expr | null } {
-  const numerator = p.map((i, d) => subIndex(addIndex(i, padding[d]), mulIndex(k[d], dilation[d])));
-  const s = numerator.map((t, d) => floorDivIndex(t, stride[d]));
-  const exact = numerator.map((t, d) => (stride[d] === 1 ? null : call('eq', modIndex(t, stride[d]), index(0))));
-  return { s, valid: s.map((i, d) => both(inside(i, pooled[d]), exact[d])).reduce(both, null) };
+  const along = p.map((i, d) => windowShowing(i, j[d], pooled[d], window, d));
+  return { s: along.map(({ s }) => s), valid: along.map(({ valid }) => valid).reduce(both, null) };
 }
 
 /** Row-major index of a position in the spatial dims. */
@@ -176,9 +197,9 @@ export const maxPoolBackward: Op<(grad: Tensor, indices: Tensor, shape: Shape, .
     lower: {
       kind: 'reduce',
       fn: 'add',
-      extents: (_, attrs) => windowOf(attrs).kernel,
-      element([n, c, ...p], k, [grad, indices], attrs) {
-        const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
+      extents: (_, attrs) => windowsShowing(windowOf(attrs)),
+      element([n, c, ...p], j, [grad, indices], attrs) {
+        const { s, valid } = windowsAt(p, j, grad.type.shape.slice(2), windowOf(attrs));
         const here = cast(indices.type.dtype, flatIndex(p, (attrs.shape as Shape).slice(2)));
         const value = grad.at([n, c, ...s]);
         // the index is read only where it exists: `and` evaluates both sides
@@ -252,9 +273,9 @@ export const sumPoolBackward: Op<(grad: Tensor, shape: Shape, ...window: WindowA
   lower: {
     kind: 'reduce',
     fn: 'add',
-    extents: (_, attrs) => windowOf(attrs).kernel,
-    element([n, c, ...p], k, [grad], attrs) {
-      const { s, valid } = windowShowing(p, k, grad.type.shape.slice(2), windowOf(attrs));
+    extents: (_, attrs) => windowsShowing(windowOf(attrs)),
+    element([n, c, ...p], j, [grad], attrs) {
+      const { s, valid } = windowsAt(p, j, grad.type.shape.slice(2), windowOf(attrs));
       return guard(valid, grad.at([n, c, ...s]), 0);
     },
   },
