@@ -100,7 +100,8 @@ describe('matmul', () => {
   for (const [m, k, n] of sizes) {
     for (const transposeA of [false, true]) {
       for (const transposeB of [false, true]) {
-        test(`${m}x${k} @ ${k}x${n}${transposeA ? ', left transposed' : ''}${transposeB ? ', right transposed' : ''}`, () => {
+        const forms = `${transposeA ? ', left transposed' : ''}${transposeB ? ', right transposed' : ''}`;
+        test(`${m}x${k} @ ${k}x${n}${forms}`, () => {
           expectEqual(matmul(m, k, n, { transposeA, transposeB }), k);
           expectEqual(matmul(m, k, n, { transposeA, transposeB, fused: true }), k);
         });
@@ -122,7 +123,8 @@ describe('convolution', () => {
     { batch: 1, channels: 2, size: 17, filters: 9, kernel: 7, stride: 3, padding: 2 },
   ];
   for (const shape of shapes) {
-    const name = `${shape.channels}x${shape.size}² to ${shape.filters}, kernel ${shape.kernel}, stride ${shape.stride}, padding ${shape.padding}`;
+    const { channels, size, filters, kernel, stride, padding } = shape;
+    const name = `${channels}x${size}² to ${filters}, kernel ${kernel}, stride ${stride}, padding ${padding}`;
     test(`forward: ${name}`, () => expectEqual(conv(shape), shape.channels * shape.kernel ** 2));
     test(`weight gradient: ${name}`, () => expectEqual(convWeightGrad(shape), shape.batch * shape.size ** 2));
     test(`input gradient: ${name}`, () => expectEqual(convInputGrad(shape), shape.filters * shape.kernel ** 2));

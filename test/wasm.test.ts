@@ -1,6 +1,6 @@
 /**
- * The WASM emitter: scalar functions, element types, loops and vectors, each kernel built by hand and run both as WASM and
- * by the js backend, or against numbers computed here.
+ * The WASM emitter: scalar functions, element types, loops and vectors, each kernel built by hand and run both as WASM
+ * and by the js backend, or against numbers computed here.
  */
 import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';

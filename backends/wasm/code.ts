@@ -1,10 +1,10 @@
 /**
  * A WASM function under construction: values numbered as they are made, placed as far out of the loops as they can be.
  *
- * The body is a tree of scopes (function, loops, arms of conditionals). A value lives in its `home`, the outermost scope
- * in which its arguments exist, and is found again there by what it computes: so invariants leave loops, and an expression
- * shared by several statements is computed once. Only when the body is complete is it known how often each value is used:
- * then a value used once, where it was made, is nested into its user, and the others become locals.
+ * The body is a tree of scopes (function, loops, arms of conditionals). A value lives in its `home`, the outermost
+ * scope in which its arguments exist, and is found again there by what it computes: so invariants leave loops, and an
+ * expression shared by several statements is computed once. Only when the body is complete is it known how often each
+ * value is used: then a value used once, where it was made, is nested into its user, and the others become locals.
  */
 import type { Buffer } from '../../compiler/ir/kernel.js';
 import { type Instruction, sameInstruction, type ValType } from './instruction.js';
@@ -47,7 +47,9 @@ export type Item =
   | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'set'; readonly variable: Variable; readonly value: Value }
   | { readonly kind: 'effect'; readonly instruction: Instruction; readonly args: readonly Value[] }
-  /** Runs `body` and then `step` until the counter reaches `bound`; the counter starts at 0. `guarded`: bound may be 0. */
+  /**
+   * Runs `body` and then `step` until the counter reaches `bound`; the counter starts at 0. `guarded`: bound may be 0.
+   */
   | {
       readonly kind: 'loop';
       readonly counter: Variable;
@@ -223,10 +225,9 @@ function argumentsOf(form: ValueForm): readonly Value[] {
 }
 
 /** Of scopes that lie within one another, the innermost. */
-function deepest(homes: readonly [Scope, ...Value['home'][]]): Scope {
+function deepest(homes: readonly Scope[]): Scope {
   return homes.reduce((a, b) => (b.depth > a.depth ? b : a));
 }
-export const innermost = (a: Scope, b: Scope): Scope => (b.depth > a.depth ? b : a);
 
 /** Whether a value is written again at each use instead of being kept in a local. */
 export const isRepeated = (value: Value): boolean => value.form.kind === 'const' || value.form.kind === 'variable';

@@ -89,10 +89,11 @@ function columnPlan(
     : undefined;
   if (rowStaging === null || columnStaging === null) return null;
 
+  const stagedNote = `${rowStaging ? ', rows staged' : ''}${columnStaging ? ', columns staged' : ''}`;
   const steps = sizeOf([...batch, ...outer, ...shared, ...without(rows.iters, row)]) * sizeOf(summed);
   const staging = (rowStaging?.cost ?? 0) * sizeOf(batch) + (columnStaging?.cost ?? 0) * sizeOf([...batch, ...outer]);
   return {
-    what: `columns along ${lane.name}, tiles of ${tile.rows} x ${tile.columns * LANES}${rowStaging ? ', rows staged' : ''}${columnStaging ? ', columns staged' : ''}`,
+    what: `columns along ${lane.name}, tiles of ${tile.rows} x ${tile.columns * LANES}${stagedNote}`,
     cost: steps * tile.cost + staging,
     build() {
       const [stagedRows, stagedColumns] = [rowStaging?.stage(), columnStaging?.stage()];
@@ -120,7 +121,9 @@ function columnPlan(
   };
 }
 
-/** Panels as wide as a tile; where lanes share a coordinate with summed counters, the rows are kept whole and overlap. */
+/**
+ * Panels as wide as a tile; where lanes share a coordinate with summed counters, the rows are kept whole and overlap.
+ */
 function columnLayout({ value }: Operand, iters: readonly Iter[], lane: Iter, tile: Tile): Layout {
   const whole = axesOf(value, iters, { lane, panel: 0 });
   const overlapping = whole.last.members.length > 1 && lane.extent >= LANES;

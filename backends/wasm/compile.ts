@@ -1,5 +1,5 @@
 /**
- * Kernels as functions of typed arrays, at once: for eager's heavy ops and for tests.
+ * Kernels as functions of typed arrays, compiled on the spot.
  *
  * All of them share one memory, which grows with the largest call: scratch at its start, the arguments behind.
  */

@@ -1,9 +1,9 @@
 /**
  * The schedule of contractions: matmul, convolution and the gradients of both, in whatever order their loops come.
  *
- * Recognised is the plain nest of a sum of products; its counters are told apart by who reads them. One side of the product
- * gives the rows of a register tile, the other its columns; the lanes of vectors run along a column counter that moves the
- * output in steps of one, or, where both operands have it contiguous, along a summed counter:
+ * Recognised is the plain nest of a sum of products; its counters are told apart by who reads them. One side of the
+ * product gives the rows of a register tile, the other its columns; the lanes of vectors run along a column counter
+ * that moves the output in steps of one, or, where both operands have it contiguous, along a summed counter:
  *
  *   parallel m<64: parallel n<32: alloc register acc[1]:
  *     store acc[0] = 0
@@ -16,8 +16,8 @@
  *       reduce tile[r*8 + c*4 + l] add= mul(load a[(mt*4+r)*128 + k], load b[k*32 + nt*8 + c*4 + l])
  *     unroll r<4: unroll c<2: vector l<4: store out[…] = max(load tile[r*8 + c*4 + l], 0)
  *
- * An operand that a tile cannot read as it stands is staged first (`staging.ts`). A last column tile that is not whole is
- * moved back to end with the edge, computes some columns twice, and stores only the new ones.
+ * An operand that a tile cannot read as it stands is staged first (`staging.ts`). A last column tile that is not whole
+ * is moved back to end with the edge, computes some columns twice, and stores only the new ones.
  */
 
 import { type Buffer, type Expr, type Kernel, mapStmtExprs, type Stmt, substitute } from '../../compiler/ir/kernel.js';
@@ -51,7 +51,7 @@ function schedule(stmt: Stmt, context: PassContext): Stmt[] | null {
   return best.build();
 }
 
-// ── recognising ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── recognising ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function recognise(stmt: Stmt): Contraction | null {
   const { iters: parallel, body } = perfectNest([stmt], 'parallel');

@@ -67,7 +67,7 @@ export class ScalarEmitter {
     }
   }
 
-  // ── indices and addresses ──────────────────────────────────────────────────────────────────────────────────────────
+  // ── indices and addresses ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** The value of an index as a sum whose partial sums are invariant of as many loops as possible. */
   private index(expr: Expr): Value {
@@ -130,7 +130,7 @@ export class ScalarEmitter {
     return offset;
   }
 
-  // ── the other expressions ──────────────────────────────────────────────────────────────────────────────────────────
+  // ── the other expressions ─────────────────────────────────────────────────────────────────────────────────────────
 
   private load({ buffer, index }: Extract<Expr, { kind: 'load' }>): Value {
     const { code } = this.frame;
@@ -224,7 +224,9 @@ export class ScalarEmitter {
     return code.choose(scope, condition, arm(yes), arm(no));
   }
 
-  /** Whether an expression can be evaluated whatever a condition around it says: its loads cannot leave their buffers. */
+  /**
+   * Whether an expression can be evaluated whatever a condition around it says: its loads cannot leave their buffers.
+   */
   isSafe(expr: Expr): boolean {
     let safe = this.safety.get(expr);
     if (safe === undefined) {

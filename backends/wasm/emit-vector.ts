@@ -94,7 +94,7 @@ export class VectorEmitter {
     return result;
   }
 
-  // ── how each kind of expression becomes a vector ───────────────────────────────────────────────────────────────────
+  // ── how each kind of expression becomes a vector ──────────────────────────────────────────────────────────────────
 
   private compute(expr: Expr): Value {
     if (!fitsLane(expr.dtype)) throw new Error(`internal: ${expr.dtype} does not fit a lane`);
@@ -213,7 +213,10 @@ export class VectorEmitter {
     );
   }
 
-  /** pmax(c, x) is x > c ? x … only where neither is NaN; `pmax(x, c)` = x < c ? c : x keeps a NaN in x, and is three times as fast as `max`. */
+  /**
+   * pmax(c, x) is x > c ? x … only where neither is NaN; `pmax(x, c)` = x < c ? c : x keeps a NaN in x, and is three
+   * times as fast as `max`.
+   */
   private minMaxWithConstant({ fn, args }: Extract<Expr, { kind: 'call' }>): Value | null {
     const at = args.findIndex(arg => arg.kind === 'const' && !Number.isNaN(Number(arg.value)));
     if (at < 0) return null;
@@ -290,7 +293,7 @@ export class VectorEmitter {
     return code.op('v128', { name: 'i32x4.shr_s' }, [code.op('v128', { name: 'i32x4.shl' }, [value, by]), by]);
   }
 
-  // ── from scalars to vectors ────────────────────────────────────────────────────────────────────────────────────────
+  // ── from scalars to vectors ───────────────────────────────────────────────────────────────────────────────────────
 
   private byLane(expr: Expr): Value {
     return this.fromLanes(expr.dtype, lane =>

@@ -120,7 +120,7 @@ class StatementEmitter {
     });
   }
 
-  // ── loops and branches ─────────────────────────────────────────────────────────────────────────────────────────────
+  // ── loops and branches ────────────────────────────────────────────────────────────────────────────────────────────
 
   private loop(stmt: Extract<Stmt, { kind: 'loop' }>): void {
     const { iter, map, limit, body } = stmt;
@@ -172,7 +172,7 @@ class StatementEmitter {
     return writes;
   }
 
-  // ── buffers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── buffers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private alloc({ buffer, body }: Extract<Stmt, { kind: 'alloc' }>): void {
     const { frame } = this;
@@ -231,7 +231,7 @@ class StatementEmitter {
     frame.code.set(frame.scope, variable, frame.code.op('v128', { name, lane }, [old, value]));
   }
 
-  // ── vector loops ───────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── vector loops ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Whether a statement of a vector loop can be done for four lanes at once. */
   private isVector(stmt: Stmt): boolean {
@@ -263,7 +263,9 @@ class StatementEmitter {
     frame.written(buffer);
   }
 
-  /** Targets that are not next to each other: one store after the other; reductions into one element add up in order. */
+  /**
+   * Targets that are not next to each other: one store after the other; reductions into one element add up in order.
+   */
   private storeLanes(stmt: Extract<Stmt, { kind: 'store' | 'reduce' }>, vectors: VectorEmitter): void {
     const vector = stmt.kind === 'store' ? vectors.emit(stmt.value) : null;
     for (let lane = 0; lane < LANES; lane++) {

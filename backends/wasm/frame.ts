@@ -6,7 +6,7 @@ import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
 import type { Buffer, Expr, Iter } from '../../compiler/ir/kernel.js';
 import { rangeOf } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
-import { type FunctionCode, innermost, type Scope, type Value, type Variable } from './code.js';
+import type { FunctionCode, Scope, Value, Variable } from './code.js';
 import type { ValType } from './instruction.js';
 
 /** A loop counter: known while its loop is unrolled or a lane is singled out, else a variable of its loop's scope. */
@@ -83,7 +83,10 @@ export class Frame {
     return name;
   }
 
-  /** A pointer plus the parts of a byte offset, outermost first, so that each partial sum is made once, as far out as it can be. */
+  /**
+   * A pointer plus the parts of a byte offset, outermost first, so that each partial sum is made once, as far out as it
+   * can be.
+   */
   add(start: Value, parts: readonly Part[], unit: number): Value {
     let sum = start;
     for (const part of [...parts].sort((a, b) => a.depth - b.depth)) {
@@ -133,5 +136,3 @@ export function isInBounds(buffer: Buffer, index: Expr, width = 1): boolean {
   const range = rangeOf(index);
   return range !== null && range.min >= 0 && range.max + width - 1 < buffer.size;
 }
-
-export { innermost };

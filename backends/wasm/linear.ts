@@ -19,7 +19,10 @@ import {
 /** One sum of an index expression: the coefficient of each counter in it. */
 export type Sum = ReadonlyMap<Iter, number>;
 
-/** Every maximal sum of loop counters in some expressions: indices, and the arguments of divisions and comparisons in them. */
+/**
+ * Every maximal sum of loop counters in some expressions: indices, and the arguments of divisions and comparisons in
+ * them.
+ */
 export function sumsIn(roots: readonly Expr[]): Sum[] {
   const sums: Sum[] = [];
   const seen = new Set<Expr>();
@@ -47,8 +50,8 @@ export function sumsIn(roots: readonly Expr[]): Sum[] {
  *
  *   parallel i<8: parallel j<32: … x[i*32 + j] …   ->   parallel ij<256: … x[ij] …
  *
- * In every sum the coefficient of the outer counter must be that of the inner one times its extent; then the inner counter
- * stands for both and the outer one for 0.
+ * In every sum the coefficient of the outer counter must be that of the inner one times its extent; then the inner
+ * counter stands for both and the outer one for 0.
  */
 export function collapse(
   iters: readonly Iter[],

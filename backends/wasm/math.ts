@@ -1,10 +1,10 @@
 /**
- * The transcendental functions in terms of arithmetic, as expressions of the loop IR: float64 for all, float32 for those
- * that models spend their time in. Scalar code and vectors come from the same expression.
+ * The transcendental functions in terms of arithmetic, as expressions of the loop IR: float64 for all, float32 for
+ * those that models spend their time in. Scalar code and vectors come from the same expression.
  *
  * Sources: float64 after FreeBSD's msun (exp, expm1, log, sin, cos, erf: the polynomials and argument reductions of
- * e_exp.c, e_log.c, k_sin.c, k_cos.c, s_atan.c, s_erf.c); float32 exp and log after Cephes (expf.c, logf.c). The
- * two polynomials of the float32 erf were fitted here (iteratively reweighted least squares on Chebyshev nodes; largest
+ * e_exp.c, e_log.c, k_sin.c, k_cos.c, s_atan.c, s_erf.c); float32 exp and log after Cephes (expf.c, logf.c). The two
+ * polynomials of the float32 erf were fitted here (iteratively reweighted least squares on Chebyshev nodes; largest
  * relative error 2e-10 and 1e-10). Comments give formulas where they are not plain from the code.
  */
 import { arith as s } from '../../compiler/ir/arith.js';
@@ -47,7 +47,7 @@ const f64 = (value: number): Expr => constant('float64', value);
 const i64 = (value: bigint): Expr => constant('int64', value);
 const NAN = Number.NaN;
 
-// ── float64: exponentials ──────────────────────────────────────────────────────────────────────────────────────────────
+// ── float64: exponentials ───────────────────────────────────────────────────────────────────────────────────────────
 
 const LN2_HI = 0.6931471803691238;
 const LN2_LO = 1.9082149292705877e-10;
@@ -116,7 +116,7 @@ export function tanh(x: Expr): Expr {
   return s.copysign(s.div(t, s.add(t, 2)), x);
 }
 
-// ── float64: logarithms and powers ─────────────────────────────────────────────────────────────────────────────────────
+// ── float64: logarithms and powers ──────────────────────────────────────────────────────────────────────────────────
 
 /** x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), for positive finite x. */
 function reduceLog(x: Expr): { k: Expr; f: Expr } {
@@ -248,7 +248,7 @@ export const pow = (a: Expr, b: Expr): Expr => powSpecial(a, b, powMagnitude(s.a
 /** With arguments that are float32 the plain product is accurate enough. */
 export const powOfSingles = (a: Expr, b: Expr): Expr => powSpecial(a, b, exp(s.mul(b, log(s.abs(a)))));
 
-// ── float64: circular functions ────────────────────────────────────────────────────────────────────────────────────────
+// ── float64: circular functions ─────────────────────────────────────────────────────────────────────────────────────
 
 /** pi/2 in pieces of 33 bits, whose products with integers of 20 bits are exact. */
 const HALF_PI_PARTS = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21] as const;
@@ -311,7 +311,9 @@ export const sin = (x: Expr): Expr => s.select(s.eq(x, 0), x, sinShifted(x, 0n))
 export const cos = (x: Expr): Expr => sinShifted(x, 1n);
 export const tan = (x: Expr): Expr => s.div(sin(x), cos(x));
 
-/** Where the argument reduction of atan changes, the angle subtracted there (as two numbers), and the reduced argument. */
+/**
+ * Where the argument reduction of atan changes, the angle subtracted there (as two numbers), and the reduced argument.
+ */
 const atanSteps: readonly { from: number; angle: number; low: number; reduce: (t: Expr) => Expr }[] = [
   {
     from: 7 / 16,
@@ -381,7 +383,7 @@ export function atan2(y: Expr, x: Expr): Expr {
   return s.select(s.or(s.isNan(x), s.isNan(y)), NAN_64, signed);
 }
 
-// ── float64: erf and fmod ──────────────────────────────────────────────────────────────────────────────────────────────
+// ── float64: erf and fmod ───────────────────────────────────────────────────────────────────────────────────────────
 
 /** Rational approximations on [0, 0.84375], [0.84375, 1.25], [1.25, 2.857] and [2.857, 6]. */
 export function erf(x: Expr): Expr {
@@ -487,7 +489,7 @@ export const fmod: Definition = (result, [a, b]) => {
   ];
 };
 
-// ── float32 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── float32 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const i32 = (value: number): Expr => constant('int32', value);
 
@@ -574,7 +576,7 @@ export function copysign32(magnitude: Expr, sign: Expr): Expr {
   return bitcast('float32', s.or(bits, s.and(bitcast('int32', sign), -0x80000000)));
 }
 
-// ── integers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── integers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The high half of the 64-bit product of two numbers read as unsigned. */
 export function mulHiU(a: Expr, b: Expr): Expr {

@@ -1,6 +1,6 @@
 /**
- * The operands of a contraction: which counters are theirs alone, whether a tile can read them as they stand, and what it
- * costs to stage them otherwise. Here too is what the two kinds of tiles share.
+ * The operands of a contraction: which counters are theirs alone, whether a tile can read them as they stand, and what
+ * it costs to stage them otherwise. Here too is what the two kinds of tiles share.
  */
 import {
   affineOf,
@@ -62,7 +62,10 @@ export const largest = (iters: readonly Iter[]): Iter | null =>
 export const without = (iters: readonly Iter[], ...some: readonly (Iter | null)[]): Iter[] =>
   iters.filter(iter => !some.includes(iter));
 
-/** The index of an operand that is a mere load which may always be made, moving evenly with all counters; null otherwise. */
+/**
+ * The index of an operand that is a mere load which may always be made, moving evenly with all counters; null
+ * otherwise.
+ */
 export function plainIndex(value: Expr): Expr | null {
   if (value.kind !== 'load' || value.dtype !== 'float32' || !isInBounds(value.buffer, value.index)) return null;
   return affineOf(value.index).terms.every(({ expr }) => expr.kind === 'iter') ? value.index : null;
@@ -101,7 +104,7 @@ export function planStaging(operand: Operand, iters: readonly Iter[], layout: La
   return { cost, panel: layout.panel, stage: () => stage(operand.name, operand.value, iters, layout) };
 }
 
-// ── what all tiles share ─────────
+// ── what all tiles share ────────────────────────────────────────────────────────────────────────────────────────────
 
 export const staged = (operand: Staged | undefined, body: readonly Stmt[]): Stmt[] =>
   operand === undefined ? [...body] : [alloc(operand.buffer, [...operand.fill, ...body])];

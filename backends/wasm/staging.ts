@@ -2,13 +2,15 @@
  * Staging: an operand of a contraction evaluated ahead into scratch memory, laid out as the tile wants to read it.
  *
  * The operand may be any expression: guarded loads, casts, inlined pointwise prologues. What matters is through which
- * *coordinates* it reads its loop counters. In `select(inside, load x[c*H*W + (oh+kh-2)*W + (ow+kw-2)], 0)` these are c,
- * oh+kh and ow+kw: every index sum holds oh and kh in the same proportion, and their ranges overlap. The operand is evaluated once for each value of
- * each coordinate, so padding, transposes, casts and prologues cost little, and an image is padded rather than unfolded:
+ * *coordinates* it reads its loop counters. In `select(inside, load x[c*H*W + (oh+kh-2)*W + (ow+kw-2)], 0)` these are
+ * c, oh+kh and ow+kw: every index sum holds oh and kh in the same proportion, and their ranges overlap. The operand is
+ * evaluated once for each value of each coordinate, so padding, transposes, casts and prologues cost little, and an
+ * image is padded rather than unfolded:
  *
  *   … mul(select(inside(oh+kh, ow+kw), load x[…], 0), …)
  * ->
- *   alloc local staged[C*20*20]: parallel c, h<20, w<20: store staged[c*400 + h*20 + w] = select(inside(h, w), load x[…], 0)
+ *   alloc local staged[C*20*20]:
+ *     parallel c, h<20, w<20: store staged[c*400 + h*20 + w] = select(inside(h, w), load x[…], 0)
  *   … mul(load staged[c*400 + (oh+kh)*20 + (ow+kw)], …)
  */
 
@@ -48,9 +50,9 @@ interface Member {
 }
 
 /**
- * The coordinates through which `expr` reads `iters`; counters it does not read are in none. Counters in the same proportion
- * in all sums could share a coordinate; they do where their ranges overlap, as those of a window and of its place do, while
- * those of rows and columns of a matrix do not.
+ * The coordinates through which `expr` reads `iters`; counters it does not read are in none. Counters in the same
+ * proportion in all sums could share a coordinate; they do where their ranges overlap, as those of a window and of its
+ * place do, while those of rows and columns of a matrix do not.
  */
 export function coordinatesOf(expr: Expr, iters: readonly Iter[]): Coordinate[] {
   const sums = sumsIn([expr]);
@@ -68,7 +70,9 @@ export function coordinatesOf(expr: Expr, iters: readonly Iter[]): Coordinate[] 
     .flatMap(members => coordinate(members) ?? members.map(({ iter }) => single(iter)));
 }
 
-/** Split counters of one proportion where the steps of one reach beyond all smaller ones together; largest steps first. */
+/**
+ * Split counters of one proportion where the steps of one reach beyond all smaller ones together; largest steps first.
+ */
 function overlapping(members: readonly Member[]): Member[][] {
   const clusters: Member[][] = [];
   let reach = -1;
@@ -145,7 +149,9 @@ export const stagedSize = ({ others, last }: ReturnType<typeof axesOf>, { panel 
   others.reduce((size, axis) => size * axis.extent, 1) *
   (panel === 0 ? last.extent : Math.ceil(last.extent / panel) * panel);
 
-/** Evaluate `expr` over the coordinates of `iters` into a local buffer. Panels beyond the end of the lane axis hold 0. */
+/**
+ * Evaluate `expr` over the coordinates of `iters` into a local buffer. Panels beyond the end of the lane axis hold 0.
+ */
 export function stage(name: string, expr: Expr, iters: readonly Iter[], layout: Layout): Staged {
   const axes = axesOf(expr, iters, layout);
   const { others, last } = axes;

@@ -1,11 +1,12 @@
 /**
- * Tiles whose lanes are steps of the sum: each element is a vector of partial sums, added up at the end. For operands that
- * both have a summed counter contiguous, as in a product with a transposed matrix and in matrix times vector.
+ * Tiles whose lanes are steps of the sum: each element is a vector of partial sums, added up at the end. For operands
+ * that both have a summed counter contiguous, as in a product with a transposed matrix and in matrix times vector.
  *
  *   parallel n<32: alloc register acc[1]: … serial k<128: reduce acc[0] add= mul(load x[k], load w[n*128 + k]) …
  * ->
  *   parallel nt<5: alloc register tile[24]: …
- *     serial kt<32: unroll c<6: vector l<4: reduce tile[c*4 + l] add= mul(load x[kt*4 + l], load w[(nt*6+c)*128 + kt*4 + l])
+ *     serial kt<32: unroll c<6: vector l<4:
+ *       reduce tile[c*4 + l] add= mul(load x[kt*4 + l], load w[(nt*6+c)*128 + kt*4 + l])
  *     … store out[nt*6 + c] = the sum of tile[c*4] … tile[c*4 + 3]
  */
 import { arith as s } from '../../compiler/ir/arith.js';
@@ -48,7 +49,10 @@ import {
 } from './operand.js';
 import { type Piece, pieces, tileFor } from './tile.js';
 
-/** Plans whose lanes are a summed counter, contiguous in both operands: each tile element is a vector, summed up at the end. */
+/**
+ * Plans whose lanes are a summed counter, contiguous in both operands: each tile element is a vector, summed up at the
+ * end.
+ */
 export function sumPlans(contraction: Contraction): Plan[] {
   const sides = sidesOf(contraction);
   const operands: Operand[] = [
@@ -86,7 +90,7 @@ function sumPlan(
   const outputs = outside * (row?.extent ?? 1) * (column?.extent ?? 1);
   const staging = stagings.reduce((sum, plan) => sum + (plan?.cost ?? 0), 0) * sizeOf(batch);
   return {
-    what: `sums along ${lane.name}, tiles of ${tile.rows} x ${tile.columns}${stagings.some(Boolean) ? ', operands staged' : ''}`,
+    what: `sums along ${lane.name}, tiles of ${tile.rows} x ${tile.columns}${stagings.some(Boolean) ? ', staged' : ''}`,
     cost: outside * steps * tile.cost + outputs * LANE_SUM_COST + staging,
     build() {
       const [left, right] = stagings.map(plan => plan?.stage());

@@ -1,9 +1,9 @@
 /**
  * The shape of register tiles, and how a counter is cut into whole tiles and a rest.
  *
- * A tile of MR rows and NV vectors of columns keeps MR·NV accumulators, NV vectors of one operand and one of the other in
- * the 16 vector registers. Its cost for one step of the sum is that of MR·NV products and sums (one of each per cycle),
- * of its loads (two per cycle), and at least the latency of a sum.
+ * A tile of MR rows and NV vectors of columns keeps MR·NV accumulators, NV vectors of one operand and one of the other
+ * in the 16 vector registers. Its cost for one step of the sum is that of MR·NV products and sums (one of each per
+ * cycle), of its loads (two per cycle), and at least the latency of a sum.
  */
 import {
   addIndex,
@@ -141,8 +141,8 @@ export function blockedColumns(iter: Iter, tile: Tile, padded: boolean, most: nu
 }
 
 /**
- * The columns that fill no tile. A last vector that is not whole is moved back to end with the counter, and only its last
- * lanes are new; in padded panels it stays, and only its first lanes count.
+ * The columns that fill no tile. A last vector that is not whole is moved back to end with the counter, and only its
+ * last lanes are new; in padded panels it stays, and only its first lanes count.
  */
 function lastColumns(iter: Iter, first: number, padded: boolean): Piece {
   const piece = pieceOf(iter, index(first), Math.ceil((iter.extent - first) / LANES), bare);

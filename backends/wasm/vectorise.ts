@@ -2,8 +2,8 @@
  * Vector loops for everything that is no contraction: pointwise nests, reductions, rows.
  *
  * Which loop becomes the vector one is decided by what its lanes read: next to each other is best, the same element is
- * good, every other one can be picked out of two vectors, scattered ones are gathered one by one. A parallel loop is vectorised with all that is in it, a reduction by
- * vectors of partial results.
+ * good, every other one can be picked out of two vectors, scattered ones are gathered one by one. A parallel loop is
+ * vectorised with all that is in it, a reduction by vectors of partial results.
  */
 import {
   addIndex,
@@ -70,7 +70,7 @@ function hasVectors(stmt: Stmt): boolean {
   return found;
 }
 
-// ── choosing the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
+// ── choosing the loop ───────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What vector lanes along `iter` are worth to the accesses in `stmts`; those in inner loops weigh more. */
 function worth(stmts: readonly Stmt[], iter: Iter): number {
@@ -126,7 +126,7 @@ function vectorNest(stmt: Loop): Stmt[] | null {
 const containsLoop = (stmt: Stmt): boolean =>
   stmt.kind === 'loop' || (stmt.kind === 'alloc' && stmt.body.some(containsLoop));
 
-// ── parallel loops ─────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── parallel loops ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Whether the iterations of `iter` can run as lanes: statement by statement, each with registers of its own. */
 function canDistribute(stmts: readonly Stmt[], iter: Iter): boolean {
@@ -241,7 +241,7 @@ function lanes(iter: Iter, start: Expr, body: readonly Stmt[]): Stmt[] {
   return body.map(distribute);
 }
 
-// ── reductions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── reductions ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Reduction {
   readonly outer: readonly Iter[];
@@ -287,7 +287,8 @@ function vectorReduction(stmt: Loop): Stmt[] | null {
 const CHUNK = 4096;
 
 /**
- * A long sum in chunks: its rounding error grows with the length of a chunk and the number of chunks, not with their product.
+ * A long sum in chunks: its rounding error grows with the length of a chunk and the number of chunks, not with their
+ * product.
  *
  *   serial k<10000: reduce s[0] add= load x[k]
  * ->
