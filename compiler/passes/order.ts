@@ -1,8 +1,9 @@
 /**
  * The order in which the groups of a graph run, chosen for the least peak of memory.
  *
- * A beam search over partial schedules: each step runs one ready group; of the schedules reached, those with the lowest peak,
- * then the least memory still alive, are kept. The order that fusion gave is a candidate too, so the result is never worse.
+ * A beam search over partial schedules: each step runs one ready group; of the schedules reached, those are kept that copy
+ * the least state, then have the lowest peak, then the least memory still alive. The order that fusion gave is a candidate
+ * too, so the result is never worse.
  * After the memory-aware scheduling of Ahn et al., "Ordering Chaos" (2020), with a beam in place of its full dynamic program.
  */
 import { bytesOf } from '../ir/dtype.js';
@@ -21,22 +22,33 @@ export function orderGroups(fused: FusedGraph, context: PassContext): FusedGraph
   const problem = new OrderingProblem(fused);
   const given = problem.groups.map((_, i) => i);
   const found = problem.search();
-  const [before, after] = [problem.peakOf(given), problem.peakOf(found)];
-  if (after >= before) return fused;
-  context.note(fused.graph.name, `reordered: temporaries peak at ${after} instead of ${before} bytes`);
+  const [before, after] = [problem.costOf(given), problem.costOf(found)];
+  if (compare(after, before) >= 0) return fused;
+  context.note(fused.graph.name, `reordered: ${describe(after)} instead of ${describe(before)}`);
   return { ...fused, groups: found.map(i => fused.groups[i]) };
 }
 
+/** What an order costs, or its beginning. */
+interface Cost {
+  /** New state that must be copied at the end because it was written while others still had to read the old. */
+  readonly copies: number;
+  /** Most bytes of temporaries, results and new state alive at once. */
+  readonly peak: number;
+  /** Bytes alive at the end. */
+  readonly live: number;
+}
+const compare = (a: Cost, b: Cost): number => a.copies - b.copies || a.peak - b.peak || a.live - b.live;
+const describe = ({ copies, peak }: Cost): string =>
+  `a peak of ${peak} bytes and ${copies} ${copies === 1 ? 'copy' : 'copies'} of state`;
+
 /** A partial schedule. */
-interface Schedule {
+interface Schedule extends Cost {
   readonly last: number;
   readonly before: Schedule | null;
   /** Groups not run yet that each group waits for. */
   readonly waiting: Uint16Array;
   /** Groups not run yet that read each value. */
   readonly readers: Uint16Array;
-  readonly live: number;
-  readonly peak: number;
   /** Tells which groups have run, whatever their order. */
   readonly key: number;
 }
@@ -89,13 +101,13 @@ class OrderingProblem {
       readers,
       live: 0,
       peak: 0,
+      copies: 0,
       key: 0,
     };
   }
 
-  /** The peak of temporaries, results and new state in an order. */
-  peakOf(order: readonly number[]): number {
-    return order.reduce((schedule, g) => this.#run(schedule, g), this.#start).peak;
+  costOf(order: readonly number[]): Cost {
+    return order.reduce((schedule, g) => this.#run(schedule, g), this.#start);
   }
 
   search(): number[] {
@@ -134,29 +146,29 @@ class OrderingProblem {
   }
 
   /** Memory alive after running a group, and the peak so far. */
-  #effect({ live, peak, readers }: Schedule, g: number): { live: number; peak: number } {
+  #effect({ live, peak, copies, readers }: Schedule, g: number): Cost {
     const reads = this.#reads[g];
     const left = (value: number): number => readers[value] - (reads.includes(value) ? 1 : 0);
     let during = live;
     let freed = 0;
+    let late = 0;
     for (const value of this.#writes[g]) {
       const { replaces, bytes } = this.#values[value];
-      // new state costs nothing where it can be written straight over the old
-      if (replaces === null || left(replaces) > 0) during += bytes;
+      // new state is written straight over the old, unless that is still needed
+      if (replaces !== null && left(replaces) === 0) continue;
+      during += bytes;
+      if (replaces !== null) late++;
     }
     for (const value of [...reads, ...this.#writes[g]]) {
       const { kept, given, bytes } = this.#values[value];
       if (left(value) === 0 && !kept && !given) freed += bytes;
     }
-    return { live: during - freed, peak: Math.max(peak, during) };
+    return { live: during - freed, peak: Math.max(peak, during), copies: copies + late };
   }
 }
 
 /** In place of a count of groups to wait for: this one has run. */
 const ran = 0xffff;
-
-const compare = (a: { peak: number; live: number }, b: { peak: number; live: number }): number =>
-  a.peak - b.peak || a.live - b.live;
 
 /** A random number per group; the sum over a set tells sets apart (Zobrist's hashing, with sums for exclusive ors). */
 const keyOf = (g: number): number => {
