@@ -198,6 +198,49 @@ function resizeDim(input: Tensor, dim: number, mode: Mode, resize: Resize): Tens
   return input.transpose(dim, -1).matmul(weights.t()).transpose(dim, -1);
 }
 
+/** For how many spatial dims each mode is meant. */
+const spatialDims: Readonly<Record<string, readonly number[]>> = {
+  nearest: [1, 2, 3],
+  'nearest-exact': [1, 2, 3],
+  area: [1, 2],
+  linear: [1],
+  bilinear: [2],
+  bicubic: [2],
+  trilinear: [3],
+};
+
+function checkMode(mode: string, spatial: number): void {
+  if (spatialDims[mode]?.includes(spatial)) return;
+  const fitting = Object.keys(spatialDims).filter(name => spatialDims[name].includes(spatial));
+  fail('E110', {
+    op: 'interpolate',
+    problem: `no mode '${mode}' for an input of ${spatial + 2} dims`,
+    hint:
+      fitting.length > 0 ? `modes for it: ${fitting.join(', ')}` : 'the input is [N, C, …] with one to three more dims',
+  });
+}
+
+const rankOfMode: Partial<Record<Mode, number>> = { linear: 3, bilinear: 4, bicubic: 4, trilinear: 5 };
+
+function checkMode(mode: Mode, rank: number, alignCorners: boolean | null): void {
+  const needed = rankOfMode[mode];
+  const known = needed !== undefined || ['nearest', 'nearest-exact', 'area'].includes(mode);
+  if (!known || rank < 3 || rank > 5 || (needed !== undefined && needed !== rank)) {
+    fail('E110', {
+      op: 'interpolate',
+      problem: `Input Error: Only 3D, 4D and 5D input Tensors supported (got ${rank}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | nearest-exact (got ${mode})`,
+      hint: 'linear takes 3 dims, bilinear and bicubic 4, trilinear 5',
+    });
+  }
+  if (alignCorners !== null && needed === undefined) {
+    fail('E110', {
+      op: 'interpolate',
+      problem:
+        'align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear',
+    });
+  }
+}
+
 export interface InterpolateOptions {
   readonly size?: Size | null;
   readonly scaleFactor?: number | readonly number[] | null;
@@ -215,6 +258,8 @@ export const interpolate: Op<
   compute({ input, size, scaleFactor, mode, alignCorners, recomputeScaleFactor }) {
     const spatial = input.ndim - 2;
     const from = input.shape.slice(2);
+    checkMode(mode, input.ndim, alignCorners);
+    checkMode(mode, spatial);
     if ((size === null) === (scaleFactor === null)) {
       return fail('E110', { op: 'interpolate', problem: 'only one of size or scale_factor should be defined' });
     }
@@ -247,6 +292,9 @@ export const interpolate: Op<
     sample(random([1, 1, 3, 4]), [5, 6], { mode: 'bilinear', alignCorners: true }),
     sample(random([1, 1, 4, 4]), [7, 3], { mode: 'bicubic' }),
     sample(random([1, 2, 6]), 4, { mode: 'linear' }),
+  ],
+  errors: [
+    { args: [random([1, 2, 6, 6]), 4, { mode: 'linear' }], message: /Only 3D, 4D and 5D input Tensors supported/ },
   ],
 });
 
@@ -385,6 +433,51 @@ const lpPool = (spatial: number): LpPool =>
   });
 export const lpPool1d: LpPool = lpPool(1);
 export const lpPool2d: LpPool = lpPool(2);
+
+type AdaptiveMax = Op<
+  (input: Tensor, outputSize: Size | readonly (number | null)[]) => { values: Tensor; indices: Tensor }
+>;
+
+/** Window i of m over n positions: floor(i·n/m) to ceil((i+1)·n/m); the maximum of each, dim by dim. */
+const adaptiveMaxPool = (spatial: number): AdaptiveMax =>
+  composite({
+    name: `adaptiveMaxPool${spatial}d`,
+    doc: 'Max pooling to a given size, as { values, indices } with indices into the flattened spatial dims.',
+    signature: 'input: tensor, outputSize: any',
+    compute({ input, outputSize }) {
+      const size: readonly number[] = input.shape.slice(-spatial);
+      const lead = input.shape.slice(0, -spatial);
+      const wanted = Array.from(
+        { length: spatial },
+        (_, d) => (Array.isArray(outputSize) ? outputSize[d] : outputSize) ?? size[d],
+      );
+      const places = iota(numel(size)).reshape(size).expand(input.shape);
+      const windows = wanted.reduce<[Tensor, Tensor][]>(
+        (found, to, d) =>
+          found.flatMap(([values, at]) =>
+            Array.from({ length: to }, (_, i): [Tensor, Tensor] => {
+              const [start, end] = [Math.floor((i * size[d]) / to), Math.ceil(((i + 1) * size[d]) / to)];
+              return [values.slice(lead.length + d, start, end), at.slice(lead.length + d, start, end)];
+            }),
+          ),
+        [[input, places]],
+      );
+      const picked = windows.map(([values, at]) => {
+        const cells = values.reshape([...lead, -1]);
+        const best = cells.argmax(-1, { keepdim: true });
+        return [cells.gather(lead.length, best), at.reshape([...lead, -1]).gather(lead.length, best)];
+      });
+      const joined = (which: 0 | 1): Tensor =>
+        cat(
+          picked.map(pair => pair[which]),
+          lead.length,
+        ).reshape([...lead, ...wanted]);
+      return { values: joined(0), indices: joined(1) };
+    },
+    samples: [sample(random([1, 2, ...new Array<number>(spatial).fill(5)]), 3)],
+  });
+export const adaptiveMaxPool1d: AdaptiveMax = adaptiveMaxPool(1);
+export const adaptiveMaxPool2d: AdaptiveMax = adaptiveMaxPool(2);
 
 interface UnpoolOptions {
   readonly stride?: Size | null;
