@@ -10,7 +10,7 @@ import { GradcError } from '../../compiler/errors.js';
 import { gradOf } from '../../compiler/ops/tape.js';
 import { executor, Tensor } from '../../compiler/ops/tensor.js';
 import { type InputSpecs, input } from '../../compiler/trace/model.js';
-import { Dict, Size, Tuple, type Value } from '../support/python/values.js';
+import { Dict, Size, settled, Tuple, type Value } from '../support/python/values.js';
 import { TorchAdapter } from '../support/torch-adapter.js';
 import { setReadLater } from '../support/torch-adapter-functions.js';
 import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
@@ -172,69 +172,83 @@ class Template {
 
 const named = (prefix: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
   Object.fromEntries(tensors.map((tensor, i) => [`${prefix}${i}`, tensor]));
+/** Tensors that the case reads while it is traced: kept as results of the program, and read when it has run. */
+class LaterReads {
+  readonly tensors: Tensor[] = [];
+  #results: Readonly<Record<string, Tensor>> = {};
+
+  during<T>(run: () => T): T {
+    const restore = setReadLater(tensor => {
+      const at = this.tensors.push(tensor.detach().clone()) - 1;
+      return () => this.#results[`later${at}`];
+    });
+    try {
+      return run();
+    } finally {
+      setReadLater(restore);
+    }
+  }
+  settle(results: Readonly<Record<string, Tensor>>): void {
+    this.#results = results;
+  }
+}
+
 function compileExpression(entry: Case, root: string): Compilation {
   const names = Object.keys(entry.grads);
+  const traced = new Traced();
+  const later = new LaterReads();
   let value = new Template(null);
   let grads = new Template([]);
-  const traced = new Traced();
+  const run = (given: Readonly<Record<string, Tensor>>): Record<string, Tensor> => {
+    traced.watch();
+    const inputs = leaves(entry, given);
+    const result = later.during(() => evaluateTree(new TorchAdapter(root), entry.expr!, inputs));
+    value = new Template(result);
+    if (names.length > 0) {
+      const { outputs, cotangents } = withCotangents(entry, result);
+      const wanted = names.map(name => inputs.get(name)!);
+      grads = new Template(gradOf(outputs, wanted, { gradOutputs: cotangents, allowUnused: true }));
+    }
+    return traced.results({
+      ...named('out', value.tensors),
+      ...named('grad', grads.tensors),
+      ...named('later', later.tensors),
+    });
+  };
   return {
-    job: {
-      name: 'case',
-      ...jobInputs(entry),
-      run: given => {
-        traced.watch();
-        const inputs = leaves(entry, given);
-        const result = evaluateTree(new TorchAdapter(root), entry.expr!, inputs);
-        value = new Template(result);
-        if (names.length > 0) {
-          const { outputs, cotangents } = withCotangents(entry, result);
-          const wanted = names.map(name => inputs.get(name)!);
-          grads = new Template(gradOf(outputs, wanted, { gradOutputs: cotangents, allowUnused: true }));
-        }
-        return traced.results({ ...named('out', value.tensors), ...named('grad', grads.tensors) });
-      },
-    },
+    job: { name: 'case', ...jobInputs(entry), run },
     traced,
     judge: results => {
+      later.settle(results);
       const found = grads.fill(results, 'grad') as (Tensor | null)[];
       const byName = new Map(names.map((name, i) => [name, found[i]]));
-      return checkOutputs(entry, value.fill(results, 'out')) ?? compareGradients(entry, byName) ?? passed;
+      return checkOutputs(entry, settled(value.fill(results, 'out'))) ?? compareGradients(entry, byName) ?? passed;
     },
   };
 }
 
 function compileScript(entry: Case, root: string): Compilation {
-  let template = new Template(null);
-  let printed: readonly Value[] = [];
-  let known: Readonly<Record<string, Tensor>> = {};
-  const later: Tensor[] = [];
   const traced = new Traced();
+  const later = new LaterReads();
+  let values = new Template([]);
+  let printed: readonly Value[] = [];
+  const run = (given: Readonly<Record<string, Tensor>>): Record<string, Tensor> => {
+    traced.watch();
+    startWithoutGradients();
+    return later.during(() => {
+      const torch = scriptAdapter(root, leaves(entry, given));
+      torch.python.run(scriptText(entry));
+      values = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
+      printed = torch.python.output;
+      return traced.results({ ...named('out', values.tensors), ...named('later', later.tensors) });
+    });
+  };
   return {
-    job: {
-      name: 'case',
-      ...jobInputs(entry),
-      run: given => {
-        traced.watch();
-        startWithoutGradients();
-        const restore = setReadLater(tensor => {
-          const at = later.push(tensor.detach().clone()) - 1;
-          return () => known[`later${at}`];
-        });
-        try {
-          const torch = scriptAdapter(root, leaves(entry, given));
-          torch.python.run(scriptText(entry));
-          template = new Template(entry.outputs.map(output => torch.python.evaluate(output.name!)));
-          printed = torch.python.output;
-          return traced.results({ ...named('out', template.tensors), ...named('later', later) });
-        } finally {
-          setReadLater(restore);
-        }
-      },
-    },
+    job: { name: 'case', ...jobInputs(entry), run },
     traced,
     judge: results => {
-      known = results;
-      return compareScript(entry, template.fill(results, 'out') as Value[], printed);
+      later.settle(results);
+      return compareScript(entry, values.fill(results, 'out') as Value[], printed);
     },
   };
 }

@@ -411,6 +411,10 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'nn.functional.max_pool1d': maxPool('maxPool1d'),
   'nn.functional.max_pool2d': maxPool('maxPool2d'),
   'nn.functional.max_pool3d': maxPool('maxPool3d'),
+  'torch.chain_matmul': {
+    signature: '*matrices',
+    run: (torch, { matrices }) => torch.call('torch.linalg.multi_dot', [matrices]),
+  },
   'torch.autograd.Variable': {
     signature: 'data requires_grad',
     run: (_, { data, requires_grad }) => (requires_grad === true ? (data as Tensor).detach().requiresGrad_() : data),
