@@ -33,6 +33,7 @@ import {
   sampleWithoutGradient,
 } from './samples.js';
 import type { Scalar } from './signature.js';
+import { assignInPlace, noGrad } from './tape.js';
 import { elements, Tensor, tensorOver } from './tensor.js';
 
 function needsPositions(op: string, type: TensorType): void {
@@ -481,17 +482,65 @@ export const embeddingLookup: Op<(weight: Tensor, indices: Tensor, paddingIdx: n
   ],
 });
 
-export const embedding: Op<(input: Tensor, weight: Tensor, paddingIdx?: number | null) => Tensor> = composite({
+export interface EmbeddingOptions {
+  readonly paddingIdx?: number | null;
+  /** Rows used whose norm is above this are scaled down in place first. */
+  readonly maxNorm?: number | null;
+  readonly normType?: number;
+}
+
+/** Rows that are looked up and longer than allowed are shortened in the table itself, without history. */
+function limitRows(weight: Tensor, indices: Tensor, maxNorm: number, normType: number): void {
+  noGrad(() => {
+    const used = iota(weight.shape[0])
+      .unsqueeze(1)
+      .eq(indices.reshape([1, -1]))
+      .any(1);
+    const norms = weight.norm(normType, 1);
+    const scale = used.logicalAnd(norms.gt(maxNorm)).where(norms.add(1e-7).reciprocal().mul(maxNorm), 1);
+    assignInPlace(weight, weight.mul(scale.unsqueeze(1)));
+  });
+}
+
+export const embedding: Op<
+  (input: Tensor, weight: Tensor, paddingIdx?: number | null | EmbeddingOptions, options?: EmbeddingOptions) => Tensor
+> = composite({
   name: 'embedding',
   doc: 'Rows of `weight` by index.',
-  signature: 'input: tensor, weight: tensor, paddingIdx: int = null',
-  compute({ input, weight, paddingIdx }) {
+  signature: 'input: tensor, weight: tensor, paddingIdx: int = null, maxNorm: number = null, normType: number = 2',
+  compute({ input, weight, paddingIdx, maxNorm, normType }) {
     const rows = weight.shape[0];
     checkPositions('embedding', input, rows);
-    return embeddingLookup(weight, input, paddingIdx === null ? -1 : paddingIdx < 0 ? paddingIdx + rows : paddingIdx);
+    if (maxNorm !== null) limitRows(weight, input, Number(maxNorm), Number(normType));
+    const padding = paddingIdx === null ? -1 : paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
+    return embeddingLookup(weight, input, padding);
   },
   samples: [sample(integers([2, 2], 0, 4), random([4, 3]))],
   errors: [{ args: [exactly([1], [4], 'int64'), random([4, 3])], message: /index 4 is out of bounds/ }],
+});
+
+export const embeddingBag: Op<
+  (input: Tensor, weight: Tensor, offsets?: Tensor | null, options?: { mode?: 'mean' | 'sum' | 'max' }) => Tensor
+> = composite({
+  name: 'embeddingBag',
+  doc: 'Sums or means of the rows in each bag: a row of a 2-d input, or the stretch of a 1-d input from one offset to the next.',
+  signature: "input: tensor, weight: tensor, offsets: tensor = null, *, mode: string = 'mean'",
+  compute({ input, weight, offsets, mode }) {
+    const rows = embedding(input, weight);
+    if (input.ndim === 2) return mode === 'mean' ? rows.mean(1) : mode === 'sum' ? rows.sum(1) : rows.amax(1);
+    if (offsets === null || mode === 'max') {
+      return fail('E110', { op: 'embeddingBag', problem: "a 1-d input needs offsets, and mode 'mean' or 'sum'" });
+    }
+    const place = iota(input.shape[0]).unsqueeze(1);
+    const inBag = place.ge(offsets.unsqueeze(0)).sum(1).sub(1).unsqueeze(0).eq(iota(offsets.shape[0]).unsqueeze(1));
+    const total = inBag.to(rows.dtype).matmul(rows);
+    return mode === 'sum' ? total : total.div(inBag.sum(1, { keepdim: true }).clamp({ min: 1 }));
+  },
+  samples: [
+    sample(integers([2, 3], 0, 4), random([4, 3])),
+    sample(integers([5], 0, 4), random([4, 3]), exactly([3], [0, 2, 2], 'int64')),
+    sample(integers([5], 0, 4), random([4, 3]), exactly([2], [0, 2], 'int64'), { mode: 'sum' }),
+  ],
 });
 
 export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = composite({
