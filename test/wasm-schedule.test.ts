@@ -174,3 +174,41 @@ test('a long sum stays accurate', () => {
 describe('rows', () => {
   for (const columns of [1, 3, 10, 64, 131]) test(`softmax over ${columns}`, () => expectEqual(softmax(5, columns), 1));
 });
+
+/** A contraction, window or row of random sizes. */
+function randomKernel(below: (bound: number) => number): { kernel: Kernel; terms: number } {
+  const shape: ConvShape = {
+    batch: 1 + below(3),
+    channels: 1 + below(5),
+    size: 4 + below(12),
+    filters: 1 + below(9),
+    kernel: 1 + below(4),
+    stride: 1 + below(3),
+    padding: below(3),
+  };
+  const [m, k, n] = [1 + below(40), 1 + below(60), 1 + below(50)];
+  const forms = { transposeA: below(2) === 1, transposeB: below(2) === 1, fused: below(2) === 1, batch: 1 + below(2) };
+  const choices = [
+    () => ({ kernel: matmul(m, k, n, forms), terms: k }),
+    () => ({ kernel: conv(shape), terms: shape.channels * shape.kernel ** 2 }),
+    () => ({ kernel: convWeightGrad(shape), terms: shape.batch * shape.size ** 2 }),
+    () => ({ kernel: convInputGrad(shape), terms: shape.filters * shape.kernel ** 2 }),
+    () => ({ kernel: windowGrad(shape.batch, shape.size, shape.kernel, 1 + below(4)), terms: shape.kernel ** 2 }),
+    () => ({ kernel: sums(m, n, below(2) === 1 ? 'rows' : 'columns'), terms: m + n }),
+    () => ({ kernel: transposed(m, n), terms: 1 }),
+    () => ({ kernel: softmax(m, n), terms: n }),
+  ];
+  return choices[below(choices.length)]();
+}
+
+test('two hundred kernels of random sizes', () => {
+  let state = 2026;
+  const below = (bound: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+  for (let i = 0; i < 200; i++) {
+    const { kernel, terms } = randomKernel(below);
+    expectEqual(kernel, terms);
+  }
+});
