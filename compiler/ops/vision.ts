@@ -410,50 +410,64 @@ const lpPool = (spatial: number): LpPool =>
 export const lpPool1d: LpPool = lpPool(1);
 export const lpPool2d: LpPool = lpPool(2);
 
-type AdaptiveMax = Op<
-  (input: Tensor, outputSize: Size | readonly (number | null)[]) => { values: Tensor; indices: Tensor }
->;
+type OutputSize = Size | readonly (number | null)[];
 
-/** Window i of m over n positions: floor(i·n/m) to ceil((i+1)·n/m); the maximum of each, dim by dim. */
-const adaptiveMaxPool = (spatial: number): AdaptiveMax =>
+/** Window i of m over n positions: floor(i·n/m) to ceil((i+1)·n/m), for a tensor and the positions beside it. */
+const evenWindows = (pair: readonly Tensor[], dim: number, m: number): Tensor[][] =>
+  Array.from({ length: m }, (_, i) => {
+    const n = pair[0].shape[dim];
+    return pair.map(tensor => tensor.slice(dim, Math.floor((i * n) / m), Math.ceil(((i + 1) * n) / m)));
+  });
+
+/** The maximum of each window, and its index into the flattened spatial dims. */
+function adaptiveMaxima(input: Tensor, outputSize: OutputSize, spatial: number): [values: Tensor, indices: Tensor] {
+  const lead = input.shape.slice(0, -spatial);
+  const size = input.shape.slice(-spatial);
+  const wanted = size.map((extent, d) => (typeof outputSize === 'number' ? outputSize : outputSize[d]) ?? extent);
+  const places = iota(numel(size)).reshape(size).expand(input.shape);
+  const windows = wanted.reduce<Tensor[][]>(
+    (found, to, d) => found.flatMap(pair => evenWindows(pair, lead.length + d, to)),
+    [[input, places]],
+  );
+  const picked = windows.map(pair => {
+    const [cells, at] = pair.map(tensor => tensor.reshape([...lead, -1]));
+    const best = cells.argmax(-1, { keepdim: true });
+    return [cells.gather(lead.length, best), at.gather(lead.length, best)];
+  });
+  const joined = (which: 0 | 1): Tensor =>
+    cat(
+      picked.map(pair => pair[which]),
+      lead.length,
+    ).reshape([...lead, ...wanted]);
+  return [joined(0), joined(1)];
+}
+
+const adaptiveMaxPool = <F extends (input: Tensor, outputSize: OutputSize) => Tensor | [Tensor, Tensor]>(
+  name: string,
+  spatial: number,
+  compute: (pair: [values: Tensor, indices: Tensor]) => ReturnType<F>,
+): Op<F> =>
   composite({
-    name: `adaptiveMaxPool${spatial}d`,
-    doc: 'Max pooling to a given size, as { values, indices } with indices into the flattened spatial dims.',
+    name,
+    doc: `Max pooling to a given size over ${spatial} spatial dim${spatial > 1 ? 's' : ''}${name.endsWith('Indices') ? ', and where the maxima are' : ''}.`,
     signature: 'input: tensor, outputSize: any',
-    compute({ input, outputSize }) {
-      const size: readonly number[] = input.shape.slice(-spatial);
-      const lead = input.shape.slice(0, -spatial);
-      const wanted = Array.from(
-        { length: spatial },
-        (_, d) => (Array.isArray(outputSize) ? outputSize[d] : outputSize) ?? size[d],
-      );
-      const places = iota(numel(size)).reshape(size).expand(input.shape);
-      const windows = wanted.reduce<[Tensor, Tensor][]>(
-        (found, to, d) =>
-          found.flatMap(([values, at]) =>
-            Array.from({ length: to }, (_, i): [Tensor, Tensor] => {
-              const [start, end] = [Math.floor((i * size[d]) / to), Math.ceil(((i + 1) * size[d]) / to)];
-              return [values.slice(lead.length + d, start, end), at.slice(lead.length + d, start, end)];
-            }),
-          ),
-        [[input, places]],
-      );
-      const picked = windows.map(([values, at]) => {
-        const cells = values.reshape([...lead, -1]);
-        const best = cells.argmax(-1, { keepdim: true });
-        return [cells.gather(lead.length, best), at.reshape([...lead, -1]).gather(lead.length, best)];
-      });
-      const joined = (which: 0 | 1): Tensor =>
-        cat(
-          picked.map(pair => pair[which]),
-          lead.length,
-        ).reshape([...lead, ...wanted]);
-      return { values: joined(0), indices: joined(1) };
-    },
+    compute: ({ input, outputSize }) => compute(adaptiveMaxima(input, outputSize, spatial)),
     samples: [sample(random([1, 2, ...new Array<number>(spatial).fill(5)]), 3)],
   });
-export const adaptiveMaxPool1d: AdaptiveMax = adaptiveMaxPool(1);
-export const adaptiveMaxPool2d: AdaptiveMax = adaptiveMaxPool(2);
+type AdaptiveMax = Op<(input: Tensor, outputSize: OutputSize) => Tensor>;
+type AdaptiveMaxWithIndices = Op<(input: Tensor, outputSize: OutputSize) => [values: Tensor, indices: Tensor]>;
+export const adaptiveMaxPool1d: AdaptiveMax = adaptiveMaxPool('adaptiveMaxPool1d', 1, ([values]) => values);
+export const adaptiveMaxPool2d: AdaptiveMax = adaptiveMaxPool('adaptiveMaxPool2d', 2, ([values]) => values);
+export const adaptiveMaxPool1dWithIndices: AdaptiveMaxWithIndices = adaptiveMaxPool(
+  'adaptiveMaxPool1dWithIndices',
+  1,
+  pair => pair,
+);
+export const adaptiveMaxPool2dWithIndices: AdaptiveMaxWithIndices = adaptiveMaxPool(
+  'adaptiveMaxPool2dWithIndices',
+  2,
+  pair => pair,
+);
 
 interface UnpoolOptions {
   readonly stride?: Size | null;
