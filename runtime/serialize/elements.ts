@@ -20,8 +20,14 @@ export const refused: (format: string, problem: string, hint: string) => never =
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** What a file says, for an error: not all of it, it may be long. */
-export const shown = (value: unknown): string => String(JSON.stringify(value)).slice(0, 200);
+/** What a file says, for an error: no more than fits a line, whatever it is. */
+export const shown = (value: unknown): string =>
+  Array.isArray(value) ? `[${value.slice(0, mostDims).map(brief).join(',')}]` : brief(value);
+function brief(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100));
+  if (Array.isArray(value)) return '[…]';
+  return typeof value === 'object' && value !== null ? '{…}' : String(value);
+}
 
 /** Tensors of more dims are refused, as NumPy and PyTorch do. */
 const mostDims = 64;
@@ -62,7 +68,8 @@ export function elementsFromBytes(
   { fromLittle = true, owned = false }: ElementsOptions = {},
 ): TypedArray {
   const width = bytesOf(dtype);
-  const own = owned && bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  // not bytes.slice(): of Node's Buffer that is a view of the same memory
+  const own = owned && bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   if (fromLittle !== littleEndian) reverseElements(own, width);
   if (dtype === 'bool') for (let i = 0; i < own.length; i++) own[i] = own[i] === 0 ? 0 : 1;
   return new (arrayOf(dtype))(own.buffer, own.byteOffset, own.length / width);
