@@ -8,6 +8,7 @@ import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { ones, zeros } from '../creation.js';
 import * as F from '../functional.js';
+import { pythonFloat } from '../numerals.js';
 import { positional, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
 
@@ -215,6 +216,6 @@ export class LocalResponseNorm extends UnaryLayer {
     return F.localResponseNorm(input, this.size, this.alpha, this.beta, this.k);
   }
   override extraRepr(): string {
-    return positional([this.size], { alpha: this.alpha, beta: this.beta, k: this.k });
+    return `${positional([this.size], { alpha: this.alpha, beta: this.beta })}, k=${pythonFloat(this.k)}`;
   }
 }

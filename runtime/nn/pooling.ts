@@ -80,6 +80,11 @@ export class AvgPool1d extends AvgPoolNd {
   override forward(input: Tensor): Tensor {
     return F.avgPool1d(input, this.kernelSize, this.stride, this.padding, this.ceilMode, this.countIncludePad);
   }
+  /** Unlike its kin, PyTorch's keeps its settings as lists of one. */
+  override extraRepr(): string {
+    const [kernelSize, stride, padding] = [this.kernelSize, this.stride, this.padding].map(size => [size].flat());
+    return settings({ kernelSize, stride, padding });
+  }
 }
 export class AvgPool2d extends AvgPoolNd {
   override forward(input: Tensor): Tensor {

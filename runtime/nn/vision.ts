@@ -1,6 +1,7 @@
 /** Layers that rearrange and resize images. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
+import { pythonFloat, pythonValue } from '../numerals.js';
 import type { Size } from './convolution.js';
 import { settings, UnaryLayer } from './layer.js';
 
@@ -28,7 +29,10 @@ export class Upsample extends UnaryLayer {
   }
   override extraRepr(): string {
     const { size, scaleFactor, mode } = this;
-    return settings({ size: size ?? undefined, scaleFactor: scaleFactor ?? undefined, mode });
+    const factors = [scaleFactor ?? []].flat().map(pythonFloat);
+    const factor = typeof scaleFactor === 'number' ? factors[0] : `(${factors.join(', ')})`;
+    const target = scaleFactor === null ? `size=${pythonValue(size)}` : `scale_factor=${factor}`;
+    return `${target}, mode=${pythonValue(mode)}`;
   }
 }
 

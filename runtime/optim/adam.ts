@@ -66,7 +66,7 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
 
 /** What Adam and AdamW share; they differ in where the weights decay. */
 abstract class AdamBase extends MomentOptimizer<AdamSettings> {
-  protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: null };
+  protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: false };
 
   protected override slots({ amsgrad }: AdamSettings): Numbers {
     return { exp_avg: 0, exp_avg_sq: 0, ...(amsgrad ? { max_exp_avg_sq: 0 } : {}) };
