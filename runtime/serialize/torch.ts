@@ -5,7 +5,7 @@
  * Tensors that share memory in the file share it here, with their strides. Lists become arrays, tuples frozen arrays, dicts
  * objects where all keys are strings and Maps otherwise.
  */
-import { bytesOf, type DType, dtypes, type TypedArray } from '../../compiler/ir/dtype.js';
+import { bytesOf, type DType, dtypes, isFloat, type TypedArray } from '../../compiler/ir/dtype.js';
 import { numel, type Shape } from '../../compiler/ir/shape.js';
 import { float } from '../../compiler/ops/signature.js';
 import { type Storage, Tensor } from '../../compiler/ops/tensor.js';
@@ -117,20 +117,25 @@ class TorchWorld implements PickleWorld {
     if (!isCount(offset) || strides.length !== shape.length || !strides.every(isCount))
       return damaged(
         format,
-        `a tensor with strides [${strides.slice(0, 9).join(', ')}] for shape [${shape.join(', ')}]`,
+        `a tensor with offset ${shown(offset)} and strides ${shown(strides)} for shape ${shown(shape)}`,
       );
     checkReach(shape, strides, offset, memory.storage.array.length);
     this.#budget.spend(tensorBytes);
     const { storage, dtype } = memory;
     const tensor = new Tensor({ dtype, shape }, { kind: 'eager', storage, offset, strides });
-    return requiresGrad === true ? tensor.requiresGrad_() : tensor;
+    return wantsGrad(dtype, requiresGrad) ? tensor.requiresGrad_() : tensor;
   }
 
   #parameter(data: unknown, requiresGrad: unknown): Parameter {
     if (!(data instanceof Tensor)) return damaged(format, 'a parameter that is no tensor');
     this.#budget.spend(tensorBytes);
-    return new Parameter(data.detach(), { requiresGrad: requiresGrad === true });
+    return new Parameter(data.detach(), { requiresGrad: wantsGrad(data.dtype, requiresGrad) });
   }
+}
+
+function wantsGrad(dtype: DType, requiresGrad: unknown): boolean {
+  if (requiresGrad === true && !isFloat(dtype)) damaged(format, `a tensor of ${dtype} requires a gradient`);
+  return requiresGrad === true;
 }
 
 /** Does every element lie in memory of `length` elements? Throws E401 otherwise. */
