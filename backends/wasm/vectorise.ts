@@ -31,7 +31,7 @@ import {
   walkStmts,
   when,
 } from '../../compiler/ir/kernel.js';
-import type { Pass } from '../../compiler/pass.js';
+import type { Pass, PassContext } from '../../compiler/pass.js';
 import { allExpressions, expressionsOf, loadsIn, visitAccesses } from './accesses.js';
 import { fitsLane, LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
@@ -40,8 +40,8 @@ import { collapse, perfectNest, replaceIters, strideOf } from './linear.js';
 export const vectoriseLoops: Pass<Kernel> = {
   name: 'vectorise-loops',
   doc: 'Pointwise loops and reductions run four elements at a time, with a scalar tail.',
-  run(kernel) {
-    const body = kernel.body.flatMap(vectorised);
+  run(kernel, context) {
+    const body = kernel.body.flatMap(stmt => vectorised(stmt, context));
     return body.length === kernel.body.length && body.every((stmt, i) => stmt === kernel.body[i])
       ? kernel
       : { ...kernel, body };
@@ -51,15 +51,16 @@ export const vectoriseLoops: Pass<Kernel> = {
 type Loop = Extract<Stmt, { kind: 'loop' }>;
 type Reduce = Extract<Stmt, { kind: 'reduce' }>;
 
-function vectorised(stmt: Stmt): Stmt[] {
-  if (stmt.kind === 'alloc') return [{ ...stmt, body: stmt.body.flatMap(vectorised) }];
-  if (stmt.kind === 'if') return when(stmt.cond, stmt.then.flatMap(vectorised), stmt.otherwise.flatMap(vectorised));
+function vectorised(stmt: Stmt, context: PassContext): Stmt[] {
+  const inside = (stmts: readonly Stmt[]): Stmt[] => stmts.flatMap(inner => vectorised(inner, context));
+  if (stmt.kind === 'alloc') return [{ ...stmt, body: inside(stmt.body) }];
+  if (stmt.kind === 'if') return when(stmt.cond, inside(stmt.then), inside(stmt.otherwise));
   if (stmt.kind !== 'loop' || stmt.map === 'vector' || stmt.map === 'unroll') return [stmt];
   if (stmt.limit === null && !hasVectors(stmt)) {
-    const better = stmt.map === 'parallel' ? vectorNest(stmt) : vectorReduction(stmt);
+    const better = stmt.map === 'parallel' ? vectorNest(stmt, context) : vectorReduction(stmt, context);
     if (better !== null) return better;
   }
-  return [{ ...stmt, body: stmt.body.flatMap(vectorised) }];
+  return [{ ...stmt, body: inside(stmt.body) }];
 }
 
 function hasVectors(stmt: Stmt): boolean {
@@ -101,7 +102,7 @@ function worthOfReductions(stmts: readonly Stmt[]): number {
   return sum;
 }
 
-function vectorNest(stmt: Loop): Stmt[] | null {
+function vectorNest(stmt: Loop, context: PassContext): Stmt[] | null {
   const { iters, body } = perfectNest([stmt], 'parallel');
   const merged = collapse(iters, allExpressions(body));
   const inner = replaceIters(body, merged.values);
@@ -114,13 +115,23 @@ function vectorNest(stmt: Loop): Stmt[] | null {
   );
   const within = inner.some(containsLoop) ? worthOfReductions(inner) : Number.NEGATIVE_INFINITY;
   if (best !== null && best.worth > 0 && best.worth >= within) {
+    context.note(
+      `lanes along ${best.iter.name}`,
+      within > 0 ? `worth ${best.worth}, the loops inside ${within}` : 'its elements lie next to each other',
+    );
     return nest(
       merged.iters.filter(iter => iter !== best.iter),
       'parallel',
       splitParallel(best.iter, inner),
     );
   }
-  return within > Number.NEGATIVE_INFINITY ? nest(merged.iters, 'parallel', inner.flatMap(vectorised)) : null;
+  return within > Number.NEGATIVE_INFINITY
+    ? nest(
+        merged.iters,
+        'parallel',
+        inner.flatMap(stmt => vectorised(stmt, context)),
+      )
+    : null;
 }
 
 const containsLoop = (stmt: Stmt): boolean =>
@@ -277,9 +288,10 @@ function reductionOf(stmt: Loop): Reduction | null {
  *     unroll i<16: reduce s[0] add= load part[i]
  *   (and the elements that fill no vector, one by one)
  */
-function vectorReduction(stmt: Loop): Stmt[] | null {
+function vectorReduction(stmt: Loop, context: PassContext): Stmt[] | null {
   const reduction = reductionOf(stmt);
   if (reduction === null || worth(reduction.steps, reduction.lane) <= 0) return null;
+  context.note(`sums along ${reduction.lane.name}`, 'its elements lie next to each other');
   const isLong = reduction.lane.extent >= 2 * CHUNK;
   return reduction.steps.flatMap(step => (isLong ? chunkedSums(reduction, step) : partialSums(reduction, step)));
 }
