@@ -66,7 +66,7 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
 
 /** What Adam and AdamW share; they differ in where the weights decay. */
 abstract class AdamBase extends MomentOptimizer<AdamSettings> {
-  protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: false };
+  protected override readonly fixedSettings: Readonly<Record<string, unknown>> = { foreach: null, capturable: false };
 
   protected override slots({ amsgrad }: AdamSettings): Numbers {
     return { exp_avg: 0, exp_avg_sq: 0, ...(amsgrad ? { max_exp_avg_sq: 0 } : {}) };
@@ -91,6 +91,7 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
 }
 
 export class Adam extends AdamBase {
+  protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: false };
   constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
     super(params, {
       lr: 1e-3,
