@@ -199,8 +199,13 @@ export function isContiguousValue(shape: Shape, strides: readonly number[]): boo
 }
 
 /** The stored elements of an eager tensor in row-major order. Throws E301 where it is only being traced. */
-export function elements(tensor: Tensor, what: string): readonly (number | bigint)[] {
-  const { storage, offset } = eagerValue(tensor.contiguous(), what);
+export function elements(tensor: Tensor, what: string): (number | bigint)[] {
+  const { storage, offset, strides } = eagerValue(tensor, what);
+  const along = (d: number, at: number): (number | bigint)[] =>
+    d === tensor.ndim
+      ? [storage.array[at]]
+      : Array.from({ length: tensor.shape[d] }, (_, i) => along(d + 1, at + i * strides[d])).flat();
+  if (!isContiguousValue(tensor.shape, strides)) return along(0, offset);
   return Array.from(storage.array.subarray(offset, offset + tensor.numel()) as ArrayLike<number | bigint>);
 }
 

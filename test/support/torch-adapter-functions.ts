@@ -274,6 +274,14 @@ const maxPool = (name: string): Handler => ({
   },
 });
 
+const adaptiveMaxPool = (name: string): Handler => ({
+  signature: 'input output_size return_indices',
+  run: (torch, { input, output_size, return_indices }) => {
+    const pool = torch.native(return_indices === true ? `${name}WithIndices` : name, 'nn.functional');
+    return raise(pool(input, lower(torch.python, output_size)));
+  },
+});
+
 const likeNew = (name: string): Handler => ({
   signature: 'self *size dtype requires_grad',
   run: (torch, { self, size, dtype, requires_grad }) =>
@@ -408,6 +416,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
       return raise(torch.native('where')(condition, lower(torch.python, x, true), lower(torch.python, y, true)));
     },
   },
+  'nn.functional.adaptive_max_pool1d': adaptiveMaxPool('adaptiveMaxPool1d'),
+  'nn.functional.adaptive_max_pool2d': adaptiveMaxPool('adaptiveMaxPool2d'),
   'nn.functional.max_pool1d': maxPool('maxPool1d'),
   'nn.functional.max_pool2d': maxPool('maxPool2d'),
   'nn.functional.max_pool3d': maxPool('maxPool3d'),
