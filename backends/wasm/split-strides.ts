@@ -59,7 +59,6 @@ function dividedIters(expressions: readonly Expr[]): Map<Iter, number> {
       const [sum, by] = expr.args;
       if (by.kind !== 'const' || Number(by.value) > MOST_CLASSES) return;
       const { terms } = affineOf(sum);
-      if (terms.length < 2) return;
       for (const { expr: term, coefficient } of terms) {
         if (term.kind === 'iter' && Math.abs(coefficient) === 1) divided.set(term.iter, Number(by.value));
       }
