@@ -73,7 +73,7 @@ function verifyAfter<IR>(pass: Pass<IR>, ir: IR, hooks: PassHooks<IR>): void {
   try {
     hooks.verify(ir);
   } catch (error) {
-    throw new Error(`internal: after pass ${pass.name}: ${(error as Error).message}\n${hooks.print(ir)}`, {
+    throw new Error(`internal: after pass ${pass.name}: ${(error as Error).message.replace(/^internal: /, '')}\n${hooks.print(ir)}`, {
       cause: error,
     });
   }

@@ -8,7 +8,7 @@ import { p, rewriteGraph, rule } from '../compiler/ir/rewrite.js';
 import { parseGraph, printGraph } from '../compiler/ir/text.js';
 import { verifyGraph } from '../compiler/ir/verify.js';
 import { allOps } from '../compiler/ops/define.js';
-import { type Pass, runPasses } from '../compiler/pass.js';
+import { type DebugOptions, type Pass, runPasses, Stopped } from '../compiler/pass.js';
 import { canonicalize } from '../compiler/passes/canonicalize.js';
 import { cse } from '../compiler/passes/cse.js';
 import { deadCode } from '../compiler/passes/dead-code.js';
@@ -439,5 +439,57 @@ describe('decompose', () => {
       interner.param('odd', 'input', { dtype: 'bool', shape: [7] }),
     );
     expect(() => wrong.run(traced, { note: () => {} })).toThrow(/internal: '\w+' of type .* decomposes to a bool\[7\]/);
+  });
+});
+
+describe('the pass driver', () => {
+  const rename = (name: string, to: string): Pass<Graph> => ({
+    name,
+    doc: `The graph is called ${to}.`,
+    run(g, context) {
+      context.note(g.name, `becomes ${to}`);
+      return g.name === to ? g : { ...g, name: to };
+    },
+  });
+  const passes = [rename('first', 'a'), rename('second', 'a'), rename('third', 'c')];
+  const start = parseGraph('graph g(%x: float32[2] input) {\n  return r = %x\n}');
+  const drive = (debug: DebugOptions): { name: string; text: string } => {
+    let text = '';
+    const { name } = runPasses(passes, start, hooks, { ...debug, write: piece => void (text += piece) });
+    return { name, text };
+  };
+
+  test('runs all passes in order, silently', () => {
+    expect(drive({})).toEqual({ name: 'c', text: '' });
+  });
+  test('skips by name', () => {
+    expect(drive({ skip: ['third'] }).name).toBe('a');
+  });
+  test('stops after a pass, handing out what it reached', () => {
+    expect(() => drive({ stopAfter: 'first' })).toThrow(Stopped);
+    try {
+      drive({ stopAfter: 'first' });
+    } catch (stopped) {
+      expect((stopped as Stopped<Graph>).ir.name).toBe('a');
+    }
+  });
+  test('dumps, and says where nothing changed', () => {
+    const dumped = (pass: string, name: string): string =>
+      `── after ${pass}\ngraph ${name}(%x: float32[2] input) {\n  return r = %x\n}\n\n`;
+    expect(drive({ dump: ['first', 'second'] }).text).toBe(dumped('first', 'a') + dumped('second (unchanged)', 'a'));
+  });
+  test('explains and times', () => {
+    expect(drive({ explain: ['third'] }).text).toBe('third: a: becomes c\n');
+    expect(drive({ time: true }).text).toMatch(/^first: [\d.]+ ms\nsecond: [\d.]+ ms\nthird: [\d.]+ ms\n$/);
+  });
+  test('a pass that breaks the graph is named, with the graph', () => {
+    const breaking: Pass<Graph> = {
+      name: 'breaking',
+      doc: 'Forgets the parameters.',
+      run: g => ({ ...g, params: [] }),
+    };
+    const message =
+      'internal: after pass breaking: graph g is not legal:\n  parameter x is read but is no parameter of the graph\ngraph g() {';
+    expect(() => runPasses([breaking], start, hooks, { verify: true })).toThrow(message);
   });
 });
