@@ -103,8 +103,8 @@ function placeState(state: readonly StateTensor[]): Slot[] {
 
 /** Memory for one value, or for several that follow one another in it. */
 interface Place {
-  name: string;
-  role: Lifetime['role'] | 'state';
+  readonly name: string;
+  readonly role: Lifetime['role'] | 'state';
   readonly bytes: number;
   first: number;
   last: number;
