@@ -7,6 +7,8 @@ import './bridge.js';
 import './tensor-methods.js';
 
 export * from '../compiler/ops/activation.js';
+export * from '../compiler/ops/aliases.js';
+export * from '../compiler/ops/attention.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/convolution.js';

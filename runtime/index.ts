@@ -28,13 +28,16 @@ export {
   uint8,
 } from '../compiler/ir/dtype.js';
 export type { Shape } from '../compiler/ir/shape.js';
-export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
+export { celu, prelu, selu, threshold } from '../compiler/ops/activation.js';
 // Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
+export * from '../compiler/ops/aliases.js';
+export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/indexing.js';
 export * as linalg from '../compiler/ops/linalg.js';
+export { cholesky, det, inv as inverse, logdet, slogdet } from '../compiler/ops/linalg.js';
 export * from '../compiler/ops/pointwise.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';

@@ -404,6 +404,22 @@ export const slogdet: Op<(A: Tensor) => [sign: Tensor, logabsdet: Tensor]> = com
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
 });
 
+export const logdet: Unary = composite({
+  name: 'linalg.logdet',
+  doc: 'The logarithm of the determinant; NaN where it is negative.',
+  signature: 'A: tensor',
+  compute: ({ A }) => determinant(A).log(),
+  samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
+});
+
+export const vecdot: Op<(x: Tensor, y: Tensor, options?: { dim?: number }) => Tensor> = composite({
+  name: 'linalg.vecdot',
+  doc: 'Sums of products along a dim.',
+  signature: 'x: tensor, y: tensor, *, dim: int = -1',
+  compute: ({ x, y, dim }) => x.mul(y).sum(dim),
+  samples: [sample(random([2, 3]), random([2, 3]))],
+});
+
 export const solve: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
   name: 'linalg.solve',
   doc: 'X with A·X = B, for one right-hand side or several.',
@@ -436,3 +452,6 @@ export const cholesky: Op<(input: Tensor, options?: { upper?: boolean }) => Tens
   samples: [sampleWithoutGradient(exactly([2, 2], [4, 2, 2, 3]))],
   errors: [{ args: [exactly([2, 2], [1, 2, 2, 1])], message: /not positive-definite/ }],
 });
+
+export { cross, matmul, matrixPower } from './contraction.js';
+export { diagonal } from './view.js';

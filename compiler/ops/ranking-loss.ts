@@ -132,6 +132,26 @@ export const multilabelSoftMarginLoss: Pair<{ weight?: Tensor | null }> = lossOf
   [sample(random([3, 4]), exactly([3, 4], [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0]))],
 );
 
+export const multilabelMarginLoss: Pair = lossOf(
+  'multilabelMarginLoss',
+  'Mean over pairs of a target class (up to the first -1) and another class of max(0, 1 - input[target] + input[class]).',
+  pair,
+  '',
+  ({ input, target }) => {
+    const [rows, classes]: Tensor[] = input.ndim === 1 ? [input.unsqueeze(0), target.unsqueeze(0)] : [input, target];
+    const wanted = classes.ge(0).long().cumprod(1).ne(0);
+    const [count] = rows.shape.slice(1);
+    const named = classes.unsqueeze(2).eq(iota(count)).logicalAnd(wanted.unsqueeze(2));
+    const isTarget = named.any(1);
+    const own = rows.gather(1, classes.clamp(0)).unsqueeze(2);
+    const gaps = own.neg().add(rows.unsqueeze(1)).add(1).clamp(0);
+    const counted = wanted.unsqueeze(2).logicalAnd(isTarget.logicalNot().unsqueeze(1));
+    const loss = gaps.maskedFill(counted.logicalNot(), 0).sum([1, 2]).div(count);
+    return input.ndim === 1 ? loss.squeeze(0) : loss;
+  },
+  [sample(random([2, 4]), exactly([2, 4], [3, 0, -1, 1, 2, -1, -1, -1], 'int64'))],
+);
+
 export const tripletMarginLoss: Triple<{ margin?: number; p?: number; eps?: number; swap?: boolean }> = lossOf(
   'tripletMarginLoss',
   'max(0, distance to the positive - distance to the negative + margin).',

@@ -233,22 +233,36 @@ export const diff: Op<(input: Tensor, n?: number, dim?: number) => Tensor> = com
   samples: [sample(random([5])), sample(random([4, 2]), 2, 0)],
 });
 
+/** The area between each two neighbours along a dim. */
+function trapezoids(y: Tensor, x: Tensor | null, dx: number, dim: number): Tensor {
+  const middle = y
+    .slice(dim, 1)
+    .add(y.slice(dim, 0, -1))
+    .div(2);
+  if (x === null) return middle.mul(dx);
+  if (x.ndim !== 1 && x.ndim !== y.ndim) {
+    fail('E107', { op: 'trapz', problem: 'x must have one dim, or as many as y' });
+  }
+  return middle.mul(x.ndim === 1 ? diff(x).reshape(y.shape.map((_, d) => (d === dim ? -1 : 1))) : diff(x, 1, dim));
+}
+
+export const cumulativeTrapezoid: Op<
+  (y: Tensor, x?: Tensor | null, options?: { dx?: number; dim?: number }) => Tensor
+> = composite({
+  name: 'cumulativeTrapezoid',
+  doc: 'Running areas under a curve by the trapezoidal rule.',
+  signature: 'y: tensor, x: tensor = null, *, dx: number = 1, dim: int = -1',
+  compute: ({ y, x, dx, dim }) => cumsum(trapezoids(y, x, dx, normalizeDim('cumulativeTrapezoid', dim, y.ndim)), dim),
+  samples: [sample(random([5])), sample(random([2, 5]), random([5]))],
+});
+
 export const trapz: Op<(y: Tensor, x?: Tensor | null, options?: { dx?: number; dim?: number }) => Tensor> = composite({
   name: 'trapz',
   doc: 'Area under a curve by the trapezoidal rule.',
   signature: 'y: tensor, x: tensor = null, *, dx: number = 1, dim: int = -1',
   compute({ y, x, dx, dim }) {
     const d = normalizeDim('trapz', dim, y.ndim);
-    const middle = y
-      .slice(d, 1)
-      .add(y.slice(d, 0, -1))
-      .div(2);
-    if (x === null) return middle.sum(d).mul(dx);
-    if (x.ndim !== 1 && x.ndim !== y.ndim)
-      return fail('E107', { op: 'trapz', problem: 'x must have one dim, or as many as y' });
-    const widths =
-      x.ndim === 1 ? diff(x).reshape(y.shape.map((_: number, e: number) => (e === d ? -1 : 1))) : diff(x, 1, d);
-    return middle.mul(widths).sum(d);
+    return trapezoids(y, x, dx, d).sum(d);
   },
   samples: [sample(random([5])), sample(random([2, 5]), random([5]))],
 });

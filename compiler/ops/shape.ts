@@ -292,6 +292,16 @@ export const dstack: List = joined('dstack', 'Joined along the third dim.', tens
   ),
 );
 
+export const columnStack: List = joined(
+  'columnStack',
+  'Vectors as columns beside each other, matrices beside each other.',
+  tensors =>
+    cat(
+      tensors.map(tensor => (tensor.ndim < 2 ? tensor.reshape([-1, 1]) : tensor)),
+      1,
+    ),
+);
+
 type AtLeast = Op<(input: Tensor) => Tensor>;
 const atLeastOp = (rank: number): AtLeast =>
   composite({
@@ -570,6 +580,66 @@ export const diag: Op<(input: Tensor, diagonal?: number) => Tensor> = composite(
   samples: [sample(random([3])), sample(random([3, 3]), 1)],
 });
 
+export const diagflat: Op<(input: Tensor, offset?: number) => Tensor> = composite({
+  name: 'diagflat',
+  doc: 'A matrix with the elements of the input on a diagonal.',
+  signature: 'input: tensor, offset: int = 0',
+  compute: ({ input, offset }) => diagEmbed(input.reshape([-1]), offset),
+  samples: [sample(random([2, 2]), -1)],
+});
+
+/** The input with a part of it replaced: zeros around the new part, and the old elements elsewhere. */
+const replaced = (input: Tensor, around: (part: Tensor) => Tensor, part: Tensor): Tensor => {
+  const inPart = around(part.detach().onesLike()).ne(0);
+  return inPart.where(around(part), input);
+};
+
+export const selectScatter: Op<(input: Tensor, src: Tensor, dim: number, index: number) => Tensor> = composite({
+  name: 'selectScatter',
+  doc: 'A copy with one position along a dim replaced.',
+  signature: 'input: tensor, src: tensor, dim: int, index: int',
+  compute({ input, src, dim, index: position }) {
+    const d = normalizeDim('selectScatter', dim, input.ndim);
+    const at = position < 0 ? position + input.shape[d] : position;
+    return replaced(input, part => unslice(part.unsqueeze(d), d, input.shape[d], at), src);
+  },
+  samples: [sample(random([2, 3]), random([2]), 1, -1)],
+});
+
+export const sliceScatter: Op<
+  (input: Tensor, src: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number) => Tensor
+> = composite({
+  name: 'sliceScatter',
+  doc: 'A copy with a slice along a dim replaced.',
+  signature: 'input: tensor, src: tensor, dim: int = 0, start: int = null, end: int = null, step: int = 1',
+  compute({ input, src, dim, start, end, step }) {
+    const d = normalizeDim('sliceScatter', dim, input.ndim);
+    const first = Math.max(0, start === null ? 0 : start < 0 ? start + input.shape[d] : start);
+    const { shape } = input.slice(d, start, end, step);
+    if (!sameShape(shape, src.shape)) {
+      fail('E107', {
+        op: 'sliceScatter',
+        problem: `expected src to have a size equal to the slice of self. src size = ${formatShape(src.shape)}, slice size = ${formatShape(shape)}`,
+      });
+    }
+    return replaced(input, part => unslice(part, d, input.shape[d], first, step), src);
+  },
+  samples: [sample(random([5, 2]), random([2, 2]), 0, 1, null, 2)],
+});
+
+export const diagonalScatter: Op<
+  (input: Tensor, src: Tensor, offset?: number, dim1?: number, dim2?: number) => Tensor
+> = composite({
+  name: 'diagonalScatter',
+  doc: 'A copy with a diagonal replaced.',
+  signature: 'input: tensor, src: tensor, offset: int = 0, dim1: int = 0, dim2: int = 1',
+  compute({ input, src, offset, dim1, dim2 }) {
+    const [a, b] = [dim1, dim2].map(dim => normalizeDim('diagonalScatter', dim, input.ndim));
+    return replaced(input, part => placeDiagonal(part, input.shape, offset, a, b), src);
+  },
+  samples: [sample(random([3, 3]), random([3]))],
+});
+
 export const trace: Op<(input: Tensor) => Tensor> = composite({
   name: 'trace',
   doc: 'The sum of the diagonal of a matrix.',
@@ -604,6 +674,17 @@ export const meshgrid: Op<(tensors: readonly Tensor[], options?: { indexing?: 'i
     return swapped ? [grids[1], grids[0], ...grids.slice(2)] : grids;
   },
   samples: [sample([random([2]), random([3])]), sample([random([2]), random([3])], { indexing: 'xy' })],
+});
+
+export const vander: Op<(x: Tensor, n?: number | null, increasing?: boolean) => Tensor> = composite({
+  name: 'vander',
+  doc: 'Powers of the elements of a vector, one column each.',
+  signature: 'x: tensor, N: int = null, increasing: bool = false',
+  compute({ x, N, increasing }) {
+    const powers = Array.from({ length: N ?? x.shape[0] }, (_, k) => x.pow(k));
+    return stack(increasing ? powers : powers.reverse(), 1);
+  },
+  samples: [sample(random([3])), sample(random([3]), 4, true)],
 });
 
 export const cartesianProd: List = composite({

@@ -8,6 +8,8 @@
 import { fail } from '../errors.js';
 import { isFloat, isInt } from '../ir/dtype.js';
 import './activation.js';
+import * as aliases from './aliases.js';
+import './attention.js';
 import './brackets.js';
 import * as contraction from './contraction.js';
 import * as conversion from './conversion.js';
@@ -35,6 +37,7 @@ import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
 const methodModules = {
+  ...aliases,
   ...pointwise,
   ...conversion,
   ...reduction,
@@ -47,7 +50,8 @@ const methodModules = {
   ...special,
   ...likeMethods,
 };
-type MethodModules = typeof pointwise &
+type MethodModules = typeof aliases &
+  typeof pointwise &
   typeof conversion &
   typeof reduction &
   typeof view &
@@ -65,7 +69,7 @@ type Methods<T> = Typed<Pick<T, OpNames<T>>>;
 type InPlace<T> = { [K in OpNames<T> as `${K & string}_`]: T[K] extends { readonly method: infer M } ? M : never };
 
 /** Methods of Tensor that come from the op table. */
-export interface TensorMethods extends Methods<MethodModules>, InPlace<typeof pointwise> {}
+export interface TensorMethods extends Methods<MethodModules>, InPlace<typeof pointwise & typeof aliases> {}
 
 type Callable = ((...args: unknown[]) => Tensor) & Pick<OpDef, 'params'> & { readonly def: OpDef };
 const isOp = (value: unknown): value is Callable => typeof value === 'function' && 'def' in value;
@@ -89,8 +93,8 @@ for (const [name, op] of Object.entries(methodModules)) {
     return op(this, ...args);
   };
 }
-for (const [name, op] of Object.entries(pointwise)) {
-  if (!isOp(op)) continue;
+for (const [name, op] of Object.entries({ ...aliases, ...pointwise })) {
+  if (!isOp(op) || !actsOnTensor(op)) continue;
   prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
     return assignInPlace(this, checkResult(name, this, op(this, ...args)));
   };

@@ -681,6 +681,19 @@ export const tensorSplit: Op<(input: Tensor, indicesOrSections: number | readonl
     samples: [sample(random([5, 2]), 3), sample(random([5]), [1, 3])],
   });
 
+type SplitAt = Op<(input: Tensor, indicesOrSections: number | readonly number[]) => Tensor[]>;
+const splitAlong = (name: string, doc: string, dimOf: (input: Tensor) => number): SplitAt =>
+  composite({
+    name,
+    doc,
+    signature: 'input: tensor, indicesOrSections: ints',
+    compute: ({ input, indicesOrSections }) => tensorSplit(input, indicesOrSections, dimOf(input)),
+    samples: [sample(random([2, 4, 2]), 2)],
+  });
+export const hsplit: SplitAt = splitAlong('hsplit', 'Pieces side by side.', input => (input.ndim === 1 ? 0 : 1));
+export const vsplit: SplitAt = splitAlong('vsplit', 'Pieces on top of each other.', () => 0);
+export const dsplit: SplitAt = splitAlong('dsplit', 'Pieces along the third dim.', () => 2);
+
 export const unbind: Op<(input: Tensor, dim?: number) => Tensor[]> = composite({
   name: 'unbind',
   doc: 'All positions along a dim, each without that dim.',

@@ -1,0 +1,58 @@
+/** Attention as `nn.functional` has it. */
+import { isFloat } from '../ir/dtype.js';
+import { composite, type Op } from './define.js';
+import { random, sample } from './samples.js';
+import type { Tensor } from './tensor.js';
+
+export interface AttentionOptions {
+  /** Added to the scores, or where it is boolean: the places that take part. */
+  readonly attnMask?: Tensor | null;
+  /** Each place attends to those before it and itself. */
+  readonly isCausal?: boolean;
+  /** Default: 1 / √(size of the last dim). */
+  readonly scale?: number | null;
+}
+
+export const scaledDotProductAttention: Op<
+  (query: Tensor, key: Tensor, value: Tensor, options?: AttentionOptions) => Tensor
+> = composite({
+  name: 'scaledDotProductAttention',
+  doc: 'softmax(query · keyᵀ · scale + mask) · value.',
+  signature:
+    'query: tensor, key: tensor, value: tensor, attnMask: tensor = null, isCausal: bool = false, scale: number = null',
+  compute({ query, key, value, attnMask, isCausal, scale }) {
+    let scores: Tensor = query.matmul(key.transpose(-2, -1)).mul(scale ?? 1 / Math.sqrt(query.shape[query.ndim - 1]));
+    if (isCausal) scores = scores.maskedFill(scores.detach().onesLike().tril().eq(0), Number.NEGATIVE_INFINITY);
+    if (attnMask !== null) {
+      const mask: Tensor = attnMask;
+      scores = isFloat(mask.dtype) ? scores.add(mask) : scores.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY);
+    }
+    return scores.softmax(-1).matmul(value);
+  },
+  samples: [
+    sample(random([2, 3, 4]), random([2, 3, 4]), random([2, 3, 4])),
+    sample(random([1, 3, 4]), random([1, 3, 4]), random([1, 3, 2]), { isCausal: true }),
+    sample(random([3, 4]), random([2, 4]), random([2, 4]), { attnMask: random([3, 2]), scale: 0.5 }),
+  ],
+});
+
+export const rmsNorm: Op<
+  (input: Tensor, normalizedShape: readonly number[], weight?: Tensor | null, eps?: number | null) => Tensor
+> = composite({
+  name: 'rmsNorm',
+  doc: 'The input divided by the root of the mean of its squares over the last dims, times a weight.',
+  signature: 'input: tensor, normalizedShape: ints, weight: tensor = null, eps: number = null',
+  compute({ input, normalizedShape, weight, eps }) {
+    const dims = [normalizedShape].flat().map((_, i) => -1 - i);
+    const smallest = input.dtype === 'float64' ? 2 ** -52 : 2 ** -23;
+    const normal = input.mul(
+      input
+        .square()
+        .mean(dims, { keepdim: true })
+        .add(eps ?? smallest)
+        .rsqrt(),
+    );
+    return weight === null ? normal : normal.mul(weight);
+  },
+  samples: [sample(random([2, 3]), [3], random([3])), sample(random([2, 2, 3]), [2, 3])],
+});
