@@ -5,7 +5,7 @@ import { noGrad, type Tensor, tensor } from 'gradc';
 import { type CompileOptions, compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
 import { grad } from '../compiler/autodiff/functional.js';
-import { input } from '../compiler/trace/model.js';
+import { defineModel, entry, input } from '../compiler/trace/model.js';
 
 const backends: readonly CompileOptions[] = [
   { backend: 'js', debug: { verify: true } },
@@ -128,6 +128,16 @@ describe('refused, with the entry, the tensor and what to do', () => {
     expect(() => compile((() => ({ n: 1 })) as never, { x: input([2]) }, { backend: 'js' })).toThrow(
       /E303.*'n' is a number/s,
     );
+  });
+  test('names that the compiled module could not bear', () => {
+    const model = (name: string) =>
+      defineModel('m', () => ({
+        state: {},
+        entries: { [name]: entry({ x: input([2]) }, ({ x }) => ({ y: x.add(1) })) },
+      }));
+    expect(() => traceModel(model('memory'))).toThrow(/entry 'memory' is taken by the memory/);
+    expect(() => traceModel(model('train step'))).toThrow(/entry 'train step' is not an identifier/);
+    expect(() => traceModel(defineModel('m', () => ({ state: {}, entries: {} })))).toThrow(/no entries/);
   });
   test('an input that does not fit', () => {
     const f = compile((x: Tensor) => x.add(1), [input([2])], { backend: 'js' });

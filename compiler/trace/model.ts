@@ -88,8 +88,30 @@ export interface TracedModel {
 /** Build a model and trace all its entries. Throws what the model's own code throws, and E301 to E304. */
 export function traceModel(definition: ModelDefinition): TracedModel {
   const parts = definition.build();
+  checkNames(parts.entries);
   const traces = Object.entries(parts.entries).map(([name, { inputs, run }]) => traceFunction(name, inputs, run));
   return nameState(definition.name, parts, traces);
+}
+
+/** What names exports of the module and fields of its typings. */
+function checkNames(entries: Entries): void {
+  const check = (what: string, name: string): void => {
+    if (/^[A-Za-z_$][\w$]*$/.test(name) && name !== 'memory') return;
+    const why = name === 'memory' ? 'is taken by the memory of the compiled module' : 'is not an identifier';
+    fail('E304', {
+      problem: `${what} '${name}' ${why}`,
+      hint: 'it names exports and typed fields: choose another name',
+    });
+  };
+  if (Object.keys(entries).length === 0)
+    fail('E304', {
+      problem: 'the model has no entries',
+      hint: 'return { state, entries: { predict: entry(…) } } from defineModel',
+    });
+  for (const [name, { inputs }] of Object.entries(entries)) {
+    check('entry', name);
+    for (const input of Object.keys(inputs)) check(`entry '${name}': input`, input);
+  }
 }
 
 export interface TracedFunction {
