@@ -2,7 +2,7 @@
  * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
  */
 import { noGrad, type Tensor, tensor } from 'gradc';
-import { type CompileOptions, compile } from 'gradc/compiler';
+import { type CompileOptions, compile, traceModel } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
 import { grad } from '../compiler/autodiff/functional.js';
 import { defineModel, entry, input } from '../compiler/trace/model.js';
