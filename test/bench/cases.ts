@@ -86,7 +86,7 @@ function relativeDifference(actual: TypedArray, expected: TypedArray): number {
 }
 
 /** Entries also return the gradients they leave in the parameters of `net`, by the parameters' names. */
-function withGradients(definition: ModelDefinition): ModelDefinition {
+export function withGradients(definition: ModelDefinition): ModelDefinition {
   const build = (): ReturnType<ModelDefinition['build']> => {
     const { state, entries } = definition.build();
     const parameters = state.net instanceof nn.Module ? [...state.net.namedParameters()] : [];

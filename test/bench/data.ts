@@ -5,7 +5,7 @@
  * Element i of a tensor called `name` is made of the 32-bit word mix(fnv1a(name) + i * 0x9E3779B9), where mix is the
  * finaliser of MurmurHash3: u = (word >> 8) / 2^24 lies in [0, 1). Floats are center + (2u - 1) * bound, integers floor(u * k).
  */
-import { fromTypedArray, nn, noGrad, type Tensor } from 'gradc';
+import { fromTypedArray, nn, noGrad } from 'gradc';
 
 function fnv1a(name: string): number {
   let hash = 0x811c9dc5;
@@ -51,21 +51,13 @@ export function integers(name: string, count: number, below: number): BigInt64Ar
 export function fillNetwork(model: string, net: nn.Module): void {
   noGrad(() => {
     for (const [path, owner] of net.namedModules()) {
-      for (const [name, tensor] of ownTensors(owner)) {
+      for (const [name, tensor] of [...owner.namedParameters('', false), ...owner.namedBuffers('', false)]) {
+        if (tensor.dtype !== 'float32') continue;
         const full = `${model}/${path === '' ? name : `${path}.${name}`}`;
         tensor.copy_(fromTypedArray(floats(full, tensor.numel(), rangeOf(owner, name)), tensor.shape));
       }
     }
   });
-}
-
-/** The trained tensors and running statistics of one module, under PyTorch's names. */
-function* ownTensors(owner: nn.Module): Iterable<readonly [string, Tensor]> {
-  yield* owner.namedParameters('', false);
-  for (const [name, tensor] of owner.namedBuffers('', false)) {
-    const known = { runningMean: 'running_mean', runningVar: 'running_var' }[name];
-    if (known !== undefined) yield [known, tensor];
-  }
 }
 
 const normalisation: Readonly<Record<string, Range>> = {

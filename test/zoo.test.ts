@@ -1,0 +1,161 @@
+/**
+ * The models of examples/zoo. Small ones: what they compute eagerly, as WebAssembly and by the js kernels is the same, forward
+ * and through training steps. The workloads of the benchmark, at full size: PyTorch's numbers.
+ *
+ * test/bench/torch-1.13.json holds what PyTorch 1.13.1 computes on the same weights and inputs (data.ts): elements of the
+ * outputs, or the losses of three steps and the norms of the first gradients.
+ */
+import { readFileSync } from 'node:fs';
+import {
+  defineModel,
+  entry,
+  fromTypedArray,
+  input,
+  type ModelDefinition,
+  manualSeed,
+  type nn,
+  optim,
+  type Tensor,
+  type TypedArray,
+} from 'gradc';
+import { compareModel, compileDefinition } from 'gradc/compiler';
+import { describe, expect, test } from 'vitest';
+import { chain } from '../examples/zoo/chain.model.js';
+import { gpt } from '../examples/zoo/gpt.model.js';
+import { Encoder } from '../examples/zoo/minilm.model.js';
+import { mlp } from '../examples/zoo/mlp.model.js';
+import { MobileNetV2 } from '../examples/zoo/mobilenetv2.model.js';
+import { ResNet18 } from '../examples/zoo/resnet18.model.js';
+import { withGradients } from './bench/cases.js';
+import { CompiledWorkload, type Inputs } from './bench/compiled.js';
+import { floats, integers } from './bench/data.js';
+import { workloads } from './bench/workloads.js';
+
+/** A network that only computes, with a training step on top: `loss` of what it makes of `x`. */
+function trained(name: string, make: () => nn.Module, x: Tensor, loss: (out: Tensor) => Tensor): SmallModel {
+  const spec = input(x.shape, x.dtype);
+  const definition = defineModel(name, () => {
+    manualSeed(0);
+    const net = make();
+    const opt = new optim.SGD(net.parameters(), { lr: 0.01, momentum: 0.9 });
+    return {
+      state: { net, opt },
+      entries: {
+        predict: entry({ x: spec }, ({ x }) => ({ out: net.eval().forward(x) })),
+        trainStep: entry({ x: spec }, ({ x }) => {
+          opt.zeroGrad();
+          const value = loss(net.train().forward(x));
+          value.backward();
+          opt.step();
+          return { loss: value };
+        }),
+      },
+    };
+  });
+  return { definition, inputs: () => ({ x: x.toTypedArray() }) };
+}
+
+interface SmallModel {
+  readonly definition: ModelDefinition;
+  readonly inputs: (entry: string) => Inputs;
+}
+
+const images = (name: string, batch: number, size: number): Tensor =>
+  fromTypedArray(floats(name, batch * 3 * size * size), [batch, 3, size, size]);
+const tokens = (name: string, batch: number, time: number, below: number): Tensor =>
+  fromTypedArray(integers(name, batch * time, below), [batch, time]);
+/** Far from symmetric, so that no gradient is zero for reasons of symmetry. */
+const weighted = (out: Tensor): Tensor => out.mul(fromTypedArray(floats('weights', out.numel()), out.shape)).sum();
+
+const small: readonly SmallModel[] = [
+  {
+    definition: mlp({ sizes: [12, 16, 9, 5], batch: 6 }),
+    inputs: (entry): Inputs =>
+      entry === 'predict' ? { x: floats('x', 12) } : { x: floats('x', 72), y: integers('y', 6, 5) },
+  },
+  {
+    definition: gpt({ layers: 1, width: 16, heads: 2, time: 9, vocabulary: 24 }, 2),
+    inputs: (entry): Inputs =>
+      entry === 'predict' ? { x: integers('x', 9, 24) } : { x: integers('x', 18, 24), y: integers('y', 18, 24) },
+  },
+  trained(
+    'minilm',
+    () => new Encoder({ layers: 1, width: 12, heads: 3, inner: 20, time: 7, vocabulary: 24 }),
+    tokens('x', 2, 7, 24),
+    weighted,
+  ),
+  trained('resnet', () => new ResNet18([4, 6, 8, 10], 5), images('x', 2, 64), weighted),
+  trained(
+    'mobilenet',
+    () =>
+      new MobileNetV2(
+        [
+          { expansion: 1, channels: 4, blocks: 1, stride: 1 },
+          { expansion: 2, channels: 6, blocks: 2, stride: 2 },
+        ],
+        { first: 6, last: 12, classes: 5 },
+      ),
+    images('x', 2, 20),
+    weighted,
+  ),
+  { definition: chain(5, 37), inputs: () => ({ x: floats('x', 5 * 37) }) },
+];
+
+describe.each(small.map(model => [model.definition.name, model] as const))('small %s', (_, { definition, inputs }) => {
+  test('outputs and gradients are those of eager mode', () => {
+    const { differences } = compareModel(definition, { steps: 2, inputs });
+    const apart = differences.filter(({ kind, agrees }) => kind !== 'state' && !agrees);
+    expect(apart).toEqual([]);
+    expect(differences.some(({ kind }) => kind === 'output')).toBe(true);
+  });
+
+  test('the js kernels compute what WebAssembly computes', () => {
+    const [js, wasm] = (['js', 'wasm'] as const).map(backend => compileDefinition(definition, { backend }));
+    for (const { name, inputs: slots } of js.executable.compilation.program.entries) {
+      const given = inputs(name);
+      const tensors = Object.fromEntries(
+        slots.map(({ name, type }) => [name, fromTypedArray(given[name], type.shape)]),
+      );
+      const expected = js.executable.call(name, tensors);
+      for (const [key, actual] of Object.entries(wasm.executable.call(name, tensors)))
+        expect(farApart(actual.toTypedArray(), expected[key].toTypedArray()), `${name} ${key}`).toBeLessThan(1e-4);
+    }
+  });
+});
+
+/** The largest difference over the largest element. */
+function farApart(actual: TypedArray, expected: TypedArray): number {
+  const largest = Math.max(...Array.from(expected as Float32Array, Math.abs));
+  return Math.max(...Array.from(actual as Float32Array, (a, i) => Math.abs(a - Number(expected[i])))) / largest;
+}
+
+const euclidean = (array: Float32Array): number => Math.sqrt(array.reduce((sum, x) => sum + x * x, 0));
+
+interface Forward {
+  readonly largest: number;
+  readonly elements: readonly (readonly [index: number, value: number])[];
+}
+interface Training {
+  readonly losses: readonly number[];
+  readonly gradients: Readonly<Record<string, number>>;
+}
+const torch: Readonly<Record<string, Forward | Training>> = JSON.parse(
+  readFileSync(new URL('bench/torch-1.13.json', import.meta.url), 'utf8'),
+);
+
+test.each(workloads.map(workload => [workload.name, workload] as const))('%s is as in PyTorch', (name, workload) => {
+  const expected = torch[name];
+  const model = new CompiledWorkload({ ...workload, definition: withGradients(workload.definition) }).model(false);
+  const given = workload.inputs();
+  const first = model[workload.entry](given);
+  if ('elements' in expected) {
+    const [out] = Object.values(first) as Float32Array[];
+    for (const [i, value] of expected.elements)
+      expect(Math.abs(out[i] - value), `element ${i}`).toBeLessThan(2e-5 * expected.largest);
+    return;
+  }
+  for (const [parameter, norm] of Object.entries(expected.gradients))
+    expect(euclidean(first[parameter] as Float32Array) / norm, parameter).toBeCloseTo(1, 4);
+  const losses = [first.loss, model[workload.entry](given).loss, model[workload.entry](given).loss] as number[];
+  for (const [step, loss] of losses.entries()) expect(loss / expected.losses[step]).toBeCloseTo(1, 5);
+});
