@@ -81,7 +81,8 @@ async function readChecked({ url, sha256 }: ArtifactFile): Promise<Uint8Array> {
   return bytes;
 }
 
-async function read(source: Source): Promise<Uint8Array> {
+/** The bytes of a source. Throws E413 where they cannot be had. */
+export async function read(source: Source): Promise<Uint8Array> {
   if (typeof source === 'object' && !('href' in source))
     return ArrayBuffer.isView(source) ? source : new Uint8Array(source);
   try {

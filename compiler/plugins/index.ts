@@ -1,0 +1,83 @@
+/**
+ * `gradc/plugin`: in Vite, Rollup, Rolldown, esbuild and webpack
+ *
+ *     import { load } from './digits.model.ts?compiled';
+ *
+ * compiles the model and gives the module of its artifact. The `.wasm` and `.safetensors` files become assets of the bundle,
+ * with hashed names, at addresses relative to the code that asks for them: under any base path, in workers, on a server.
+ * One plugin for all through unplugin; what differs is how a bundler is told of a file: see `spelling.ts`.
+ */
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { PluginBuild } from 'esbuild';
+import { createUnplugin, type UnpluginInstance } from 'unplugin';
+import { type ArtifactOptions, Artifacts } from './artifacts.js';
+import { modelTypes } from './declarations.js';
+import { eagerModule } from './eager-module.js';
+import { forEsbuild, serveFiles } from './esbuild-files.js';
+import { emittedFiles, inlinedFiles, onDisk } from './spelling.js';
+
+export interface PluginOptions extends ArtifactOptions {
+  /**
+   * A file to write with the types of the compiled models, `src/models.d.ts` say. Without it, mention `gradc/client` in
+   * `compilerOptions.types`: entries then take and give typed arrays by any name.
+   */
+  readonly types?: string;
+}
+
+/** Written in an import: a model file and `?compiled`; with `&force`, compiled in `vite dev` too. */
+const request = /^(?<path>[^?]+\.[cm]?tsx?)\?compiled(?<force>&force)?$/;
+
+/** Where a Vite plugin runs; other bundlers have no environments. */
+interface ViteEnvironment {
+  readonly mode: 'dev' | 'build';
+  readonly config: { readonly consumer: 'client' | 'server'; readonly build: { readonly emitAssets: boolean } };
+}
+interface LoadContext {
+  readonly environment?: ViteEnvironment;
+  readonly getNativeBuildContext?: () => { readonly build?: PluginBuild } | null;
+  emitFile(file: { type: 'asset'; name: string; source: Uint8Array }): string;
+}
+
+const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((options = {}, { framework }) => {
+  const artifacts = new Artifacts({ checkTypes: options.checkTypes });
+  const types = options.types === undefined ? null : modelTypes(options.types);
+
+  async function compiled(context: LoadContext, modelFile: string): Promise<string> {
+    const artifact = await artifacts.of(modelFile);
+    types?.(modelFile, artifact);
+    const esbuild = context.getNativeBuildContext?.()?.build;
+    if (esbuild) return forEsbuild(esbuild, artifact);
+    if (framework === 'webpack' || context.environment?.mode === 'dev') return onDisk(modelFile, artifact);
+    if (context.environment?.config.build.emitAssets === false) return inlinedFiles(artifact);
+    return emittedFiles(artifact, (name, source) => context.emitFile({ type: 'asset', name, source }));
+  }
+
+  return {
+    name: 'gradc',
+    enforce: 'pre',
+    resolveId: {
+      filter: { id: request },
+      handler(id, importer) {
+        const { path } = request.exec(id)!.groups!;
+        if (!isAbsolute(path) && !path.startsWith('.')) return null;
+        const from = importer === undefined ? process.cwd() : dirname(importer.replace(/\?.*/, ''));
+        return `${resolve(from, path)}${id.slice(path.length)}`;
+      },
+    },
+    load: {
+      filter: { id: request },
+      async handler(id) {
+        const { path, force } = request.exec(id)!.groups!;
+        const context = this as unknown as LoadContext;
+        if (context.environment?.mode === 'dev' && force === undefined) return eagerModule(path);
+        const code = await compiled(context, path);
+        for (const source of (await artifacts.of(path)).sources) this.addWatchFile(source);
+        return code;
+      },
+    },
+    esbuild: { setup: build => serveFiles(build, artifacts) },
+    vite: { config: () => ({ worker: { plugins: () => [plugin.vite(options)] } }) },
+  };
+});
+
+export const { vite, rollup, rolldown, esbuild, webpack } = plugin;
