@@ -43,8 +43,8 @@ export class WholeFloat {
   }
 }
 
-/** What objects take in memory, about: now, and again in the form the caller gives them. */
-const [valueBytes, tupleBytes, listBytes, dictBytes, entryBytes, memoBytes] = [16, 96, 128, 256, 64, 48];
+/** What objects take in memory, about. */
+const [slotBytes, tupleBytes, listBytes, dictBytes, entryBytes] = [16, 64, 40, 160, 32];
 const newestProtocol = 5;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -67,9 +67,12 @@ class Machine {
   readonly #world: PickleWorld;
   readonly #budget: Budget;
   readonly #stack: unknown[] = [];
+  /** The most that was on the stack and is paid for. */
+  #highest = 0;
   /** Heights of the stack at the marks; values below the last are out of reach. */
   readonly #marks: number[] = [];
-  readonly #memo = new Map<number, unknown>();
+  /** Picklers number what they remember one after another. */
+  readonly #memo: unknown[] = [];
 
   constructor(bytes: Uint8Array, world: PickleWorld, budget: Budget, start: number) {
     this.#bytes = bytes;
@@ -162,8 +165,10 @@ class Machine {
   // ── the stack ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   push(value: unknown): void {
-    this.#budget.spend(valueBytes);
     this.#stack.push(value);
+    if (this.#stack.length <= this.#highest) return;
+    this.#highest = this.#stack.length;
+    this.#budget.spend(slotBytes);
   }
   pop(): unknown {
     if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) damaged('pickle', 'the stack is empty');
@@ -174,7 +179,7 @@ class Machine {
     return this.#stack[this.#stack.length - 1];
   }
   mark(): void {
-    this.#budget.spend(valueBytes);
+    this.#budget.spend(slotBytes);
     this.#marks.push(this.#stack.length);
   }
   /** What lies above the last mark, which goes too. */
@@ -186,11 +191,11 @@ class Machine {
   // ── objects ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   tuple(items: readonly unknown[]): void {
-    this.#budget.spend(tupleBytes);
+    this.#budget.spend(tupleBytes + slotBytes * items.length);
     this.push(new Tuple(items));
   }
   list(items: unknown[]): void {
-    this.#budget.spend(listBytes);
+    this.#budget.spend(listBytes + slotBytes * items.length);
     this.push(items);
   }
   dict(items: readonly unknown[]): void {
@@ -201,6 +206,7 @@ class Machine {
   append(items: readonly unknown[]): void {
     const list = this.#top();
     if (!Array.isArray(list)) damaged('pickle', 'items are appended to what is no list');
+    this.#budget.spend(slotBytes * items.length);
     for (const item of items) list.push(item);
   }
   set(items: readonly unknown[]): void {
@@ -218,15 +224,16 @@ class Machine {
     dict.set(key, value);
   }
   remember(index: number): void {
-    this.#budget.spend(memoBytes);
-    this.#memo.set(index, this.#top());
+    if (index > this.#memo.length) damaged('pickle', `memo ${index} comes before memo ${this.#memo.length}`);
+    if (index === this.#memo.length) this.#budget.spend(slotBytes);
+    this.#memo[index] = this.#top();
   }
   memoize(): void {
-    this.remember(this.#memo.size);
+    this.remember(this.#memo.length);
   }
   recall(index: number): void {
-    if (!this.#memo.has(index)) damaged('pickle', `memo ${index} was never set`);
-    this.push(this.#memo.get(index));
+    if (index >= this.#memo.length) damaged('pickle', `memo ${index} was never set`);
+    this.push(this.#memo[index]);
   }
 
   // ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────

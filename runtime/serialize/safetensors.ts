@@ -73,11 +73,13 @@ export const loadSafetensors = (file: Uint8Array, options: ReadOptions = {}): Re
 
 /** The tensors and the metadata of a file. */
 export function readSafetensors(file: Uint8Array, options: ReadOptions = {}): SafetensorsFile {
-  const { length, entries } = readHeader(file, new Budget('safetensors', file.length, options));
+  const budget = new Budget('safetensors', file.length, options);
+  const { length, entries } = readHeader(file, budget);
   const data = file.subarray(lengthBytes + length);
   const { [metadataKey]: metadata, ...described } = entries;
   const places = Object.entries(described).map(([name, entry]) => placeOf(name, entry as Entry, data.length));
   checkTiling(places, data.length);
+  budget.spend(tensorBytes * places.length);
   const tensors = places.map(({ name, begin, end, dtype, shape }): [string, Tensor] => [
     name,
     tensorFromBytes('safetensors', data.subarray(begin, end), dtype, shape),
@@ -93,6 +95,7 @@ function readHeader(file: Uint8Array, budget: Budget): { length: number; entries
   if (length > largestHeader || lengthBytes + length > file.length) {
     return damaged('safetensors', `the header claims ${claimed} bytes, the file has ${file.length}`);
   }
+  budget.spend(length);
   const text = new TextDecoder().decode(file.subarray(lengthBytes, lengthBytes + length));
   const keys = countKeys(text, budget);
   const parsed = parseObject(text);
@@ -104,7 +107,9 @@ const jsonToken = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/gs;
 /** Names, and in them fields, and in those lists. */
 const deepestHeader = 3;
 /** What a value of parsed JSON takes, about. */
-const [containerBytes, itemBytes] = [64, 24];
+const [containerBytes, itemBytes] = [64, 16];
+/** What a tensor takes beside its elements, about. */
+const tensorBytes = 640;
 
 /** The keys written in a header that is neither too deep nor too large to be parsed. */
 function countKeys(text: string, budget: Budget): number {

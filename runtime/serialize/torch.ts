@@ -31,7 +31,7 @@ export function load(file: Uint8Array, options: LoadOptions = {}): unknown {
   const budget = new Budget(format, file.length, options);
   const isZip = file[0] === 0x50 && file[1] === 0x4b;
   const value = isZip ? loadZip(file, budget) : loadLegacy(file, budget);
-  return new Finisher(options).finish(value);
+  return new Finisher(options, budget).finish(value);
 }
 
 // ── memory of tensors ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,8 +57,8 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const itemsOf = (value: unknown): readonly unknown[] =>
   value instanceof Tuple ? value.items : damaged(format, 'a tuple is missing');
 
-/** What a tensor takes beside its elements, about. */
-const tensorBytes = 768;
+/** What a tensor takes beside its elements, about, and its memory, arrays, objects and what is in them. */
+const [tensorBytes, memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes] = [640, 320, 32, 8, 64, 48];
 
 /** The names and persistent ids of a file, and the memory they lead to. */
 class TorchWorld implements PickleWorld {
@@ -105,6 +105,7 @@ class TorchWorld implements PickleWorld {
       if (known.dtype === type.dtype && known.storage.array.length === count) return known;
       return damaged(format, `the memory '${key}' is used in two ways`);
     }
+    this.#budget.spend(memoryBytes);
     const memory = new Memory(type.dtype, this.#read(key, type.dtype, count));
     this.#memories.set(key, memory);
     return memory;
@@ -252,11 +253,13 @@ function fillMemory(
 /** Turns Python's values into JavaScript's; what is shared stays shared. */
 class Finisher {
   readonly #keepFloats: boolean;
+  readonly #budget: Budget;
   readonly #done = new Map<object, unknown>();
   readonly #open = new Set<object>();
 
-  constructor({ keepFloats = false }: LoadOptions) {
+  constructor({ keepFloats = false }: LoadOptions, budget: Budget) {
     this.#keepFloats = keepFloats;
+    this.#budget = budget;
   }
 
   finish(value: unknown): unknown {
@@ -274,12 +277,17 @@ class Finisher {
   }
 
   #container(value: object): unknown {
-    if (Array.isArray(value)) return value.map(item => this.finish(item));
-    if (value instanceof Tuple) return Object.freeze(value.items.map(item => this.finish(item)));
+    if (Array.isArray(value)) return this.#array(value);
+    if (value instanceof Tuple) return Object.freeze(this.#array(value.items));
     if (!(value instanceof Map))
       return refused(format, 'a function, a type or bare memory', 'save tensors and plain data');
+    this.#budget.spend(objectBytes + entryBytes * value.size);
     const entries = [...value].map(([key, item]): [unknown, unknown] => [key, this.finish(item)]);
     return areNamed(entries) ? byName(format, entries) : new Map(entries);
+  }
+  #array(items: readonly unknown[]): unknown[] {
+    this.#budget.spend(arrayBytes + itemBytes * items.length);
+    return items.map(item => this.finish(item));
   }
 }
 

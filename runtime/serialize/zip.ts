@@ -7,7 +7,7 @@
  */
 import { deflateSync, Inflate } from 'fflate';
 import { fail } from '../../compiler/errors.js';
-import type { Budget } from './budget.js';
+import { Budget } from './budget.js';
 import { damaged, refused } from './elements.js';
 
 const localSignature = 0x04034b50;
@@ -28,6 +28,9 @@ const in64Bits = 0xffffffff;
 const extraOf64Bits = 1;
 
 const mostMembers = 100_000;
+/** What a member takes in memory, about. */
+const memberCost = 256;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** Deflate makes at most 1032 bytes of one. */
 const steepestDeflate = 1032;
 
@@ -44,13 +47,17 @@ export interface Member {
 /** What the directory says about a member. */
 interface Entry {
   readonly name: string;
-  readonly flags: number;
   readonly method: number;
   readonly crc: number;
+  /** Bytes in the file, and when inflated. */
   readonly packed: number;
   readonly size: number;
   /** Where its header begins. */
   readonly offset: number;
+}
+/** An entry, and where its data lie. */
+interface Located extends Entry {
+  readonly data: number;
 }
 interface Directory {
   readonly start: number;
@@ -78,17 +85,13 @@ class ZipReader {
 
   members(): Map<string, Member> {
     const directory = this.#directory();
+    new Budget(this.#format, this.#file.length, {}).spend(memberCost * directory.count);
     const entries = this.#entries(directory);
-    const spans = entries.map(entry => this.#span(entry, directory.start));
-    this.#checkOverlaps(entries, spans);
+    this.#checkOverlaps(entries);
     const members = new Map<string, Member>();
-    for (const [i, entry] of entries.entries()) {
+    for (const entry of entries) {
       if (members.has(entry.name)) this.#damaged(`two members are named '${entry.name}'`);
-      const packed = this.#file.subarray(spans[i].data, spans[i].end);
-      members.set(entry.name, {
-        compressed: entry.method === deflated,
-        read: () => this.#contents(entry, packed),
-      });
+      members.set(entry.name, { compressed: entry.method === deflated, read: () => this.#contents(entry) });
     }
     return members;
   }
@@ -146,8 +149,8 @@ class ZipReader {
     return this.#damaged('not a zip file that can be read: it has no end record');
   }
 
-  #entries({ start, end, count }: Directory): Entry[] {
-    const entries: Entry[] = [];
+  #entries({ start, end, count }: Directory): Located[] {
+    const entries: Located[] = [];
     let at = start;
     for (let i = 0; i < count; i++) {
       if (at + memberBytes > end || this.#u32(at) !== memberSignature)
@@ -156,7 +159,7 @@ class ZipReader {
       const extra = at + memberBytes + nameLength;
       if (extra + extraLength + commentLength > end) this.#damaged(`its directory breaks off at byte ${at}`);
       const entry = this.#entry(at, nameLength, extra, extraLength);
-      if (!entry.name.endsWith('/')) entries.push(entry);
+      if (!entry.name.endsWith('/')) entries.push({ ...entry, data: this.#dataOf(entry, start) });
       at = extra + extraLength + commentLength;
     }
     if (at !== end) this.#damaged(`its directory has ${end - at} bytes more than its ${count} members`);
@@ -171,14 +174,13 @@ class ZipReader {
     );
     const entry: Entry = {
       name: this.#name(at + memberBytes, nameLength),
-      flags: this.#u16(at + 8),
       method: this.#u16(at + 10),
       crc: this.#u32(at + 16),
       packed,
       size,
       offset,
     };
-    if (entry.flags & encryptedFlags) this.#refused(`member '${entry.name}' is encrypted`);
+    if (this.#u16(at + 8) & encryptedFlags) this.#refused(`member '${entry.name}' is encrypted`);
     if (entry.method !== stored && entry.method !== deflated)
       this.#refused(`member '${entry.name}' is compressed by method ${entry.method}, neither stored nor deflated`);
     if (entry.method === stored && packed !== size)
@@ -208,7 +210,7 @@ class ZipReader {
   #name(at: number, length: number): string {
     const bytes = this.#file.subarray(at, at + length);
     try {
-      return this.#checkName(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+      return this.#checkName(utf8.decode(bytes));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       return this.#damaged('the name of a member is not UTF-8');
@@ -219,36 +221,36 @@ class ZipReader {
     return problem === null ? name : this.#refused(`member ${JSON.stringify(name)} ${problem}`);
   }
 
-  /** Where the data of a member lie, after a header that must say what the directory says. */
-  #span(entry: Entry, directoryStart: number): { data: number; end: number } {
+  /** Where the data of a member begin, after a header that must say what the directory says. */
+  #dataOf(entry: Entry, directoryStart: number): number {
     const { name, offset } = entry;
     if (offset + localBytes > directoryStart || this.#u32(offset) !== localSignature)
       return this.#damaged(`member '${name}' has no header at byte ${offset}`);
     const [nameLength, extraLength] = [this.#u16(offset + 26), this.#u16(offset + 28)];
     const extra = offset + localBytes + nameLength;
     const data = extra + extraLength;
-    const end = data + entry.packed;
-    if (end > directoryStart)
-      return this.#damaged(`member '${name}' ends at byte ${end}, the data end at ${directoryStart}`);
+    if (data + entry.packed > directoryStart)
+      return this.#damaged(`member '${name}' ends at byte ${data + entry.packed}, the data end at ${directoryStart}`);
     const [size, packed] = this.#wide([this.#u32(offset + 22), this.#u32(offset + 18)], extra, extraLength);
     const sizesFollow = (this.#u16(offset + 6) & sizesFollowFlag) !== 0;
     const agrees =
       this.#name(offset + localBytes, nameLength) === name &&
       this.#u16(offset + 8) === entry.method &&
       (sizesFollow || (size === entry.size && packed === entry.packed && this.#u32(offset + 14) === entry.crc));
-    return agrees ? { data, end } : this.#damaged(`the header of member '${name}' contradicts the directory`);
+    return agrees ? data : this.#damaged(`the header of member '${name}' contradicts the directory`);
   }
 
-  #checkOverlaps(entries: readonly Entry[], spans: readonly { end: number }[]): void {
-    const order = entries.map((_, i) => i).sort((a, b) => entries[a].offset - entries[b].offset);
-    for (const [position, i] of order.entries()) {
-      const next = order[position + 1];
-      if (next !== undefined && spans[i].end > entries[next].offset)
-        this.#refused(`members '${entries[i].name}' and '${entries[next].name}' overlap`);
+  #checkOverlaps(entries: readonly Located[]): void {
+    const inOrder = [...entries].sort((a, b) => a.offset - b.offset);
+    for (const [i, { name, data, packed }] of inOrder.entries()) {
+      const next = inOrder[i + 1];
+      if (next !== undefined && data + packed > next.offset)
+        this.#refused(`members '${name}' and '${next.name}' overlap`);
     }
   }
 
-  #contents(entry: Entry, packed: Uint8Array): Uint8Array {
+  #contents(entry: Located): Uint8Array {
+    const packed = this.#file.subarray(entry.data, entry.data + entry.packed);
     const bytes = entry.method === stored ? packed : this.#inflated(entry, packed);
     if (crc32(bytes) !== entry.crc) this.#damaged(`member '${entry.name}' does not match its checksum`);
     return bytes;
@@ -265,7 +267,7 @@ class ZipReader {
       out.set(piece, filled);
       filled += piece.length;
     });
-    const step = 4096;
+    const step = 2048;
     for (let at = 0; at === 0 || at < packed.length; at += step)
       this.#inflating(name, () => inflate.push(packed.subarray(at, at + step), at + step >= packed.length));
     return filled === size ? out : this.#damaged(`member '${name}' inflates to ${filled} bytes, not to ${size}`);
