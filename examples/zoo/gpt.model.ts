@@ -2,7 +2,7 @@
  * A GPT in the shape of GPT-2: causal attention, layer norm before each part, a head of its own weights; trained with AdamW.
  * Radford et al., "Language models are unsupervised multitask learners" (2019).
  */
-import { defineModel, entry, full, input, int64, manualSeed, nn, optim, type Tensor } from 'gradc';
+import { defineModel, entry, float32, full, input, int64, manualSeed, nn, optim, type Tensor } from 'gradc';
 import * as F from 'gradc/functional';
 import { attend } from './attention.js';
 
@@ -63,7 +63,7 @@ export class GPT extends nn.Module {
 
   forward(tokens: Tensor): Tensor {
     const time = tokens.shape[1];
-    const future = full([time, time], -1e9).triu(1);
+    const future = full([time, time], -1e9, { dtype: float32 }).triu(1);
     let x = this.tok.forward(tokens).add(this.pos.weight);
     for (const block of this.blocks) x = block.forward(x, future);
     return this.head.forward(this.lnf.forward(x));
