@@ -2,6 +2,7 @@
 
 export { dot as vdot, outer as ger } from './contraction.js';
 export { nonzero as argwhere } from './indexing.js';
+export { vstack as rowStack } from './joining.js';
 export {
   abs as absolute,
   acos as arccos,
@@ -24,4 +25,4 @@ export {
   trunc as fix,
 } from './pointwise.js';
 export { trapz as trapezoid } from './scan.js';
-export { cat as concatenate, vstack as rowStack } from './shape.js';
+export { cat as concatenate } from './shape.js';

@@ -16,7 +16,7 @@ import {
   mulIndex,
   subIndex,
 } from '../ir/kernel.js';
-import { broadcastShapes, formatShape, normalizeDim, normalizeDims, type Shape, sameShape } from '../ir/shape.js';
+import { formatShape, normalizeDim, normalizeDims, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import { eagerSample, exactly, random, sample } from './samples.js';
 import type { Scalar } from './signature.js';
@@ -256,82 +256,6 @@ export const stack: Join = composite({
   },
   samples: [sample([random([2, 3]), random([2, 3])]), sample([random([2]), random([2])], -1)],
   errors: [{ args: [[random([2]), random([3])]], message: /each tensor to be equal size/ }],
-});
-
-type List = Op<(...tensors: [readonly Tensor[]] | Tensor[]) => Tensor>;
-const joined = (name: string, doc: string, join: (tensors: readonly Tensor[]) => Tensor): List =>
-  composite({
-    name,
-    doc,
-    signature: 'tensors: tensors',
-    compute: ({ tensors }) => join(tensors),
-    samples: [sample([random([2, 3]), random([2, 3])]), sample([random([3]), random([3])])],
-  });
-const atLeast = (tensor: Tensor, rank: number): Tensor => {
-  if (rank === 3 && tensor.ndim === 2) return tensor.unsqueeze(2);
-  return tensor.ndim >= rank
-    ? tensor
-    : rank === 3
-      ? atLeast(tensor, 2).unsqueeze(2)
-      : tensor.reshape([...new Array(rank - tensor.ndim).fill(1), ...tensor.shape]);
-};
-export const hstack: List = joined('hstack', 'Joined side by side.', tensors => {
-  const wide = tensors.map(tensor => atLeast(tensor, 1));
-  return cat(wide, wide[0].ndim === 1 ? 0 : 1);
-});
-export const vstack: List = joined('vstack', 'Joined on top of each other.', tensors =>
-  cat(
-    tensors.map(tensor => atLeast(tensor, 2)),
-    0,
-  ),
-);
-export const dstack: List = joined('dstack', 'Joined along the third dim.', tensors =>
-  cat(
-    tensors.map(tensor => atLeast(tensor, 3)),
-    2,
-  ),
-);
-
-export const columnStack: List = joined(
-  'columnStack',
-  'Vectors as columns beside each other, matrices beside each other.',
-  tensors =>
-    cat(
-      tensors.map(tensor => (tensor.ndim < 2 ? tensor.reshape([-1, 1]) : tensor)),
-      1,
-    ),
-);
-
-type AtLeast = Op<(input: Tensor) => Tensor>;
-const atLeastOp = (rank: number): AtLeast =>
-  composite({
-    name: `atleast${rank}d`,
-    doc: `The input with at least ${rank} dims.`,
-    signature: 'input: tensor',
-    compute: ({ input }) => atLeast(input, rank),
-    samples: [sample(random([])), sample(random([3]))],
-  });
-export const atleast1d: AtLeast = atLeastOp(1);
-export const atleast2d: AtLeast = atLeastOp(2);
-export const atleast3d: AtLeast = atLeastOp(3);
-
-export const blockDiag: List = composite({
-  name: 'blockDiag',
-  doc: 'Matrices along a diagonal.',
-  signature: 'tensors: tensors',
-  compute({ tensors }: { tensors: readonly Tensor[] }) {
-    const blocks = tensors.map(tensor => atLeast(tensor, 2));
-    const columns = blocks.reduce((sum, block) => sum + block.shape[1], 0);
-    let before = 0;
-    return cat(
-      blocks.map(block => {
-        const padded = constantPad(block, [0, 0, before, columns - before - block.shape[1]]);
-        before += block.shape[1];
-        return padded;
-      }),
-    );
-  },
-  samples: [sample([random([2, 2]), random([1, 3])])],
 });
 
 // ── padding ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -649,54 +573,4 @@ export const trace: Op<(input: Tensor) => Tensor> = composite({
     return input.diagonal().sum();
   },
   samples: [sample(random([3, 3]))],
-});
-
-export const broadcastTensors: Op<(...tensors: [readonly Tensor[]] | Tensor[]) => Tensor[]> = composite({
-  name: 'broadcastTensors',
-  doc: 'All tensors expanded to their common shape.',
-  signature: 'tensors: tensors',
-  compute({ tensors }: { tensors: readonly Tensor[] }) {
-    const shape = tensors.map(tensor => tensor.shape).reduce((a, b) => broadcastShapes('broadcastTensors', a, b));
-    return tensors.map(tensor => tensor.expand(shape));
-  },
-  samples: [sample([random([2, 1]), random([3])])],
-});
-
-export const meshgrid: Op<(tensors: readonly Tensor[], options?: { indexing?: 'ij' | 'xy' }) => Tensor[]> = composite({
-  name: 'meshgrid',
-  doc: 'The coordinates of a grid, one tensor per axis.',
-  signature: "tensors: tensors, *, indexing: string = 'ij'",
-  compute({ tensors, indexing }: { tensors: readonly Tensor[]; indexing: string }) {
-    const swapped = indexing === 'xy' && tensors.length >= 2;
-    const axes = swapped ? [tensors[1], tensors[0], ...tensors.slice(2)] : tensors;
-    const shape = axes.map(axis => axis.numel());
-    const grids = axes.map((axis, d) => axis.reshape(shape.map((extent, e) => (e === d ? extent : 1))).expand(shape));
-    return swapped ? [grids[1], grids[0], ...grids.slice(2)] : grids;
-  },
-  samples: [sample([random([2]), random([3])]), sample([random([2]), random([3])], { indexing: 'xy' })],
-});
-
-export const vander: Op<(x: Tensor, n?: number | null, increasing?: boolean) => Tensor> = composite({
-  name: 'vander',
-  doc: 'Powers of the elements of a vector, one column each.',
-  signature: 'x: tensor, N: int = null, increasing: bool = false',
-  compute({ x, N, increasing }) {
-    const powers = Array.from({ length: N ?? x.shape[0] }, (_, k) => x.pow(k));
-    return stack(increasing ? powers : powers.reverse(), 1);
-  },
-  samples: [sample(random([3])), sample(random([3]), 4, true)],
-});
-
-export const cartesianProd: List = composite({
-  name: 'cartesianProd',
-  doc: 'All combinations of the elements of vectors, one a row.',
-  signature: 'tensors: tensors',
-  compute({ tensors }: { tensors: readonly Tensor[] }) {
-    if (tensors.length === 1) return tensors[0];
-    return stack(
-      meshgrid(tensors).map(grid => grid.reshape([-1])),
-      1,
-    );
-  },
-  samples: [sample([random([2]), random([3])])],
 });

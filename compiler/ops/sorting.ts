@@ -380,22 +380,6 @@ export const bucketize: Op<(input: Tensor, boundaries: Tensor, options?: SearchO
   samples: [sampleWithoutGradient(exactly([3], [0, 3, 9]), exactly([3], [1, 3, 7]))],
 });
 
-export const isin: Op<
-  (elements: Tensor, testElements: Tensor, options?: { assumeUnique?: boolean; invert?: boolean }) => Tensor
-> = composite({
-  name: 'isin',
-  doc: 'Is each element among the test elements?',
-  signature: 'elements: tensor, testElements: tensor, *, assumeUnique: bool = false, invert: bool = false',
-  compute({ elements: values, testElements, invert }) {
-    const found = values
-      .unsqueeze(-1)
-      .eq(testElements.reshape([-1]))
-      .any(-1);
-    return invert ? found.logicalNot() : found;
-  },
-  samples: [sampleWithoutGradient(integers([5], 0, 5), exactly([2], [1, 3], 'int64'))],
-});
-
 export const bincount: Op<(input: Tensor, weights?: Tensor | null, minlength?: number) => Tensor> = composite({
   name: 'bincount',
   doc: 'How often each integer occurs, or the sum of its weights. Its length depends on the data: not inside a trace.',

@@ -17,6 +17,7 @@ import './convolution.js';
 import * as creation from './creation.js';
 import type { OpDef } from './define.js';
 import * as indexing from './indexing.js';
+import './joining.js';
 import './linalg.js';
 import './loss.js';
 import './normalization.js';
@@ -30,6 +31,7 @@ import * as scan from './scan.js';
 import * as shape from './shape.js';
 import * as sorting from './sorting.js';
 import * as special from './special.js';
+import * as splitting from './splitting.js';
 import { assignInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
@@ -48,6 +50,7 @@ const methodModules = {
   ...scan,
   ...sorting,
   ...special,
+  ...splitting,
   ...likeMethods,
 };
 type MethodModules = typeof aliases &
@@ -61,6 +64,7 @@ type MethodModules = typeof aliases &
   typeof scan &
   typeof sorting &
   typeof special &
+  typeof splitting &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */
