@@ -477,6 +477,8 @@ describe('PyTorch files that are refused', () => {
     ['a flood of dicts', legacy(`(${'}'.repeat(4e6)}t.`), /take more than \d+ bytes of memory/],
     ['a flood of marks', legacy('('.repeat(4e6)), /take more than \d+ bytes of memory/],
     ['a flood of nothing', legacy(`(${'N'.repeat(4e6)}l.`), /take more than \d+ bytes of memory/],
+    ['a flood of floats', legacy(`(${'G?\xf0\0\0\0\0\0\0'.repeat(1e6)}l.`), /take more than \d+ bytes of memory/],
+    ['a flood of strings', legacy(`(${'\x8c\x02ab'.repeat(1e6)}l.`), /take more than \d+ bytes of memory/],
     ['a flood of copies', legacy(`]q\0(${'h\0'.repeat(4e6)}t.`), /take more than \d+ bytes of memory/],
     ['a tensor without memory', legacy('ctorch._utils\n_rebuild_tensor_v2\n)R.'), /a tensor without memory/],
     ['a tensor past its memory', tensorFile('K\x02', 'K\x03\x85', 'K\x01\x85'), /reaches element 4 of 4/],

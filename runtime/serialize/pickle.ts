@@ -44,7 +44,7 @@ export class WholeFloat {
 }
 
 /** What objects take in memory, about. */
-const [slotBytes, tupleBytes, listBytes, dictBytes, entryBytes] = [16, 64, 40, 160, 32];
+const [slotBytes, boxBytes, tupleBytes, listBytes, dictBytes, entryBytes] = [16, 24, 64, 40, 160, 32];
 const newestProtocol = 5;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -138,11 +138,14 @@ class Machine {
   }
   float(): number | WholeFloat {
     const value = this.#view.getFloat64(this.#next(8), false);
+    this.#budget.spend(boxBytes);
     return Number.isInteger(value) ? new WholeFloat(value) : value;
   }
   text(length: number): string {
+    const bytes = this.take(length);
+    this.#budget.spend(boxBytes + length);
     try {
-      return utf8.decode(this.take(length));
+      return utf8.decode(bytes);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       return damaged('pickle', `the string before byte ${this.at} is not UTF-8`);
@@ -150,6 +153,7 @@ class Machine {
   }
   /** Little-endian two's complement. */
   integer(length: number): number | bigint {
+    this.#budget.spend(boxBytes + length);
     const value = this.take(length).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * length, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;

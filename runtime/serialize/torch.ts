@@ -71,21 +71,20 @@ class TorchWorld implements PickleWorld {
   constructor(budget: Budget, read: (key: string, dtype: DType, count: number) => TypedArray) {
     this.#budget = budget;
     this.#read = read;
-    const callable = (name: string, call: (args: readonly unknown[]) => unknown): [string, Callable] => [
-      name,
-      new Callable(name, call),
+    const callables = [
+      new Callable('collections.OrderedDict', ordered),
+      new Callable('torch._utils._rebuild_tensor', args => this.#tensor(args)),
+      new Callable('torch._utils._rebuild_tensor_v2', args => this.#tensor(args)),
+      new Callable('torch._utils._rebuild_parameter', args => this.#parameter(args)),
+      new Callable('torch.Size', ([size]) => new Tuple(itemsOf(size))),
+      new Callable('torch.device', ([type]) =>
+        typeof type === 'string' ? type : damaged(format, 'a nameless device'),
+      ),
     ];
     this.#names = new Map<string, unknown>([
-      callable('collections.OrderedDict', ordered),
-      callable('torch._utils._rebuild_tensor', args => this.#tensor(args)),
-      callable('torch._utils._rebuild_tensor_v2', args => this.#tensor(args)),
-      callable('torch._utils._rebuild_parameter', ([data, requiresGrad]) => this.#parameter(data, requiresGrad)),
-      callable('torch.Size', ([size]) => new Tuple(itemsOf(size))),
-      callable('torch.device', ([type]) =>
-        typeof type === 'string' ? type : damaged(format, 'a device without a name'),
-      ),
-      ...dtypes.map((dtype): [string, DType] => [`torch.${dtype}`, dtype]),
-      ...dtypes.map((dtype): [string, StorageType] => [`torch.${storageTypes[dtype]}`, new StorageType(dtype)]),
+      ...callables.map((callable): [string, unknown] => [callable.name, callable]),
+      ...dtypes.map((dtype): [string, unknown] => [`torch.${dtype}`, dtype]),
+      ...dtypes.map((dtype): [string, unknown] => [`torch.${storageTypes[dtype]}`, new StorageType(dtype)]),
     ]);
   }
 
@@ -127,10 +126,10 @@ class TorchWorld implements PickleWorld {
     return wantsGrad(dtype, requiresGrad) ? tensor.requiresGrad_() : tensor;
   }
 
-  #parameter(data: unknown, requiresGrad: unknown): Parameter {
+  #parameter([data, requiresGrad]: readonly unknown[]): Parameter {
     if (!(data instanceof Tensor)) return damaged(format, 'a parameter that is no tensor');
     this.#budget.spend(tensorBytes);
-    return new Parameter(data.detach(), { requiresGrad: wantsGrad(data.dtype, requiresGrad) });
+    return new Parameter(data, { requiresGrad: wantsGrad(data.dtype, requiresGrad) });
   }
 }
 
@@ -156,7 +155,7 @@ function ordered(args: readonly unknown[]): Map<unknown, unknown> {
 function loadZip(file: Uint8Array, budget: Budget): unknown {
   const members = readZip(format, file, budget);
   const folder = folderOf(members);
-  const fromLittle = byteOrder(members.get(`${folder}byteorder`));
+  const fromLittle = isLittleEndian(members.get(`${folder}byteorder`));
   const world = new TorchWorld(budget, (key, dtype, count) => {
     const member = members.get(`${folder}data/${key}`);
     if (member === undefined) return damaged(format, `the memory '${key}' of a tensor is missing`);
@@ -187,13 +186,11 @@ function folderOf(members: ReadonlyMap<string, Member>): string {
   return folder;
 }
 
-function byteOrder(member: Member | undefined): boolean {
-  if (member === undefined) return true;
-  const order = new TextDecoder().decode(member.read());
-  return (
-    order === 'little' ||
-    (order !== 'big' && damaged(format, `unknown byte order ${JSON.stringify(order.slice(0, 20))}`))
-  );
+function isLittleEndian(order: Member | undefined): boolean {
+  if (order === undefined) return true;
+  const name = new TextDecoder().decode(order.read());
+  if (name !== 'little' && name !== 'big') damaged(format, `unknown byte order ${shown(name)}`);
+  return name === 'little';
 }
 
 /** Magic number, version, facts about the machine, the value, the keys of its memory, then that memory, little-endian. */
