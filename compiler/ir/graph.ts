@@ -89,8 +89,8 @@ export class Interner {
 /** The nodes a graph must compute: its results and the new values of its state. */
 export const roots = (graph: Graph): Node[] => [...graph.results.map(result => result.node), ...graph.updates.values()];
 
-/** All nodes reachable from the roots, inputs before users, each once. */
-export function topological(rootNodes: readonly Node[]): Node[] {
+/** All nodes reachable from the roots (without leaving `within`), inputs before users, each once. */
+export function topological(rootNodes: readonly Node[], within: ReadonlySet<Node> | null = null): Node[] {
   const order: Node[] = [];
   const seen = new Set<Node>();
   for (const root of rootNodes) {
@@ -100,7 +100,7 @@ export function topological(rootNodes: readonly Node[]): Node[] {
       if (seen.has(top.node)) stack.pop();
       else if (top.next < top.node.inputs.length) {
         const input = top.node.inputs[top.next++];
-        if (!seen.has(input)) stack.push({ node: input, next: 0 });
+        if (!seen.has(input) && (within === null || within.has(input))) stack.push({ node: input, next: 0 });
       } else {
         seen.add(top.node);
         order.push(top.node);

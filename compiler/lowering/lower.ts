@@ -89,7 +89,7 @@ class GroupLowering {
     readonly group: Group,
     readonly layoutOf: (node: Node) => Layout | null,
   ) {
-    this.#order = topological(group.outputs).filter(node => group.nodes.has(node));
+    this.#order = topological(group.outputs, group.nodes);
   }
 
   lower(name: string): Lowered {
