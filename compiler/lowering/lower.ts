@@ -117,7 +117,9 @@ class GroupLowering {
   }
 
   #doc(): string {
-    const names = this.#order.filter(node => opDef(node.op).fusion !== 'view' && node.inputs.length > 0).map(node => node.op);
+    const names = this.#order
+      .filter(node => opDef(node.op).fusion !== 'view' && node.inputs.length > 0)
+      .map(node => node.op);
     const modules = new Set(this.#order.map(node => node.site?.module).filter(Boolean));
     return `${names.length > 0 ? names.join(' → ') : this.#order.map(node => node.op).join(' → ')}${modules.size > 0 ? ` (${[...modules].join(', ')})` : ''}`;
   }
