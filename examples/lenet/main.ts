@@ -43,6 +43,7 @@ async function main(): Promise<boolean> {
   const digits = trainingDigits();
   const lenet = await loadArtifact();
   const training = train(lenet, digits);
+  writeFileSync(join(out, 'lenet.trained.safetensors'), lenet.saveState());
   const test = evaluate(lenet, testDigits());
   const replay = replayEagerly(built, digits, training.losses);
   const batchOf = firstBatches(digits);

@@ -1,0 +1,127 @@
+/**
+ * Compiled models in a browser: the page of examples/web built for production under a sub-path recognises a digit that is
+ * drawn with the mouse and trains on it; and the artifact runs in workers of both kinds. Screenshots stay in a folder of the
+ * system's temporary files, which is printed.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { vite } from 'gradc/plugin';
+import { build, type InlineConfig } from 'vite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Chromium, findChromium, type Page } from './support/chromium.js';
+import { type StaticServer, serve } from './support/static-server.js';
+
+const program = findChromium();
+const base = '/some/where/';
+const screenshots = join(tmpdir(), 'gradc-screenshots');
+
+describe.skipIf(program === null)(`in a browser${program === null ? ': no chromium found' : ''}`, () => {
+  let browser: Chromium;
+  let folder: string;
+  const servers: StaticServer[] = [];
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gradc-browser-'));
+    mkdirSync(screenshots, { recursive: true });
+    browser = new Chromium(program!);
+  });
+  afterAll(async () => {
+    await browser.close();
+    for (const server of servers) server.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Build for production, serve under the sub-path, open. */
+  async function open(name: string, config: InlineConfig): Promise<Page> {
+    const outDir = join(folder, name);
+    await build({
+      ...config,
+      configFile: false,
+      logLevel: 'warn',
+      base,
+      build: { ...config.build, outDir, emptyOutDir: true },
+    });
+    const server = await serve(outDir, base);
+    servers.push(server);
+    return browser.open(server.origin + base);
+  }
+
+  test('a page recognises what is drawn and learns from it', async () => {
+    const { default: config } = await import('../examples/web/vite.config.js');
+    const page = await open('web', config);
+    await page.until("'ready' in document.documentElement.dataset");
+    const canvas = await page.evaluate<{ x: number; y: number; width: number }>(
+      "document.getElementById('drawing').getBoundingClientRect().toJSON()",
+    );
+    const drag = (figure: readonly (readonly [x: number, y: number])[]): Promise<void> =>
+      page.drag(figure.map(([x, y]) => [canvas.x + x * canvas.width, canvas.y + y * canvas.width]));
+    const text = (id: string): Promise<string> => page.evaluate(`document.getElementById('${id}').textContent`);
+    const losses = (): Promise<number[]> =>
+      page.evaluate("[...document.querySelectorAll('#plot circle')].map(dot => -dot.getAttribute('cy'))");
+
+    for (const [digit, figure] of Object.entries(figures)) {
+      await drag(figure);
+      expect(await text('answer'), `drawn: ${digit}`).toBe(digit);
+      await page.screenshot(join(screenshots, `recognised-${digit}.png`));
+      await page.evaluate("document.getElementById('clear').click()");
+    }
+
+    // a figure that is no digit, which the page is told to take for a 4
+    await drag(house);
+    await page.evaluate("document.querySelectorAll('#bars button')[4].click()");
+    await page.until("document.querySelectorAll('#plot circle').length === 20");
+    await page.until("!document.body.classList.contains('training')");
+    await page.screenshot(join(screenshots, 'trained.png'));
+    const [first, last] = [(await losses()).slice(0, 5), (await losses()).slice(-5)].map(mean);
+    expect(last).toBeLessThan(first);
+    expect(await text('answer')).toBe('4');
+    expect(page.errors).toEqual([]);
+    console.log(`screenshots in ${screenshots}`);
+  });
+
+  test.each(['es', 'iife'] as const)('the artifact runs in a worker (%s)', async format => {
+    const page = await open(`worker-${format}`, {
+      root: fileURLToPath(new URL('bundlers/workers', import.meta.url)),
+      plugins: [vite({ checkTypes: false })],
+      worker: { format },
+      build: { target: 'es2022' },
+    });
+    await page.until('globalThis.answer');
+    expect(page.errors).toEqual([]);
+    expect(await page.evaluate('globalThis.answer.before')).toEqual([2, 4, 6]);
+    expect(await page.evaluate('globalThis.answer.after[0]')).toBeCloseTo(5, 0);
+  });
+});
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Lines as a hand would draw them, in parts of the canvas. */
+const arc = (x: number, y: number, rx: number, ry: number, from: number, to: number): [number, number][] =>
+  Array.from({ length: 25 }, (_, i) => {
+    const angle = ((from + ((to - from) * i) / 24) * Math.PI) / 180;
+    return [x + rx * Math.cos(angle), y + ry * Math.sin(angle)];
+  });
+const figures: Readonly<Record<string, readonly (readonly [x: number, y: number])[]>> = {
+  0: arc(0.5, 0.5, 0.2, 0.32, -90, 270),
+  2: [...arc(0.5, 0.34, 0.18, 0.16, -170, 40), [0.34, 0.8], [0.72, 0.8]],
+  3: [...arc(0.46, 0.33, 0.17, 0.16, -150, 90), ...arc(0.46, 0.66, 0.2, 0.17, -90, 150)],
+  7: [
+    [0.28, 0.22],
+    [0.5, 0.22],
+    [0.72, 0.22],
+    [0.6, 0.5],
+    [0.48, 0.82],
+  ],
+};
+const house: readonly (readonly [x: number, y: number])[] = [
+  [0.25, 0.8],
+  [0.25, 0.45],
+  [0.5, 0.2],
+  [0.75, 0.45],
+  [0.75, 0.8],
+  [0.25, 0.8],
+  [0.75, 0.45],
+  [0.25, 0.45],
+  [0.75, 0.8],
+];
