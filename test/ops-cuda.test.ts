@@ -1,6 +1,6 @@
 /**
- * The op table as generated CUDA C, run on the CPU: every op × sample, value and gradient in one program, against eager in
- * float64. Programs are compiled many at a time, since starting the C++ compiler is most of its work.
+ * The op table as generated CUDA C, run on the CPU: every op × sample, value and gradient in one program, against eager
+ * in float64. Programs are compiled many at a time, since starting the C++ compiler is most of its work.
  */
 import { describe, expect, test } from 'vitest';
 import { cudaBackend } from '../backends/cuda/backend.js';

@@ -1,9 +1,9 @@
 /**
  * Every op of the table: op × sample × mode, generated from the definitions. A new op brings its tests with it.
  *
- * Each mode runs the sample in float32, value and gradient in one program, against eager in float64. The float64 gradient is
- * checked against central differences, the gradient of the gradient likewise. What an op declares as an error must fail with
- * that message; what depends on values must be refused by a trace.
+ * Each mode runs the sample in float32, value and gradient in one program, against eager in float64. The float64
+ * gradient is checked against central differences, the gradient of the gradient likewise. What an op declares as an
+ * error must fail with that message; what depends on values must be refused by a trace.
  */
 import { describe, expect, test } from 'vitest';
 import { gradOf } from '../compiler/ops/tape.js';

@@ -1,4 +1,7 @@
-/** Activation functions: functional only, as in PyTorch (relu, sigmoid and tanh are methods too and live in pointwise.ts). */
+/**
+ * Activation functions: functional only, as in PyTorch (relu, sigmoid and tanh are methods too and live in
+ * pointwise.ts).
+ */
 import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';
 import type { Expr } from '../ir/kernel.js';
@@ -8,7 +11,7 @@ import type { Tensor } from './tensor.js';
 
 type Unary = Op<(input: Tensor) => Tensor>;
 
-/** A piecewise function given with its slope as an op body, so that value, derivative and its kinks stand side by side. */
+/** Values on both sides of each kink, where central differences see one slope. */
 const around = (...kinks: number[]) =>
   exactly(
     [kinks.length * 2],
@@ -114,7 +117,6 @@ export const leakyRelu: Op<(input: Tensor, negativeSlope?: number) => Tensor> = 
   samples: [sample(random([2, 3])), sample(random([4]), 0.2)],
 });
 
-/** `yes` where the condition holds, `no` elsewhere. */
 const select = (condition: Tensor, yes: Tensor, no: Tensor): Tensor => condition.where(yes, no);
 
 export const prelu: Op<(input: Tensor, weight: Tensor) => Tensor> = composite({

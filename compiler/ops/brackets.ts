@@ -6,8 +6,8 @@
  *   x[mask] = 0       x.setAt(mask, 0)
  *   x[rows, columns]  x.at(rows, columns)
  *
- * Integers, slices, null and '...' make views. Tensors of positions or booleans pick elements: their broadcast shape takes the
- * place of the dims they index, or comes first where a slice stands between them.
+ * Integers, slices, null and '...' make views. Tensors of positions or booleans pick elements: their broadcast shape
+ * takes the place of the dims they index, or comes first where a slice stands between them.
  */
 import { fail } from '../errors.js';
 import { broadcastShapes, formatShape, numel } from '../ir/shape.js';

@@ -1,6 +1,6 @@
 /**
- * Contractions: sums of products over shared dims. One lowering form (`reduce add` of a product) serves them all, and one
- * schedule per backend recognises it; none has a kernel of its own.
+ * Contractions: sums of products over shared dims. One lowering form (`reduce add` of a product) serves them all, and
+ * one schedule per backend recognises it; none has a kernel of its own.
  */
 import { fail } from '../errors.js';
 import { computeType } from '../ir/dtype.js';

@@ -1,9 +1,9 @@
 /**
  * Convolution in any number of dims, with stride, padding, dilation and groups.
  *
- * Three bilinear nodes, each a contraction and each the gradient of the others: from input and weight to output, from output
- * gradient and weight to input gradient (which is also transposed convolution), from input and output gradient to weight
- * gradient. So every order of derivative stays among them, and none scatters.
+ * Three bilinear nodes, each a contraction and each the gradient of the others: from input and weight to output, from
+ * output gradient and weight to input gradient (which is also transposed convolution), from input and output gradient
+ * to weight gradient. So every order of derivative stays among them, and none scatters.
  *
  *   y[n, o, s]  = Σ c, k   x[n, c, s·stride + k·dilation - padding] · w[o, c, k]
  *   dx[n, c, p] = Σ o, k   dy[n, o, (p + padding - k·dilation) / stride] · w[o, c, k]      where the division is exact

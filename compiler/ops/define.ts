@@ -1,10 +1,10 @@
 /**
  * How an op is defined, and what happens when one is called.
  *
- * An OpDef says everything about an op in one place: signature, infer (shape and dtype; its errors are the ones users see,
- * eager and compiled alike), fusion class, vjp, lowering or decomposition, samples for the generated tests. The helpers
- * `pointwise`, `reduction` and `view` fill in what follows from the class; `define` takes the general form; `composite` is a
- * function of other ops that leaves no node of its own.
+ * An OpDef says everything about an op in one place: signature, infer (shape and dtype; its errors are the ones users
+ * see, eager and compiled alike), fusion class, vjp, lowering or decomposition, samples for the generated tests. The
+ * helpers `pointwise`, `reduction` and `view` fill in what follows from the class; `define` takes the general form;
+ * `composite` is a function of other ops that leaves no node of its own.
  */
 import { fail, invariant } from '../errors.js';
 import { type Arith, arith } from '../ir/arith.js';
@@ -246,7 +246,9 @@ export interface PointwiseSpec {
   readonly gradName?: GradName;
   /** Throws for operand types the op does not take. */
   readonly check?: (promoted: DType, inputs: readonly TensorType[], attrs: Attrs) => void;
-  /** Throws for operand values the op does not take; called on eager operands, also where they are constants of a trace. */
+  /**
+   * Throws for operand values the op does not take; called on eager operands, also where they are constants of a trace.
+   */
   readonly checkValues?: (promoted: DType, inputs: readonly Tensor[], attrs: Attrs) => void;
   /** Operands left out of promotion and conversion, by position (the condition of `where`). */
   readonly untyped?: readonly number[];
@@ -295,7 +297,9 @@ function pointwiseTypes(rule: PointwiseTypes, promoted: DType): { compute: DType
   return { compute: computeType(promoted), result: promoted };
 }
 
-/** Elementwise, broadcasting, promoting. The gradient of a broadcast or converted operand is summed and converted back. */
+/**
+ * Elementwise, broadcasting, promoting. The gradient of a broadcast or converted operand is summed and converted back.
+ */
 export function pointwise<F extends AnyFunction>(spec: PointwiseSpec): Op<F> {
   const params = parseSignature(
     spec.signature ?? (spec.body.length >= 3 ? 'input: operand, other: operand' : 'input: tensor'),
@@ -367,7 +371,10 @@ function toType(grad: Tensor, type: TensorType): Tensor {
 export interface ReductionSpec {
   readonly name: string;
   readonly doc: string;
-  /** Default: `input: tensor, dim: dims = null, keepdim: bool = false`; attrs `dim` (normalised) and `keepdim` must exist. */
+  /**
+   * Default: `input: tensor, dim: dims = null, keepdim: bool = false`; attrs `dim` (normalised) and `keepdim` must
+   * exist.
+   */
   readonly signature?: string;
   readonly fn: ReduceFn;
   /** Result dtype for an input dtype (and the `dtype` attr); throws for types not taken. */

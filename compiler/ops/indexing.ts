@@ -1,8 +1,8 @@
 /**
  * Elements picked and placed by position: gather, scatter, embedding, masks.
  *
- * What picks one element per place is a map and fuses; what may hit a place twice (scatter, the gradient of gather) is a
- * program. PyTorch's square brackets are in `brackets.ts`.
+ * What picks one element per place is a map and fuses; what may hit a place twice (scatter, the gradient of gather) is
+ * a program. PyTorch's square brackets are in `brackets.ts`.
  */
 import { fail } from '../errors.js';
 import { isFloat, isInt } from '../ir/dtype.js';

@@ -1,9 +1,9 @@
 /**
  * Linear algebra under `linalg`: norms, and what follows from triangular factors.
  *
- * Factorisations are programs over one matrix at a time (batches in parallel): Cholesky, and Gaussian elimination with partial
- * pivoting, which gives solve, inverse and determinant. Derivatives are those of M. Giles, "Collected matrix derivative
- * results for forward and reverse mode algorithmic differentiation" (2008).
+ * Factorisations are programs over one matrix at a time (batches in parallel): Cholesky, and Gaussian elimination with
+ * partial pivoting, which gives solve, inverse and determinant. Derivatives are those of M. Giles, "Collected matrix
+ * derivative results for forward and reverse mode algorithmic differentiation" (2008).
  */
 import { fail } from '../errors.js';
 import { arith } from '../ir/arith.js';
@@ -173,15 +173,12 @@ const choleskyFactor: Op<(input: Tensor) => Tensor> = define({
     const L = c.out;
     const inner = L.transpose(-2, -1).matmul(c.grad).tril();
     const phi = inner.sub(inner.diagonal(0, -2, -1).mul(0.5).diagEmbed());
-    const right = solveUpper(L.transpose(-2, -1), phi);
-    const whole = solveUpper(L.transpose(-2, -1), right.transpose(-2, -1)).transpose(-2, -1);
+    const right = solveLinear(L.transpose(-2, -1), phi);
+    const whole = solveLinear(L.transpose(-2, -1), right.transpose(-2, -1)).transpose(-2, -1);
     return [whole.add(whole.transpose(-2, -1)).mul(0.5)];
   },
   samples: [sampleWithoutGradient(exactly([2, 2], [4, 2, 2, 3]))],
 });
-
-/** X with U·X = B for an upper triangular U. */
-const solveUpper = (U: Tensor, B: Tensor): Tensor => solveLinear(U, B);
 
 /** X with A·X = B by Gaussian elimination with partial pivoting. */
 const solveLinear: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
@@ -192,7 +189,7 @@ const solveLinear: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3]))],
 });
 
-/** The inverse and the determinant side by side: [A⁻¹ | det, 0, …] has one row more. */
+/** One elimination gives both: the inverse, and below it a row that starts with the determinant. */
 const eliminated: Op<(input: Tensor) => Tensor> = define({
   name: 'eliminated',
   doc: 'Gauss–Jordan elimination with partial pivoting: n rows of the inverse, and a row that starts with the determinant.',

@@ -1,8 +1,8 @@
 /**
  * Losses, as PyTorch's functional API has them: `reduction` is 'mean' (default), 'sum' or 'none'.
  *
- * Classification losses pick the element of the target class by comparing positions, not by scattering, so that log-softmax,
- * pick and mean fuse into one pass over the rows, and so does their gradient.
+ * Classification losses pick the element of the target class by comparing positions, not by scattering, so that
+ * log-softmax, pick and mean fuse into one pass over the rows, and so does their gradient.
  */
 import { fail } from '../errors.js';
 import { computeType, isFloat } from '../ir/dtype.js';

@@ -1,8 +1,8 @@
 /**
  * Normalisation: subtract the mean, divide by the standard deviation, over some dims.
  *
- * All of them are one node, `standardize`, with its derivative in closed form; layer, batch, group and instance norm differ in
- * the dims and in what is multiplied and added after.
+ * All of them are one node, `standardize`, with its derivative in closed form; layer, batch, group and instance norm
+ * differ in the dims and in what is multiplied and added after.
  */
 import { fail } from '../errors.js';
 import { formatShape, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';

@@ -1,4 +1,6 @@
-/** Padding as PyTorch's `nn.functional.pad` has it: pairs from the last dim backward, with a constant or from the input. */
+/**
+ * Padding as PyTorch's `nn.functional.pad` has it: pairs from the last dim backward, with a constant or from the input.
+ */
 import { fail } from '../errors.js';
 import { formatShape } from '../ir/shape.js';
 import { composite, type Op } from './define.js';

@@ -1,8 +1,9 @@
 /**
  * Elementwise ops: arithmetic, powers, exponentials, comparisons, selection.
  *
- * Each carries its derivative beside it; the helper `pointwise` adds broadcasting, promotion, in-place variants, lowering and
- * the reduction of gradients to the shape of each operand. Derivatives at kinks and ties are those of PyTorch.
+ * Each carries its derivative beside it; the helper `pointwise` adds broadcasting, promotion, in-place variants,
+ * lowering and the reduction of gradients to the shape of each operand. Derivatives at kinks and ties are those of
+ * PyTorch.
  */
 import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';

@@ -1,9 +1,9 @@
 /**
  * Pooling over windows, in any number of dims.
  *
- * Max pooling remembers where each maximum was (the first of equal ones, NaN wins), and its gradient reads back: an input
- * element collects from the windows that cover it and point to it. Average pooling is a sum over the window, divided by a
- * count. So gradients are reductions over window positions too, and none scatters.
+ * Max pooling remembers where each maximum was (the first of equal ones, NaN wins), and its gradient reads back: an
+ * input element collects from the windows that cover it and point to it. Average pooling is a sum over the window,
+ * divided by a count. So gradients are reductions over window positions too, and none scatters.
  */
 import { fail } from '../errors.js';
 import type { Attrs, TensorType } from '../ir/graph.js';

@@ -1,9 +1,9 @@
 /**
  * Random numbers inside traces: counter-based, so that JavaScript, WASM, threads and CUDA give the same bits.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011). An element depends only on
- * the key, the number of the draw and its own index. Key and counter are a tensor like other state: int32 [key0, key1, draw0,
- * draw1]; each draw reads it and then adds one to the draw, which a trace turns into an update.
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011). An element depends
+ * only on the key, the number of the draw and its own index. Key and counter are a tensor like other state: int32
+ * [key0, key1, draw0, draw1]; each draw reads it and then adds one to the draw, which a trace turns into an update.
  */
 import { arith as s } from '../ir/arith.js';
 import { addIndex, cast, constant, type Expr, floorDivIndex, index, modIndex, mulIndex } from '../ir/kernel.js';

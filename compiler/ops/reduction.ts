@@ -109,7 +109,9 @@ export const nanmean: Reduction<SumOptions> = composite({
 
 // ── products ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** ∂prod/∂x = the product of the others: out / x, and where zeros stand in the way the product of the nonzero others. */
+/**
+ * ∂prod/∂x = the product of the others: out / x, and where zeros stand in the way the product of the nonzero others.
+ */
 function productGradient(c: VjpContext): Tensor {
   const x = c.in(0).to(c.grad.dtype);
   const { dim, keepdim } = c.attrs as { dim: readonly number[]; keepdim: boolean };

@@ -1,8 +1,8 @@
 /**
  * Samples: the inputs an op's generated tests run on, written beside the op.
  *
- * A sample is the argument list of one call, with tensors described instead of made: the tests make them from a seed, in
- * every dtype the op takes, and run value, gradient, eager, compiled and every backend on them.
+ * A sample is the argument list of one call, with tensors described instead of made: the tests make them from a seed,
+ * in every dtype the op takes, and run value, gradient, eager, compiled and every backend on them.
  */
 import type { DType } from '../ir/dtype.js';
 import type { Shape } from '../ir/shape.js';

@@ -1,9 +1,10 @@
 /**
  * Order: sort, topk, medians, quantiles, searching, counting.
  *
- * Everything rests on one program that sorts positions: merge exchange (D. E. Knuth, The Art of Computer Programming, vol. 3,
- * Algorithm 5.2.2M), a network whose steps are fixed by the length alone, so that it needs no data-dependent loop on any
- * backend. Equal elements are told apart by their position, which makes it stable. NaN counts as the largest.
+ * Everything rests on one program that sorts positions: merge exchange (D. E. Knuth, The Art of Computer Programming,
+ * vol. 3, Algorithm 5.2.2M), a network whose steps are fixed by the length alone, so that it needs no data-dependent
+ * loop on any backend. Equal elements are told apart by their position, which makes it stable. NaN counts as the
+ * largest.
  */
 import { fail } from '../errors.js';
 import { arith } from '../ir/arith.js';
@@ -36,7 +37,9 @@ import { elements, type Tensor, tensorOver } from './tensor.js';
 
 // ── sorting positions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The compare-exchanges of merge exchange for n elements: in each step, all i with (i & p) = r are compared with i + d. */
+/**
+ * The compare-exchanges of merge exchange for n elements: in each step, all i with (i & p) = r are compared with i + d.
+ */
 function* exchangeSteps(n: number): Generator<{ p: number; r: number; d: number }> {
   const top = 2 ** (Math.ceil(Math.log2(n)) - 1);
   for (let p = top; p >= 1; p /= 2) {

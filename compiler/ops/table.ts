@@ -1,9 +1,10 @@
 /**
  * The op table: every op, and the methods of Tensor that follow from it.
  *
- * An op in one of the modules under `methods` whose first argument is a tensor is also its method, with the others as arguments; each
- * pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file of ops needs one.
- * The modules imported without a name hold ops without a method: layers, windows and losses, as in PyTorch's `nn.functional`.
+ * An op in one of the modules under `methods` whose first argument is a tensor is also its method, with the others as
+ * arguments; each pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file
+ * of ops needs one. The modules imported without a name hold ops without a method: layers, windows and losses, as in
+ * PyTorch's `nn.functional`.
  */
 import { fail } from '../errors.js';
 import { isFloat, isInt } from '../ir/dtype.js';

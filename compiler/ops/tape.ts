@@ -1,9 +1,10 @@
 /**
  * The autograd tape: what an op call records, and running it backwards.
  *
- * It works on tensors whatever they are: on values it computes gradients, on traced tensors it appends the symbolic gradient
- * to the graph, both from the same vjp rules. With `createGraph` the backward pass is itself recorded, to any order. What is
- * saved, versioned and freed follows PyTorch's engine (Paszke et al., "Automatic differentiation in PyTorch", 2017).
+ * It works on tensors whatever they are: on values it computes gradients, on traced tensors it appends the symbolic
+ * gradient to the graph, both from the same vjp rules. With `createGraph` the backward pass is itself recorded, to any
+ * order. What is saved, versioned and freed follows PyTorch's engine (Paszke et al., "Automatic differentiation in
+ * PyTorch", 2017).
  */
 import { fail, invariant } from '../errors.js';
 import { isFloat } from '../ir/dtype.js';
@@ -252,8 +253,8 @@ export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor =>
 // ── in-place changes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * Overwrite `target` with `value` (same shape; cast if need be) as an in-place op does: everything that aliases it sees the
- * change, and its history becomes that of `value`. Throws E205 for a leaf that requires grad.
+ * Overwrite `target` with `value` (same shape; cast if need be) as an in-place op does: everything that aliases it sees
+ * the change, and its history becomes that of `value`. Throws E205 for a leaf that requires grad.
  */
 export function assignInPlace(target: Tensor, value: Tensor): Tensor {
   const base = target.meta.base;
@@ -356,8 +357,8 @@ function runHooks(node: GradNode, grad: Tensor): Tensor {
 }
 
 /**
- * The engine: propagates gradients from outputs and returns what arrives at `targets`; every other leaf reached gets its
- * gradient added to `.grad` if `accumulate`.
+ * The engine: propagates gradients from outputs and returns what arrives at `targets`; every other leaf reached gets
+ * its gradient added to `.grad` if `accumulate`.
  */
 function propagate(
   outputs: readonly Tensor[],
@@ -429,7 +430,9 @@ function accumulateInto(leaf: Tensor, grad: Tensor, createGraph: boolean, handed
   executor().writeGrad(leaf, createGraph ? owned : owned.detach());
 }
 
-/** Adds the gradients of `outputs` to the `.grad` of every leaf that requires one. Errors: E201, E202, E203, E204, E206. */
+/**
+ * Adds the gradients of `outputs` to the `.grad` of every leaf that requires one. Errors: E201, E202, E203, E204, E206.
+ */
 export function backward(
   outputs: Tensor | readonly Tensor[],
   grads?: Tensor | readonly (Tensor | null)[] | null,
@@ -495,7 +498,10 @@ declare module './tensor.js' {
     readonly version: number;
     /** Keep the gradient of this non-leaf in `.grad`. */
     retainGrad(): void;
-    /** Call `hook` with the gradient of this tensor; what it returns replaces the gradient. Returns a function that removes it. */
+    /**
+     * Call `hook` with the gradient of this tensor; what it returns replaces the gradient. Returns a function that
+     * removes it.
+     */
     registerHook(hook: Hook): () => void;
   }
 }

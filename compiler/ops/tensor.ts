@@ -1,9 +1,9 @@
 /**
  * Tensor: a handle to a value (eager) or to a node of the graph being traced.
  *
- * The class knows shape, dtype, storage and its place in the autograd tape; what can be computed with it comes from the op
- * table: every op whose first parameter is a tensor is also a method (`table.ts`). Eager storage is an ordinary typed array
- * that views share and the garbage collector frees.
+ * The class knows shape, dtype, storage and its place in the autograd tape; what can be computed with it comes from the
+ * op table: every op whose first parameter is a tensor is also a method (`table.ts`). Eager storage is an ordinary
+ * typed array that views share and the garbage collector frees.
  */
 import { fail, InternalError } from '../errors.js';
 import { arrayOf, type DType, type TypedArray } from '../ir/dtype.js';

@@ -26,8 +26,8 @@ import { random, sample, sampleWithoutGradient } from './samples.js';
 import type { Tensor } from './tensor.js';
 
 /**
- * Row-major position in `to` of the element at row-major position `at` in `from`. Dims that correspond keep their index as it
- * is, so that an index that reaches outside under a guard stays a sum.
+ * Row-major position in `to` of the element at row-major position `at` in `from`. Dims that correspond keep their index
+ * as it is, so that an index that reaches outside under a guard stays a sum.
  */
 export function reindex(at: readonly Expr[], from: Shape, to: Shape): Expr[] {
   invariant(numel(from) === numel(to), () => `no reshape from ${formatShape(from)} to ${formatShape(to)}`);

@@ -1,8 +1,8 @@
 /**
  * Images: resizing, sampling at points, rearranging pixels, windows as columns.
  *
- * Resizing one dim is a product with a small matrix of weights, made from positions inside the graph; so its gradient is the
- * product with the transposed matrix.
+ * Resizing one dim is a product with a small matrix of weights, made from positions inside the graph; so its gradient
+ * is the product with the transposed matrix.
  */
 import { fail } from '../errors.js';
 import { formatShape, numel } from '../ir/shape.js';

@@ -1,7 +1,8 @@
 /** The ways to run a function of tensors: eagerly, and compiled for each backend that runs in this process. */
 import { setFlagsFromString } from 'node:v8';
 import { type CompileOptions, compile } from 'gradc/compiler';
-import type { DType } from '../../compiler/ir/dtype.js';
+import { wasm } from '../../backends/wasm/backend.js';
+import { type DType, dtypes } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { input } from '../../compiler/trace/model.js';
 
@@ -20,10 +21,10 @@ const eager: Mode = { name: 'eager', compiled: false, lacks: [], run: (fn, input
 /** Node 20 has relaxed SIMD behind a flag, which can still be set here. */
 if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
-const compiledWith = (name: string, options: CompileOptions, lacks: readonly DType[] = []): Mode => ({
+const compiledWith = (name: string, options: CompileOptions): Mode => ({
   name,
   compiled: true,
-  lacks,
+  lacks: options.backend === 'wasm' ? dtypes.filter(dtype => !wasm.capabilities.dtypes.includes(dtype)) : [],
   run: (fn, inputs) =>
     compile(
       fn,
@@ -35,6 +36,6 @@ const compiledWith = (name: string, options: CompileOptions, lacks: readonly DTy
 export const modes: readonly Mode[] = [
   eager,
   compiledWith('js', { backend: 'js' }),
-  compiledWith('wasm', { backend: 'wasm' }, ['float16', 'bfloat16']),
-  compiledWith('wasm-relaxed', { backend: 'wasm', relaxed: true }, ['float16', 'bfloat16']),
+  compiledWith('wasm', { backend: 'wasm' }),
+  compiledWith('wasm-relaxed', { backend: 'wasm', relaxed: true }),
 ];

@@ -1,6 +1,6 @@
 /**
- * The op table as test material: every op and composite with its samples, made into tensors, and what a call returns as a flat
- * list of tensors.
+ * The op table as test material: every op and composite with its samples, made into tensors, and what a call returns as
+ * a flat list of tensors.
  */
 import '../../compiler/ops/table.js';
 import { arrayOf, type DType, isFloat } from '../../compiler/ir/dtype.js';
