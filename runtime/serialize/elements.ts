@@ -20,6 +20,9 @@ export const refused: (format: string, problem: string, hint: string) => never =
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
+/** What a tensor takes in memory beside its elements, about. */
+export const tensorBytes = 640;
+
 /** What a file says, for an error: no more than fits a line, whatever it is. */
 export const shown = (value: unknown): string =>
   Array.isArray(value) ? `[${value.slice(0, mostDims).map(brief).join(',')}]` : brief(value);

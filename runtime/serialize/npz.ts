@@ -1,7 +1,7 @@
 /** NumPy's `.npz` files: a zip of `.npy` files, one per array. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
-import { byName } from './elements.js';
+import { byName, tensorBytes } from './elements.js';
 import { readNpy, saveNpy } from './numpy.js';
 import { readZip, writeZip } from './zip.js';
 
@@ -21,11 +21,12 @@ export const saveNpz = (
 
 /** The tensors of a `.npz` file by name. Throws E401 where it is damaged, E402 where it inflates beyond bounds. */
 export function loadNpz(file: Uint8Array, options: ReadOptions = {}): Record<string, Tensor> {
-  const members = readZip('npz', file, new Budget('npz', file.length, options, usualRatio));
+  const budget = new Budget('npz', file.length, options);
+  const inflation = new Budget('npz', file.length, options, usualRatio);
+  const arrays = [...readZip('npz', file, budget, inflation)].filter(([name]) => name.endsWith(ending));
+  budget.spend(tensorBytes * arrays.length);
   return byName(
     'npz',
-    [...members]
-      .filter(([name]) => name.endsWith(ending))
-      .map(([name, member]) => [name.slice(0, -ending.length), readNpy(member.read(), member.compressed)]),
+    arrays.map(([name, member]) => [name.slice(0, -ending.length), readNpy(member.read(), member.compressed)]),
   );
 }

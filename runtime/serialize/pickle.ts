@@ -108,18 +108,17 @@ class Machine {
 
   // ── the bytes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  take(count: number): Uint8Array {
-    const end = this.at + count;
-    if (end > this.#bytes.length)
-      damaged('pickle', `it ends at byte ${this.#bytes.length}, in the middle of an operation`);
-    const taken = this.#bytes.subarray(this.at, end);
-    this.at = end;
-    return taken;
-  }
-  /** Where the next `count` bytes begin. */
+  /** Where the next `count` bytes begin; they are done with. */
   #next(count: number): number {
-    this.take(count);
-    return this.at - count;
+    const start = this.at;
+    this.at += count;
+    if (this.at > this.#bytes.length)
+      damaged('pickle', `it ends at byte ${this.#bytes.length}, in the middle of an operation`);
+    return start;
+  }
+  #take(count: number): Uint8Array {
+    const start = this.#next(count);
+    return this.#bytes.subarray(start, this.at);
   }
   u8(): number {
     return this.#view.getUint8(this.#next(1));
@@ -142,7 +141,7 @@ class Machine {
     return Number.isInteger(value) ? new WholeFloat(value) : value;
   }
   text(length: number): string {
-    const bytes = this.take(length);
+    const bytes = this.#take(length);
     this.#budget.spend(boxBytes + length);
     try {
       return utf8.decode(bytes);
@@ -154,7 +153,7 @@ class Machine {
   /** Little-endian two's complement. */
   integer(length: number): number | bigint {
     this.#budget.spend(boxBytes + length);
-    const value = this.take(length).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const value = this.#take(length).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * length, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }

@@ -7,7 +7,16 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
-import { byName, bytesOfTensor, checkLength, checkShape, damaged, shown, tensorFromBytes } from './elements.js';
+import {
+  byName,
+  bytesOfTensor,
+  checkLength,
+  checkShape,
+  damaged,
+  shown,
+  tensorBytes,
+  tensorFromBytes,
+} from './elements.js';
 
 const names: Readonly<Record<DType, string>> = {
   bool: 'BOOL',
@@ -108,8 +117,6 @@ const jsonToken = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/gs;
 const deepestHeader = 3;
 /** What a value of parsed JSON takes, about. */
 const [containerBytes, itemBytes] = [64, 16];
-/** What a tensor takes beside its elements, about. */
-const tensorBytes = 640;
 
 /** The keys written in a header that is neither too deep nor too large to be parsed. */
 function countKeys(text: string, budget: Budget): number {

@@ -11,7 +11,7 @@ import { float } from '../../compiler/ops/signature.js';
 import { type Storage, Tensor } from '../../compiler/ops/tensor.js';
 import { Parameter } from '../nn/parameter.js';
 import { Budget, type ReadOptions } from './budget.js';
-import { byName, checkShape, damaged, elementsFromBytes, refused, shown } from './elements.js';
+import { byName, checkShape, damaged, elementsFromBytes, refused, shown, tensorBytes } from './elements.js';
 import { Callable, type PickleWorld, readPickle, Tuple, WholeFloat } from './pickle.js';
 import { deepestNesting, legacyMagic, legacyProtocol, storageTypes } from './torch-format.js';
 import { type Member, readZip } from './zip.js';
@@ -57,8 +57,8 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const itemsOf = (value: unknown): readonly unknown[] =>
   value instanceof Tuple ? value.items : damaged(format, 'a tuple is missing');
 
-/** What a tensor takes beside its elements, about, and its memory, arrays, objects and what is in them. */
-const [tensorBytes, memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes] = [640, 320, 32, 8, 64, 48];
+/** What the memory of a tensor takes beside its elements, about, and arrays, objects and what is in them. */
+const [memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes] = [320, 32, 8, 64, 48];
 
 /** The names and persistent ids of a file, and the memory they lead to. */
 class TorchWorld implements PickleWorld {

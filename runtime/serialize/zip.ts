@@ -7,7 +7,7 @@
  */
 import { deflateSync, Inflate } from 'fflate';
 import { fail } from '../../compiler/errors.js';
-import { Budget } from './budget.js';
+import type { Budget } from './budget.js';
 import { damaged, refused } from './elements.js';
 
 const localSignature = 0x04034b50;
@@ -29,7 +29,7 @@ const extraOf64Bits = 1;
 
 const mostMembers = 100_000;
 /** What a member takes in memory, about. */
-const memberCost = 256;
+const memberCost = 512;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** Deflate makes at most 1032 bytes of one. */
 const steepestDeflate = 1032;
@@ -65,27 +65,35 @@ interface Directory {
   readonly count: number;
 }
 
-/** The members of an archive by name. Throws E401 where it is damaged, E402 where it asks for what is not allowed. */
-export function readZip(format: string, file: Uint8Array, budget: Budget): Map<string, Member> {
-  return new ZipReader(format, file, budget).members();
+/**
+ * The members of an archive by name, paid for by `budget`, and what they inflate to by `inflation`. Throws E401 where it is
+ * damaged, E402 where it asks for what is not allowed.
+ */
+export function readZip(
+  format: string,
+  file: Uint8Array,
+  budget: Budget,
+  inflation: Budget = budget,
+): Map<string, Member> {
+  return new ZipReader(format, file, inflation).members(budget);
 }
 
 class ZipReader {
   readonly #format: string;
   readonly #file: Uint8Array;
   readonly #view: DataView;
-  readonly #budget: Budget;
+  readonly #inflation: Budget;
 
-  constructor(format: string, file: Uint8Array, budget: Budget) {
+  constructor(format: string, file: Uint8Array, inflation: Budget) {
     this.#format = format;
     this.#file = file;
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-    this.#budget = budget;
+    this.#inflation = inflation;
   }
 
-  members(): Map<string, Member> {
+  members(budget: Budget): Map<string, Member> {
     const directory = this.#directory();
-    new Budget(this.#format, this.#file.length, {}).spend(memberCost * directory.count);
+    budget.spend(memberCost * directory.count);
     const entries = this.#entries(directory);
     this.#checkOverlaps(entries);
     const members = new Map<string, Member>();
@@ -258,7 +266,7 @@ class ZipReader {
 
   /** Piece by piece, so that a member that inflates to more than it claims is noticed while the excess is small. */
   #inflated({ name, size }: Entry, packed: Uint8Array): Uint8Array {
-    this.#budget.spend(size);
+    this.#inflation.spend(size);
     const out = new Uint8Array(size);
     let filled = 0;
     const inflate = new Inflate(piece => {

@@ -121,7 +121,7 @@ function everything(): unknown {
 const insideZip =
   (format: string) =>
   (random: Random, file: File, material: Material): File => {
-    const members = [...readZip(format, file, new Budget(format, file.length, {}, 64))].map(
+    const members = [...readZip(format, file, new Budget(format, file.length, {}))].map(
       ([name, member]) => [name, member.read()] as const,
     );
     const chosen = random.below(members.length + 1) % members.length;
