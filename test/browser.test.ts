@@ -50,7 +50,7 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
   test('a page recognises what is drawn and learns from it', async () => {
     const { default: config } = await import('../examples/web/vite.config.js');
     const page = await open('web', config);
-    await page.until("'ready' in document.documentElement.dataset");
+    await page.until("document.querySelector('[data-ready]')");
     const canvas = await page.evaluate<{ x: number; y: number; width: number }>(
       "document.getElementById('drawing').getBoundingClientRect().toJSON()",
     );
