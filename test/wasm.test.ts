@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';
+import { fromBfloat, fromHalf, toBfloat, toHalf } from '../backends/js/math.js';
 import { compileKernel } from '../backends/wasm/compile.js';
+import { schedule } from '../backends/wasm/schedule.js';
 import { arith as s } from '../compiler/ir/arith.js';
 import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
 import {
@@ -433,9 +435,74 @@ describe('loops and buffers', () => {
       );
     }
   });
-
-  test('16-bit floats are refused by name', () => {
-    const x = param('x', 'float16', 4);
-    expect(() => compileKernel(kernelOf([], [x], []))).toThrow(/E601.*float16/s);
-  });
 });
+
+describe('16-bit floats', () => {
+  const spellings = {
+    float16: { from: fromHalf, to: toHalf },
+    bfloat16: { from: fromBfloat, to: toBfloat },
+  };
+  const run = (kernel: Kernel, ...arrays: TypedArray[]): void =>
+    compileKernel(schedule.reduce((ir, pass) => pass.run(ir, { note: () => {} }), kernel))(...arrays);
+
+  for (const [dtype, { from, to }] of Object.entries(spellings) as [DType, typeof spellings.float16][]) {
+    for (const map of ['serial', 'parallel'] as const) {
+      test(`all values of ${dtype}, ${map}`, () => {
+        const count = 2 ** 16;
+        const [x, out] = [param('x', dtype, count), param('out', 'float32', count)];
+        const values = new Float32Array(count);
+        run(
+          pointwise([x], out, map, a => cast('float32', a)),
+          Uint16Array.from({ length: count }, (_, i) => i),
+          values,
+        );
+        for (let i = 0; i < count; i++)
+          if (!Object.is(values[i], from(i))) expect(values[i], `bits ${i}`).toBe(from(i));
+      });
+
+      test(`rounding to ${dtype}, ${map}`, () => {
+        const values = Float32Array.from(floatsBetween(from));
+        const [x, out] = [param('x', 'float32', values.length), param('out', dtype, values.length)];
+        const bits = new Uint16Array(values.length);
+        run(
+          pointwise([x], out, map, a => cast(dtype, a)),
+          values,
+          bits,
+        );
+        for (const [i, value] of values.entries())
+          if (bits[i] !== to(value)) expect(bits[i], `${value}`).toBe(to(value));
+      });
+    }
+
+    test(`sums into ${dtype} in memory`, () => {
+      const [x, out] = [param('x', dtype, 8), param('out', dtype, 2)];
+      const i = makeIter('i', 8);
+      const body = [
+        loop(i, 'serial', [reduce(out, s.mod(iterOf(i), index(2)), 'add', load(x, iterOf(i)))]),
+        store(out, index(0), cast(dtype, s.exp(cast('float32', load(out, index(0)))))),
+      ];
+      const kernel = kernelOf([x], [out], body);
+      const arrays = [Uint16Array.from({ length: 8 }, (_, k) => to(k / 7 - 0.4)), Uint16Array.of(to(0.25), to(-3))];
+      const [ours, theirs] = [0, 1].map(() => arrays.map(array => array.slice()));
+      run(kernel, ...ours);
+      compileJs(kernel)(...theirs);
+      expect(ours).toEqual(theirs);
+    });
+  }
+});
+
+/** Every value that 16 bits hold, what lies halfway to its neighbours, and the float32 on either side of each. */
+function* floatsBetween(from: (bits: number) => number): Iterable<number> {
+  const word = new DataView(new ArrayBuffer(4));
+  const beside = (x: number, step: number): number => {
+    word.setFloat32(0, x);
+    word.setInt32(0, word.getInt32(0) + step);
+    return word.getFloat32(0);
+  };
+  yield* grid();
+  for (let bits = 0; bits < 2 ** 16; bits++) {
+    const value = from(bits);
+    const halfway = (value + from((bits + 1) & 0xffff)) / 2;
+    for (const x of [value, halfway]) for (const step of [-1, 0, 1]) yield beside(x, step);
+  }
+}

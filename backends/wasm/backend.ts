@@ -5,6 +5,7 @@
  * offsets of the program's slots; the loader writes the state there. Behind them comes the scratch memory of `local`
  * buffers, used by one kernel after another.
  */
+import { dtypes } from '../../compiler/ir/dtype.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Program } from '../../compiler/ir/program.js';
 import type { ArtifactFiles, Backend } from '../backend.js';
@@ -21,7 +22,7 @@ export interface WasmOptions {
 
 export const wasm: Backend<WasmOptions> = {
   name: 'wasm',
-  capabilities: { dtypes: ['bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float32', 'float64'], lanes: 4 },
+  capabilities: { dtypes, lanes: 4 },
   schedule,
   emit,
 };

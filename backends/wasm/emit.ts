@@ -6,7 +6,7 @@
  * locals, of v128 where a vector loop indexes them. `parallel` loops run one after another.
  */
 import { fail, invariant } from '../../compiler/errors.js';
-import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
+import { bytesOf } from '../../compiler/ir/dtype.js';
 import {
   affineOf,
   type Buffer,
@@ -42,7 +42,6 @@ export function emitKernel(kernel: Kernel): EmittedFunction {
   const code = new FunctionCode(kernel.params.map(() => 'i32' as const));
   const frame = new Frame(code);
   for (const [i, { buffer }] of kernel.params.entries()) {
-    refuse(kernel.name, buffer.dtype);
     frame.places.set(buffer, { kind: 'memory', base: code.read(code.variables[i], code.root) });
   }
   const emitter = new StatementEmitter(frame, kernel.name);
@@ -71,15 +70,6 @@ export function emitHelper({ fn, dtype, name }: Helper): EmittedFunction {
   );
   new StatementEmitter(frame, name).emit(body);
   return { code, result: code.read(result, code.root), helpers: frame.helpers, scratchBytes: 0 };
-}
-
-function refuse(kernel: string, dtype: DType): void {
-  if (dtype !== 'float16' && dtype !== 'bfloat16') return;
-  fail('E601', {
-    backend: 'wasm',
-    what: `${dtype}, which kernel ${kernel} uses`,
-    hint: 'convert to float32 with .to(float32) before computing',
-  });
 }
 
 class StatementEmitter {
@@ -176,7 +166,6 @@ class StatementEmitter {
 
   private alloc({ buffer, body }: Extract<Stmt, { kind: 'alloc' }>): void {
     const { frame } = this;
-    refuse(this.kernel, buffer.dtype);
     invariant(buffer.scope !== 'shared', () => `kernel ${this.kernel}: wasm has no shared memory of a block`);
     if (buffer.scope === 'local') {
       this.allocScratch(buffer, body);

@@ -111,7 +111,10 @@ export type Part = { readonly coefficient: number; readonly depth: number; reado
 /** The wasm type that computes an element type. */
 export function valueType(type: ElemType): ValType {
   if (type === 'float32' || type === 'float64') return type === 'float32' ? 'f32' : 'f64';
-  invariant(type !== 'float16' && type !== 'bfloat16', () => `wasm computes no ${type}`);
+  invariant(
+    type !== 'float16' && type !== 'bfloat16',
+    () => `wasm computes no ${type}: the pass half-floats-as-bits has not run`,
+  );
   return type === 'int64' ? 'i64' : 'i32';
 }
 

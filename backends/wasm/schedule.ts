@@ -4,8 +4,15 @@
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { tileContractions } from './contraction.js';
+import { storeHalvesAsBits } from './half-floats.js';
 import { splitStrides } from './split-strides.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
-export const schedule: readonly Pass<Kernel>[] = [tileContractions, splitStrides, vectoriseLoops, unrollWindows];
+export const schedule: readonly Pass<Kernel>[] = [
+  storeHalvesAsBits,
+  tileContractions,
+  splitStrides,
+  vectoriseLoops,
+  unrollWindows,
+];
