@@ -1,8 +1,8 @@
 /**
  * Every message a user can see: a code, a sentence with its facts, and a hint that says what to do.
  *
- * Codes: E1xx shapes and dtypes, E2xx autograd and tensors, E3xx tracing, E4xx artifacts and files, E5xx command line,
- * E6xx backends. Where PyTorch has a sentence for the same mistake, ours keeps its words.
+ * Codes: E1xx shapes and dtypes, E2xx autograd and tensors, E3xx tracing (E31x and the warnings W31x: found in the source
+ * before anything runs), E4xx artifacts and files, E5xx command line, E6xx backends. Where PyTorch has a sentence for the same mistake, ours keeps its words.
  */
 
 /** A place in the user's program. */
@@ -21,6 +21,7 @@ interface Message {
     | 'TypeError'
     | 'AutogradError'
     | 'TraceError'
+    | 'TraceWarning'
     | 'ArtifactError'
     | 'UsageError'
     | 'BackendError'
@@ -102,14 +103,76 @@ const messages = {
   },
   E303: { kind: 'TraceError', text: f => `entry '${f.entry}' must return an object of tensors; ${f.given}` },
   E304: { kind: 'TraceError', text: f => f.problem, hint: f => f.hint },
+  E311: {
+    kind: 'TraceError',
+    text: f => `a tensor as a condition: ${f.code} is an object, so it always counts as true, whatever its values`,
+    hint: () =>
+      'choose between values with where(condition, a, b); gradc has no cond yet. To ask whether an optional tensor is there, compare it with null',
+  },
+  E312: {
+    kind: 'TraceError',
+    text: f => `JavaScript's ${f.operator} does not work on tensors, here on ${f.code}`,
+    hint: f => f.hint,
+  },
+  E313: {
+    kind: 'TraceError',
+    text: f =>
+      `${f.read} reads the value of a tensor inside ${f.where}; while an entry is traced there are no values yet`,
+    hint: () => 'go on with the tensor itself, or return it from the entry and read it outside',
+  },
+  E314: {
+    kind: 'TraceError',
+    text: f =>
+      `${f.call} is drawn once, while ${f.where} is traced; the compiled program would use the same number in every call`,
+    hint: () =>
+      "use gradc's generators (rand, randn, bernoulli, F.dropout), which draw anew in every call, or make it an input of the entry",
+  },
+  E315: {
+    kind: 'TraceError',
+    text: f => `the control flow of ${f.where} depends on data: ${f.code === f.read ? '' : `${f.code}, by `}${f.read}`,
+    hint: f =>
+      f.loops
+        ? 'gradc has no scan and no while loop yet: run a fixed number of steps and keep what is done with where(done, kept, next), or loop outside over calls of the entry'
+        : 'gradc has no cond yet: compute both sides and choose with where(condition, a, b), or branch outside over two entries',
+  },
+  E316: {
+    kind: 'TraceError',
+    text: f =>
+      `${f.target} carries a value from one call to the next, but is changed only while ${f.where} is traced; compiled calls would not change it`,
+    hint: () =>
+      "keep it in a tensor of the model's state (registerBuffer in a module) and change that in place, as by add_(1) or copy_(next); or change it outside the entry",
+  },
   E401: { kind: 'ArtifactError', text: f => f.problem, hint: f => f.hint },
   E402: { kind: 'ArtifactError', text: f => `refused: ${f.problem}`, hint: f => f.hint },
   E501: { kind: 'UsageError', text: f => f.problem, hint: f => f.hint },
   E601: { kind: 'BackendError', text: f => `backend '${f.backend}' cannot do ${f.what}`, hint: f => f.hint },
+  W311: {
+    kind: 'TraceWarning',
+    text: f => `${f.call} is read once, while ${f.where} is traced; compiled calls do not read the clock`,
+    hint: () => 'measure outside, around the call of the entry',
+  },
+  W312: {
+    kind: 'TraceWarning',
+    text: f => `${f.target} is changed once, while ${f.where} is traced; compiled calls do not change it`,
+    hint: () =>
+      "return the value from the entry, or keep it in a tensor of the model's state and change that in place: copy_(value)",
+  },
+  W313: {
+    kind: 'TraceWarning',
+    text: f =>
+      `${f.read} is read once, while ${f.where} is traced; later changes of the tensor do not reach the compiled program`,
+    hint: () => 'go on with the tensor itself, or read it outside where it is a constant',
+  },
 } as const satisfies Record<string, Message>;
 
 export type ErrorCode = keyof typeof messages;
 export type ErrorKind = Message['kind'];
+
+/** What a message says about given facts: an error that is thrown, or a finding that is reported. */
+export function describe(code: ErrorCode, facts: Facts): { kind: ErrorKind; sentence: string; hint: string | null } {
+  const message: Message = messages[code];
+  return { kind: message.kind, sentence: message.text(facts), hint: message.hint?.(facts) ?? null };
+}
 
 /** An error with a stable `code`, the place in the user's file where it arose (when known), and a hint. */
 export class GradcError extends Error {
@@ -120,13 +183,11 @@ export class GradcError extends Error {
   readonly hint: string | null;
   site: Site | null;
   constructor(code: ErrorCode, facts: Facts, site: Site | null = null) {
-    const message: Message = messages[code];
-    const sentence = message.text(facts);
-    const hint = message.hint?.(facts) ?? null;
-    super(formatDiagnostic(message.kind, code, sentence, site, hint));
-    this.name = message.kind;
+    const { kind, sentence, hint } = describe(code, facts);
+    super(formatDiagnostic(kind, code, sentence, site, hint));
+    this.name = kind;
     this.code = code;
-    this.kind = message.kind;
+    this.kind = kind;
     this.sentence = sentence;
     this.hint = hint;
     this.site = site;

@@ -15,7 +15,7 @@ import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
 import type { NvccChoice, Target } from './choices.js';
-import { EnvironmentError } from './diagnostics.js';
+import { type Diagnostic, EnvironmentError } from './diagnostics.js';
 import { loadModelFile } from './model-file.js';
 
 export interface BuildOptions {
@@ -26,6 +26,8 @@ export interface BuildOptions {
   readonly checkTypes?: boolean;
   readonly debug?: DebugOptions;
   readonly progress?: (text: string) => void;
+  /** Is told what the source analysis finds doubtful. */
+  readonly warn?: (warnings: readonly Diagnostic[]) => void;
 }
 export interface BuiltArtifact {
   readonly definition: ModelDefinition;

@@ -15,7 +15,7 @@ export const buildCommand: Command = {
     target: { doc: 'what to compile to', value: 'TARGETS', list: true, choices: targets, fallback: 'wasm' },
     out: { doc: 'the folder to write; default dist/<model>', value: 'FOLDER' },
     nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
-    'no-typecheck': { doc: 'do not run the type checker first' },
+    'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
     ...debugSpecs,
   },
   async run(args, output) {
@@ -27,6 +27,7 @@ export const buildCommand: Command = {
         checkTypes: !args.has('no-typecheck'),
         debug: debugOptions(args),
         progress: output.progress,
+        warn: output.warn,
       });
       const out = args.value('out') ?? `dist/${built.traced.name}`;
       writeFiles(out, built.files);

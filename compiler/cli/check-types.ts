@@ -1,15 +1,36 @@
 /**
- * The type checker on a model file: what it finds becomes located diagnostics, before anything runs.
+ * The type checker on a model file, and the analysis of its source over the same types: what they find becomes located
+ * diagnostics, before anything runs.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { DiagnosticCategory, ModuleKind, ModuleResolutionKind, Project, ScriptTarget, ts } from 'ts-morph';
-import { type Diagnostic, ModelTypeError } from './diagnostics.js';
+import { analyse, diagnosticOf, replaces } from './analysis/analyse.js';
+import { type Diagnostic, isWarning, ModelTypeError } from './diagnostics.js';
 import { ownTypes } from './own-modules.js';
 
-/** Throws ModelTypeError where the model or a file it imports does not type-check. */
-export async function checkTypes(file: string): Promise<void> {
-  const config = configFor(file);
+/**
+ * Throws ModelTypeError where the model or a file it imports does not type-check, or does with tensors what cannot be
+ * compiled. Gives the warnings.
+ */
+export async function checkSource(file: string): Promise<readonly Diagnostic[]> {
+  const project = projectOf([file]);
+  const errors = project
+    .getPreEmitDiagnostics()
+    .filter(diagnostic => diagnostic.getCategory() === DiagnosticCategory.Error)
+    .map(({ compilerObject }) => compilerObject);
+  const findings = analyse(project.getProgram().compilerObject);
+  const found = [
+    ...errors.filter(error => !findings.some(finding => replaces(finding, error))).map(located),
+    ...findings.map(diagnosticOf),
+  ];
+  if (!found.every(isWarning)) throw new ModelTypeError(found);
+  return found;
+}
+
+/** Files and all that they import, under the tsconfig.json above the first. */
+export function projectOf(files: readonly string[]): Project {
+  const config = configFor(files[0]);
   const project = new Project({
     tsConfigFilePath: config ?? undefined,
     skipAddingFilesFromTsConfig: true,
@@ -21,12 +42,9 @@ export async function checkTypes(file: string): Promise<void> {
     },
   });
   project.compilerOptions.set({ paths: { ...project.getCompilerOptions().paths, ...ownTypes() } });
-  project.addSourceFileAtPath(file);
+  for (const file of files) project.addSourceFileAtPath(file);
   project.resolveSourceFileDependencies();
-  const errors = project
-    .getPreEmitDiagnostics()
-    .filter(diagnostic => diagnostic.getCategory() === DiagnosticCategory.Error);
-  if (errors.length > 0) throw new ModelTypeError(errors.map(({ compilerObject }) => located(compilerObject)));
+  return project;
 }
 
 /** What a model file is checked with where no tsconfig.json lies above it. */

@@ -19,14 +19,17 @@ export const compareCommand: Command = {
     atol: { doc: 'absolute tolerance', value: 'X', fallback: '1e-6' },
     integers: { doc: 'integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     html: { doc: 'also write a page', value: 'FILE' },
-    'no-typecheck': { doc: 'do not run the type checker first' },
+    'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
   },
   async run(args, output) {
     const [{ loadModelFile }, { compareModel }] = await Promise.all([
       import('./model-file.js'),
       import('./compare-model.js'),
     ]);
-    const { definition } = await loadModelFile(args.positionals[0], { checkTypes: !args.has('no-typecheck') });
+    const { definition } = await loadModelFile(args.positionals[0], {
+      checkTypes: !args.has('no-typecheck'),
+      warn: output.warn,
+    });
     output.progress(`comparing ${definition.name}`);
     const comparison = compareModel(definition, {
       steps: args.number('steps', 1),

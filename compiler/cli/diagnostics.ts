@@ -13,7 +13,7 @@ export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError';
 }
 
-/** Problems the type checker found in a model file, already with their code frames. */
+/** Problems the type checker and the source analysis found in a model file, already with their code frames. */
 export class ModelTypeError extends Error {
   override readonly name = 'ModelTypeError';
   constructor(readonly diagnostics: readonly Diagnostic[]) {
@@ -28,6 +28,9 @@ export interface Diagnostic {
   readonly site: Site | null;
   readonly hint: string | null;
 }
+
+/** Warnings have codes of their own; they do not stop anything. */
+export const isWarning = ({ code }: Diagnostic): boolean => code.startsWith('W');
 
 const usageKinds: readonly ErrorKind[] = ['UsageError', 'ArtifactError'];
 
@@ -76,6 +79,26 @@ export function formatDiagnostic({ kind, code, message, site, hint }: Diagnostic
     );
   if (hint !== null) lines.push(`  hint: ${hint}`);
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * The same for a GitHub workflow, which shows it at the line of a pull request: a workflow command, escaped as those want.
+ * https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+ */
+export function githubAnnotation(diagnostic: Diagnostic): string {
+  const { kind, code, message, site, hint } = diagnostic;
+  const data = (text: string): string => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
+  const property = (text: string): string => data(text).replace(/:/g, '%3A').replace(/,/g, '%2C');
+  const place = site === null ? [] : [`file=${property(site.file)}`, `line=${site.line}`, `col=${site.column}`];
+  const properties = [...place, `title=${property([kind, code].filter(Boolean).join(' '))}`].join(',');
+  const text = hint === null ? message : `${message}\nhint: ${hint}`;
+  return `::${isWarning(diagnostic) ? 'warning' : 'error'} ${properties}::${data(text)}\n`;
+}
+
+/** The diagnostics as text; inside a GitHub workflow also as its annotations. */
+export function report(diagnostics: readonly Diagnostic[]): string {
+  const annotations = process.env.GITHUB_ACTIONS === 'true' ? diagnostics.map(githubAnnotation) : [];
+  return diagnostics.map(formatDiagnostic).join('\n') + annotations.join('');
 }
 
 /** The source line and a marker under the column; nothing where the file cannot be read. */

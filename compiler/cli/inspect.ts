@@ -16,7 +16,7 @@ export const inspectCommand: Command = {
     entry: { doc: 'only this entry', value: 'NAME' },
     svg: { doc: 'write a picture (stages graph to memory; one entry)', value: 'FILE' },
     html: { doc: 'write a page with the pictures of all entries', value: 'FILE' },
-    'no-typecheck': { doc: 'do not run the type checker first' },
+    'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
     ...debugSpecs,
   },
   async run(args, output) {
@@ -26,7 +26,10 @@ export const inspectCommand: Command = {
     const { onlyEntry, picture, stageText, standalone } = await import('./stages.js');
     const { pictureDocument } = await import('./picture.js');
     const stage = args.value('stage') as Stage;
-    const { definition } = await loadModelFile(args.positionals[0], { checkTypes: !args.has('no-typecheck') });
+    const { definition } = await loadModelFile(args.positionals[0], {
+      checkTypes: !args.has('no-typecheck'),
+      warn: output.warn,
+    });
     const compilation = onlyEntry(
       compileToProgram(traceModel(definition), debugOptions(args), evaluateConstant),
       args.value('entry'),

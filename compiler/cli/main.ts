@@ -9,7 +9,7 @@ import { columns, helpText, nearest, parseArguments } from './arguments.js';
 import { buildCommand } from './build.js';
 import type { Command } from './command.js';
 import { compareCommand } from './compare.js';
-import { diagnosticsOf, type ExitCode, exitCodeOf, exitCodes, formatDiagnostic } from './diagnostics.js';
+import { diagnosticsOf, type ExitCode, exitCodeOf, exitCodes, report } from './diagnostics.js';
 import { doctorCommand } from './doctor.js';
 import { inspectCommand } from './inspect.js';
 import { consoleOutput, schemaVersion } from './output.js';
@@ -70,7 +70,7 @@ export async function main(argv: readonly string[]): Promise<ExitCode> {
     const diagnostics = diagnosticsOf(error);
     if (argv.includes('--json'))
       process.stdout.write(`${JSON.stringify({ schemaVersion, exitCode, errors: diagnostics })}\n`);
-    process.stderr.write(diagnostics.map(formatDiagnostic).join('\n'));
+    process.stderr.write(report(diagnostics));
     if (error instanceof GradcError && process.env.GRADC_STACK) process.stderr.write(`${error.stack}\n`);
     return exitCode;
   }

@@ -22,19 +22,24 @@ export interface ModelFile {
 }
 
 export interface LoadModelOptions {
-  /** false: do not run the type checker, which takes most of the time. */
+  /** false: do not run the type checker and the source analysis, which take most of the time. */
   readonly checkTypes?: boolean;
+  /** Is told what the analysis finds doubtful. */
+  readonly warn?: (warnings: readonly Diagnostic[]) => void;
 }
 
 /**
  * Throws E401 where the file is missing or exports no model, ModelTypeError where it does not compile, and what its own code
  * throws.
  */
-export async function loadModelFile(path: string, { checkTypes = true }: LoadModelOptions = {}): Promise<ModelFile> {
+export async function loadModelFile(
+  path: string,
+  { checkTypes = true, warn }: LoadModelOptions = {},
+): Promise<ModelFile> {
   const file = resolve(path);
   if (!existsSync(file))
     fail('E401', { problem: `there is no file ${path}`, hint: `paths count from ${process.cwd()}` });
-  if (checkTypes) await (await import('./check-types.js')).checkTypes(file);
+  if (checkTypes) warn?.(await (await import('./check-types.js')).checkSource(file));
   const { code, inputs } = await bundle(file);
   const definition = await run(code);
   if ((definition as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {

@@ -1,10 +1,14 @@
 /**
  * Where a command writes: its result on standard output, once; progress on standard error, only where a person watches.
  */
+import { type Diagnostic, report } from './diagnostics.js';
+
 export interface Output {
   readonly json: boolean;
   /** A line about what is going on. */
   progress(text: string): void;
+  /** What may be wrong without stopping anything: on standard error, and with `--json` as `warnings` of the result. */
+  warn(warnings: readonly Diagnostic[]): void;
   /** The result: `text` for people, or with `--json` the object `data` with a schema version. */
   result(text: string, data: object): void;
 }
@@ -14,13 +18,22 @@ export const schemaVersion = 1;
 
 export function consoleOutput(json: boolean): Output {
   const watched = process.stderr.isTTY === true;
+  const warned: Diagnostic[] = [];
   return {
     json,
     progress(text) {
       if (watched) process.stderr.write(`${text}\n`);
     },
+    warn(warnings) {
+      warned.push(...warnings);
+      process.stderr.write(report(warnings));
+    },
     result(text, data) {
-      process.stdout.write(json ? `${JSON.stringify({ schemaVersion, ...data })}\n` : text);
+      process.stdout.write(
+        json
+          ? `${JSON.stringify({ schemaVersion, ...data, ...(warned.length > 0 ? { warnings: warned } : {}) })}\n`
+          : text,
+      );
     },
   };
 }

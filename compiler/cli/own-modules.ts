@@ -11,6 +11,12 @@ const inSources = import.meta.url.endsWith('.ts');
 const located = (suffix: string): Map<string, URL> =>
   new Map(Object.entries(paths).map(([name, path]) => [name, new URL(`../../${path}${suffix}`, import.meta.url)]));
 
+/** Is it one of gradc's own, and not the user's? */
+export const isOwnFile = (path: string): boolean => ownFolders.some(folder => path.startsWith(folder));
+const ownFolders = ['compiler', 'runtime', 'backends'].map(folder =>
+  fileURLToPath(new URL(`../../${folder}/`, import.meta.url)),
+);
+
 export const ownModules: ReadonlyMap<string, URL> = located(inSources ? '.ts' : '.js');
 
 /** In the form of the compiler option `paths`. */
