@@ -3,17 +3,19 @@
  * drawn with the mouse and trains on it; and the artifact runs in workers of both kinds. Screenshots stay in a folder of the
  * system's temporary files, which is printed.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { vite } from 'gradc/plugin';
-import { build, type InlineConfig } from 'vite';
+import { build, createServer, type InlineConfig, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import sources from '../vitest.config.js';
 import { Chromium, findChromium, type Page } from './support/chromium.js';
 import { type StaticServer, serve } from './support/static-server.js';
 
 const program = findChromium();
+const repository = fileURLToPath(new URL('..', import.meta.url));
 const base = '/some/where/';
 const screenshots = join(tmpdir(), 'gradc-screenshots');
 
@@ -92,7 +94,51 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
     expect(await page.evaluate('globalThis.answer.before')).toEqual([2, 4, 6]);
     expect(await page.evaluate('globalThis.answer.after[0]')).toBeCloseTo(5, 0);
   });
+
+  describe('with a development server', () => {
+    let model: string;
+    let server: ViteDevServer;
+    beforeAll(async () => {
+      const root = join(folder, 'development');
+      model = join(root, 'project', 'slope.model.ts');
+      cpSync(fileURLToPath(new URL('bundlers', import.meta.url)), root, { recursive: true });
+      writeFileSync(join(root, 'package.json'), '{}');
+      server = await createServer({
+        root,
+        configFile: false,
+        logLevel: 'warn',
+        server: { host: '127.0.0.1', port: 0, fs: { allow: [repository, root] } },
+        resolve: sources.resolve,
+        plugins: [vite({ checkTypes: false })],
+      });
+      await server.listen();
+    });
+    afterAll(() => server.close());
+
+    test('the model runs op by op behind the same interface, compiled where that is asked for, and changes with its file', async () => {
+      const page = await browser.open(`${server.resolvedUrls!.local[0]}development/index.html`);
+      await page.until('globalThis.answer', 40);
+      expect(page.errors).toEqual([]);
+      const { starts, losses, slopes, predicted } = await page.evaluate<DevelopmentAnswer>('globalThis.answer');
+      expect(starts).toEqual([2, 2]);
+      for (const [i, loss] of losses[0].entries()) expect(losses[1][i]).toBeCloseTo(loss, 5);
+      expect(slopes[0]).toBeCloseTo(slopes[1], 6);
+      expect(slopes[2]).toBe(slopes[1]);
+      expect(predicted).toEqual([1, 2, 3].map(x => Math.fround(x * slopes[1])));
+
+      writeFileSync(model, readFileSync(model, 'utf8').replace('full([1], 2,', 'full([1], 3,'));
+      await page.until('globalThis.answer?.starts.every(start => start === 3)', 40);
+    });
+  });
 });
+
+/** What `bundlers/development/main.js` says of the eager model, the compiled one, and an eager one with the state of that. */
+interface DevelopmentAnswer {
+  readonly starts: number[];
+  readonly losses: number[][];
+  readonly slopes: number[];
+  readonly predicted: number[];
+}
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 

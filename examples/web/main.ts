@@ -37,8 +37,9 @@ say('Draw a digit.');
 document.documentElement.dataset.ready = '';
 
 function recognise(): void {
+  const x = imageOf(drawing.strokes);
   const start = performance.now();
-  const { logits } = lenet.predict({ x: imageOf(drawing.strokes) });
+  const { logits } = lenet.predict({ x });
   const milliseconds = performance.now() - start;
   const parts = softmax(logits);
   const best = parts.indexOf(Math.max(...parts));

@@ -15,7 +15,7 @@ export class LossPlot {
 
   #draw(): void {
     const losses = this.#losses;
-    const top = niceAbove(Math.max(0.1, ...losses));
+    const top = niceAbove(Math.max(1, ...losses));
     const last = Math.max(20, losses.length);
     const x = (step: number): number => margin + ((width - margin - 10) * (step + 1)) / last;
     const y = (loss: number): number => height - margin - ((height - margin - 12) * loss) / top;
