@@ -83,6 +83,8 @@ export class FunctionCode {
   readonly variables: Variable[] = [];
   private nextId = 0;
   private readonly constants = new Map<string, Value>();
+  /** No float or vector is placed further out than here. */
+  private outermost: Scope = this.root;
 
   constructor(readonly params: readonly ValType[]) {
     for (const type of params) this.variable(type);
@@ -119,7 +121,7 @@ export class FunctionCode {
    * apart what depends on more than the arguments (the version of the memory read).
    */
   op(type: ValType, instruction: Instruction, args: readonly Value[], within: Scope = this.root, state = ''): Value {
-    const home = deepest([within, ...args.map(arg => arg.home)]);
+    const home = deepest([this.limit(type), within, ...args.map(arg => arg.home)]);
     return this.number(home, `${sameInstruction(instruction)}(${args.map(arg => arg.id)})${state}`, type, {
       kind: 'op',
       instruction,
@@ -128,8 +130,23 @@ export class FunctionCode {
   }
 
   call(type: ValType, name: string, args: readonly Value[]): Value {
-    const home = deepest([this.root, ...args.map(arg => arg.home)]);
+    const home = deepest([this.limit(type), ...args.map(arg => arg.home)]);
     return this.number(home, `${name}(${args.map(arg => arg.id)})`, type, { kind: 'call', name, args });
+  }
+
+  /**
+   * While `emit` runs, floats and vectors stay within `scope`: they take registers, and those are needed there. Addresses
+   * leave as ever.
+   */
+  keepWithin(scope: Scope, emit: () => void): void {
+    const outer = this.outermost;
+    this.outermost = scope;
+    emit();
+    this.outermost = outer;
+  }
+
+  private limit(type: ValType): Scope {
+    return type === 'i32' || type === 'i64' ? this.root : this.outermost;
   }
 
   choose(at: Scope, cond: Value, yes: Arm, no: Arm): Value {

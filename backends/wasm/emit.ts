@@ -28,6 +28,10 @@ import { scalar } from './scalar.js';
 
 /** The name of the global that holds the address of the scratch memory of `local` buffers. */
 export const SCRATCH = 'scratch';
+/** A register buffer of so many vectors is a tile: of the machine's 16 registers it leaves few for anything else. */
+const TILE = 8;
+/** Loops of so many steps are worth computing anew, after each, what would else take registers from them. */
+const LONG = 256;
 
 export interface EmittedFunction {
   readonly code: FunctionCode;
@@ -175,7 +179,10 @@ class StatementEmitter {
     const type = kind === 'vectors' ? 'v128' : valueType(buffer.dtype);
     const count = kind === 'vectors' ? buffer.size / LANES : buffer.size;
     frame.places.set(buffer, { kind, variables: Array.from({ length: count }, () => frame.code.variable(type)) });
-    this.emit(body);
+    // what an epilogue needs, carried across the loops before it, would push the tile out of the registers
+    const isTile = kind === 'vectors' && count >= TILE && Math.max(...body.map(serialSteps)) >= LONG;
+    if (isTile) frame.code.keepWithin(frame.scope, () => this.emit(body));
+    else this.emit(body);
     frame.places.delete(buffer);
   }
 
@@ -300,3 +307,7 @@ class StatementEmitter {
 /** buffer[index] = fn(buffer[index], value). */
 const combined = (stmt: Extract<Stmt, { kind: 'reduce' }>): Expr =>
   call(stmt.fn, load(stmt.buffer, stmt.index), stmt.value);
+
+/** How often the innermost of nested serial loops runs. */
+const serialSteps = (stmt: Stmt): number =>
+  stmt.kind === 'loop' && stmt.map === 'serial' ? stmt.iter.extent * Math.max(1, ...stmt.body.map(serialSteps)) : 1;
