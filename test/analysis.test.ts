@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { analyse, diagnosticOf } from '../compiler/cli/analysis/analyse.js';
@@ -79,18 +79,21 @@ export default defineModel('m', () => ({
     return spawnSync(process.execPath, [cli, 'build', 'm.model.ts', '--json'], {
       cwd: folder,
       encoding: 'utf8',
-      env: { ...process.env, GITHUB_ACTIONS: '', ...environment },
+      env: { ...process.env, ...environment },
     });
   };
 
   test('stops at an error with 3, and says it instead of the type checker', () => {
-    const { status, stderr, stdout } = build('({ y: x * 2 })', { GITHUB_ACTIONS: 'true' });
+    const { status, stderr, stdout } = build('({ y: x * 2 })', {
+      GITHUB_ACTIONS: 'true',
+      GITHUB_WORKSPACE: dirname(folder),
+    });
     expect(stderr).toBe(`TraceError E312: JavaScript's * does not work on tensors, here on x * 2
   at m.model.ts:4:61
   4 |   entries: { run: entry({ x: input([4]) }, ({ x }) => ({ y: x * 2 })) },
     |                                                             ^
   hint: call the method: x.mul(2)
-::error file=m.model.ts,line=4,col=61,title=TraceError E312::JavaScript's * does not work on tensors, here on x * 2%0Ahint: call the method: x.mul(2)
+::error file=${basename(folder)}/m.model.ts,line=4,col=61,title=TraceError E312::JavaScript's * does not work on tensors, here on x * 2%0Ahint: call the method: x.mul(2)
 `);
     expect(JSON.parse(stdout)).toMatchObject({
       exitCode: 3,

@@ -2,6 +2,7 @@
  * Errors as the command line shows them: the sentence, the user's line with a marker, the hint; and their exit codes.
  */
 import { readFileSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { type ErrorKind, GradcError, InternalError, type Site } from '../errors.js';
 import { placeOf } from '../trace/site.js';
 
@@ -89,7 +90,8 @@ export function githubAnnotation(diagnostic: Diagnostic): string {
   const { kind, code, message, site, hint } = diagnostic;
   const data = (text: string): string => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
   const property = (text: string): string => data(text).replace(/:/g, '%3A').replace(/,/g, '%2C');
-  const place = site === null ? [] : [`file=${property(site.file)}`, `line=${site.line}`, `col=${site.column}`];
+  const path = (file: string): string => relative(process.env.GITHUB_WORKSPACE ?? process.cwd(), resolve(file));
+  const place = site === null ? [] : [`file=${property(path(site.file))}`, `line=${site.line}`, `col=${site.column}`];
   const properties = [...place, `title=${property([kind, code].filter(Boolean).join(' '))}`].join(',');
   const text = hint === null ? message : `${message}\nhint: ${hint}`;
   return `::${isWarning(diagnostic) ? 'warning' : 'error'} ${properties}::${data(text)}\n`;

@@ -19,7 +19,7 @@ export const conditions: Rule = function* ({ nodes, vocabulary }) {
 
 function alwaysTrue(condition: ts.Expression, vocabulary: Vocabulary): boolean {
   const tensorness = vocabulary.tensorness(vocabulary.checker.getTypeAtLocation(condition));
-  if (tensorness === 'none' || tensorness === 'optional') return false;
+  if (tensorness === 'none' || tensorness === 'optional' || vocabulary.isUnchecked(condition)) return false;
   return vocabulary.tensorness(vocabulary.declaredType(condition)) !== 'optional';
 }
 

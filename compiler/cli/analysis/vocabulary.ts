@@ -7,10 +7,10 @@
 import { ts } from 'ts-morph';
 import { isOwnFile, ownTypes } from '../own-modules.js';
 
-/** How much of a type is a tensor: all, all but values that count as false, or one possibility among others. */
+/** How much of a type is a tensor: all of it, all but absence and flags, or one possibility among others. */
 export type Tensorness = 'tensor' | 'optional' | 'mixed' | 'none';
 
-const falsy =
+const absence =
   ts.TypeFlags.Null | ts.TypeFlags.Undefined | ts.TypeFlags.Void | ts.TypeFlags.Never | ts.TypeFlags.BooleanLiteral;
 
 export class Vocabulary {
@@ -59,7 +59,7 @@ export class Vocabulary {
     const tensors = members.filter(member => this.#isTensorClass(member));
     if (tensors.length === 0) return 'none';
     if (tensors.length === members.length) return 'tensor';
-    const optional = members.every(member => tensors.includes(member) || (member.flags & falsy) !== 0);
+    const optional = members.every(member => tensors.includes(member) || (member.flags & absence) !== 0);
     return optional ? 'optional' : 'mixed';
   }
   /** Can it be a tensor? */
@@ -72,6 +72,22 @@ export class Vocabulary {
     const symbol = this.symbolOf(ts.isPropertyAccessExpression(node) ? node.name : node);
     const isVariable = symbol && (symbol.flags & (ts.SymbolFlags.Variable | ts.SymbolFlags.Property)) !== 0;
     return isVariable ? this.checker.getTypeOfSymbol(symbol) : this.checker.getTypeAtLocation(node);
+  }
+
+  /**
+   * May it be missing though its type does not say so? Elements of arrays and records have the element's type, whether they
+   * are there or not; so have variables that were made from them.
+   */
+  isUnchecked(given: ts.Expression): boolean {
+    const node = bare(given);
+    if (ts.isElementAccessExpression(node)) return true;
+    if (ts.isPropertyAccessExpression(node)) return this.symbolOf(node.name) === null;
+    const declaration = ts.isIdentifier(node) ? this.symbolOf(node)?.valueDeclaration : undefined;
+    if (declaration === undefined) return false;
+    if (ts.isBindingElement(declaration)) return ts.isArrayBindingPattern(declaration.parent);
+    return (
+      ts.isVariableDeclaration(declaration) && !!declaration.initializer && this.isUnchecked(declaration.initializer)
+    );
   }
 
   isEntryCall(node: ts.Node): node is ts.CallExpression {

@@ -39,6 +39,10 @@ class Attention extends nn.Module {
     for (const row of weights) parts.push(row.unsqueeze(0));
     const training = this.training;
     this.training = false;
+    const cache: Tensor[] = [];
+    const named: Record<string, Tensor> = {};
+    const [first] = cache;
+    if (cache[0] && named.scores && !first) scores = scores.add(cache[0]);
     const sizes = new Map<string, number>();
     sizes.set('rows', parts.length);
     let count = 0;
