@@ -5,6 +5,7 @@ import { parse } from '@webassemblyjs/wast-parser';
 import { describe, expect, test } from 'vitest';
 import wabt from 'wabt';
 import { wasm } from '../backends/wasm/backend.js';
+import { FunctionCode } from '../backends/wasm/code.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import type { Program } from '../compiler/ir/program.js';
 import { conv, matmul, softmax } from './support/plain-kernels.js';
@@ -130,3 +131,24 @@ function functionSizes(bytes: Uint8Array): number[] {
   }
   return [];
 }
+
+describe('a function under construction', () => {
+  const load = { name: 'f32.load', memory: { offset: 0, align: 4 } };
+
+  test('computes outside a loop what does not change in it', () => {
+    const code = new FunctionCode(['i32']);
+    const pointer = code.read(code.variables[0], code.root);
+    expect(code.op('f32', load, [pointer]).home).toBe(code.root);
+  });
+
+  test('keeps floats within a scope that needs the registers, addresses not', () => {
+    const code = new FunctionCode(['i32']);
+    const pointer = code.read(code.variables[0], code.root);
+    const scope = code.loopScope(code.root, new Set(), false);
+    code.keepWithin(scope, () => {
+      expect(code.op('f32', load, [pointer]).home).toBe(scope);
+      expect(code.op('i32', { name: 'i32.add' }, [pointer, pointer]).home).toBe(code.root);
+    });
+    expect(code.op('f32', load, [pointer]).home).toBe(code.root);
+  });
+});
