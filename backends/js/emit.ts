@@ -63,17 +63,23 @@ class Emitter {
     const writes = stmts.filter(stmt => stmt.kind === 'store' || stmt.kind === 'reduce');
     const changed = new Set(writes.slice(0, -1).map(stmt => stmt.buffer));
     const shared = sharedParts(writes.map(stmt => stmt.value)).filter(
-      expr => !this.#temporaries.has(expr) && !reads(expr, changed),
+      ({ expr }) => !this.#temporaries.has(expr) && !reads(expr, changed),
     );
     let text = '';
-    for (const expr of shared) {
+    for (const { expr, onDemand } of shared) {
       const value = this.#expr(expr);
-      this.#temporaries.set(expr, this.#name({}, 't'));
-      text += `${indent}const ${this.#temporaries.get(expr)} = ${value};\n`;
+      const name = this.#name({}, 't');
+      this.#temporaries.set(expr, onDemand ? `${name}()` : name);
+      text += `${indent}${onDemand ? this.#thunk(name, value) : `const ${name} = ${value};`}\n`;
     }
     text += stmts.map(stmt => this.#stmt(stmt, indent)).join('');
-    for (const expr of shared) this.#temporaries.delete(expr);
+    for (const { expr } of shared) this.#temporaries.delete(expr);
     return text;
+  }
+
+  #thunk(name: string, value: string): string {
+    const kept = this.#name({}, 'v');
+    return `let ${kept}; const ${name} = () => (${kept} ??= ${value});`;
   }
 
   #stmt(stmt: Stmt, indent: string): string {
@@ -169,11 +175,17 @@ class Emitter {
   }
 }
 
+interface SharedPart {
+  readonly expr: Expr;
+  /** Computed at its first use instead of beforehand. */
+  readonly onDemand: boolean;
+}
+
 /**
  * Subexpressions with several uses, innermost first. One that is only used under a condition may read out of bounds, which
- * gives NaN for numbers but cannot be computed with for int64: such a one stays where it is.
+ * gives NaN for numbers but cannot be computed with for int64: such a one is computed on demand.
  */
-function sharedParts(roots: readonly Expr[]): Expr[] {
+function sharedParts(roots: readonly Expr[]): SharedPart[] {
   const uses = new Map<Expr, number>();
   const always = new Set<Expr>();
   const order: Expr[] = [];
@@ -192,7 +204,9 @@ function sharedParts(roots: readonly Expr[]): Expr[] {
   };
   for (const root of roots) visit(root, false);
   const worthwhile = (expr: Expr): boolean => expr.kind !== 'const' && expr.kind !== 'iter' && expr.dtype !== 'index';
-  return order.filter(expr => uses.get(expr)! > 1 && worthwhile(expr) && (always.has(expr) || !readsInt64(expr)));
+  return order
+    .filter(expr => uses.get(expr)! > 1 && worthwhile(expr))
+    .map(expr => ({ expr, onDemand: !always.has(expr) && readsInt64(expr) }));
 }
 
 function reads(expr: Expr, buffers: ReadonlySet<Buffer>): boolean {
