@@ -43,7 +43,6 @@ export function projectOf(files: readonly string[]): Project {
   });
   project.compilerOptions.set({ paths: { ...project.getCompilerOptions().paths, ...ownTypes() } });
   for (const file of files) project.addSourceFileAtPath(file);
-  project.resolveSourceFileDependencies();
   return project;
 }
 
