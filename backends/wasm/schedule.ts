@@ -5,6 +5,7 @@ import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
+import { keepRows } from './keep-rows.js';
 import { splitStrides } from './split-strides.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
@@ -12,6 +13,7 @@ import { vectoriseLoops } from './vectorise.js';
 export const schedule: readonly Pass<Kernel>[] = [
   storeHalvesAsBits,
   tileContractions,
+  keepRows,
   splitStrides,
   vectoriseLoops,
   unrollWindows,

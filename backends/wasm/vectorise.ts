@@ -73,15 +73,27 @@ function hasVectors(stmt: Stmt): boolean {
 
 // ── choosing the loop ───────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What vector lanes along `iter` are worth to the accesses in `stmts`; those in inner loops weigh more. */
+/**
+ * What vector lanes along `iter` are worth to the accesses in `stmts`; those in inner loops weigh more. Buffers of one
+ * iteration do not count: lanes get places next to each other.
+ */
 function worth(stmts: readonly Stmt[], iter: Iter): number {
   let sum = 0;
+  const own = allocatedIn(stmts);
   visitAccesses(stmts, ({ buffer, index: at, kind }, loops) => {
-    if (buffer.scope === 'register') return;
+    if (buffer.scope === 'register' || own.has(buffer)) return;
     const stride = strideOf(at, iter);
     sum += (kind === 'load' ? loadWorth(stride) : stride === 1 ? 1 : -2) * 8 ** loops.size;
   });
   return sum;
+}
+
+function allocatedIn(stmts: readonly Stmt[]): Set<Buffer> {
+  const buffers = new Set<Buffer>();
+  walkStmts(stmts, stmt => {
+    if (stmt.kind === 'alloc') buffers.add(stmt.buffer);
+  });
+  return buffers;
 }
 
 function loadWorth(stride: number | null): number {
@@ -139,7 +151,7 @@ const containsLoop = (stmt: Stmt): boolean =>
 
 // ── parallel loops ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Whether the iterations of `iter` can run as lanes: statement by statement, each with registers of its own. */
+/** Whether the iterations of `iter` can run as lanes: statement by statement, each with buffers of its own. */
 function canDistribute(stmts: readonly Stmt[], iter: Iter): boolean {
   return stmts.every(stmt => {
     switch (stmt.kind) {
@@ -148,7 +160,7 @@ function canDistribute(stmts: readonly Stmt[], iter: Iter): boolean {
       case 'reduce':
         return fitsLane(stmt.buffer.dtype) && (stmt.buffer.scope === 'register' || strideOf(stmt.index, iter) !== 0);
       case 'alloc':
-        return stmt.buffer.scope === 'register' && canDistribute(stmt.body, iter);
+        return stmt.buffer.scope !== 'shared' && canDistribute(stmt.body, iter);
       case 'loop':
         return (
           (stmt.map === 'serial' || stmt.map === 'parallel') && !readsIter(stmt, iter) && canDistribute(stmt.body, iter)
@@ -223,7 +235,7 @@ const cheap: ReadonlySet<string> = new Set([
   'not',
 ]);
 
-/** The statements for four values of `iter` from `start`: each in a vector loop, registers four times as many. */
+/** The statements for four values of `iter` from `start`: each in a vector loop, their own buffers four times as large. */
 function lanes(iter: Iter, start: Expr, body: readonly Stmt[]): Stmt[] {
   const lane = makeIter('l', LANES);
   const widened = new Map<Buffer, Buffer>();
