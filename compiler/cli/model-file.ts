@@ -39,7 +39,11 @@ export async function loadModelFile(
   const file = resolve(path);
   if (!existsSync(file))
     fail('E401', { problem: `there is no file ${path}`, hint: `paths count from ${process.cwd()}` });
-  if (checkTypes) warn?.(await (await import('./check-types.js')).checkSource(file));
+  if (checkTypes) {
+    const { checkSource } = await import('./check-types.js');
+    const warnings = await checkSource(file);
+    warn?.(warnings);
+  }
   const { code, inputs } = await bundle(file);
   const definition = await run(code);
   if ((definition as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {

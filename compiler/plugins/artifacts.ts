@@ -7,8 +7,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { BuildOptions, BuiltArtifact } from '../cli/build-artifact.js';
+import { formatDiagnostic } from '../cli/diagnostics.js';
 
 export type ArtifactOptions = Pick<BuildOptions, 'checkTypes'>;
+/** Told what may be wrong in a model, when it is built. */
+export type Warn = (text: string) => void;
 
 export interface Artifact {
   readonly name: string;
@@ -27,17 +30,23 @@ export class Artifacts {
   constructor(readonly options: ArtifactOptions) {}
 
   /** The artifact of a model file as it is now. */
-  async of(modelFile: string): Promise<Artifact> {
+  async of(modelFile: string, warn: Warn): Promise<Artifact> {
     const kept = await this.#kept.get(modelFile)?.catch(() => null);
     if (kept && kept.contents === contentsOf(kept.artifact.sources)) return kept.artifact;
-    const next = this.#build(modelFile);
+    const next = this.#build(modelFile, warn);
     this.#kept.set(modelFile, next);
     return (await next).artifact;
   }
 
-  async #build(modelFile: string): Promise<Kept> {
+  async #build(modelFile: string, warn: Warn): Promise<Kept> {
     const { buildArtifact } = await import('../cli/build-artifact.js');
-    const { traced, files } = await buildArtifact(modelFile, { ...this.options, targets: ['wasm'] });
+    const { traced, files } = await buildArtifact(modelFile, {
+      ...this.options,
+      targets: ['wasm'],
+      warn: warnings => {
+        for (const warning of warnings) warn(formatDiagnostic(warning));
+      },
+    });
     const manifest = JSON.parse(files.get(`${traced.name}.manifest.json`) as string) as { sources: object };
     const sources = Object.keys(manifest.sources).map(path => resolve(dirname(modelFile), path));
     return { artifact: { name: traced.name, files, sources }, contents: contentsOf(sources) };

@@ -29,7 +29,7 @@ export function serveFiles({ onResolve, onLoad }: PluginBuild, artifacts: Artifa
     return { path: join(dirname(modelFile), file), namespace, pluginData: { modelFile, file } };
   });
   onLoad({ filter: /^/, namespace }, async ({ pluginData: { modelFile, file } }) => {
-    const { files } = await artifacts.of(modelFile);
+    const { files } = await artifacts.of(modelFile, () => {});
     return { contents: files.get(file)!, loader: 'file' };
   });
 }

@@ -35,6 +35,8 @@ interface ViteEnvironment {
 interface LoadContext {
   readonly environment?: ViteEnvironment;
   readonly getNativeBuildContext?: () => { readonly build?: PluginBuild } | null;
+  addWatchFile(path: string): void;
+  warn(text: string): void;
   emitFile(file: { type: 'asset'; name: string; source: Uint8Array }): string;
 }
 
@@ -43,7 +45,8 @@ const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((opti
   const types = options.types === undefined ? null : modelTypes(options.types);
 
   async function compiled(context: LoadContext, modelFile: string): Promise<string> {
-    const artifact = await artifacts.of(modelFile);
+    const artifact = await artifacts.of(modelFile, text => context.warn(text));
+    for (const source of artifact.sources) context.addWatchFile(source);
     types?.(modelFile, artifact);
     const esbuild = context.getNativeBuildContext?.()?.build;
     if (esbuild) return forEsbuild(esbuild, artifact);
@@ -70,9 +73,7 @@ const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((opti
         const { path, force } = request.exec(id)!.groups!;
         const context = this as unknown as LoadContext;
         if (context.environment?.mode === 'dev' && force === undefined) return eagerModule(path);
-        const code = await compiled(context, path);
-        for (const source of (await artifacts.of(path)).sources) this.addWatchFile(source);
-        return code;
+        return compiled(context, path);
       },
     },
     esbuild: { setup: build => serveFiles(build, artifacts) },
