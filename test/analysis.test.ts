@@ -102,6 +102,17 @@ export default defineModel('m', () => ({
     expect(status).toBe(3);
   });
 
+  test('is what loading by program does too, whether or not it listens to warnings', () => {
+    build('({ y: x.mul(x.sum().item()) })');
+    const program = `import { loadModelFile } from ${JSON.stringify(join(root, 'dist/compiler/index.js'))};
+      await loadModelFile('m.model.ts').catch(({ name, diagnostics }) => console.log(name, diagnostics[0].code));`;
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(stdout).toBe('ModelTypeError E313\n');
+  });
+
   test('goes on after a warning', () => {
     const { status, stderr, stdout } = build('({ y: x.mul(2 + 0 * Date.now()) })');
     expect(stderr).toMatch(/^TraceWarning W311: Date\.now\(\) is read once, while entry 'run' is traced/);
