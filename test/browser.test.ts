@@ -51,7 +51,10 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
 
   test('a page recognises what is drawn and learns from it', async () => {
     const { default: config } = await import('../examples/web/vite.config.js');
+    const types = fileURLToPath(new URL('../examples/web/models.d.ts', import.meta.url));
+    const committed = readFileSync(types, 'utf8');
     const page = await open('web', config);
+    expect(readFileSync(types, 'utf8')).toBe(committed);
     await page.until("document.querySelector('[data-ready]')");
     const canvas = await page.evaluate<{ x: number; y: number; width: number }>(
       "document.getElementById('drawing').getBoundingClientRect().toJSON()",

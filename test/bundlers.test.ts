@@ -3,12 +3,15 @@
  * of gradc, in a folder of its own.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { builds } from './bundlers/builds.js';
+import { type PluginOptions, rollup } from 'gradc/plugin';
+import { rollup as rollupBundle } from 'rollup';
+import { ModuleKind, ModuleResolutionKind, Project, ScriptTarget, ts } from 'ts-morph';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builds, project } from './bundlers/builds.js';
 
 let folder: string;
 beforeAll(() => {
@@ -51,4 +54,63 @@ test.each(Object.keys(builds))('%s', async name => {
   const kinds = new Set(assets.map(asset => asset.replace(/.*\./, '')));
   expect(kinds).toEqual(new Set(inCode ? [] : ['wasm', 'safetensors']));
   for (const asset of assets) expect(asset).toMatch(/^([\w.]+-)?[\w-]{8,}\.(wasm|safetensors)$/);
+});
+
+describe('with Rollup', () => {
+  /** The model of the tests, changed, in a project of its own. */
+  function projectWith(change: (model: string) => string): string {
+    const copy = mkdtempSync(join(folder, 'project-'));
+    cpSync(project, copy, { recursive: true });
+    const model = join(copy, 'slope.model.ts');
+    writeFileSync(model, change(readFileSync(model, 'utf8')));
+    return copy;
+  }
+  const bundle = async (root: string, options: PluginOptions): Promise<void> => {
+    const { close } = await rollupBundle({ input: join(root, 'main.js'), plugins: [rollup(options)] });
+    await close();
+  };
+
+  test("a mistake in a model stops the build and is told at the user's line", async () => {
+    const typo = projectWith(model => model.replace('F.mseLoss', 'F.msLoss'));
+    await expect(bundle(typo, {})).rejects.toThrow(/msLoss[\s\S]*slope\.model\.ts:14:24/);
+    const shapes = projectWith(model => model.replace('y: input([3])', 'y: input([4])'));
+    await expect(bundle(shapes, { checkTypes: false })).rejects.toThrow(/slope\.model\.ts:14:24/);
+    const missing = projectWith(model => model);
+    rmSync(join(missing, 'slope.model.ts'));
+    await expect(bundle(missing, { checkTypes: false })).rejects.toThrow(/E401: there is no file .*slope\.model\.ts/);
+  });
+
+  test('types of the entries are written where they are asked for', async () => {
+    const root = projectWith(model => model);
+    const types = join(root, 'types', 'models.d.ts');
+    await bundle(root, { checkTypes: false, types });
+    const uses = ['{ x: [1, 2, 3], y: new Float32Array(3) }', '{ x: [1, 2, 3] }', "{ x: 'one', y: [1] }"];
+    const checker = new Project({
+      compilerOptions: {
+        strict: true,
+        target: ScriptTarget.ES2022,
+        module: ModuleKind.ESNext,
+        moduleResolution: ModuleResolutionKind.Bundler,
+        types: [],
+      },
+    });
+    checker.addSourceFileAtPath(types);
+    const files = uses.map((inputs, i) =>
+      checker.createSourceFile(
+        join(root, `use-${i}.ts`),
+        `import { load } from './slope.model.ts?compiled';
+        export const loss: number = (await load()).trainStep(${inputs}).loss;`,
+      ),
+    );
+    const errors = files.map(file =>
+      file
+        .getPreEmitDiagnostics()
+        .map(({ compilerObject }) => ts.flattenDiagnosticMessageText(compilerObject.messageText, '\n')),
+    );
+    expect(errors).toEqual([
+      [],
+      [expect.stringContaining("Property 'y' is missing")],
+      [expect.stringContaining("Type 'string' is not assignable")],
+    ]);
+  });
 });
