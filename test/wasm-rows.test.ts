@@ -139,6 +139,21 @@ describe('what is kept', () => {
     expect(kept(differing)).toBe(differing);
     expectSame(differing);
   });
+
+  test('what a condition guards at first is kept from where it is computed in any case', () => {
+    const gathered = (at: Expr): Expr => s.exp(load(x, s.cast('index', s.mul(s.abs(load(x, at)), 30))));
+    const kernel = rowKernel(
+      37,
+      [x, y],
+      [
+        at => reduce(sum, index(0), 'max', select(s.ge(at, 5), gathered(at), constant('float32', 0))),
+        at => reduce(sum, index(0), 'add', gathered(at)),
+        at => store(y, at, s.sub(load(sum, index(0)), gathered(at))),
+      ],
+    );
+    expect(callsOf(kept(kernel), 'exp')).toBe(2);
+    expectSame(kernel);
+  });
 });
 
 /** Holds what `before` guards, under another condition. */
@@ -248,5 +263,5 @@ test('a hundred and fifty kernels of random rows', () => {
     expectSame(kernel);
     if (kept(kernel) !== kernel) changed++;
   }
-  expect(changed).toBeGreaterThan(40);
+  expect(changed).toBeGreaterThan(25);
 });
