@@ -15,7 +15,7 @@ export interface Ceilings {
 }
 
 const accumulators = 12;
-const rounds = 1 << 20;
+const rounds = 1 << 16;
 const streamSizes = [1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 26];
 
 /** An engine without relaxed SIMD refuses the module. */
@@ -63,7 +63,7 @@ function stream(bytes: number): number {
         (local.set $to (i32.add (local.get $to) (i32.const 128)))
         (br_if $again (i32.lt_u (local.get $from) (local.get $end))))))`);
   const run = instantiate(module as Uint8Array<ArrayBuffer>).run as (from: number, to: number, end: number) => void;
-  const repeats = Math.max(1, (1 << 24) / bytes);
+  const repeats = Math.max(1, (1 << 22) / bytes);
   const milliseconds = bestTime(() => {
     for (let i = 0; i < repeats; i++) run(0, half, half);
   });
