@@ -24,6 +24,7 @@ import {
   load,
   loop,
   makeIter,
+  mapExpr,
   mulIndex,
   reduce,
   type Stmt,
@@ -32,6 +33,7 @@ import {
   when,
 } from '../compiler/ir/kernel.js';
 import { isScalarFn, type ScalarFn, scalarFns } from '../compiler/ir/scalar.js';
+import { matmul } from './support/plain-kernels.js';
 
 const param = (name: string, dtype: DType, size: number): Buffer => ({ name, dtype, size, scope: 'param' });
 
@@ -473,6 +475,41 @@ describe('16-bit floats', () => {
           if (bits[i] !== to(value)) expect(bits[i], `${value}`).toBe(to(value));
       });
     }
+
+    test(`a product of matrices of ${dtype}, its operands staged for the tile`, () => {
+      const [m, k, n] = [17, 40, 24];
+      const plain = matmul(m, k, n, { fused: true });
+      const half = new Map(plain.params.map(({ buffer }) => [buffer, { ...buffer, dtype }]));
+      const wide = (expr: Expr): Expr =>
+        mapExpr(expr, part =>
+          part.kind === 'load' && half.has(part.buffer)
+            ? cast('float32', load(half.get(part.buffer)!, part.index))
+            : null,
+        );
+      const narrow = (stmt: Stmt): Stmt => {
+        if (stmt.kind === 'loop' || stmt.kind === 'alloc') return { ...stmt, body: stmt.body.map(narrow) };
+        if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return stmt;
+        const buffer = half.get(stmt.buffer);
+        const value = wide(stmt.value);
+        return buffer ? store(buffer, stmt.index, cast(dtype, value)) : { ...stmt, value };
+      };
+      const kernel: Kernel = {
+        ...plain,
+        params: plain.params.map(({ buffer, access }) => ({ buffer: half.get(buffer)!, access })),
+        body: plain.body.map(narrow),
+      };
+      const arrays = plain.params.map(({ buffer }, p) =>
+        Uint16Array.from({ length: buffer.size }, (_, i) => to(Math.sin(i * 1.7 + p))),
+      );
+      const [ours, theirs] = [0, 1].map(() => arrays.map(array => array.slice()));
+      run(kernel, ...ours);
+      compileJs(kernel)(...theirs);
+      const step = dtype === 'float16' ? 2 ** -10 : 2 ** -7;
+      for (const [i, bits] of theirs.at(-1)!.entries()) {
+        const expected = from(bits);
+        expect(Math.abs(from(ours.at(-1)![i]) - expected)).toBeLessThanOrEqual(step * Math.abs(expected) + 1e-6);
+      }
+    });
 
     test(`sums into ${dtype} in memory`, () => {
       const [x, out] = [param('x', dtype, 8), param('out', dtype, 2)];
