@@ -19,7 +19,7 @@ for (const format of formats(folder).filter(({ name }) => values.format === unde
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(
     `${format.name.padEnd(12)} ${values.count} files in ${seconds} s: ${tally.loaded} loaded, ${tally.refused} refused, ` +
-      `${tally.faults.length} faults; at most ${tally.slowest.toFixed(1)} ms, ${megabytes(tally.arrays)} in arrays, ` +
+      `${tally.faults.length} faults; at most ${tally.slowest.toFixed(1)} ms (${tally.slowestByClock.toFixed(1)} by the clock), ${megabytes(tally.arrays)} in arrays, ` +
       `${megabytes(tally.heap)} in the heap; process at most ${megabytes(process.resourceUsage().maxRSS * 1024)}`,
   );
   for (const fault of tally.faults.slice(0, 10)) console.log(`  ${fault}`);
