@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { DiagnosticCategory, ModuleKind, ModuleResolutionKind, Project, ScriptTarget, ts } from 'ts-morph';
 import { analyse, diagnosticOf, replaces } from './analysis/analyse.js';
 import { type Diagnostic, isWarning, ModelTypeError } from './diagnostics.js';
-import { ownTypes } from './own-modules.js';
+import { isOwnFile, ownTypes } from './own-modules.js';
 
 /**
  * Throws ModelTypeError where the model or a file it imports does not type-check, or does with tensors what cannot be
@@ -18,7 +18,8 @@ export async function checkSource(file: string): Promise<readonly Diagnostic[]> 
   const errors = project
     .getPreEmitDiagnostics()
     .filter(diagnostic => diagnostic.getCategory() === DiagnosticCategory.Error)
-    .map(({ compilerObject }) => compilerObject);
+    .map(({ compilerObject }) => compilerObject)
+    .filter(({ file: where }) => where === undefined || !isOwnFile(where.fileName));
   const findings = analyse(project.getProgram().compilerObject);
   const found = [
     ...errors.filter(error => !findings.some(finding => replaces(finding, error))).map(located),
