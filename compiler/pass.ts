@@ -73,8 +73,11 @@ function verifyAfter<IR>(pass: Pass<IR>, ir: IR, hooks: PassHooks<IR>): void {
   try {
     hooks.verify(ir);
   } catch (error) {
-    throw new Error(`internal: after pass ${pass.name}: ${(error as Error).message.replace(/^internal: /, '')}\n${hooks.print(ir)}`, {
-      cause: error,
-    });
+    throw new Error(
+      `internal: after pass ${pass.name}: ${(error as Error).message.replace(/^internal: /, '')}\n${hooks.print(ir)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -13,7 +13,15 @@ import { contiguousStrides, numel } from '../compiler/ir/shape.js';
 import { type Layout, lowerGroup } from '../compiler/lowering/lower.js';
 import { type OpDef, opDef } from '../compiler/ops/define.js';
 import { noGrad } from '../compiler/ops/tape.js';
-import { eagerGrad, eagerValue, emptyTensor, type Executor, isContiguousValue, setExecutor, Tensor } from '../compiler/ops/tensor.js';
+import {
+  type Executor,
+  eagerGrad,
+  eagerValue,
+  emptyTensor,
+  isContiguousValue,
+  setExecutor,
+  Tensor,
+} from '../compiler/ops/tensor.js';
 
 interface Compiled {
   readonly run: KernelFunction;
@@ -25,17 +33,31 @@ const cache = new Map<string, Compiled>();
 /** Kernels kept before the oldest are dropped. */
 const cacheLimit = 10_000;
 
-function compileOp(def: OpDef, types: readonly TensorType[], layouts: readonly Layout[], attrs: Attrs, type: TensorType): Compiled {
+function compileOp(
+  def: OpDef,
+  types: readonly TensorType[],
+  layouts: readonly Layout[],
+  attrs: Attrs,
+  type: TensorType,
+): Compiled {
   const interner = new Interner();
   const params = types.map((t, i) => interner.param(`x${i}`, 'input', t));
   const node = interner.node(def.name, params, attrs, type);
-  const lowered = lowerGroup({ nodes: new Set<Node>([node]), outputs: [node] }, def.name, n => (params.includes(n) ? { offset: 0, strides: layouts[params.indexOf(n)].strides } : null));
+  const lowered = lowerGroup({ nodes: new Set<Node>([node]), outputs: [node] }, def.name, n =>
+    params.includes(n) ? { offset: 0, strides: layouts[params.indexOf(n)].strides } : null,
+  );
   invariant(lowered, `op '${def.name}' alone does not lower to a kernel`);
   const kernel = def.fusion === 'contraction' ? registerTile.run(lowered.kernel, { note() {} }) : lowered.kernel;
   return { run: compileKernel(kernel), reads: lowered.reads.map(read => params.indexOf(read)) };
 }
 
-function kernelFor(def: OpDef, types: readonly TensorType[], layouts: readonly Layout[], attrs: Attrs, type: TensorType): Compiled {
+function kernelFor(
+  def: OpDef,
+  types: readonly TensorType[],
+  layouts: readonly Layout[],
+  attrs: Attrs,
+  type: TensorType,
+): Compiled {
   const key = `${def.name}|${types.map((t, i) => `${t.dtype}:${t.shape.join()}:${layouts[i].strides.join()}`).join('|')}|${attrsKey(attrs)}`;
   let compiled = cache.get(key);
   if (compiled === undefined) {
@@ -53,7 +75,9 @@ function compute(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: Tens
   if (numel(type.shape) === 0) return output;
   const values = inputs.map(input => eagerValue(input, def.name));
   const flat = flatten(def, inputs, type);
-  const types = flat ? inputs.map(input => ({ dtype: input.dtype, shape: input.ndim === 0 ? [] : flat })) : inputs.map(input => input.type);
+  const types = flat
+    ? inputs.map(input => ({ dtype: input.dtype, shape: input.ndim === 0 ? [] : flat }))
+    : inputs.map(input => input.type);
   const layouts = flat ? types.map(t => ({ offset: 0, strides: contiguousStrides(t.shape) })) : values;
   const { run, reads } = kernelFor(def, types, layouts, attrs, flat ? { dtype: type.dtype, shape: flat } : type);
   const target = eagerValue(output, def.name);
@@ -63,9 +87,14 @@ function compute(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: Tens
 
 /** Elementwise on whole contiguous tensors of one shape: one loop, and one kernel for every shape of that size. */
 function flatten(def: OpDef, inputs: readonly Tensor[], type: TensorType): [number] | null {
-  if (def.fusion !== 'pointwise' || inputs.length === 0 || type.shape.length === 0 || def.elementwise !== true) return null;
+  if (def.fusion !== 'pointwise' || inputs.length === 0 || type.shape.length === 0 || def.elementwise !== true)
+    return null;
   const count = numel(type.shape);
-  const simple = inputs.every(input => input.ndim === 0 || (input.numel() === count && input.value.kind === 'eager' && isContiguousValue(input.shape, input.value.strides)));
+  const simple = inputs.every(
+    input =>
+      input.ndim === 0 ||
+      (input.numel() === count && input.value.kind === 'eager' && isContiguousValue(input.shape, input.value.strides)),
+  );
   return simple ? [count] : null;
 }
 
@@ -78,12 +107,18 @@ function runView(def: OpDef, input: Tensor, attrs: Attrs, type: TensorType): Ten
 /** Overwrite a strided window of memory. */
 function copyInto(target: Tensor, source: Tensor): void {
   const to = eagerValue(target, 'an in-place change');
-  const value = source.value.kind === 'eager' && source.value.storage === to.storage ? compute(opDef('clone'), [source], {}, source.type) : source;
+  const value =
+    source.value.kind === 'eager' && source.value.storage === to.storage
+      ? compute(opDef('clone'), [source], {}, source.type)
+      : source;
   const from = eagerValue(value, 'an in-place change');
   to.storage.version++;
   if (isContiguousValue(target.shape, to.strides) && isContiguousValue(value.shape, from.strides)) {
     const count = target.numel();
-    (to.storage.array as Float32Array).set(from.storage.array.subarray(from.offset, from.offset + count) as Float32Array, to.offset);
+    (to.storage.array as Float32Array).set(
+      from.storage.array.subarray(from.offset, from.offset + count) as Float32Array,
+      to.offset,
+    );
     return;
   }
   forEachPosition(target.shape, [to.strides, from.strides], ([a, b]) => {
@@ -92,9 +127,16 @@ function copyInto(target: Tensor, source: Tensor): void {
 }
 
 /** Visit a shape in row-major order with one running offset per stride list. */
-export function forEachPosition(shape: readonly number[], strides: readonly (readonly number[])[], visit: (offsets: readonly number[]) => void): void {
+export function forEachPosition(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+  visit: (offsets: readonly number[]) => void,
+): void {
   const walk = (d: number, offsets: readonly number[]): void => {
-    if (d === shape.length) return visit(offsets);
+    if (d === shape.length) {
+      visit(offsets);
+      return;
+    }
     for (let i = 0; i < shape[d]; i++) {
       walk(
         d + 1,
@@ -121,7 +163,8 @@ export const eager: Executor = {
   },
   write: copyInto,
   versionOf: tensor => (tensor.value.kind === 'eager' ? tensor.value.storage.version : 0),
-  sharesMemory: (tensor, view) => tensor.value.kind === 'eager' && view.value.kind === 'eager' && tensor.value.storage === view.value.storage,
+  sharesMemory: (tensor, view) =>
+    tensor.value.kind === 'eager' && view.value.kind === 'eager' && tensor.value.storage === view.value.storage,
   readGrad: eagerGrad.read,
   writeGrad: eagerGrad.write,
 };
@@ -131,7 +174,10 @@ setExecutor(eager);
 export function rowMajor(tensor: Tensor, what: string): TypedArray {
   const { storage, offset, strides } = eagerValue(tensor, what);
   const count = tensor.numel();
-  if (isContiguousValue(tensor.shape, strides)) return offset === 0 && storage.array.length === count ? storage.array : storage.array.subarray(offset, offset + count);
+  if (isContiguousValue(tensor.shape, strides))
+    return offset === 0 && storage.array.length === count
+      ? storage.array
+      : storage.array.subarray(offset, offset + count);
   const out = new (arrayOf(tensor.dtype))(count);
   let next = 0;
   forEachPosition(tensor.shape, [strides], ([at]) => {
