@@ -54,7 +54,7 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
     const types = fileURLToPath(new URL('../examples/web/models.d.ts', import.meta.url));
     const committed = readFileSync(types, 'utf8');
     const page = await open('web', config);
-    expect(readFileSync(types, 'utf8')).toBe(committed);
+    expect(readFileSync(types, 'utf8'), 'the declarations were written anew: commit them').toBe(committed);
     await page.until("document.querySelector('[data-ready]')");
     const canvas = await page.evaluate<{ x: number; y: number; width: number }>(
       "document.getElementById('drawing').getBoundingClientRect().toJSON()",

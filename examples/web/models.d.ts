@@ -21,47 +21,47 @@ declare module '*/lenet.model.ts?compiled' {
   /** The state by name: live views of linear memory, to read and to write. */
   export interface State {
     /** float32[6, 1, 5, 5]: 150 elements, row-major */
-    readonly 'net.conv1.weight': Float32Array;
+    readonly "net.conv1.weight": Float32Array;
     /** float32[6]: 6 elements, row-major */
-    readonly 'net.conv1.bias': Float32Array;
+    readonly "net.conv1.bias": Float32Array;
     /** float32[16, 6, 5, 5]: 2400 elements, row-major */
-    readonly 'net.conv2.weight': Float32Array;
+    readonly "net.conv2.weight": Float32Array;
     /** float32[16]: 16 elements, row-major */
-    readonly 'net.conv2.bias': Float32Array;
+    readonly "net.conv2.bias": Float32Array;
     /** float32[120, 400]: 48000 elements, row-major */
-    readonly 'net.fc1.weight': Float32Array;
+    readonly "net.fc1.weight": Float32Array;
     /** float32[120]: 120 elements, row-major */
-    readonly 'net.fc1.bias': Float32Array;
+    readonly "net.fc1.bias": Float32Array;
     /** float32[84, 120]: 10080 elements, row-major */
-    readonly 'net.fc2.weight': Float32Array;
+    readonly "net.fc2.weight": Float32Array;
     /** float32[84]: 84 elements, row-major */
-    readonly 'net.fc2.bias': Float32Array;
+    readonly "net.fc2.bias": Float32Array;
     /** float32[10, 84]: 840 elements, row-major */
-    readonly 'net.fc3.weight': Float32Array;
+    readonly "net.fc3.weight": Float32Array;
     /** float32[10]: 10 elements, row-major */
-    readonly 'net.fc3.bias': Float32Array;
+    readonly "net.fc3.bias": Float32Array;
     /** float64[]: a scalar */
-    readonly 'opt.lr': Float64Array;
+    readonly "opt.lr": Float64Array;
     /** float32[6, 1, 5, 5]: 150 elements, row-major */
-    readonly 'opt.momentum_buffer.net.conv1.weight': Float32Array;
+    readonly "opt.momentum_buffer.net.conv1.weight": Float32Array;
     /** float32[6]: 6 elements, row-major */
-    readonly 'opt.momentum_buffer.net.conv1.bias': Float32Array;
+    readonly "opt.momentum_buffer.net.conv1.bias": Float32Array;
     /** float32[16, 6, 5, 5]: 2400 elements, row-major */
-    readonly 'opt.momentum_buffer.net.conv2.weight': Float32Array;
+    readonly "opt.momentum_buffer.net.conv2.weight": Float32Array;
     /** float32[16]: 16 elements, row-major */
-    readonly 'opt.momentum_buffer.net.conv2.bias': Float32Array;
+    readonly "opt.momentum_buffer.net.conv2.bias": Float32Array;
     /** float32[120, 400]: 48000 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc1.weight': Float32Array;
+    readonly "opt.momentum_buffer.net.fc1.weight": Float32Array;
     /** float32[120]: 120 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc1.bias': Float32Array;
+    readonly "opt.momentum_buffer.net.fc1.bias": Float32Array;
     /** float32[84, 120]: 10080 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc2.weight': Float32Array;
+    readonly "opt.momentum_buffer.net.fc2.weight": Float32Array;
     /** float32[84]: 84 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc2.bias': Float32Array;
+    readonly "opt.momentum_buffer.net.fc2.bias": Float32Array;
     /** float32[10, 84]: 840 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc3.weight': Float32Array;
+    readonly "opt.momentum_buffer.net.fc3.weight": Float32Array;
     /** float32[10]: 10 elements, row-major */
-    readonly 'opt.momentum_buffer.net.fc3.bias': Float32Array;
+    readonly "opt.momentum_buffer.net.fc3.bias": Float32Array;
   }
 
   /** The model `lenet`. Its entries share one state. */
@@ -82,7 +82,7 @@ declare module '*/lenet.model.ts?compiled' {
   /** Inputs of `predict`. */
   export interface PredictInputs {
     /** float32[1, 1, 32, 32]: 1024 elements, row-major */
-    readonly x: Float32Array | readonly number[];
+    readonly x: Float32Array | readonly (number)[];
   }
 
   /** Outputs of `predict`. */
@@ -94,7 +94,7 @@ declare module '*/lenet.model.ts?compiled' {
   /** Inputs of `trainStep`. */
   export interface TrainStepInputs {
     /** float32[64, 1, 32, 32]: 65536 elements, row-major */
-    readonly x: Float32Array | readonly number[];
+    readonly x: Float32Array | readonly (number)[];
     /** int64[64]: 64 elements, row-major */
     readonly y: BigInt64Array | Int32Array | readonly (number | bigint)[];
   }
