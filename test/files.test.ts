@@ -75,6 +75,16 @@ describe('round trips', () => {
     expect(() => saveNpy(bf)).toThrow(/NumPy has no type for bfloat16/);
   });
 
+  test('npz from a Buffer of Node: its tensors are aligned and share no memory with it', () => {
+    const saved = saveNpz({ values: tensor([1, 2, 3], { dtype: 'float32' }) });
+    for (const start of [0, 1, 2, 3]) {
+      const file = Buffer.alloc(start + saved.length).subarray(start);
+      file.set(saved);
+      const { values } = loadNpz(file);
+      file.fill(0);
+      expect(values.tolist()).toEqual([1, 2, 3]);
+    }
+  });
   test.each(['zip', 'legacy'] as const)('PyTorch: every dtype, %s', format => {
     const state = everyKind();
     const read = load(save(state, { format })) as Record<string, Tensor>;
