@@ -91,6 +91,12 @@ describe.each(backends)('$backend', options => {
     expect(out.seen.tolist()).toEqual([[2], [3]]);
   });
 
+  test('a conversion to 16 bits rounds, fused or not', () => {
+    const f = (x: Tensor): Tensor => x.mul(3).half().float().add(x.bfloat16().float());
+    const x = ramp([9], 1.234);
+    expect(numbers(compile(f, [input([9])], options)(x))).toEqual(numbers(f(x)));
+  });
+
   test('second derivatives', () => {
     const f = (x: Tensor): Tensor => x.tanh().mul(x.exp()).sum();
     const second = (x: Tensor): Tensor => grad(y => grad(f)(y).sum())(x);

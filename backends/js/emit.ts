@@ -166,7 +166,7 @@ class Emitter {
       case 'select':
         return `(${this.#expr(expr.cond)}?${this.#expr(expr.yes)}:${this.#expr(expr.no)})`;
       case 'cast':
-        return convert(this.#expr(expr.value), expr.value.dtype, expr.dtype);
+        return convert(rounded(this.#expr(expr.value), expr.value), expr.value.dtype, expr.dtype);
       case 'bitcast':
         return bitcastText(this.#expr(expr.value), expr.value.dtype, expr.dtype);
       default:
@@ -264,6 +264,13 @@ function combine(fn: ReduceFn, a: string, b: string, dtype: DType): string {
   }
 }
 const integerOnly = (text: string, dtype: DType): string => (dtype.includes('float') ? text : wrap(text, dtype));
+
+/** What is computed with again after a conversion to a 16-bit float has been rounded; a store rounds by itself. */
+function rounded(text: string, { kind, dtype }: Expr): string {
+  if (kind !== 'cast') return text;
+  if (dtype === 'float16') return `m.fromHalf(m.toHalf(${text}))`;
+  return dtype === 'bfloat16' ? `m.fromBfloat(m.toBfloat(${text}))` : text;
+}
 
 function convert(value: string, from: ElemType, to: ElemType): string {
   const floating = from.includes('float');

@@ -115,6 +115,7 @@ class HalfBuffers {
 
   private replacement(expr: Expr): Expr | null {
     if (!isHalf(expr.dtype)) return null;
+    this.met = true;
     switch (expr.kind) {
       case 'const':
         return rounded(expr.dtype, constant('float32', expr.value));
