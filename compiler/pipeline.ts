@@ -82,11 +82,17 @@ export function compileToProgram(
   return { source, graphs, fused, plan, program: shareKernels(plan.program) };
 }
 
+/** A kernel as text in which its tensors have numbers for names: equal for kernels that do the same to other tensors. */
+function anonymousText(kernel: Kernel): string {
+  const numbers = new Map(kernel.params.map(({ buffer }, i) => [buffer.name, `$${i}`]));
+  return printKernel({ ...kernel, name: '', doc: '' }).replace(/[A-Za-z_]\w*/g, word => numbers.get(word) ?? word);
+}
+
 /** Kernels that do the same become one object, so that backends emit them once. */
 function shareKernels(program: Program): Program {
   const byText = new Map<string, Kernel>();
   const shared = (launch: Launch): Launch => {
-    const text = printKernel({ ...launch.kernel, name: '', doc: '' });
+    const text = anonymousText(launch.kernel);
     const kernel = byText.get(text) ?? launch.kernel;
     byText.set(text, kernel);
     return { kernel, args: launch.args };

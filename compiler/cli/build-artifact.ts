@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { gzipSync } from 'fflate';
+import { gzipSync } from 'node:zlib';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
@@ -103,5 +103,5 @@ export function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array
   }
 }
 
-export const gzipSize = (content: Uint8Array | string): number =>
-  gzipSync(typeof content === 'string' ? new TextEncoder().encode(content) : content, { level: 9 }).length;
+/** Bytes after gzip, as a server would send it. */
+export const gzipSize = (content: Uint8Array | string): number => gzipSync(content).length;
