@@ -2,8 +2,9 @@
  * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
  */
 import { noGrad, type Tensor, tensor } from 'gradc';
-import { type CompileOptions, compile, traceModel } from 'gradc/compiler';
+import { type CompileOptions, compile, emitProgram, traceModel } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
+import type { Backend } from '../backends/backend.js';
 import { grad } from '../compiler/autodiff/functional.js';
 import { defineModel, entry, input } from '../compiler/trace/model.js';
 
@@ -133,6 +134,18 @@ describe('refused, with the entry, the tensor and what to do', () => {
   test('a result that is no tensor', () => {
     expect(() => compile((() => ({ n: 1 })) as never, { x: input([2]) }, { backend: 'js' })).toThrow(
       /E303.*'n' is a number/s,
+    );
+  });
+  test('an element type that the backend lacks', () => {
+    const { compilation } = compile((x: Tensor) => x.double().exp(), [input([2])], { backend: 'js' });
+    const small: Backend = {
+      name: 'small',
+      capabilities: { dtypes: ['float32'], lanes: 1 },
+      schedule: [],
+      emit: () => new Map(),
+    };
+    expect(() => emitProgram(compilation.program, small)).toThrow(
+      /E601: backend 'small' cannot do float64 \(in entry 'compiled', .*exp.*\).*hint: convert to float32/s,
     );
   });
   test('names that the compiled module could not bear', () => {
