@@ -23,6 +23,7 @@ import {
 } from '../ir/shape.js';
 import { broadcastIndex, composite, define, view as defineView, type Op, type ViewSpec } from './define.js';
 import { random, sample, sampleWithoutGradient } from './samples.js';
+import { listOfInts } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 /**
@@ -294,11 +295,36 @@ function swapped<T>(list: readonly T[], attrs: { readonly [name: string]: unknow
   return out;
 }
 
+/** The elements named must be those of a tensor that lies whole at the start of its memory, so that eager, traced and gradient agree. */
+function checkStrided(input: Tensor, size: Shape, stride: readonly number[], storageOffset: number): void {
+  const refuse = (problem: string, hint?: string): never => fail('E110', { op: 'asStrided', problem, hint });
+  const inside = input.value.kind === 'eager' ? input.storageOffset() > 0 : input.meta.base !== null;
+  if (inside || !input.isContiguous())
+    refuse('strides over the memory of a view are not supported', 'take them of its base, or of view.clone()');
+  if (size.length !== stride.length)
+    refuse(`mismatch in length of strides and shape: ${formatShape(stride)} and ${formatShape(size)}`);
+  if (storageOffset < 0 || stride.some(step => step < 0))
+    refuse(
+      `negative strides or offsets are not supported: got strides ${formatShape(stride)}, offset ${storageOffset}`,
+    );
+  const last = storageOffset + size.reduce((sum, dim, d) => sum + (dim - 1) * stride[d], 0);
+  if (numel(size) > 0 && last >= numel(input.shape)) {
+    refuse(
+      `sizes ${formatShape(size)}, strides ${formatShape(stride)} and offset ${storageOffset} reach element ${last}, out of bounds for a tensor of ${numel(input.shape)} elements`,
+    );
+  }
+}
+
 export const asStrided: Op<(input: Tensor, size: Shape, stride: readonly number[], storageOffset?: number) => Tensor> =
   defineView({
     name: 'asStrided',
-    doc: 'The memory of the input under another size, stride and offset (in elements). Compiled, the input counts as contiguous.',
+    doc: 'The memory of a contiguous tensor, from its start, under another size, stride and offset (in elements).',
     signature: 'input: tensor, size: size, stride: ints, storageOffset: int = 0',
+    attrs({ size, stride, storageOffset }, input) {
+      const strides = listOfInts(stride);
+      checkStrided(input, size, strides, storageOffset);
+      return { size, stride: strides, storageOffset };
+    },
     infer: (input, attrs) => ({ dtype: input.dtype, shape: attrs.size as Shape }),
     map(at, input, attrs) {
       const strides = attrs.stride as number[];
@@ -316,6 +342,9 @@ export const asStrided: Op<(input: Tensor, size: Shape, stride: readonly number[
       asStridedBackward(c.grad, c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number),
     ],
     samples: [sample(random([4, 3]), [3, 2], [1, 3], 1)],
+    errors: [
+      { args: [random([4, 3]), [4, 4], [3, 1], 0], message: /reach element 12, out of bounds for a tensor of 12/ },
+    ],
   });
 
 /** The gradient of `asStrided`: every element added where it was read. */
@@ -345,7 +374,9 @@ const asStridedBackward: Op<(grad: Tensor, shape: Shape, stride: readonly number
         ];
       },
     },
-    vjp: c => [asStrided(c.grad, c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number)],
+    vjp: c => [
+      asStrided(c.grad.clone(), c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number),
+    ],
     samples: [sample(random([3, 2]), [4, 3], [1, 3], 1)],
   });
 
