@@ -6,7 +6,9 @@ function findVersion(from: URL): string {
     try {
       const { name, version } = JSON.parse(readFileSync(new URL(`${up}package.json`, from), 'utf8'));
       if (name === 'gradc') return version;
-    } catch {}
+    } catch {
+      // no package.json here: the sources lie one folder nearer to it than the build
+    }
   }
   return 'unknown';
 }
