@@ -148,6 +148,13 @@ describe('refused, with the entry, the tensor and what to do', () => {
       /E601: backend 'small' cannot do float64 \(in entry 'compiled', .*exp.*\).*hint: convert to float32/s,
     );
   });
+  test('a wrong dtype at a call, eagerly and in a trace, at its line', () => {
+    const wrong =
+      /E108: matmul: expected both operands to have the same dtype, but got float32 and int64\n {2}at .*compile\.test\.ts:\d+:\d+/;
+    const weight = tensor([[1], [2], [3]]);
+    expect(() => ramp([2, 3]).matmul(weight)).toThrow(wrong);
+    expect(() => compile((x: Tensor) => x.matmul(weight), [input([2, 3])])).toThrow(wrong);
+  });
   test('strides over the memory of a view, eagerly and in a trace', () => {
     const refused = /asStrided: strides over the memory of a view are not supported/;
     expect(() => ramp([6]).narrow(0, 2, 4).asStrided([2], [1], 0)).toThrow(refused);
