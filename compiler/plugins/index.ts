@@ -13,8 +13,8 @@ import { createUnplugin, type UnpluginInstance } from 'unplugin';
 import { type ArtifactOptions, Artifacts } from './artifacts.js';
 import { modelTypes } from './declarations.js';
 import { eagerModule } from './eager-module.js';
-import { forEsbuild, serveFiles } from './esbuild-files.js';
-import { emittedFiles, inlinedFiles, onDisk } from './spelling.js';
+import { forEsbuild, importingForEsbuild, serveFiles } from './esbuild-files.js';
+import { emittedFiles, importingOnDisk, inlinedFiles, onDisk } from './spelling.js';
 
 export interface PluginOptions extends ArtifactOptions {
   /**
@@ -22,6 +22,12 @@ export interface PluginOptions extends ArtifactOptions {
    * `compilerOptions.types`: entries then take and give typed arrays by any name.
    */
   readonly types?: string;
+  /**
+   * How the code finds the artifact's files. `'url'` (the default): assets at addresses relative to the code. `'import'`: static
+   * imports of a `.wasm` and a `.bin` file that stay in the output, for platforms that compile no WebAssembly at run time and
+   * have no addresses, such as Cloudflare Workers; with bundlers other than esbuild, the platform's plugin has to know them.
+   */
+  readonly files?: 'url' | 'import';
 }
 
 /** Written in an import: a model file and `?compiled`; with `&force`, compiled in `vite dev` too. */
@@ -49,6 +55,8 @@ const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((opti
     for (const source of artifact.sources) context.addWatchFile(source);
     types?.(modelFile, artifact);
     const esbuild = context.getNativeBuildContext?.()?.build;
+    if (options.files === 'import')
+      return esbuild ? importingForEsbuild(artifact) : importingOnDisk(modelFile, artifact);
     if (esbuild) return forEsbuild(esbuild, artifact);
     if (framework === 'webpack' || context.environment?.mode === 'dev') return onDisk(modelFile, artifact);
     if (context.environment?.config.build.emitAssets === false) return inlinedFiles(artifact);
@@ -76,7 +84,7 @@ const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((opti
         return compiled(context, path);
       },
     },
-    esbuild: { setup: build => serveFiles(build, artifacts) },
+    esbuild: { setup: build => serveFiles(build, artifacts, options.files === 'import' ? 'copy' : 'file') },
     vite: { config: () => ({ worker: { plugins: () => [plugin.vite(options)] } }) },
   };
 });

@@ -1,6 +1,7 @@
 /**
  * How the JavaScript of an artifact names the files beside it, for each way a bundler carries files along. As written by the
- * compiler it says `new URL('./name.wasm', import.meta.url)`.
+ * compiler it says `new URL('./name.wasm', import.meta.url)`; platforms that may compile no WebAssembly at run time want
+ * static imports instead, which give a compiled module and the state's bytes.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +29,24 @@ export const inlinedFiles = (artifact: Artifact): string =>
     const type = file.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
     return `new URL("data:${type};base64,${Buffer.from(bytes).toString('base64')}")`;
   });
+
+/** What is imported of a platform that knows no URLs: `.wasm` and `.bin` are the endings such platforms tell modules and data by. */
+export const importedState = ({ name }: Artifact): string => `${name}.bin`;
+
+/** A module whose `load` is given the files by static imports; `prefix` is put before each file's name. */
+export const importingModule = (artifact: Artifact, prefix: string): string => `
+  import module from ${JSON.stringify(`${prefix}${artifact.name}.wasm`)};
+  import state from ${JSON.stringify(prefix + importedState(artifact))};
+  import { load as loadFiles } from ${JSON.stringify(`${prefix}${artifact.name}.js`)};
+  export const load = options => loadFiles({ module, state, ...options });`;
+
+/** The same on a disk, for bundlers that know what to do with such imports, as the ones of Cloudflare's tools. */
+export function importingOnDisk(modelFile: string, artifact: Artifact): string {
+  const folder = artifactFolder(modelFile, artifact);
+  const state = artifact.files.get(`${artifact.name}.safetensors`)!;
+  writeFiles(folder, new Map([...artifact.files, [importedState(artifact), state]]));
+  return importingModule(artifact, `${folder}/`);
+}
 
 /** Webpack and development servers know `new URL(…)` themselves and need files on a disk. */
 export function onDisk(modelFile: string, artifact: Artifact): string {

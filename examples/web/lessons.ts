@@ -2,7 +2,8 @@
  * What the page trains on: half of each batch are drawings of the user, each time from another hand, half are digits of MNIST,
  * so that what is learned is not paid for with what was known.
  */
-import { anotherHand, imageOf, normalise, pixels, type Stroke } from './strokes.js';
+import { normalise, pixels } from '../lenet/image.js';
+import { anotherHand, imageOf, type Stroke } from './strokes.js';
 
 export const batchSize = 64;
 

@@ -6,8 +6,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildArtifact } from 'gradc/compiler';
 import { instantiate } from 'gradc/deploy';
-import { emptyBatch, fillBatch, pixels, shuffledOrder, trainingDigits } from '../lenet/mnist.js';
-import { shadeOf } from './strokes.js';
+import { pixels, shadeOf } from '../lenet/image.js';
+import { emptyBatch, fillBatch, shuffledOrder, trainingDigits } from '../lenet/mnist.js';
 
 const batchSize = 64;
 const remembered = 300;

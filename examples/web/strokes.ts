@@ -2,19 +2,14 @@
  * Drawings as lines, and how they become images as MNIST has them: the figure fitted into a box of 20 pixels, its ink centred
  * in 28, lines about two and a half pixels wide. Ink falls off with the distance to the line, so no canvas is needed.
  */
+import { margin, normalise, padded, pixels } from '../lenet/image.js';
+
 export type Point = readonly [x: number, y: number];
 /** Each from pen down to pen up. */
 export type Stroke = readonly Point[];
 
-const side = 28;
-const padded = 32;
-export const pixels = padded * padded;
 const box = 18;
 const radius = 1.2;
-const [mean, deviation] = [0.1307, 0.3081];
-/** What the network takes for a shade from 0 to 1. */
-export const normalise = (ink: number): number => (ink - mean) / deviation;
-export const shadeOf = (value: number): number => value * deviation + mean;
 
 type Segment = readonly [from: Point, to: Point];
 type Map = (point: Point) => Point;
@@ -52,7 +47,6 @@ function distance(x: number, y: number, [[ax, ay], [bx, by]]: Segment): number {
 export function imageOf(strokes: readonly Stroke[], change: Map = point => point): Float32Array {
   const segments = mapped(fitted(segmentsOf(strokes)), change);
   const image = new Float32Array(pixels).fill(normalise(0));
-  const margin = (padded - side) / 2;
   for (let row = margin; row < padded - margin; row++) {
     for (let column = margin; column < padded - margin; column++) {
       const [x, y] = [column + 0.5 - padded / 2, row + 0.5 - padded / 2];
