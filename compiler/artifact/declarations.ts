@@ -1,7 +1,6 @@
 /**
  * `<name>.d.ts`: the typed entries of an artifact, with shapes and dtypes where an editor shows them.
  */
-import { type InterfaceDeclaration, Project, type SourceFile } from 'ts-morph';
 import type { DType } from '../ir/dtype.js';
 import type { EntryProgram, Program, Slot } from '../ir/program.js';
 import { formatShape, numel } from '../ir/shape.js';
@@ -33,135 +32,84 @@ const note = ({ type }: Slot): string => {
   return `${type.dtype}${formatShape(type.shape)}: ${elements}${bits}`;
 };
 
+/** A comment above what it speaks of; no name can end it early. */
+const doc = (text: string): string => `/** ${text.replaceAll('*/', '*\\/')} */`;
+
 /** A property name, quoted where it is no identifier. */
 const key = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
 const capitalised = (name: string): string => name[0].toUpperCase() + name.slice(1);
 
-function addTensors(
-  file: SourceFile,
-  name: string,
-  doc: string,
-  slots: readonly Slot[],
-  type: (type: Slot['type']) => string,
-): string {
-  file.addInterface({
-    name,
-    isExported: true,
-    docs: [doc],
-    properties: slots.map(slot => ({
-      name: key(slot.name),
-      type: type(slot.type),
-      isReadonly: true,
-      docs: [note(slot)],
-    })),
-  });
-  return name;
+function interfaceText(name: string, about: string, members: readonly string[]): string {
+  const indented = members.flatMap(member => member.split('\n')).map(line => `  ${line}\n`);
+  return `${doc(about)}\nexport interface ${name} {\n${indented.join('')}}\n`;
 }
 
-function addEntry(file: SourceFile, model: InterfaceDeclaration, entry: EntryProgram): void {
-  const prefix = capitalised(entry.name);
-  const inputs = addTensors(file, `${prefix}Inputs`, `Inputs of \`${entry.name}\`.`, entry.inputs, inputType);
-  const outputs = addTensors(file, `${prefix}Outputs`, `Outputs of \`${entry.name}\`.`, entry.outputs, outputType);
+function tensorsText(
+  name: string,
+  about: string,
+  slots: readonly Slot[],
+  typeOf: (type: Slot['type']) => string,
+): string {
+  const property = (slot: Slot): string => `${doc(note(slot))}\nreadonly ${key(slot.name)}: ${typeOf(slot.type)};`;
+  return interfaceText(name, about, slots.map(property));
+}
+
+function methodText({ name, inputs, outputs }: EntryProgram): string {
   const list = (slots: readonly Slot[]): string =>
     slots.map(slot => `${slot.name}: ${slot.type.dtype}${formatShape(slot.type.shape)}`).join(', ') || 'nothing';
-  model.addMethod({
-    name: entry.name,
-    parameters: [
-      { name: 'inputs', type: inputs },
-      { name: 'options', type: 'CallOptions', hasQuestionToken: true },
-    ],
-    returnType: outputs,
-    docs: [`(${list(entry.inputs)}) -> (${list(entry.outputs)})`],
-  });
+  const prefix = capitalised(name);
+  return `${doc(`(${list(inputs)}) -> (${list(outputs)})`)}
+${name}(inputs: ${prefix}Inputs, options?: CallOptions): ${prefix}Outputs;`;
 }
 
-export function declarations(program: Program): string {
-  const project = new Project({
-    useInMemoryFileSystem: true,
-    manipulationSettings: { indentationText: '  ' as never },
-  });
-  const file = project.createSourceFile('model.d.ts');
-  file.addInterface({
-    name: 'CallOptions',
-    isExported: true,
-    properties: [
-      {
-        name: 'copy',
-        type: 'boolean',
-        isReadonly: true,
-        hasQuestionToken: true,
-        docs: ['false: outputs are views of linear memory, valid until the next call of any entry. Default true.'],
-      },
-    ],
-  });
-  file.addTypeAlias({
-    name: 'Source',
-    isExported: true,
-    type: 'Uint8Array | ArrayBuffer | URL | string',
-    docs: ['Bytes, or where to find them: a URL, or in Node a path.'],
-  });
-  file.addInterface({
-    name: 'LoadOptions',
-    isExported: true,
-    properties: [
-      {
-        name: 'module',
-        type: 'WebAssembly.Module',
-        isReadonly: true,
-        hasQuestionToken: true,
-        docs: ['A compiled module, for contexts that may not compile one.'],
-      },
-      {
-        name: 'wasm',
-        type: 'Source',
-        isReadonly: true,
-        hasQuestionToken: true,
-        docs: ['Instead of the module file beside this one.'],
-      },
-      {
-        name: 'state',
-        type: 'Source',
-        isReadonly: true,
-        hasQuestionToken: true,
-        docs: ['Instead of the state file beside this one: what `saveState()` gave, or any fitting safetensors file.'],
-      },
-    ],
-  });
-  const state = addTensors(
-    file,
-    'State',
-    'The state by name: live views of linear memory, to read and to write.',
-    program.state,
-    type => arrays[type.dtype],
-  );
-  const model = file.addInterface({
-    name: 'Model',
-    isExported: true,
-    docs: [`The model \`${program.name}\`. Its entries share one state.`],
-  });
-  for (const entry of program.entries) addEntry(file, model, entry);
-  model.addProperty({ name: 'state', type: state, isReadonly: true });
-  model.addMethod({
-    name: 'saveState',
-    returnType: 'Uint8Array',
-    docs: ['The state as the bytes of a safetensors file; loading them resumes bit for bit.'],
-  });
-  model.addMethod({
-    name: 'loadState',
-    parameters: [{ name: 'file', type: 'Uint8Array' }],
-    returnType: 'void',
-    docs: ['Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit.'],
-  });
-  model.addMethod({ name: 'dispose', returnType: 'void', docs: ['Let go of the memory. Every later call throws.'] });
-  file.addFunction({
-    name: 'load',
-    isExported: true,
-    hasDeclareKeyword: true,
-    parameters: [{ name: 'options', type: 'LoadOptions', hasQuestionToken: true }],
-    returnType: 'Promise<Model>',
-    docs: ['Read the files beside this one and make a model ready to call.'],
-  });
-  file.insertText(0, `// ${program.name}, compiled by gradc ${version}.\n\n`);
-  file.formatText({ indentSize: 2 });
-  return file.getFullText();
+const entryTexts = ({ name, inputs, outputs }: EntryProgram): string[] => [
+  tensorsText(`${capitalised(name)}Inputs`, `Inputs of \`${name}\`.`, inputs, inputType),
+  tensorsText(`${capitalised(name)}Outputs`, `Outputs of \`${name}\`.`, outputs, outputType),
+];
+
+/** What every artifact's declarations begin with. */
+const options = `export interface CallOptions {
+  /** false: outputs are views of linear memory, valid until the next call of any entry. Default true. */
+  readonly copy?: boolean;
+}
+
+/** Bytes, or where to find them: a URL, or in Node a path. */
+export type Source = Uint8Array | ArrayBuffer | URL | string;
+
+export interface LoadOptions {
+  /** A compiled module, for contexts that may not compile one. */
+  readonly module?: WebAssembly.Module;
+  /** Instead of the module file beside this one. */
+  readonly wasm?: Source;
+  /** Instead of the state file beside this one: what \`saveState()\` gave, or any fitting safetensors file. */
+  readonly state?: Source;
+}
+`;
+
+/** What every model has beside its entries. */
+const commonMembers = `readonly state: State;
+/** The state as the bytes of a safetensors file; loading them resumes bit for bit. */
+saveState(): Uint8Array;
+/** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
+loadState(file: Uint8Array): void;
+/** Let go of the memory. Every later call throws. */
+dispose(): void;`;
+
+const load = `/** Read the files beside this one and make a model ready to call. */
+export declare function load(options?: LoadOptions): Promise<Model>;
+`;
+
+export function declarations({ name, state, entries }: Program): string {
+  const about = 'The state by name: live views of linear memory, to read and to write.';
+  return [
+    `// ${name}, compiled by gradc ${version}.\n`,
+    options,
+    tensorsText('State', about, state, type => arrays[type.dtype]),
+    interfaceText('Model', `The model \`${name}\`. Its entries share one state.`, [
+      ...entries.map(methodText),
+      commonMembers,
+    ]),
+    ...entries.flatMap(entryTexts),
+    load,
+  ].join('\n');
 }

@@ -8,6 +8,7 @@ import { fail } from '../errors.js';
 import { bytesOf } from '../ir/dtype.js';
 import type { Program } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
+import { declarations } from './declarations.js';
 import { glueSource } from './glue.js';
 import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
 
@@ -35,7 +36,6 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
   files.set(`${name}.safetensors`, artifactState(program, parts.state));
   const variants = moduleVariants(name, emitted);
   if (variants.length > 0) {
-    const { declarations } = await import('./declarations.js');
     files.set(
       `${name}.js`,
       await glueSource({
