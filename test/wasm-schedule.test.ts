@@ -9,6 +9,7 @@ import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
 import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
+import { printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import {
   type ConvShape,
@@ -108,6 +109,11 @@ describe('matmul', () => {
       }
     }
   }
+  test('a long epilogue is a loop over the tile in memory', () => {
+    for (const n of [3, 8, 13, 64]) expectEqual(matmul(6, 9, n, { long: true, fused: true }), 9);
+    expect(printKernel(scheduled(matmul(6, 9, 16, { long: true })))).toMatch(/sums: float32\[\d+\] local/);
+    expect(printKernel(scheduled(matmul(6, 9, 16, { fused: true })))).not.toContain('sums');
+  });
   test('batches', () => expectEqual(matmul(6, 9, 11, { batch: 3 }), 9));
   test('batches, transposed', () => expectEqual(matmul(6, 9, 11, { batch: 3, transposeB: true, fused: true }), 9));
 });
@@ -161,6 +167,12 @@ describe('sums and pointwise nests', () => {
     });
     test(`a transposing nest over ${rows}x${columns}`, () => expectEqual(transposed(rows, columns), 1));
   }
+});
+
+test('what is read along one counter and written along another is turned around in squares', () => {
+  expect(printKernel(scheduled(transposed(17, 9)))).toMatch(/square: float32\[16\] register/);
+  expect(printKernel(scheduled(transposed(3, 9)))).not.toContain('square');
+  expect(printKernel(scheduled(matmul(64, 48, 32, { transposeB: true })))).toContain('square');
 });
 
 // Equal terms round the same way every time: one by one in float32 they would be off by 1 %.

@@ -4,6 +4,7 @@
 import {
   addIndex,
   alloc,
+  type Buffer,
   call,
   type Expr,
   type Iter,
@@ -17,7 +18,9 @@ import {
   type Stmt,
   store,
   substitute,
+  walkExpr,
 } from '../../compiler/ir/kernel.js';
+import { allExpressions } from './accesses.js';
 import { LANES } from './emit-vector.js';
 import { strideOf } from './linear.js';
 import {
@@ -36,6 +39,7 @@ import {
   without,
   zero,
 } from './operand.js';
+import { isLongFunction } from './scalar.js';
 import { axesOf, coordinatesOf, holds, type Layout } from './staging.js';
 import { blockedColumns, type Piece, pieces, type Tile, tileFor } from './tile.js';
 
@@ -140,25 +144,40 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
     loop(lane, 'vector', [stmt(element(row, column, iterOf(lane)), addIndex(columns.start(column), iterOf(lane)))]);
   const at = (row: Expr, column: Expr): Map<Iter, Expr> => new Map([...rows.values(row), ...columns.valuesAt(column)]);
 
-  return alloc(tile, [
+  const finish = (sums: Buffer, row: Expr, c: number): Stmt[] => {
+    const { first, last } = columns.valid(c);
+    const lanes = makeIter('l', last - first);
+    const position = addIndex(iterOf(lanes), first);
+    const values = at(row, addIndex(columns.start(c), position));
+    const statements = epilogueAt(contraction, values, load(sums, element(row, c, position)));
+    return [loop(lanes, lanes.extent === LANES ? 'vector' : 'unroll', statements)];
+  };
+  const accumulate = [
     eachElement(rows, columns, (row, c) => [vectors(row, c, place => store(tile, place, zero))]),
     ...nest(contraction.summed, 'serial', [
       eachElement(rows, columns, (row, c) => [
         vectors(row, c, (place, column) => reduce(tile, place, 'add', substitute(product, at(row, column)))),
       ]),
     ]),
-    eachElement(rows, columns, (row, c) => {
-      const { first, last } = columns.valid(c);
-      const lanes = makeIter('l', last - first);
-      const position = addIndex(iterOf(lanes), first);
-      const values = at(row, addIndex(columns.start(c), position));
-      return [
-        loop(
-          lanes,
-          lanes.extent === LANES ? 'vector' : 'unroll',
-          epilogueAt(contraction, values, load(tile, element(row, c, position))),
-        ),
-      ];
-    }),
+  ];
+  if (!hasLongEpilogue(contraction))
+    return alloc(tile, [...accumulate, eachElement(rows, columns, (row, c) => finish(tile, row, c))]);
+  const sums: Buffer = { ...tile, name: 'sums', scope: 'local' };
+  const keep = eachElement(rows, columns, (row, c) => [
+    vectors(row, c, place => store(sums, place, load(tile, place))),
   ]);
+  const r = makeIter('r', rows.count);
+  const finishRow = Array.from({ length: columns.count }, (_, c) => finish(sums, iterOf(r), c)).flat();
+  return alloc(sums, [alloc(tile, [...accumulate, keep]), ...nest([r], 'parallel', finishRow)]);
+}
+
+/** Written out for every vector of a tile, functions of many instructions would leave its registers and fill pages. */
+const hasLongEpilogue = ({ epilogue }: Contraction): boolean => allExpressions(epilogue).some(isLong);
+
+function isLong(root: Expr): boolean {
+  let found = false;
+  walkExpr(root, expr => {
+    found ||= expr.kind === 'call' && isLongFunction(expr.fn, expr.args[0].dtype);
+  });
+  return found;
 }

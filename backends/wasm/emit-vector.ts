@@ -5,7 +5,7 @@
  * What has no vector form (int64, float64, a gather, a long function) is computed lane by lane with scalar code.
  */
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
-import { addIndex, affineOf, type Buffer, type Expr, type Iter } from '../../compiler/ir/kernel.js';
+import { addIndex, affineOf, type Buffer, type Expr, index as fixed, type Iter } from '../../compiler/ir/kernel.js';
 import type { ElemType } from '../../compiler/ir/scalar.js';
 import type { Value } from './code.js';
 import { laneName, type ScalarEmitter } from './emit-scalar.js';
@@ -122,6 +122,7 @@ export class VectorEmitter {
     const stride = this.strideOf(expr.index);
     if (stride === 2 && place.kind === 'memory' && bytesOf(buffer.dtype) === 4)
       return this.everyOther(expr) ?? this.byLane(expr);
+    if (stride === LANES && place.kind === 'vectors') return this.column(expr);
     if (stride !== 1) return this.byLane(expr);
     if (place.kind === 'vectors') return this.readVector(buffer, expr.index);
     if (place.kind === 'registers') return this.byLane(expr);
@@ -166,8 +167,29 @@ export class VectorEmitter {
         `@${this.frame.version(buffer)}`,
       );
     });
-    const bytes = [0, 2, 4, 6].flatMap(lane => [0, 1, 2, 3].map(byte => (lane + odd) * 4 + byte));
-    return code.op('v128', { name: 'i8x16.shuffle', mask: bytes }, [low, high]);
+    return this.shuffle(
+      low,
+      high,
+      [0, 2, 4, 6].map(lane => lane + odd),
+    );
+  }
+
+  /**
+   * The same lane of four vectors that follow one another. The columns beside it share half of the shuffles.
+   */
+  private column({ buffer, index }: Extract<Expr, { kind: 'load' }>): Value {
+    const first = this.lane(0, () => this.scalars.registerIndex(buffer, index));
+    const lane = first % LANES;
+    const rows = [0, 1, 2, 3].map(row => this.readVector(buffer, fixed(first - lane + row * LANES)));
+    const pair = [0, 4, 1, 5].map(from => from + (lane < 2 ? 0 : 2));
+    const halves = lane % 2 === 0 ? [0, 1, 4, 5] : [2, 3, 6, 7];
+    return this.shuffle(this.shuffle(rows[0], rows[1], pair), this.shuffle(rows[2], rows[3], pair), halves);
+  }
+
+  /** Four lanes out of the eight of two vectors. */
+  private shuffle(low: Value, high: Value, lanes: readonly number[]): Value {
+    const mask = lanes.flatMap(lane => [0, 1, 2, 3].map(byte => lane * 4 + byte));
+    return this.frame.code.op('v128', { name: 'i8x16.shuffle', mask }, [low, high]);
   }
 
   /** The address of the first lane of a run of elements. */

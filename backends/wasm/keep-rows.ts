@@ -35,11 +35,10 @@ import {
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
-import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { expressionsOf, writesOf } from './accesses.js';
 import { isInBounds } from './frame.js';
-import { scalar } from './scalar.js';
+import { isLongFunction } from './scalar.js';
 
 export const keepRows: Pass<Kernel> = {
   name: 'keep-rows',
@@ -283,9 +282,6 @@ class Sharing {
 }
 
 const rootsOf = (row: Row): Expr[] => row.body.flatMap(stmt => [...expressionsOf(stmt)]);
-
-/** Written as an internal function, since it is too long to be repeated. */
-const isLongFunction = (fn: ScalarFn, type: ElemType): boolean => scalar[fn].scalar(type)?.kind === 'helper';
 
 /** Row-major place of an element in the row. */
 const positionOf = (iters: readonly Iter[]): Expr =>

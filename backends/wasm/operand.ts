@@ -76,8 +76,9 @@ const FAR = 256;
 const OFTEN = 8;
 /** Scratch memory an operand may take, in elements. */
 const MOST_STAGED = 1 << 24;
-/** Cycles to evaluate and store one staged element: a copy by vectors, or a guarded expression. */
+/** Cycles to evaluate and store one staged element: a copy by vectors, one through squares, or a guarded expression. */
 const COPY_COST = 1;
+const TRANSPOSE_COST = 1.5;
 const EVALUATE_COST = 4;
 
 /** Whether an operand should be staged so that `lane` is contiguous, given how often each element is read. */
@@ -99,9 +100,14 @@ export function planStaging(operand: Operand, iters: readonly Iter[], layout: La
   const axes = axesOf(operand.value, iters, layout);
   const size = stagedSize(axes, layout);
   if (size > MOST_STAGED) return null;
-  const copied = plainIndex(operand.value);
-  const cost = size * (copied !== null && strideOf(copied, layout.lane) === 1 ? COPY_COST : EVALUATE_COST);
+  const cost = size * costOfElement(plainIndex(operand.value), iters, layout.lane);
   return { cost, panel: layout.panel, stage: () => stage(operand.name, operand.value, iters, layout) };
+}
+
+function costOfElement(copied: Expr | null, iters: readonly Iter[], lane: Iter): number {
+  if (copied === null) return EVALUATE_COST;
+  if (strideOf(copied, lane) === 1) return COPY_COST;
+  return iters.some(iter => strideOf(copied, iter) === 1) ? TRANSPOSE_COST : EVALUATE_COST;
 }
 
 // ── what all tiles share ────────────────────────────────────────────────────────────────────────────────────────────

@@ -193,3 +193,6 @@ export const scalar: Record<ScalarFn, Spelling> = {
   },
   mulHiU: spell({ scalar: { i32: inline(math.mulHiU) }, vector: {} }),
 };
+
+/** Written as an internal function, since it is too long to be repeated. */
+export const isLongFunction = (fn: ScalarFn, type: ElemType): boolean => scalar[fn].scalar(type)?.kind === 'helper';

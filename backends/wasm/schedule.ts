@@ -7,6 +7,7 @@ import { tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { keepRows } from './keep-rows.js';
 import { splitStrides } from './split-strides.js';
+import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
@@ -15,6 +16,7 @@ export const schedule: readonly Pass<Kernel>[] = [
   tileContractions,
   keepRows,
   splitStrides,
+  transposeInRegisters,
   vectoriseLoops,
   unrollWindows,
 ];

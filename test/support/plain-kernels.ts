@@ -79,12 +79,14 @@ export interface MatmulOptions {
   readonly batch?: number;
   /** relu(a) as prologue, bias and relu as epilogue. */
   readonly fused?: boolean;
+  /** A function of many instructions in the epilogue. */
+  readonly long?: boolean;
 }
 export function matmul(
   m: number,
   k: number,
   n: number,
-  { transposeA = false, transposeB = false, batch = 1, fused = false }: MatmulOptions = {},
+  { transposeA = false, transposeB = false, batch = 1, fused = false, long = false }: MatmulOptions = {},
 ): Kernel {
   const [a, b, bias, out] = [
     param('a', batch * m * k),
@@ -97,9 +99,10 @@ export function matmul(
   const left = load(a, transposeA ? flat([batch, k, m], [ib, ik, im]) : flat([batch, m, k], [ib, im, ik]));
   const right = load(b, transposeB ? flat([batch, n, k], [ib, inn, ik]) : flat([batch, k, n], [ib, ik, inn]));
   const term = call('mul', fused ? call('max', left, zero) : left, right);
-  const body = contraction([pb, pm, pn], [pk], term, out, flat([batch, m, n], [ib, im, inn]), sum =>
-    fused ? call('max', call('add', sum, load(bias, inn)), zero) : sum,
-  );
+  const body = contraction([pb, pm, pn], [pk], term, out, flat([batch, m, n], [ib, im, inn]), sum => {
+    const finished = long ? call('tanh', sum) : sum;
+    return fused ? call('max', call('add', finished, load(bias, inn)), zero) : finished;
+  });
   return kernelOf('matmul', fused ? [a, b, bias] : [a, b], [out], body);
 }
 
