@@ -85,6 +85,32 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
     console.log(`screenshots in ${screenshots}`);
   });
 
+  test('a page learns to write', async () => {
+    const { default: config } = await import('../examples/writer/vite.config.js');
+    const types = fileURLToPath(new URL('../examples/writer/models.d.ts', import.meta.url));
+    const committed = readFileSync(types, 'utf8');
+    const page = await open('writer', config);
+    expect(readFileSync(types, 'utf8'), 'the declarations were written anew: commit them').toBe(committed);
+    await page.until("document.querySelector('[data-ready]')");
+    const written = (): Promise<string> => page.evaluate("document.getElementById('written').textContent");
+    expect(await written()).toMatch(/^Shall I /);
+    const before = await written();
+    await page.evaluate("document.getElementById('train').click()");
+    await page.until("document.querySelectorAll('#plot circle').length >= 60", 60);
+    await page.evaluate("document.getElementById('train').click()");
+    await page.screenshot(join(screenshots, 'writer.png'));
+    const losses = (await page.evaluate<number[]>(
+      "[...document.querySelectorAll('#plot circle')].map(dot => -dot.getAttribute('cy'))",
+    )) as number[];
+    const height = (values: readonly number[]): number => mean(values) + 186;
+    expect(height(losses.slice(-5))).toBeLessThan(0.75 * height(losses.slice(0, 5)));
+    // untrained, it writes any of the 96 characters alike; after 60 steps it knows which are common, spaces above all
+    const commonness = (text: string): number => (text.slice(8).match(/[ aeiotn\n]/g) ?? []).length / (text.length - 8);
+    expect(commonness(before)).toBeLessThan(0.3);
+    expect(commonness(await written())).toBeGreaterThan(0.4);
+    expect(page.errors).toEqual([]);
+  });
+
   test.each(['es', 'iife'] as const)('the artifact runs in a worker (%s)', async format => {
     const page = await open(`worker-${format}`, {
       root: fileURLToPath(new URL('bundlers/workers', import.meta.url)),

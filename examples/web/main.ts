@@ -3,6 +3,7 @@
  * the page. All computing is done by the compiled model.
  */
 import { load } from '../lenet/lenet.model.ts?compiled';
+import { download } from './download.js';
 import { Drawing } from './drawing.js';
 import { Lessons } from './lessons.js';
 import { LossPlot } from './plot.js';
@@ -32,7 +33,8 @@ bars.replaceChildren(
   }),
 );
 element('clear').addEventListener('click', clear);
-element('save').addEventListener('click', save);
+// `load({ state })` goes on from the file anywhere
+element('save').addEventListener('click', () => download('lenet.safetensors', lenet.saveState()));
 say('Draw a digit.');
 document.documentElement.dataset.ready = '';
 
@@ -82,15 +84,6 @@ function clear(): void {
     -1,
   );
   say('Draw a digit.');
-}
-
-/** The state as a file: `load({ state })` goes on from it anywhere. */
-function save(): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([new Uint8Array(lenet.saveState())]));
-  link.download = 'lenet.safetensors';
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
 
 function say(text: string): void {
