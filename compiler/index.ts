@@ -1,5 +1,7 @@
 /**
  * `gradc/compiler`: compile functions and models in a program. The command line does the same to files.
+ *
+ * @module gradc/compiler
  */
 
 export { memoryUses } from './artifact/manifest.js';

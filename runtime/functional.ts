@@ -1,5 +1,7 @@
 /**
  * `gradc/functional`: every op as a function, those without a method included (layers, windows, losses), and dropout.
+ *
+ * @module gradc/functional
  */
 import '../compiler/ops/table.js';
 import './eager.js';

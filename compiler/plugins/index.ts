@@ -6,6 +6,8 @@
  * compiles the model and gives the module of its artifact. The `.wasm` and `.safetensors` files become assets of the bundle,
  * with hashed names, at addresses relative to the code that asks for them: under any base path, in workers, on a server.
  * One plugin for all through unplugin; what differs is how a bundler is told of a file: see `spelling.ts`.
+ *
+ * @module gradc/plugin
  */
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { PluginBuild } from 'esbuild';
