@@ -137,6 +137,12 @@ describe('convolution', () => {
   }
 });
 
+test('loops over padded images are cut at their edges, and nothing asks any more', () => {
+  const shape: ConvShape = { batch: 1, channels: 2, size: 14, filters: 4, kernel: 3, stride: 1, padding: 1 };
+  expect(printKernel(conv(shape))).toContain('?');
+  expect(printKernel(scheduled(conv(shape)))).not.toContain('?');
+});
+
 describe('windows', () => {
   for (const size of [2, 5, 8, 13, 28]) test(`max of 2x2 in ${size}²`, () => expectEqual(maxPool(3, size), 1));
   for (const [size, kernel, stride] of [

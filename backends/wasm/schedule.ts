@@ -6,6 +6,7 @@ import type { Pass } from '../../compiler/pass.js';
 import { tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { keepRows } from './keep-rows.js';
+import { splitGuards } from './split-guards.js';
 import { splitStrides } from './split-strides.js';
 import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
@@ -16,6 +17,7 @@ export const schedule: readonly Pass<Kernel>[] = [
   tileContractions,
   keepRows,
   splitStrides,
+  splitGuards,
   transposeInRegisters,
   vectoriseLoops,
   unrollWindows,
