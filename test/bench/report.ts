@@ -12,13 +12,13 @@ export interface Table<Row> {
 }
 
 /** Columns of fixed width: the first to the left, the others to the right. */
-const line = (widths: readonly number[], cells: readonly string[]): string =>
+export const line = (widths: readonly number[], cells: readonly string[]): string =>
   cells
     .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
     .join('  ')
     .trimEnd();
 
-const milliseconds = (ms: number): string => (ms < 1 ? ms.toFixed(4) : ms < 100 ? ms.toFixed(2) : ms.toFixed(0));
+export const milliseconds = (ms: number): string => (ms < 1 ? ms.toFixed(4) : ms < 100 ? ms.toFixed(2) : ms.toFixed(0));
 const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
 const rate = (count: number, ms: number): string => (count / ms / 1e6).toFixed(1);
 

@@ -18,8 +18,8 @@ const moduleUrls = {
   },
 };
 
-/** Calls `runAsProgram` of `main` (a path from the root of the repository) with the arguments of this process. */
-export async function runBundled(main) {
+/** Bundles `main` (a path from the root of the repository): the address of the bundle. */
+export async function bundle(main) {
   const folder = join(repository, 'node_modules', '.cache', 'gradc-bundles');
   const outfile = join(folder, main.replaceAll('/', '-').replace(/\.ts$/, '.mjs'));
   mkdirSync(folder, { recursive: true });
@@ -45,6 +45,11 @@ export async function runBundled(main) {
     // npm packages stay outside.
     external: ['@lezer/*', 'binaryen', 'esbuild', 'fflate', 'koffi', 'ts-morph', 'wabt', 'vitest'],
   });
-  const { runAsProgram } = await import(pathToFileURL(outfile).href);
+  return pathToFileURL(outfile).href;
+}
+
+/** Calls `runAsProgram` of `main` with the arguments of this process. */
+export async function runBundled(main) {
+  const { runAsProgram } = await import(await bundle(main));
   await runAsProgram(process.argv.slice(2));
 }

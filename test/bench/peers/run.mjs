@@ -1,0 +1,6 @@
+/** Launcher of `npm run bench:peers`. */
+import { bundle } from '../../support/run-bundled.mjs';
+
+const engineProgram = await bundle('test/bench/peers/serve.ts');
+const { runAsProgram } = await import(await bundle('test/bench/peers/main.ts'));
+await runAsProgram(process.argv.slice(2), engineProgram);
