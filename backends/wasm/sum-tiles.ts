@@ -95,14 +95,21 @@ function sumPlan(
     build() {
       const [left, right] = stagings.map(plan => plan?.stage());
       const product = call('mul', left?.value ?? rows.value, right?.value ?? columns.value);
-      const tiles = pieces(row, tile.rows).flatMap(rowPiece =>
-        rowPiece.around(
-          pieces(column, tile.columns).flatMap(columnPiece =>
-            columnPiece.around([sumTile(contraction, product, rowPiece, columnPiece, lane)]),
-          ),
-        ),
-      );
-      const loops = nest([...without(rows.iters, row), ...without(columns.iters, column)], 'parallel', tiles);
+      const sides = [
+        { others: without(rows.iters, row), pieces: pieces(row, tile.rows) },
+        { others: without(columns.iters, column), pieces: pieces(column, tile.columns) },
+      ];
+      const around = (side: number, body: (piece: Piece) => Stmt[]): Stmt[] =>
+        nest(
+          sides[side].others,
+          'parallel',
+          sides[side].pieces.flatMap(piece => piece.around(body(piece))),
+        );
+      // the larger operand comes from memory once, the smaller one stays in a cache
+      const loops =
+        sizeOf(rows.iters) >= sizeOf(columns.iters)
+          ? around(0, r => around(1, c => [sumTile(contraction, product, r, c, lane)]))
+          : around(1, c => around(0, r => [sumTile(contraction, product, r, c, lane)]));
       return nest(batch, 'parallel', staged(left, staged(right, loops)));
     },
   };
