@@ -9,7 +9,8 @@
  *   }
  *
  * Nodes are numbered in the order of their first use. Numbers are exact; NaN, the infinities and -0 are written `nan`, `inf`,
- * `-inf` and `-0`. The place in the user's file follows as a comment, which is read back where it is there.
+ * `-inf` and `-0`. The place in the user's file follows as a comment, which is read back where it is there. The bodies of a
+ * loop or branch stand between its attrs and its type, as `with { graph … { … } }`, with names of their own.
  */
 import type { Site } from '../errors.js';
 import { isDType } from './dtype.js';
@@ -37,37 +38,48 @@ export interface GraphTextOptions {
 /** Longest header that stays on one line. */
 const lineWidth = 120;
 
-export function printGraph(graph: Graph, options: GraphTextOptions = {}): string {
+export const printGraph = (graph: Graph, options: GraphTextOptions = {}): string =>
+  `${graphLines(graph, options).join('\n')}\n`;
+
+function graphLines(graph: Graph, options: GraphTextOptions): string[] {
   const names = new Map<Node, string>();
   for (const param of graph.params) names.set(param, `%${quoteName(paramName(param))}`);
   const nodes = topological(roots(graph)).filter(node => !isParam(node));
   for (const [i, node] of nodes.entries()) names.set(node, `%${i}`);
   const nameOf = (node: Node): string => names.get(node) ?? `%"${paramName(node)} (not a parameter)"`;
-  const lines = [
-    header(graph, nameOf),
-    ...nodes.map(
-      node =>
-        `  ${nameOf(node)} = ${printNode(node, nameOf)}${options.sites && node.site ? `  # at ${printSite(node.site)}` : ''}`,
-    ),
+  const site = (node: Node): string => (options.sites && node.site ? `  # at ${printSite(node.site)}` : '');
+  return [
+    ...header(graph, nameOf),
+    ...nodes.flatMap(node => {
+      const [first, ...rest] = nodeLines(node, nameOf, options);
+      const lines = [`${nameOf(node)} = ${first}`, ...rest].map(line => `  ${line}`);
+      return [...lines.slice(0, -1), `${lines[lines.length - 1]}${site(node)}`];
+    }),
     ...graph.results.map(({ name, node }) => `  return ${quoteName(name)} = ${nameOf(node)}`),
     ...[...graph.updates].map(([param, value]) => `  update ${nameOf(param)} = ${nameOf(value)}`),
     '}',
   ];
-  return `${lines.join('\n')}\n`;
 }
 
-function header(graph: Graph, nameOf: (node: Node) => string): string {
+function header(graph: Graph, nameOf: (node: Node) => string): string[] {
   const params = graph.params.map(param => `${nameOf(param)}: ${formatType(param.type)} ${paramRole(param)}`);
   const line = `graph ${quoteName(graph.name)}(${params.join(', ')}) {`;
   return line.length <= lineWidth
-    ? line
-    : `graph ${quoteName(graph.name)}(\n${params.map(param => `  ${param},\n`).join('')}) {`;
+    ? [line]
+    : [`graph ${quoteName(graph.name)}(`, ...params.map(param => `  ${param},`), ') {'];
 }
 
 /** One node as it stands after the `=` of its line. */
-export function printNode(node: Node, nameOf: (node: Node) => string): string {
+export const printNode = (node: Node, nameOf: (node: Node) => string): string =>
+  nodeLines(node, nameOf, {}).join('\n  ');
+
+function nodeLines(node: Node, nameOf: (node: Node) => string, options: GraphTextOptions): string[] {
   const attrs = Object.entries(node.attrs).map(([key, value]) => `${quoteName(key)}: ${printAttr(value)}`);
-  return `${quoteName(node.op)}(${node.inputs.map(nameOf).join(', ')})${attrs.length > 0 ? ` {${attrs.join(', ')}}` : ''} : ${formatType(node.type)}`;
+  const call = `${quoteName(node.op)}(${node.inputs.map(nameOf).join(', ')})${attrs.length > 0 ? ` {${attrs.join(', ')}}` : ''}`;
+  const type = ` : ${formatType(node.type)}`;
+  if (node.bodies.length === 0) return [`${call}${type}`];
+  const bodies = node.bodies.flatMap(body => graphLines(body, options).map(line => `  ${line}`));
+  return [`${call} with {`, ...bodies, `}${type}`];
 }
 
 function printAttr(value: AttrValue): string {
@@ -93,7 +105,7 @@ function parseSite(comment: string | null): Site | null {
 
 /** Read a graph. Throws E401 with line and column where the text is not one. */
 export function parseGraph(text: string, interner: Interner = new Interner()): Graph {
-  return new GraphParser(text, interner).graph();
+  return new GraphParser(new Cursor(text), interner).graph();
 }
 
 class GraphParser {
@@ -101,16 +113,24 @@ class GraphParser {
   readonly #nodes = new Map<string, Node>();
 
   constructor(
-    text: string,
+    cursor: Cursor,
     readonly interner: Interner,
   ) {
-    this.#cursor = new Cursor(text);
+    this.#cursor = cursor;
   }
 
   graph(): Graph {
     const cursor = this.#cursor;
     cursor.expect('graph');
     const name = unquoteName(cursor.take());
+    const graph = { name, ...this.#rest() };
+    if (!cursor.done) cursor.complain(`expected the end but found ${cursor.found()}`);
+    return graph;
+  }
+
+  /** Everything after the name. */
+  #rest(): Omit<Graph, 'name'> {
+    const cursor = this.#cursor;
     const params = this.#params();
     const results: { name: string; node: Node }[] = [];
     const updates = new Map<Node, Node>();
@@ -120,8 +140,19 @@ class GraphParser {
       else if (cursor.accept('update')) updates.set(this.#reference(), this.#assigned());
       else this.#node();
     }
-    if (!cursor.done) cursor.complain(`expected the end but found ${cursor.found()}`);
-    return { name, params, results, updates };
+    return { params, results, updates };
+  }
+
+  /** Graphs in braces, each with names and nodes of its own. */
+  #bodies(): Graph[] {
+    const bodies: Graph[] = [];
+    this.#cursor.expect('{');
+    while (!this.#cursor.accept('}')) {
+      this.#cursor.expect('graph');
+      const name = unquoteName(this.#cursor.take());
+      bodies.push({ name, ...new GraphParser(this.#cursor, new Interner()).#rest() });
+    }
+    return bodies;
   }
 
   #params(): Node[] {
@@ -153,9 +184,10 @@ class GraphParser {
     cursor.expect('(');
     const inputs = cursor.list(')', () => this.#reference());
     const attrs = cursor.accept('{') ? this.#attrs() : {};
+    const bodies = cursor.accept('with') ? this.#bodies() : [];
     cursor.expect(':');
     const type = this.#type();
-    this.#nodes.set(key, this.interner.node(op, inputs, attrs, type, parseSite(cursor.comment())));
+    this.#nodes.set(key, this.interner.node(op, inputs, attrs, type, parseSite(cursor.comment()), bodies));
   }
 
   #name(): string {

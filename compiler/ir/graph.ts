@@ -3,7 +3,8 @@
  *
  * A Node has one result. Two nodes of one interner with the same op, inputs and attrs are the same object, so common
  * subexpressions are found by construction and rewriting is memoised by identity. A whole training step is one Graph: the
- * loss is a result, and every change of captured state is an update `parameter <- new value`.
+ * loss is a result, and every change of captured state is an update `parameter <- new value`. Loops and branches are nodes
+ * that run other graphs, their bodies (`control.ts`).
  */
 import type { Site } from '../errors.js';
 import type { DType } from './dtype.js';
@@ -26,6 +27,8 @@ export interface Node {
   readonly inputs: readonly Node[];
   readonly attrs: Attrs;
   readonly type: TensorType;
+  /** The graphs it runs: the body of a loop, the sides of a branch; empty for all other ops. */
+  readonly bodies: readonly Graph[];
   /** Where the user wrote it; not part of identity. */
   readonly site: Site | null;
 }
@@ -64,8 +67,15 @@ export class Interner {
   readonly #nodes = new Map<string, Node>();
   #next = 0;
 
-  node(op: string, inputs: readonly Node[], attrs: Attrs, type: TensorType, site: Site | null = null): Node {
-    const key = `${op}(${inputs.map(input => input.id).join()})${attrsKey(attrs)}${type.dtype}${type.shape.join()}`;
+  node(
+    op: string,
+    inputs: readonly Node[],
+    attrs: Attrs,
+    type: TensorType,
+    site: Site | null = null,
+    bodies: readonly Graph[] = noBodies,
+  ): Node {
+    const key = `${op}(${inputs.map(input => input.id).join()})${attrsKey(attrs)}${typeKey(type)}${bodies.map(graphKey).join()}`;
     let node = this.#nodes.get(key);
     if (node === undefined) {
       node = Object.freeze({
@@ -74,6 +84,7 @@ export class Interner {
         inputs: Object.freeze([...inputs]),
         attrs: Object.freeze(attrs),
         type,
+        bodies,
         site,
       });
       this.#nodes.set(key, node);
@@ -84,6 +95,39 @@ export class Interner {
   param(name: string, role: ParamRole, type: TensorType, site: Site | null = null): Node {
     return this.node('param', [], { name, role }, type, site);
   }
+
+  /** The same node on other inputs of the same types, and with other bodies of the same signatures. */
+  like({ op, attrs, type, site, bodies }: Node, inputs: readonly Node[], other: readonly Graph[] = bodies): Node {
+    return this.node(op, inputs, attrs, type, site, other);
+  }
+}
+
+const noBodies: readonly Graph[] = Object.freeze([]);
+const typeKey = ({ dtype, shape }: TensorType): string => `${dtype}${shape.join()}`;
+
+const graphKeys = new WeakMap<Graph, string>();
+/** Equal for graphs of equal structure, whatever interner made them. */
+export function graphKey(graph: Graph): string {
+  let key = graphKeys.get(graph);
+  if (key === undefined) {
+    key = structureOf(graph);
+    graphKeys.set(graph, key);
+  }
+  return key;
+}
+
+function structureOf(graph: Graph): string {
+  const numbers = new Map<Node, number>(graph.params.map((param, i) => [param, i]));
+  const lines = graph.params.map(param => `${paramRole(param)} ${typeKey(param.type)}`);
+  for (const node of topological(roots(graph))) {
+    if (numbers.has(node)) continue;
+    numbers.set(node, numbers.size);
+    const inputs = node.inputs.map(input => numbers.get(input)).join();
+    lines.push(`${node.op}(${inputs})${attrsKey(node.attrs)}${typeKey(node.type)}${node.bodies.map(graphKey).join()}`);
+  }
+  const results = graph.results.map(({ node }) => numbers.get(node)).join();
+  const updates = [...graph.updates].map(([param, value]) => `${numbers.get(param)}=${numbers.get(value)}`).join();
+  return `{${lines.join(';')}|${results}|${updates}}`;
 }
 
 /** The nodes a graph must compute: its results and the new values of its state. */

@@ -256,13 +256,26 @@ export function fromAffine(affine: Affine): Expr {
   return affine.offset > 0 ? raw('add', out, index(affine.offset)) : raw('sub', out, index(-affine.offset));
 }
 
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+const ranges = new WeakMap<Expr, Range | null>();
+
 /** Smallest and largest value an index expression can take over the full range of its iterators; null where unknown. */
-export function rangeOf(expr: Expr): { min: number; max: number } | null {
+export function rangeOf(expr: Expr): Range | null {
+  if (expr.kind === 'const') return { min: Number(expr.value), max: Number(expr.value) };
+  if (expr.kind === 'iter') return { min: 0, max: expr.iter.extent - 1 };
+  let range = ranges.get(expr);
+  if (range === undefined) {
+    range = rangeOfParts(expr);
+    ranges.set(expr, range);
+  }
+  return range;
+}
+
+function rangeOfParts(expr: Expr): Range | null {
   switch (expr.kind) {
-    case 'const':
-      return { min: Number(expr.value), max: Number(expr.value) };
-    case 'iter':
-      return { min: 0, max: expr.iter.extent - 1 };
     case 'call': {
       const [a, b] = expr.args.map(rangeOf);
       if (!a || !b) return null;
@@ -284,6 +297,12 @@ export function rangeOf(expr: Expr): { min: number; max: number } | null {
     default:
       return null;
   }
+}
+
+/** Whether an access of `width` elements cannot leave its buffer, whatever the values of the loop counters. */
+export function isInBounds(buffer: Buffer, at: Expr, width = 1): boolean {
+  const range = rangeOf(at);
+  return range !== null && range.min >= 0 && range.max + width - 1 < buffer.size;
 }
 
 function simplifyIndex(fn: ScalarFn, args: readonly Expr[]): Expr {

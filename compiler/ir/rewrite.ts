@@ -138,7 +138,7 @@ class Rewriter {
   ) {}
 
   rebuilt(node: Node, inputs: readonly Node[]): Node {
-    return this.#simplified(this.interner.node(node.op, inputs, node.attrs, node.type, node.site));
+    return this.#simplified(this.interner.like(node, inputs));
   }
 
   #simplified(node: Node): Node {

@@ -6,6 +6,7 @@
  * bounds, whether parallel iterations are independent) is left to the author of the pass and to the tests that run it.
  */
 import { InternalError } from '../errors.js';
+import { controlProblems, isControl, isResult, resultProblems } from './control.js';
 import { bytesOf, isDType } from './dtype.js';
 import {
   type Attrs,
@@ -68,7 +69,7 @@ export function graphProblems(graph: Graph, infer: Infer): string[] {
     problems.push(...typeProblems(node.type, describe(node)));
     if (isParam(node)) {
       if (!own.has(node)) problems.push(`${describe(node)} is read but is no parameter of the graph`);
-    } else problems.push(...nodeProblems(node, infer));
+    } else problems.push(...nodeProblems(node, infer), ...bodyProblems(node, infer));
   }
   for (const [param, value] of graph.updates) problems.push(...updateProblems(graph, param, value));
   return problems;
@@ -106,6 +107,12 @@ function nodeProblems(node: Node, infer: Infer): string[] {
   } catch (error) {
     return [...late, `${describe(node)} is refused by its op: ${(error as Error).message}`];
   }
+}
+
+function bodyProblems(node: Node, infer: Infer): string[] {
+  const own = isControl(node) ? controlProblems(node) : isResult(node) ? resultProblems(node) : [];
+  const inside = node.bodies.flatMap(body => graphProblems(body, infer).map(problem => `${body.name}: ${problem}`));
+  return [...own, ...inside].map(problem => `${describe(node)}: ${problem}`);
 }
 
 function updateProblems(graph: Graph, param: Node, value: Node): string[] {

@@ -28,8 +28,10 @@ import { type Bound, bindArguments, type Param, parseSignature, type Scalar, Wea
 import { record, renameStep, setViewReplay, type VjpContext } from './tape.js';
 import { executor, Tensor, type ViewStep } from './tensor.js';
 
-/** How the fuser treats an op. `opaque`: a kernel of its own; `composite`: decomposed before fusion. */
-export type FusionClass = 'pointwise' | 'view' | 'reduction' | 'contraction' | 'opaque' | 'composite';
+/**
+ * How the fuser treats an op. `opaque`: a kernel of its own; `composite`: decomposed before fusion; `control`: runs kernels.
+ */
+export type FusionClass = 'pointwise' | 'view' | 'reduction' | 'contraction' | 'opaque' | 'composite' | 'control';
 
 /** An input as lowering reads it: the element at a multi-index, in the type it is computed in. */
 export interface Operand {
@@ -129,13 +131,21 @@ export type Op<F extends AnyFunction> = F & {
 };
 
 const registry = new Map<string, OpDef>();
+/** Ops that nobody calls by name: loops, branches and their values (`control.ts`). */
+const controlOps = new Map<string, OpDef>();
 /** The definition of an op by name. */
 export function opDef(name: string): OpDef {
-  const def = registry.get(name);
+  const def = registry.get(name) ?? controlOps.get(name);
   invariant(def, () => `no op named '${name}' in the table`);
   return def;
 }
 export const allOps = (): readonly OpDef[] => [...registry.values()];
+
+/** An op that runs other graphs or takes a value from one that does; made by tracing, not by a call. */
+export function defineControl(given: Pick<OpDef, 'name' | 'doc' | 'infer'>): void {
+  const refuse = (): never => fail('E110', { op: given.name, problem: 'is no op of its own' });
+  controlOps.set(given.name, { ...given, params: [], fusion: 'control', prepare: refuse, samples: [] });
+}
 
 // ── calling ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

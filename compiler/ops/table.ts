@@ -13,6 +13,7 @@ import * as aliases from './aliases.js';
 import './attention.js';
 import './brackets.js';
 import * as contraction from './contraction.js';
+import './control.js';
 import * as conversion from './conversion.js';
 import './convolution.js';
 import * as creation from './creation.js';

@@ -6,7 +6,7 @@
  * An interner makes equal nodes one object as they are built; what is left are nodes from different interners and operands
  * in another order.
  */
-import { attrsKey, type Graph, Interner, mapGraph, type Node, roots, topological } from '../ir/graph.js';
+import { attrsKey, type Graph, graphKey, Interner, mapGraph, type Node, roots, topological } from '../ir/graph.js';
 import type { Pass } from '../pass.js';
 
 /** Ops whose two operands may change places without changing a bit. With `alpha`, only where it is 1. */
@@ -40,8 +40,8 @@ export const cse: Pass<Graph> = {
     const before = topological(roots(graph)).length;
     const merged = mapGraph(graph, interner, (node, inputs) => {
       const ids = inputs.map(input => input.id);
-      const key = `${node.op}(${isCommutative(node.op, node.attrs) ? ids.sort((a, b) => a - b) : ids})${attrsKey(node.attrs)}${node.type.dtype}`;
-      const same = known.get(key) ?? interner.node(node.op, inputs, node.attrs, node.type, node.site);
+      const key = `${node.op}(${isCommutative(node.op, node.attrs) ? ids.sort((a, b) => a - b) : ids})${attrsKey(node.attrs)}${node.type.dtype}${node.bodies.map(graphKey)}`;
+      const same = known.get(key) ?? interner.like(node, inputs);
       known.set(key, same);
       return same;
     });

@@ -38,7 +38,7 @@ export const decompose = (expand: Expand): Pass<Graph> => ({
 function expandAll(graph: Graph, expand: Expand): Graph {
   const interner = new Interner();
   return mapGraph(graph, interner, (node, inputs) => {
-    if (!isComposite(node)) return interner.node(node.op, inputs, node.attrs, node.type, node.site);
+    if (!isComposite(node)) return interner.like(node, inputs);
     const expanded = expand(node, inputs, interner);
     const fits = expanded.type.dtype === node.type.dtype && sameShape(expanded.type.shape, node.type.shape);
     invariant(fits, () => `'${node.op}' of type ${formatType(node.type)} decomposes to a ${formatType(expanded.type)}`);

@@ -198,7 +198,7 @@ function renameState({ trace, graph }: TracedFunction, state: ReadonlyMap<Storag
   return mapGraph(
     graph,
     interner,
-    (node, inputs) => interner.node(node.op, inputs, node.attrs, node.type, node.site),
+    (node, inputs) => interner.like(node, inputs),
     param => newNames.get(param) ?? paramName(param),
   );
 }

@@ -5,10 +5,11 @@
  * `backward()` appends the symbolic gradient and `step()` its in-place changes. Those are made pure here: memory is a *cell*
  * whose node is replaced by each write, views replay their path when their cell has changed, and a write through a view
  * rebuilds the base. Eager tensors that the function captures become state parameters of the graph; cells of theirs that were
- * written become the graph's updates. The eager values themselves are never touched.
+ * written become the graph's updates, but for tensors made of plain data inside the function, which are constants of every
+ * call. The eager values themselves are never touched.
  */
 import { fail, invariant, type Site } from '../errors.js';
-import type { Attrs, Graph, NamedResult, TensorType } from '../ir/graph.js';
+import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
 import { formatType, Interner, type Node } from '../ir/graph.js';
 import { contiguousStrides, formatShape, numel, sameShape } from '../ir/shape.js';
 import { apply, type OpDef, opDef } from '../ops/define.js';
@@ -29,7 +30,7 @@ import { captureSite } from './site.js';
 interface Cell {
   node: Node;
   version: number;
-  /** The parameter it started as; null for memory made inside the trace. */
+  /** The parameter that its changes update; null for memory made inside the trace, constants included. */
   readonly param: Node | null;
 }
 
@@ -58,13 +59,21 @@ export class Trace implements Executor {
   readonly #inputs: Cell[] = [];
   readonly #grads = new Map<Tensor, Tensor | null>();
   readonly #accumulated = new Set<Tensor>();
+  readonly #fromOutside = new Map<Tensor, TracedTensor>();
 
   constructor(
     readonly name: string,
     readonly interner: Interner = new Interner(),
     /** Where new nodes say they come from. */
     readonly siteOf: () => Site | null = captureSite,
+    /** The trace around this one, where this is the body of a loop or branch: its tensors become inputs of the body. */
+    readonly outer: Trace | null = null,
   ) {}
+
+  /** Tensors from outside that a body has used, in order of first use. */
+  get capturedFromOutside(): readonly Tensor[] {
+    return [...this.#fromOutside.keys()];
+  }
 
   // ── values and nodes ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,8 +88,8 @@ export class Trace implements Executor {
   }
 
   /** A tensor that stands for an argument of the traced function. */
-  input(name: string, type: TensorType): Tensor {
-    const node = this.interner.param(name, 'input', type);
+  input(name: string, type: TensorType, role: ParamRole = 'input'): Tensor {
+    const node = this.interner.param(name, role, type);
     const cell: Cell = { node, version: 0, param: node };
     this.#inputs.push(cell);
     return this.#tensor(type, { cell, path: [], strides: contiguousStrides(type.shape), node });
@@ -102,9 +111,23 @@ export class Trace implements Executor {
 
   #traced(tensor: Tensor, op: string): TracedTensor {
     const { value } = tensor;
+    if (value.kind === 'traced' && value.trace === this) return value as TracedTensor;
+    if (this.outer !== null) return this.#bringIn(tensor, op, this.outer);
     if (value.kind === 'eager') return this.#capture(tensor, value);
-    if (value.trace !== this) fail('E302', { op, other: value.trace.name, current: this.name });
-    return value as TracedTensor;
+    return fail('E302', { op, other: value.trace.name, current: this.name });
+  }
+
+  #bringIn(tensor: Tensor, op: string, outer: Trace): TracedTensor {
+    let traced = this.#fromOutside.get(tensor);
+    if (traced === undefined) {
+      outer.nodeOf(tensor, op);
+      const node = this.interner.param(`capture.${this.#fromOutside.size}`, 'input', tensor.type);
+      const cell: Cell = { node, version: 0, param: node };
+      const strides = contiguousStrides(tensor.shape);
+      traced = { kind: 'traced', trace: this, cell, path: [], strides, node, seen: 0 };
+      this.#fromOutside.set(tensor, traced);
+    }
+    return traced;
   }
 
   #step(node: Node, { def, attrs }: ViewStep): Node {
@@ -120,7 +143,7 @@ export class Trace implements Executor {
       const param = this.interner.param(`state.${this.captured.size}`, 'state', type);
       captured = { storage, type, param };
       this.captured.set(storage, captured);
-      this.#cells.set(storage, { node: param, version: 0, param });
+      this.#cells.set(storage, { node: param, version: 0, param: storage.madeIn === this ? null : param });
     }
     const cell = this.#cells.get(storage)!;
     const same =
@@ -163,9 +186,17 @@ export class Trace implements Executor {
 
   write(target: Tensor, value: Tensor): void {
     const to = this.#traced(target, 'an in-place change');
+    if (this.outer !== null && to.cell.param !== null) this.#refuseWrite(to.cell.param);
     const node = this.nodeOf(value, 'an in-place change');
     to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
     to.cell.version++;
+  }
+
+  #refuseWrite({ attrs, type }: Node): never {
+    return fail('E304', {
+      problem: `the body of a ${this.name} changes a ${formatType(type)} in place that comes from outside it (${attrs.name})`,
+      hint: 'pass it in as a carry and return its new value, or clone() it first: a body changes nothing but what it returns',
+    });
   }
 
   /** `base` with the part that `path` shows replaced by `value`. */
@@ -203,7 +234,8 @@ export class Trace implements Executor {
   }
 
   versionOf(tensor: Tensor): number {
-    if (tensor.value.kind === 'eager') return this.#cells.get(tensor.value.storage)?.version ?? 0;
+    if (tensor.value.kind === 'eager')
+      return this.outer?.versionOf(tensor) ?? this.#cells.get(tensor.value.storage)?.version ?? 0;
     return this.#traced(tensor, 'this call').cell.version;
   }
 

@@ -1,0 +1,148 @@
+/**
+ * The backward loop, cut out of one step forwards and backwards.
+ *
+ * What depends on a gradient is the backward loop's. What does not belongs to the forward loop, and the backward loop gets it as
+ * a slice of what that stacks; except views, constants and what depends on captures alone, which are cheaper made again.
+ */
+import { type Control, isReversed, layoutOf, scanLength } from '../../ir/control.js';
+import { Interner, isParam, type Node, topological } from '../../ir/graph.js';
+import { Rebuilder } from '../../ir/rebuild.js';
+import { opDef } from '../../ops/define.js';
+
+/** Where a slice of the backward loop comes from, by number. */
+export interface Source {
+  /** The gradient of a stacked result; a stacked result; what the forward loop itself slices, by its number among the inputs. */
+  readonly kind: 'gradient' | 'stacked' | 'input';
+  readonly index: number;
+}
+
+/** The backward loop, and what its inputs and values are, as places among the inputs of the forward loop. */
+export interface BackwardLoop {
+  readonly control: Control;
+  readonly captures: readonly number[];
+  readonly slices: readonly Source[];
+  /** Its first values: the gradients of carries, which start as those of the last carries. */
+  readonly carries: readonly number[];
+  /** Then the gradients of captures, which start at zero. */
+  readonly sums: readonly number[];
+  /** Then, stacked, those of what is sliced. */
+  readonly stacks: readonly number[];
+}
+
+/** One step backwards: nodes of a graph that holds the step forwards, too. */
+export interface BackwardStep {
+  /** The parameters of the step forwards. */
+  readonly inputs: readonly Node[];
+  /** Parameters for the gradients of its results; null for those that have none. */
+  readonly incomingResults: readonly (Node | null)[];
+  readonly carries: readonly Carried[];
+  readonly sums: readonly Carried[];
+  readonly stacks: readonly Omit<Carried, 'incoming'>[];
+}
+/** The gradient of an input: a parameter with what came from later steps, and the node with what goes to earlier ones. */
+interface Carried {
+  readonly input: number;
+  readonly incoming: Node;
+  readonly outgoing: Node;
+}
+
+/** The loop that runs the step backwards. `stackedAt` tells which result of the forward loop holds a value. */
+export function cutBackward(control: Control, step: BackwardStep, stackedAt: (node: Node) => number): BackwardLoop {
+  const carried = [...step.carries, ...step.sums];
+  const outgoing = [...carried, ...step.stacks].map(each => each.outgoing);
+  const incoming = [...carried.map(each => each.incoming), ...step.incomingResults.filter(node => node !== null)];
+  const late = reachedFrom(incoming, outgoing);
+  const { captures } = layoutOf(control);
+  const varying = reachedFrom(step.inputs.slice(captures), outgoing);
+  const params = new Parameters(control, step, stackedAt);
+  const made = new Rebuilder(params.interner, node => {
+    if (isParam(node)) return params.forParam(node);
+    if (late.has(node) || !varying.has(node) || isRemade(node)) return null;
+    return params.slice({ kind: 'stacked', index: stackedAt(node) }, node);
+  });
+  const updates = new Map(carried.map(each => [params.forParam(each.incoming), made.node(each.outgoing)] as const));
+  const results = step.stacks.map(({ outgoing: node }, i) => ({ name: `out.${i}`, node: made.node(node) }));
+  const inputsOf = (all: readonly Pick<Carried, 'input'>[]): number[] => all.map(({ input }) => input);
+  return {
+    control: {
+      op: 'scan',
+      attrs: {
+        captures: params.captures.size,
+        carries: carried.length,
+        length: scanLength(control),
+        reverse: !isReversed(control),
+      },
+      bodies: [{ name: 'scan', params: params.all(), results, updates }],
+    },
+    captures: [...params.captures.keys()],
+    slices: params.sources,
+    carries: inputsOf(step.carries),
+    sums: inputsOf(step.sums),
+    stacks: inputsOf(step.stacks),
+  };
+}
+
+/** A view of what is stacked needs no memory of its own; a value of a loop inside is taken from it, not the loop. */
+const isRemade = (node: Node): boolean => opDef(node.op).fusion === 'view' || node.op === 'scan' || node.op === 'cond';
+
+/** The nodes that depend on one of `sources`, those included. */
+function reachedFrom(sources: readonly Node[], roots: readonly Node[]): ReadonlySet<Node> {
+  const reached = new Set(sources);
+  for (const node of topological(roots)) if (node.inputs.some(input => reached.has(input))) reached.add(node);
+  return reached;
+}
+
+/** The parameters of the backward body, made as they are asked for. */
+class Parameters {
+  readonly interner = new Interner();
+  readonly captures = new Map<number, Node>();
+  readonly sources: Source[] = [];
+  readonly #carries: readonly Node[];
+  readonly #slices = new Map<string, Node>();
+  readonly #fixed = new Map<Node, Node>();
+
+  constructor(
+    readonly control: Control,
+    readonly step: BackwardStep,
+    readonly stackedAt: (node: Node) => number,
+  ) {
+    this.#carries = [...step.carries, ...step.sums].map(({ incoming }, i) => {
+      const param = this.interner.param(`carry.${i}`, 'state', incoming.type);
+      this.#fixed.set(incoming, param);
+      return param;
+    });
+  }
+
+  all(): Node[] {
+    return [...this.captures.values(), ...this.#carries, ...this.#slices.values()];
+  }
+
+  forParam(node: Node): Node {
+    const fixed = this.#fixed.get(node);
+    if (fixed !== undefined) return fixed;
+    const result = this.step.incomingResults.indexOf(node);
+    if (result >= 0) return this.slice({ kind: 'gradient', index: result }, node);
+    const input = this.step.inputs.indexOf(node);
+    const { captures, carries } = layoutOf(this.control);
+    if (input < captures) return this.#capture(input, node);
+    if (input < captures + carries) return this.slice({ kind: 'stacked', index: this.stackedAt(node) }, node);
+    return this.slice({ kind: 'input', index: input }, node);
+  }
+
+  #capture(input: number, { type }: Node): Node {
+    const param = this.captures.get(input) ?? this.interner.param(`capture.${this.captures.size}`, 'input', type);
+    this.captures.set(input, param);
+    return param;
+  }
+
+  slice(source: Source, { type }: Node): Node {
+    const key = `${source.kind} ${source.index}`;
+    let param = this.#slices.get(key);
+    if (param === undefined) {
+      param = this.interner.param(`slice.${this.#slices.size}`, 'input', type);
+      this.#slices.set(key, param);
+      this.sources.push(source);
+    }
+    return param;
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * Running loops and branches on tensors, with their derivatives.
+ *
+ * In a trace a control node is added to the graph, and to the tape one step for all its values: the gradients of the values are
+ * gathered as they come, and pulled back together. Eagerly bodies run op by op, and the tape follows the ops themselves.
+ */
+import { fail } from '../../errors.js';
+import {
+  type Control,
+  carriesOf,
+  controlNode,
+  isReversed,
+  layoutOf,
+  mainBody,
+  nextCarry,
+  resultTypes,
+  scanLength,
+} from '../../ir/control.js';
+import { isFloat } from '../../ir/dtype.js';
+import { type Graph, Interner, type NamedResult, type TensorType } from '../../ir/graph.js';
+import { full } from '../../ops/define.js';
+import { stack } from '../../ops/shape.js';
+import { enableGrad, isGradEnabled, recordFunction, requiresGrad } from '../../ops/tape.js';
+import { elements, type Tensor, withExecutor } from '../../ops/tensor.js';
+import { Trace } from '../../trace/trace.js';
+import { currentTrace } from './body.js';
+import { LinearizedScan } from './linearize.js';
+import { pulledBack } from './pull.js';
+import { replay } from './replay.js';
+
+type Gradients = readonly (Tensor | null)[];
+
+/** Run a control node. The values are its carries after the last step, then its results. */
+export function callControl(control: Control, inputs: readonly Tensor[]): readonly Tensor[] {
+  const trace = currentTrace();
+  if (trace === null) return runEagerly(control, inputs);
+  const wanted = inputs.map(input => isGradEnabled() && requiresGrad(input));
+  if (!wanted.includes(true)) return emit(trace, control, inputs);
+  switch (control.op) {
+    case 'scan':
+      return differentiableScan(trace, control, inputs, wanted).values.slice(0, resultTypes(control).length);
+    case 'cond':
+      return differentiableCond(trace, control, inputs, wanted);
+    case 'while':
+      return forwardOnlyWhile(trace, control, inputs);
+    default:
+      return control.op satisfies never;
+  }
+}
+
+function emit(trace: Trace, control: Control, inputs: readonly Tensor[]): Tensor[] {
+  const nodes = inputs.map(input => trace.nodeOf(input, control.op));
+  return controlNode(trace.interner, control, nodes, trace.siteOf()).map(node => trace.tensorOf(node));
+}
+
+const zeros = ({ dtype, shape }: TensorType): Tensor => full(shape, 0, { dtype });
+
+/** One step of the tape for several values: it runs after the gradients of all of them have come. */
+function recordTogether(
+  name: string,
+  inputs: readonly Tensor[],
+  values: readonly Tensor[],
+  pull: (grads: Gradients) => Gradients,
+): void {
+  const arrived: (Tensor | null)[] = values.map(() => null);
+  const join = zeros({ dtype: 'float32', shape: [0] });
+  recordFunction(name, inputs, join, () => {
+    const grads = [...arrived];
+    arrived.fill(null);
+    return pull(grads);
+  });
+  for (const [i, value] of values.entries()) {
+    if (!isFloat(value.dtype)) continue;
+    recordFunction(name, [join], value, grad => {
+      arrived[i] = grad;
+      return [join.detach()];
+    });
+  }
+}
+
+// ── scan ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface ScanCall {
+  /** Those of the loop, then what it stacks for its derivative. */
+  readonly values: readonly Tensor[];
+  readonly pull: (grads: Gradients) => Gradients;
+}
+
+function differentiableScan(
+  trace: Trace,
+  control: Control,
+  inputs: readonly Tensor[],
+  wanted: readonly boolean[],
+): ScanCall {
+  const linear = new LinearizedScan(control, wanted, callControl);
+  const values = emit(trace, linear.forward, inputs);
+  const own = resultTypes(control).length;
+  const pull = (grads: Gradients): Gradients => {
+    if (grads.slice(own).every(grad => grad === null)) return pullScan(linear, inputs, values, grads);
+    // a gradient of the gradient came through what is stacked: the loop again, with all of that among its own values
+    return differentiableScan(trace, linear.forward, inputs, wanted).pull(grads);
+  };
+  recordTogether('ScanBackward0', inputs, values, pull);
+  return { values, pull };
+}
+
+function pullScan(
+  linear: LinearizedScan,
+  inputs: readonly Tensor[],
+  values: readonly Tensor[],
+  grads: Gradients,
+): Gradients {
+  const { captures, carries } = layoutOf(linear.control);
+  const results = mainBody(linear.control).results.length;
+  const loop = linear.backward(Array.from({ length: results }, (_, i) => Boolean(grads[carries + i])));
+  const slices = loop.slices.map(({ kind, index }) =>
+    kind === 'gradient' ? grads[carries + index]! : kind === 'stacked' ? values[carries + index] : inputs[index],
+  );
+  const found = callControl(loop.control, [
+    ...loop.captures.map(input => inputs[input]),
+    ...loop.carries.map(input => grads[input - captures] ?? zeros(inputs[input].type)),
+    ...loop.sums.map(input => zeros(inputs[input].type)),
+    ...slices,
+  ]);
+  const places = [...loop.carries, ...loop.sums, ...loop.stacks];
+  return inputs.map((_, input) => (linear.wanted[input] ? (found[places.indexOf(input)] ?? null) : null));
+}
+
+// ── cond ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The gradient of a branch is a branch: each side runs forwards once more, and backwards. */
+function differentiableCond(
+  trace: Trace,
+  control: Control,
+  inputs: readonly Tensor[],
+  wanted: readonly boolean[],
+): readonly Tensor[] {
+  const values = emit(trace, control, inputs);
+  const [predicate, ...operands] = inputs;
+  recordTogether('CondBackward0', inputs, values, grads => {
+    const given = grads.flatMap((grad, i) => (grad === null ? [] : [{ grad, index: i }]));
+    const places = operands.flatMap((_, i) => (wanted[i + 1] ? [i] : []));
+    const bodies = control.bodies.map(body =>
+      backwardSide(
+        body,
+        given.map(({ index }) => index),
+        places,
+      ),
+    );
+    const found = callControl({ ...control, bodies }, [predicate, ...operands, ...given.map(({ grad }) => grad)]);
+    return inputs.map((_, i) => (wanted[i] ? found[places.indexOf(i - 1)] : null));
+  });
+  return values;
+}
+
+/** From the operands and the gradients of some results to the gradients of some operands. */
+function backwardSide(body: Graph, given: readonly number[], places: readonly number[]): Graph {
+  const trace = new Trace('cond', new Interner());
+  const gradients: NamedResult[] = [];
+  withExecutor(trace, () =>
+    enableGrad(() => {
+      const variables = body.params.map(({ type }, i) => {
+        const tensor = trace.input(`operand.${i}`, type);
+        return places.includes(i) ? tensor.requiresGrad_() : tensor;
+      });
+      const valueOf = replay(body, variables, callControl);
+      const incoming = given.map(i => {
+        const tensor = valueOf(body.results[i].node);
+        return { tensor, grad: trace.input(`grad.${i}`, tensor.type) };
+      });
+      const asked = places.map(i => variables[i]);
+      for (const [i, grad] of pulledBack(incoming, asked).entries())
+        gradients.push({ name: `out.${i}`, node: trace.nodeOf(grad ?? zeros(asked[i].type)) });
+    }),
+  );
+  return trace.finish(gradients);
+}
+
+// ── while ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function forwardOnlyWhile(trace: Trace, control: Control, inputs: readonly Tensor[]): readonly Tensor[] {
+  return forbidBackwards(inputs, emit(trace, control, inputs));
+}
+
+/** How often the loop ran is not known before it runs, so a compiled one has no room for what its derivative would need. */
+export function forbidBackwards(inputs: readonly Tensor[], values: readonly Tensor[]): readonly Tensor[] {
+  const separate = values.map(value => value.detach());
+  if (isGradEnabled() && inputs.some(requiresGrad)) {
+    recordTogether('WhileBackward0', inputs, separate, () =>
+      fail('E206', {
+        op: 'whileLoop',
+        hint: 'its number of steps is not known before it runs; use scan, which has a fixed one and a derivative',
+      }),
+    );
+  }
+  return separate;
+}
+
+// ── eagerly ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function runEagerly(control: Control, inputs: readonly Tensor[]): readonly Tensor[] {
+  switch (control.op) {
+    case 'scan':
+      return scanEagerly(control, inputs);
+    case 'cond':
+      return condEagerly(control, inputs);
+    case 'while':
+      return whileEagerly(control, inputs);
+    default:
+      return control.op satisfies never;
+  }
+}
+
+function scanEagerly(control: Control, inputs: readonly Tensor[]): readonly Tensor[] {
+  const { captures, carries } = layoutOf(control);
+  const body = mainBody(control);
+  const length = scanLength(control);
+  const steps = Array.from({ length }, (_, t) => (isReversed(control) ? length - 1 - t : t));
+  const outs: Tensor[][] = body.results.map(() => []);
+  let carried = inputs.slice(captures, captures + carries);
+  for (const t of steps) {
+    const slices = inputs.slice(captures + carries).map(input => input.select(0, t));
+    const valueOf = replay(body, [...inputs.slice(0, captures), ...carried, ...slices], callControl);
+    for (const [i, { node }] of body.results.entries()) outs[i][t] = valueOf(node);
+    carried = carriesOf(control).map(carry => valueOf(nextCarry(body, carry)));
+  }
+  const types = resultTypes(control).slice(carries);
+  return [...carried, ...outs.map((list, i) => (length === 0 ? zeros(types[i]) : stack(list)))];
+}
+
+/** The value of a bool[]. */
+export const holds = (predicate: Tensor): boolean => Boolean(elements(predicate, 'a condition')[0]);
+
+function condEagerly({ bodies }: Control, [predicate, ...operands]: readonly Tensor[]): readonly Tensor[] {
+  const side = bodies[holds(predicate) ? 0 : 1];
+  const valueOf = replay(side, operands, callControl);
+  return side.results.map(({ node }) => valueOf(node));
+}
+
+function whileEagerly(control: Control, inputs: readonly Tensor[]): readonly Tensor[] {
+  const { captures } = layoutOf(control);
+  const [condition, step] = control.bodies;
+  const constant = inputs.slice(0, captures);
+  let carried = inputs.slice(captures);
+  while (holds(replay(condition, [...constant, ...carried], callControl)(condition.results[0].node))) {
+    const valueOf = replay(step, [...constant, ...carried], callControl);
+    carried = carriesOf(control).map(carry => valueOf(nextCarry(step, carry)));
+  }
+  return carried;
+}

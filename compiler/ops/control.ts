@@ -1,0 +1,19 @@
+/**
+ * Loops and branches as ops: only their types. What they mean is told in `ir/control.ts`, which also checks them; how they are
+ * traced and differentiated in `autodiff/control`.
+ */
+import { resultType, tokenType } from '../ir/control.js';
+import { defineControl } from './define.js';
+
+defineControl({
+  name: 'scan',
+  doc: 'A loop over slices that carries values from step to step and stacks results.',
+  infer: () => tokenType,
+});
+defineControl({
+  name: 'while',
+  doc: 'A loop that goes on while a condition of its carries holds.',
+  infer: () => tokenType,
+});
+defineControl({ name: 'cond', doc: 'One of two graphs, chosen by a predicate.', infer: () => tokenType });
+defineControl({ name: 'result', doc: 'One value of a loop or branch.', infer: (_, attrs) => resultType(attrs) });
