@@ -1,47 +1,25 @@
 /**
  * Dropout (Srivastava et al., 2014) and its kin, and leaky slopes drawn at random: where their random numbers come from.
  *
- * Eagerly they are drawn from PyTorch's CPU generator, so that seeds agree. In a trace, and where `withCounterRandom` asks
- * for it, they come from the counter-based generator whose state is part of the model: eager and compiled then draw the same.
+ * Masks are `bernoulli_`, so they follow what `random.ts` says. How many slopes PyTorch draws depends on the values, so in a
+ * trace, where those do not exist, they always come from the counter-based generator.
  */
 import { fail } from '../compiler/errors.js';
 import type { Shape } from '../compiler/ir/shape.js';
 import { leakyRelu } from '../compiler/ops/activation.js';
 import { where } from '../compiler/ops/pointwise.js';
-import { counterUniform, seedPhilox } from '../compiler/ops/random.js';
+import { counterUniform } from '../compiler/ops/random.js';
 import { bindArguments, type Param, parseSignature } from '../compiler/ops/signature.js';
 import { noGrad } from '../compiler/ops/tape.js';
-import { executor, type Tensor, tensorOver } from '../compiler/ops/tensor.js';
-import { elementsOf } from './bridge.js';
+import { type Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { elementsOf, isConstant } from './bridge.js';
 import { zeros } from './creation.js';
 import { store } from './elements.js';
-import { defaultGenerator, type Generator } from './generator.js';
-
-let counterBased = false;
-/** Run `fn` with dropout drawing from the counter-based generator, as compiled entries do. */
-export function withCounterRandom<T>(fn: () => T): T {
-  const previous = counterBased;
-  counterBased = true;
-  try {
-    return fn();
-  } finally {
-    counterBased = previous;
-  }
-}
-
-/** Seed the default generator, which is returned, and the counter-based one. */
-export function manualSeed(seed: number | bigint): Generator {
-  const generator = defaultGenerator.manualSeed(seed);
-  seedPhilox(Number(BigInt.asUintN(53, BigInt(seed))));
-  return generator;
-}
+import { defaultGenerator } from './generator.js';
 
 /** 1 with probability `keep`, else 0. */
 function maskOf(shape: Shape, keep: number, like: Tensor): Tensor {
-  return noGrad(() => {
-    if (counterBased || executor().kind === 'trace') return counterUniform(shape).lt(keep).to(like.dtype);
-    return zeros(shape, { dtype: like.dtype }).bernoulli_(keep);
-  });
+  return noGrad(() => zeros(shape, { dtype: like.dtype }).bernoulli_(keep));
 }
 
 /** Of what size the mask is: one value per element, or one per channel. */
@@ -144,7 +122,7 @@ export const rrelu = Object.assign(
 /** 1 for positive elements, a random slope for the others. */
 function slopesOf(input: Tensor, lower: number, upper: number): Tensor {
   return noGrad(() => {
-    if (counterBased || executor().kind === 'trace') {
+    if (!defaultGenerator.isSetHere || !isConstant(input)) {
       const slopes = counterUniform(input.shape)
         .mul(upper - lower)
         .add(lower);

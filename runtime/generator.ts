@@ -4,8 +4,10 @@
  * Matsumoto and Nishimura, "Mersenne Twister" (1998). The saved state has the layout of PyTorch's own, 5056 bytes.
  */
 import { fail } from '../compiler/errors.js';
+import { seedPhilox } from '../compiler/ops/random.js';
 import { type Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { rowMajor } from './eager.js';
+import { entryRun } from './entry-run.js';
 
 const words = 624;
 const period = 397;
@@ -34,6 +36,8 @@ export class Generator {
   #next = 0;
   /** The second half of a pair of normal draws, kept for the next call. */
   #normal: number | null = null;
+  /** The run of an entry that last set the state; null if plain code did. */
+  #setIn: object | null = null;
 
   constructor() {
     this.manualSeed(defaultSeed);
@@ -50,7 +54,16 @@ export class Generator {
     this.#left = 1;
     this.#next = 0;
     this.#normal = null;
+    this.#setIn = entryRun();
     return this;
+  }
+
+  /**
+   * May it be drawn from here? In an entry only after the entry has set its state: each call then starts from that state and
+   * draws the same numbers, so they are constants of the compiled program. Otherwise they would go on from call to call.
+   */
+  get isSetHere(): boolean {
+    return entryRun() === null || this.#setIn === entryRun();
   }
 
   /** The seed this generator was last started from. */
@@ -136,11 +149,18 @@ export class Generator {
     this.#next = next;
     for (let i = 0; i < words; i++) this.#state[i] = Number(view.getBigUint64(layout.state + 8 * i, true));
     this.#normal = view.getInt32(layout.normalIsValid, true) ? view.getFloat64(layout.normalX, true) : null;
+    this.#setIn = entryRun();
   }
 }
 
 /** The generator that draws when none is given. */
 export const defaultGenerator = new Generator();
+/** Seed the default generator, which is returned; outside entries the counter-based one too. */
+export function manualSeed(seed: number | bigint): Generator {
+  defaultGenerator.manualSeed(seed);
+  if (entryRun() === null) seedPhilox(Number(BigInt.asUintN(53, BigInt(seed))));
+  return defaultGenerator;
+}
 export const initialSeed = (): number | bigint => defaultGenerator.initialSeed();
 export const getRngState = (): Tensor => defaultGenerator.getState();
 export const setRngState = (state: Tensor): void => defaultGenerator.setState(state);

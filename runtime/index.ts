@@ -94,10 +94,10 @@ export {
   zeros,
 } from './creation.js';
 export * as data from './data/index.js';
-export { manualSeed, withCounterRandom } from './dropout.js';
 export { canCast, promoteTypes, resultType } from './dtypes.js';
 export type { Element } from './elements.js';
-export { Generator, getRngState, initialSeed, setRngState } from './generator.js';
+export { withCounterRandom } from './entry-run.js';
+export { Generator, getRngState, initialSeed, manualSeed, setRngState } from './generator.js';
 export * as nn from './nn/index.js';
 export * as optim from './optim/index.js';
 export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';

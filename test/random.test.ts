@@ -1,6 +1,7 @@
 /** The generator against numbers drawn by PyTorch 1.13; the `random` reference group holds many more. */
 import {
   bernoulli,
+  data,
   empty,
   float32,
   float64,
@@ -18,6 +19,8 @@ import {
   randperm,
   setRngState,
   type Tensor,
+  tensor,
+  withCounterRandom,
   zeros,
 } from 'gradc';
 import { compile } from 'gradc/compiler';
@@ -150,11 +153,123 @@ describe('bad arguments', () => {
   ] as const)('%s', (_, call, message) => {
     expect(call).toThrow(message);
   });
-
-  test('the eager generator inside an entry', () => {
-    expect(() => compile((x: Tensor) => x.add(rand(3)), [input([3])])).toThrow(
-      /E304.*rand draws from the eager generator/s,
+  test("an entry that draws from a generator of the caller's", () => {
+    const generator = new Generator().manualSeed(1);
+    expect(() => compile((x: Tensor) => x.add(rand(3, { generator })), [input([3])])).toThrow(
+      /E304.*rand draws from a generator that was seeded outside the entry/s,
     );
+  });
+  test('an entry that shuffles data without a seed of its own', () => {
+    const shuffled = () => tensor([...new data.RandomSampler([1, 2, 3])]);
+    expect(() => compile(shuffled, [])).toThrow(/E304.*shuffles data.*load data outside the entry/s);
+  });
+});
+
+const float = { dtype: float32 } as const;
+const weights = full([4], 1, float);
+/** Every way to draw, with what its numbers look like in the mean. */
+const draws: readonly (readonly [name: string, draw: () => Tensor, mean: number, deviation: number])[] = [
+  ['rand', () => rand(20, 200), 0.5, Math.sqrt(1 / 12)],
+  ['rand in double precision', () => rand(4000, { dtype: float64 }), 0.5, Math.sqrt(1 / 12)],
+  ['rand in half precision', () => rand(4000, { dtype: 'float16' }), 0.5, Math.sqrt(1 / 12)],
+  ['randn', () => randn(4000), 0, 1],
+  ['randint', () => randint(-3, 7, [4000]), 1.5, Math.sqrt(99 / 12)],
+  [
+    'randint over a wide range',
+    () =>
+      randint(0, 2n ** 40n, [4000])
+        .to(float64)
+        .div(2 ** 40),
+    0.5,
+    Math.sqrt(1 / 12),
+  ],
+  ['randperm', () => randperm(4000).to(float32), 1999.5, 4000 / Math.sqrt(12)],
+  ['bernoulli', () => bernoulli(full([4000], 0.3, float)), 0.3, Math.sqrt(0.21)],
+  ['bernoulli with p', () => bernoulli(zeros(4000), { p: 0.8 }), 0.8, 0.4],
+  ['multinomial, repeated', () => multinomial(weights, 4000, true), 1.5, Math.sqrt(15 / 12)],
+  ['multinomial, each once', () => multinomial(weights.expand(1000, 4), 2), 1.5, Math.sqrt(15 / 12)],
+  ['normal of tensors', () => normal(full([4000], 2, float), full([4000], 3, float)), 2, 3],
+  ['uniform_', () => empty(4000).uniform_(-2, 4), 1, Math.sqrt(3)],
+  ['normal_', () => empty(4000).normal_(5, 2), 5, 2],
+  ['bernoulli_', () => empty(4000).bernoulli_(0.25), 0.25, Math.sqrt(3 / 16)],
+  ['bernoulli_ of tensors', () => empty(4000).bernoulli_(full([4000], 0.25, float)), 0.25, Math.sqrt(3 / 16)],
+  ['exponential_', () => empty(4000).exponential_(2), 0.5, 0.5],
+  ['geometric_', () => empty(4000).geometric_(0.25), 4, Math.sqrt(12)],
+  ['logNormal_', () => empty(4000).logNormal_(0, 0.5), Math.exp(1 / 8), 0.604],
+  ['cauchy_', () => empty(4000).cauchy_(1, 2).sub(1).div(2).atan(), 0, Math.PI / Math.sqrt(12)],
+  ['random_', () => empty(4000).random_(100), 49.5, Math.sqrt(9999 / 12)],
+  ['random_ of all bytes', () => zeros(4000, { dtype: 'uint8' }).random_(), 127.5, Math.sqrt(65535 / 12)],
+  [
+    'random_ of all integers',
+    () =>
+      zeros(4000, { dtype: int64 })
+        .random_()
+        .to(float64)
+        .div(2 ** 63),
+    0.5,
+    Math.sqrt(1 / 12),
+  ],
+  ['truncNormal_', () => nn.init.truncNormal_(empty(4000)), 0, 0.88],
+];
+
+describe('in a compiled entry', () => {
+  test.each(draws)('%s: anew each call, as eager does from the same state', (_, draw, mean, deviation) => {
+    manualSeed(3);
+    const eager = withCounterRandom(() => [draw(), draw()].map(numbers));
+    manualSeed(3);
+    const compiled = compile(draw, []);
+    const runs = [compiled(), compiled()].map(numbers);
+    expect(runs[0]).not.toEqual(runs[1]);
+    for (const [i, run] of runs.entries())
+      for (const [j, value] of run.entries())
+        expect(Math.abs(value - eager[i][j])).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(eager[i][j])));
+    const average = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
+    expect(Math.abs(average(runs[0]) - mean)).toBeLessThan((5 * deviation) / Math.sqrt(runs[0].length / 4));
+    const spread = Math.sqrt(average(runs[0].map(v => (v - mean) ** 2)));
+    expect(spread / deviation).toBeGreaterThan(0.85);
+    expect(spread / deviation).toBeLessThan(1.15);
+  });
+  test.each(draws)('%s: seeded by the entry, PyTorch’s numbers in each call', (_, draw) => {
+    const seeded = (): Tensor => {
+      manualSeed(11);
+      return draw();
+    };
+    const eager = numbers(seeded());
+    const compiled = compile(seeded, []);
+    expect(numbers(compiled())).toEqual(eager);
+    expect(numbers(compiled())).toEqual(eager);
+  });
+  test('what was drawn once and then changed in place is drawn as it was in the next call', () => {
+    const step = compile(
+      (x: Tensor) => {
+        manualSeed(1);
+        return rand(3).add_(x);
+      },
+      [input([3])],
+    );
+    const x = full([3], 1, float);
+    expect(numbers(step(x))).toEqual(numbers(step(x)));
+  });
+  test('weights and probabilities that are state are read anew in each call', () => {
+    const odds = zeros(50);
+    const hits = compile(() => {
+      manualSeed(2);
+      return bernoulli(odds);
+    }, []);
+    expect(numbers(hits())).toEqual(new Array(50).fill(0));
+    odds.fill_(1);
+    expect(numbers(hits())).toEqual(new Array(50).fill(1));
+    const picks = compile(() => {
+      manualSeed(2);
+      return multinomial(odds, 8, true);
+    }, []);
+    odds.zero_();
+    odds.select(0, 7).fill_(1);
+    expect(numbers(picks())).toEqual(new Array(8).fill(7));
+  });
+  test('a generator made and seeded in the entry', () => {
+    const draw = (): Tensor => rand(4, { generator: new Generator().manualSeed(9) });
+    expect(numbers(compile(draw, [])())).toEqual(numbers(draw()));
   });
 });
 
@@ -166,8 +281,7 @@ describe('dropout', () => {
     const mask = empty(6).bernoulli_(0.5);
     expect(numbers(out)).toEqual(numbers(mask.mul(2)));
   });
-  test('compiled, a new mask each call, the same as eager under the counter-based generator', async () => {
-    const { withCounterRandom } = await import('gradc');
+  test('compiled, a new mask each call, the same as eager under the counter-based generator', () => {
     const step = (x: Tensor): Tensor => F.dropout(x, 0.3);
     const x = full([4, 50], 1, { dtype: float32 });
     manualSeed(5);

@@ -7,7 +7,7 @@
 import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { wasm } from '../../backends/wasm/backend.js';
 import { instantiate, type Model, type OutputValue } from '../../runtime/deploy/model.js';
-import { withCounterRandom } from '../../runtime/dropout.js';
+import { withCounterRandom } from '../../runtime/entry-run.js';
 import { rowMajor } from '../../runtime/eager.js';
 import { loaderManifest } from '../artifact/manifest.js';
 import { artifactState } from '../artifact/write.js';

@@ -17,6 +17,8 @@ import type { GradNode, Hook } from './tape.js';
 export interface Storage {
   readonly array: TypedArray;
   version: number;
+  /** What was running when a tensor was made over it: memory made in a trace is new in each call of the compiled entry. */
+  readonly madeIn?: Executor | null;
 }
 
 export interface EagerValue {
@@ -216,7 +218,7 @@ export function tensorOver(
   strides: readonly number[] = contiguousStrides(type.shape),
   offset = 0,
 ): Tensor {
-  return new Tensor(type, { kind: 'eager', storage: { array, version: 0 }, offset, strides });
+  return new Tensor(type, { kind: 'eager', storage: { array, version: 0, madeIn: current }, offset, strides });
 }
 
 /** A new tensor with zeroed memory of its own. */

@@ -3,9 +3,10 @@ import { fail } from '../../compiler/errors.js';
 import { stack } from '../../compiler/ops/shape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 import { tensor } from '../creation.js';
-import type { Generator } from '../generator.js';
+import { defaultGenerator, type Generator } from '../generator.js';
+import { drawSeed } from '../random.js';
 import { type DatasetLike, itemAt } from './dataset.js';
-import { BatchSampler, drawSeed, RandomSampler, type Sampler, SequentialSampler } from './sampler.js';
+import { BatchSampler, RandomSampler, type Sampler, SequentialSampler } from './sampler.js';
 
 /** What the default collation makes of items: tensors stacked, numbers in a tensor, lists and objects part by part. */
 export type Collated<T> = T extends Tensor | number | bigint | boolean
@@ -93,7 +94,8 @@ export class DataLoader<T, B = Collated<T>> {
 
   *[Symbol.iterator](): IterableIterator<B> {
     // PyTorch draws a base seed for its workers before the sampler draws its own; without it the orders would differ.
-    drawSeed(this.#generator);
+    const source = this.#generator ?? defaultGenerator;
+    if (source.isSetHere) drawSeed(source);
     for (const indices of this.batchSampler) yield this.#collate(indices.map(index => itemAt(this.dataset, index)));
   }
 }

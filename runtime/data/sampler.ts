@@ -2,9 +2,9 @@
 import { fail } from '../../compiler/errors.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 import { elementsOf } from '../bridge.js';
-import { tensor, zeros } from '../creation.js';
+import { tensor } from '../creation.js';
 import { Generator } from '../generator.js';
-import { multinomial, randint, randperm } from '../random.js';
+import { drawSeed, multinomial, randint, randperm } from '../random.js';
 
 /** Yields indices; each iteration may give another order. */
 export interface Sampler<T = number> extends Iterable<T> {
@@ -16,10 +16,6 @@ interface Sized {
 }
 
 const listOf = (order: Tensor): number[] => elementsOf(order, 'a sampler') as number[];
-
-/** A seed from a generator, as PyTorch draws it for a generator of its own. */
-export const drawSeed = (generator: Generator | null): bigint =>
-  BigInt(zeros([], { dtype: 'int64' }).random_({ generator }).item<number | bigint>());
 
 export class SequentialSampler implements Sampler {
   constructor(readonly dataSource: Sized) {}

@@ -8,11 +8,10 @@
 import { erf } from '../../backends/js/math.js';
 import { fail } from '../../compiler/errors.js';
 import { formatShape, numel } from '../../compiler/ir/shape.js';
-import { assignInPlace, noGrad } from '../../compiler/ops/tape.js';
-import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
+import { noGrad } from '../../compiler/ops/tape.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
 import { elementsOf } from '../bridge.js';
 import { eye, tensor as tensorOf } from '../creation.js';
-import { store } from '../elements.js';
 import { randn, randperm } from '../random.js';
 
 export type Nonlinearity =
@@ -96,22 +95,15 @@ export const kaimingNormal_ = (tensor: Tensor, options: KaimingOptions = {}): Te
 export function truncNormal_(tensor: Tensor, mean = 0, std = 1, a = -2, b = 2): Tensor {
   const below = (x: number): number => (1 + erf((x - mean) / (std * Math.SQRT2))) / 2;
   return quietly(tensor, () => {
-    tensor.uniform_(2 * below(a) - 1, 2 * below(b) - 1);
-    const values = (elementsOf(tensor, 'truncNormal_') as number[]).map(u =>
-      Math.min(b, Math.max(a, mean + std * Math.SQRT2 * inverseErf(u))),
+    const uniform = tensor.uniform_(2 * below(a) - 1, 2 * below(b) - 1).to('float64');
+    tensor.copy_(
+      uniform
+        .erfinv()
+        .mul(std * Math.SQRT2)
+        .add(mean)
+        .clamp(a, b),
     );
-    assignInPlace(tensor, tensorOver(store(tensor.dtype, values), tensor.type));
   });
-}
-
-/** Winitzki's approximation (2008), then Newton's steps. */
-function inverseErf(y: number): number {
-  if (Math.abs(y) >= 1) return Math.sign(y) * Number.POSITIVE_INFINITY;
-  const logarithm = Math.log1p(-y * y);
-  const middle = 2 / (Math.PI * 0.147) + logarithm / 2;
-  let x = Math.sign(y) * Math.sqrt(Math.sqrt(middle * middle - logarithm / 0.147) - middle);
-  for (let step = 0; step < 3; step++) x -= ((erf(x) - y) * Math.sqrt(Math.PI)) / (2 * Math.exp(-x * x));
-  return x;
 }
 
 /** The identity matrix. */

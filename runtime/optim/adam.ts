@@ -6,6 +6,7 @@
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonFloat, pythonValue } from '../numerals.js';
+import { complement, liveValue, track } from './live-settings.js';
 import {
   checkSetting,
   type GroupSettings,
@@ -34,8 +35,11 @@ function checkMoments({ betas, eps, weightDecay }: MomentSettings): void {
   checkSetting(weightDecay >= 0, () => `Invalid weight_decay value: ${pythonValue(weightDecay)}`);
 }
 
-/** `1 - x` for a 0-d tensor. */
-const complement = (x: Tensor): Tensor => x.neg().add(1);
+/** The first beta is the momentum, which a scheduler may move. */
+const betasOf = (group: ParamGroup<MomentSettings>): readonly [number | Tensor, number] => [
+  liveValue(group, 'betas'),
+  group.betas[1],
+];
 const decayed = (grad: Tensor, param: Tensor, weightDecay: number): Tensor =>
   weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
 
@@ -53,14 +57,17 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
     const step = saved?.step ?? 0;
     return { step, beta1_power: betas[0] ** step, beta2_power: betas[1] ** step };
   }
-  protected tick({ step, beta1_power, beta2_power }: Tensors, [beta1, beta2]: readonly [number, number]): void {
+  protected tick({ step, beta1_power, beta2_power }: Tensors, group: ParamGroup<S>): void {
+    const [beta1, beta2] = betasOf(group);
     step.add_(1);
-    beta1_power.mul_(beta1);
+    if (typeof beta1 === 'number') beta1_power.mul_(beta1);
+    else beta1_power.copy_(beta1.pow(step));
     beta2_power.mul_(beta2);
   }
-  protected average({ exp_avg, exp_avg_sq }: Tensors, grad: Tensor, [beta1, beta2]: readonly [number, number]): void {
-    exp_avg.copy_(exp_avg.mul(beta1).add(grad, { alpha: 1 - beta1 }));
-    exp_avg_sq.copy_(exp_avg_sq.mul(beta2).add(grad.mul(grad), { alpha: 1 - beta2 }));
+  protected average({ exp_avg, exp_avg_sq }: Tensors, grad: Tensor, group: ParamGroup<S>): void {
+    const [beta1, beta2] = betasOf(group);
+    track(exp_avg, grad, beta1);
+    track(exp_avg_sq, grad.mul(grad), beta2);
   }
 }
 
@@ -71,8 +78,8 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
   protected override slots({ amsgrad }: AdamSettings): Numbers {
     return { exp_avg: 0, exp_avg_sq: 0, ...(amsgrad ? { max_exp_avg_sq: 0 } : {}) };
   }
-  protected override advance(clock: Tensors, lr: Tensor, { betas }: AdamSettings): Tensors {
-    this.tick(clock, betas);
+  protected override advance(clock: Tensors, lr: Tensor, group: ParamGroup<AdamSettings>): Tensors {
+    this.tick(clock, group);
     return { stepSize: lr.div(complement(clock.beta1_power)), correction: complement(clock.beta2_power).sqrt() };
   }
   protected move(
@@ -80,12 +87,12 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
     grad: Tensor,
     slots: Tensors,
     { stepSize, correction }: Tensors,
-    { betas, eps }: AdamSettings,
+    group: ParamGroup<AdamSettings>,
   ): void {
-    this.average(slots, grad, betas);
+    this.average(slots, grad, group);
     let square = slots.exp_avg_sq;
     if (slots.max_exp_avg_sq !== undefined) square = slots.max_exp_avg_sq.copy_(slots.max_exp_avg_sq.maximum(square));
-    const root = square.sqrt().div(correction).add(eps);
+    const root = square.sqrt().div(correction).add(group.eps);
     param.sub_(slots.exp_avg.div(root).mul(stepSize));
   }
 }
@@ -153,8 +160,8 @@ export class Adamax extends MomentOptimizer<AdamaxSettings> {
   protected override slots(): Numbers {
     return { exp_avg: 0, exp_inf: 0 };
   }
-  protected override advance(clock: Tensors, lr: Tensor, { betas }: AdamaxSettings): Tensors {
-    this.tick(clock, betas);
+  protected override advance(clock: Tensors, lr: Tensor, group: ParamGroup<AdamaxSettings>): Tensors {
+    this.tick(clock, group);
     return { stepSize: lr.div(complement(clock.beta1_power)) };
   }
   protected update(
@@ -165,9 +172,9 @@ export class Adamax extends MomentOptimizer<AdamaxSettings> {
     _lr: Tensor,
     group: ParamGroup<AdamaxSettings>,
   ): void {
-    const [beta1, beta2] = group.betas;
+    const [beta1, beta2] = betasOf(group);
     const grad = decayed(group.maximize ? given.neg() : given, param, group.weightDecay);
-    exp_avg.copy_(exp_avg.mul(beta1).add(grad, { alpha: 1 - beta1 }));
+    track(exp_avg, grad, beta1);
     exp_inf.copy_(exp_inf.mul(beta2).maximum(grad.abs().add(group.eps)));
     param.sub_(exp_avg.div(exp_inf).mul(stepSize));
   }
@@ -190,15 +197,15 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
       warmup: 0.96 ** (group.momentumDecay * (saved?.step ?? 0)),
     };
   }
-  protected override advance(clock: Tensors, lr: Tensor, { betas, momentumDecay }: NAdamSettings): Tensors {
-    this.tick(clock, betas);
-    const perStep = 0.96 ** momentumDecay;
-    const momentumAt = (warmup: Tensor): Tensor => warmup.mul(-0.5).add(1).mul(betas[0]);
+  protected override advance(clock: Tensors, lr: Tensor, group: ParamGroup<NAdamSettings>): Tensors {
+    this.tick(clock, group);
+    const [beta1] = betasOf(group);
+    const perStep = 0.96 ** group.momentumDecay;
+    const momentumAt = (warmup: Tensor): Tensor => warmup.mul(-0.5).add(1).mul(beta1);
     clock.warmup.mul_(perStep);
     const momentum = momentumAt(clock.warmup);
     const next = momentumAt(clock.warmup.mul(perStep));
     clock.mu_product.mul_(momentum);
-    // The product for the average holds this step's momentum twice, as in PyTorch 1.13.
     // PyTorch 1.13 multiplies the present momentum in a second time for the average.
     return {
       correction: complement(clock.beta2_power),
@@ -215,7 +222,7 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
     group: ParamGroup<NAdamSettings>,
   ): void {
     const grad = decayed(given, param, group.weightDecay);
-    this.average(slots, grad, group.betas);
+    this.average(slots, grad, group);
     const root = slots.exp_avg_sq.div(correction).sqrt().add(group.eps);
     param.sub_(grad.div(root).mul(ofGrad).add(slots.exp_avg.div(root).mul(ofAverage)));
   }
@@ -227,9 +234,9 @@ export class RAdam extends MomentOptimizer<MomentSettings> {
   constructor(params: Parameters<MomentSettings>, options: Partial<MomentSettings> = {}) {
     super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ...options });
   }
-  protected override advance(clock: Tensors, lr: Tensor, { betas }: MomentSettings): Tensors {
-    this.tick(clock, betas);
-    const limit = 2 / (1 - betas[1]) - 1;
+  protected override advance(clock: Tensors, lr: Tensor, group: ParamGroup<MomentSettings>): Tensors {
+    this.tick(clock, group);
+    const limit = 2 / (1 - group.betas[1]) - 1;
     const correction = complement(clock.beta2_power);
     const length = clock.step.mul(clock.beta2_power).mul(-2).div(correction).add(limit);
     const variance = length
@@ -252,7 +259,7 @@ export class RAdam extends MomentOptimizer<MomentSettings> {
     group: ParamGroup<MomentSettings>,
   ): void {
     const grad = decayed(given, param, group.weightDecay);
-    this.average(slots, grad, group.betas);
+    this.average(slots, grad, group);
     const average = slots.exp_avg.mul(stepSize);
     const adapted = average.mul(rectified).div(slots.exp_avg_sq.sqrt().add(group.eps));
     param.sub_(where(trusted, adapted, average));

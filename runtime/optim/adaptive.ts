@@ -6,6 +6,7 @@
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonValue } from '../numerals.js';
+import { liveValue, track } from './live-settings.js';
 import {
   checkSetting,
   type GroupSettings,
@@ -28,10 +29,6 @@ function directionOf(param: Tensor, given: Tensor, { weightDecay, maximize }: De
   const grad = maximize ? given.neg() : given;
   return weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
 }
-
-/** rate · average + (1 - rate) · value, into `average`. */
-const track = (average: Tensor, value: Tensor, rate: number): Tensor =>
-  average.copy_(average.mul(rate).add(value, { alpha: 1 - rate }));
 
 /** Optimizers whose clock is only a counter. */
 abstract class CountingOptimizer<S extends GroupSettings> extends Optimizer<S> {
@@ -95,7 +92,7 @@ export class RMSprop extends CountingOptimizer<RMSpropSettings> {
       square = square_avg.sub(grad_avg.mul(grad_avg));
     }
     let direction = grad.div(square.sqrt().add(group.eps));
-    if (buffer !== undefined) direction = buffer.copy_(buffer.mul(group.momentum).add(direction));
+    if (buffer !== undefined) direction = buffer.copy_(buffer.mul(liveValue(group, 'momentum')).add(direction));
     param.sub_(direction.mul(lr));
   }
 }

@@ -1,11 +1,12 @@
 /**
  * Learning rates over time, as PyTorch's schedulers set them. Each scheduler is a rule for the next rate of a group.
  *
- * A scheduler changes `group.lr` from outside the step, where plain numbers do; in a compiled model the rate is part of the
- * state and is set between calls. Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning
+ * A scheduler changes `group.lr` from outside the step, where plain numbers do; in a compiled model the rate, and a momentum
+ * that the scheduler moves, are part of the state and are set between calls. Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning
  * rates" (2015), and Smith and Topin, "Super-convergence" (2017), for cycles.
  */
 import { fail } from '../../compiler/errors.js';
+import { keepLive } from './live-settings.js';
 import type { GroupSettings, Optimizer, ParamGroup } from './optimizer.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any optimizer has groups with a learning rate
@@ -282,15 +283,15 @@ function setMomentum(group: MomentumGroup, momentum: number): void {
   if (group.betas) group.betas = [momentum, group.betas[1]];
   else group.momentum = momentum;
 }
-function needsMomentum(optimizer: AnyOptimizer): void {
-  const has = (optimizer.paramGroups as MomentumGroup[]).every(
-    group => group.betas !== undefined || group.momentum !== undefined,
-  );
-  if (!has)
+/** Momentum will change: a compiled step is to see it. */
+function takeMomentum(optimizer: AnyOptimizer): void {
+  const groups = optimizer.paramGroups as MomentumGroup[];
+  if (groups.some(group => group.betas === undefined && group.momentum === undefined))
     fail('E208', {
       problem: 'optimizer must support momentum with `cycle_momentum` option enabled',
       hint: 'pass { cycleMomentum: false }',
     });
+  for (const group of groups) keepLive(group, group.betas === undefined ? 'momentum' : 'betas');
 }
 
 export interface CyclicOptions extends SchedulerOptions {
@@ -323,7 +324,7 @@ export class CyclicLR extends LRScheduler {
     const high = perGroup(optimizer, 'max_lr', maxLr);
     const total = stepSizeUp + (stepSizeDown ?? stepSizeUp);
     const share = stepSizeUp / total;
-    if (cycleMomentum) needsMomentum(optimizer);
+    if (cycleMomentum) takeMomentum(optimizer);
     low.forEach((rate, i) => {
       optimizer.paramGroups[i].lr = rate;
     });
@@ -371,7 +372,7 @@ export class OneCycleLR extends LRScheduler {
     if (total <= 0) fail('E208', { problem: 'You must define either total_steps OR (epochs AND steps_per_epoch)' });
     if (pctStart < 0 || pctStart > 1)
       fail('E208', { problem: `Expected float between 0 and 1 pct_start, but got ${pctStart}` });
-    if (cycleMomentum) needsMomentum(optimizer);
+    if (cycleMomentum) takeMomentum(optimizer);
     const peaks = perGroup(optimizer, 'max_lr', maxLr);
     const anneal = (from: number, to: number, part: number): number =>
       annealStrategy === 'linear' ? from + (to - from) * part : to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part));

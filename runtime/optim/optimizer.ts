@@ -2,19 +2,21 @@
  * What all optimizers share: parameter groups, state, and a `step()` that runs eagerly and inside a trace alike.
  *
  * A traced step becomes one program that runs for every step of the training, so nothing that changes from step to step may
- * be a plain number there. The learning rate is a 0-d float64 tensor behind `group.lr`; counters and running powers live in
- * *clocks*, also 0-d tensors, shared by the parameters that have taken the same steps. State is made eagerly when a parameter
- * first has a gradient, and only ever changed in place.
+ * be a plain number there. The learning rate is a 0-d float64 tensor behind `group.lr` (live-settings.ts); counters and
+ * running powers live in *clocks*, also 0-d tensors, shared by the parameters that have taken the same steps. State is made
+ * when a parameter first has a gradient, and only ever changed in place: eagerly, as state of the model, or, of an optimizer
+ * made inside an entry, in the trace of that entry, where the clocks and rates of each step are known numbers.
  */
 import { fail } from '../../compiler/errors.js';
 import { isFloat } from '../../compiler/ir/dtype.js';
 import { sameShape } from '../../compiler/ir/shape.js';
 import { full } from '../../compiler/ops/define.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
-import { executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
+import { type Executor, executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
 import { eager } from '../eager.js';
 import { resetGrad } from '../nn/module.js';
 import { pythonValue } from '../numerals.js';
+import { adoptGroup, eagerScalar, liveState, liveValue } from './live-settings.js';
 
 export interface GroupSettings {
   /** Learning rate; may be changed at any time. */
@@ -44,30 +46,6 @@ export interface TorchOptimizerState {
   readonly param_groups: readonly SavedGroup[];
 }
 
-const rates = new WeakMap<object, Tensor>();
-
-const eagerly = <T>(fn: () => T): T => withExecutor(eager, () => noGrad(fn));
-const scalar = (value: number): Tensor => eagerly(() => full([], value, { dtype: 'float64' }));
-
-/** Put the learning rate of a group into a tensor, and a number-like property in its place. */
-function withRate<S extends GroupSettings>(group: ParamGroup<S>): ParamGroup<S> {
-  const rate = scalar(group.lr);
-  rates.set(group, rate);
-  return Object.defineProperty(group, 'lr', {
-    enumerable: true,
-    get: () => rate.item(),
-    set(value: number) {
-      if (executor().kind === 'trace') {
-        fail('E304', {
-          problem: 'the learning rate is set while an entry is being traced; the compiled entry would not set it again',
-          hint: 'set it, or call scheduler.step(), outside the entry: the learning rate is part of the state',
-        });
-      }
-      eagerly(() => rate.fill_(value));
-    },
-  });
-}
-
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
 
 export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
@@ -75,6 +53,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   readonly #slots = new Map<Tensor, Tensors>();
   readonly #clocks = new Map<Tensor, Tensors>();
   readonly #defaults: S;
+  /** Where the optimizer was made: eagerly, or in the trace of an entry, whose own it is. */
+  readonly #home: Executor = executor().kind === 'trace' ? executor() : eager;
 
   /** `defaults` are the settings of groups that do not give their own; an undefined `lr` is required of each group. */
   constructor(params: Parameters<S>, defaults: S) {
@@ -141,7 +121,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
       fail('E208', { problem: "parameter group didn't specify a value of required optimization parameter lr" });
     if (!(group.lr >= 0)) fail('E208', { problem: `Invalid learning rate: ${pythonValue(group.lr)}` });
     this.check(group);
-    this.paramGroups.push(withRate(group));
+    adoptGroup(group);
+    this.paramGroups.push(group);
   }
   #allParams(): Tensor[] {
     return this.paramGroups.flatMap(group => group.params);
@@ -166,22 +147,35 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   }
 
   #stepGroup(group: ParamGroup<S>): void {
-    const lr = rates.get(group)!;
+    const rate = liveValue(group, 'lr');
+    const lr = typeof rate === 'number' ? eagerScalar(rate) : rate;
     const stepping = group.params.filter(param => param.grad !== null);
     const scalars = new Map<Tensors, Tensors>();
     for (const param of stepping) if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
-    for (const clock of this.#clocksOf(stepping, group)) scalars.set(clock, this.advance(clock, lr, group));
+    for (const clock of this.#clocksOf(stepping, group))
+      scalars.set(
+        clock,
+        this.#onClock(() => this.advance(clock, lr, group)),
+      );
     for (const param of stepping)
       this.update(param, param.grad!, this.#slots.get(param)!, scalars.get(this.#clocks.get(param)!)!, lr, group);
   }
 
   #makeSlots(param: Tensor, group: ParamGroup<S>): Tensors {
-    const make = (value: number): Tensor => eagerly(() => full(param.shape, value, { dtype: param.dtype }));
+    const make = (value: number): Tensor => this.#atHome(() => full(param.shape, value, { dtype: param.dtype }));
     return Object.fromEntries(Object.entries(this.slots(group)).map(([name, value]) => [name, make(value)]));
   }
 
+  #atHome<T>(fn: () => T): T {
+    return withExecutor(this.#home, () => noGrad(fn));
+  }
+  /** Clocks are eager tensors: parts of a trace as state, but known numbers of an optimizer made in it. */
+  #onClock<T>(fn: () => T): T {
+    return this.#home === eager ? fn() : withExecutor(eager, () => noGrad(fn));
+  }
+
   #makeClock(values: Numbers): Tensors {
-    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, scalar(value)]));
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, eagerScalar(value)]));
   }
 
   /** The clocks of parameters about to step. Parameters that stay behind get a copy of theirs first. */
@@ -196,7 +190,9 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
       const behind = group.params.filter(param => this.#clocks.get(param) === clock && !stepping.includes(param));
       if (behind.length === 0) continue;
       const copy = this.#makeClock(Object.fromEntries(Object.keys(clock).map(name => [name, 0])));
-      for (const [name, value] of Object.entries(clock)) copy[name].copy_(value);
+      this.#onClock(() => {
+        for (const [name, value] of Object.entries(clock)) copy[name].copy_(value);
+      });
       for (const param of behind) this.#clocks.set(param, copy);
     }
     return clocks;
@@ -206,7 +202,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
 
   /** All state with names made of the parameters' names: what a compiled model keeps. */
   *namedState(nameOf: (tensor: Tensor) => string | null): IterableIterator<[string, Tensor]> {
-    for (const [i, group] of this.paramGroups.entries()) yield [i === 0 ? 'lr' : `lr.${i}`, rates.get(group)!];
+    for (const [i, group] of this.paramGroups.entries())
+      for (const [name, value] of liveState(group)) yield [i === 0 ? name : `${name}.${i}`, value];
     for (const [i, clock] of [...new Set(this.#clocks.values())].entries()) {
       for (const [name, value] of Object.entries(clock)) yield [i === 0 ? name : `${name}.${i}`, value];
     }
@@ -216,14 +213,16 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     }
   }
 
-  /** The state of one parameter, as a state dict shows it; empty before its first step. */
+  /** The state of one parameter, as a state dict shows it; empty before its first step. In a trace, state has no numbers. */
   stateOf(param: Tensor): Record<string, Tensor | number> {
     const slots = this.#slots.get(param);
     const clock = this.#clocks.get(param);
     if (slots === undefined || clock === undefined) return {};
-    const shown = (name: string): Tensor | number =>
-      name === 'step' && this.stepIsNumber ? clock[name].item() : clock[name].to('float32');
-    return { ...Object.fromEntries(this.savedClock.map(name => [name, shown(name)])), ...slots };
+    const shown = (name: string): Tensor | number => {
+      const isNumber = name === 'step' && this.stepIsNumber && executor().kind === 'eager';
+      return isNumber ? clock[name].item() : clock[name].to('float32');
+    };
+    return { ...this.#onClock(() => Object.fromEntries(this.savedClock.map(name => [name, shown(name)]))), ...slots };
   }
 
   stateDict(): OptimizerState {
@@ -260,7 +259,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     for (const { group, param, saved } of entries) {
       if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
       for (const [name, slot] of Object.entries(this.#slots.get(param)!)) {
-        eagerly(() => slot.copy_(saved[name] as Tensor));
+        this.#atHome(() => slot.copy_(saved[name] as Tensor));
       }
       const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
       const values = this.clockAt(numbers, group);

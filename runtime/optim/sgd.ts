@@ -1,6 +1,7 @@
 /** Stochastic gradient descent with momentum: Sutskever et al., "On the importance of initialization and momentum" (2013). */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { pythonValue } from '../numerals.js';
+import { liveValue, plusScaled } from './live-settings.js';
 import {
   checkSetting,
   type GroupSettings,
@@ -64,12 +65,13 @@ export class SGD extends Optimizer<SGDSettings> {
     lr: Tensor,
     group: ParamGroup<SGDSettings>,
   ): void {
-    const { momentum, weightDecay, nesterov, maximize } = group;
+    const { weightDecay, nesterov, maximize } = group;
+    const momentum = liveValue(group, 'momentum');
     let direction = maximize ? grad.neg() : grad;
     if (weightDecay !== 0) direction = direction.add(param, { alpha: weightDecay });
     if (buffer !== undefined) {
       buffer.copy_(buffer.mul(momentum).add(gain === undefined ? direction : direction.mul(gain)));
-      direction = nesterov ? direction.add(buffer, { alpha: momentum }) : buffer;
+      direction = nesterov ? plusScaled(direction, buffer, momentum) : buffer;
     }
     param.sub_(direction.mul(lr));
   }

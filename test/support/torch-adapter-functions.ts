@@ -135,12 +135,6 @@ function makeFromSize(name: string): Handler {
   };
 }
 
-/** Functions that draw from the generator: what they make exists before a program runs. */
-const drawing = ({ signature, run }: Handler): Handler => ({
-  signature,
-  run: (torch, given) => torch.beforehand(() => run(torch, given)),
-});
-
 function makeTensor(torch: Torch, data: Value, dtype: Value, requiresGrad: Value): Value {
   return torch.native('tensor')(lower(torch.python, data, true), options({ dtype: dtypeFor(dtype), requiresGrad }));
 }
@@ -316,8 +310,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'torch.zeros': makeFromSize('zeros'),
   'torch.ones': makeFromSize('ones'),
   'torch.empty': makeFromSize('empty'),
-  'torch.rand': drawing(makeFromSize('rand')),
-  'torch.randn': drawing(makeFromSize('randn')),
+  'torch.rand': makeFromSize('rand'),
+  'torch.randn': makeFromSize('randn'),
   'torch.full': {
     signature: 'size fill_value dtype requires_grad',
     run: (torch, { size, fill_value, dtype, requires_grad }) =>
@@ -330,7 +324,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
       ),
   },
   'torch.arange': { signature: '*bounds start end step dtype requires_grad', run: arange },
-  'torch.randint': drawing({
+  'torch.randint': {
     signature: 'low high size generator dtype',
     run: (torch, { low, high, size, generator, dtype }) => {
       const isRange = typeof high === 'number' || typeof high === 'bigint';
@@ -339,8 +333,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
         torch.native('randint')(from, to, sizeOf(torch, shape), options({ generator, dtype: dtypeFor(dtype) })),
       );
     },
-  }),
-  'torch.normal': drawing({
+  },
+  'torch.normal': {
     signature: 'mean std size generator',
     run: (torch, { mean, std, size, generator }) =>
       raise(
@@ -351,7 +345,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
           options({ generator }),
         ),
       ),
-  }),
+  },
   'torch.promote_types': {
     signature: 'type1 type2',
     run: (torch, { type1, type2 }) =>

@@ -185,12 +185,13 @@ export class TorchAdapter implements Torch {
 
   construct(type: NativeClass, args: readonly Value[], kwargs: Kwargs): object {
     const given = this.constructorArguments(type, args, kwargs);
-    return this.beforehand(() => Reflect.construct(type.constructor_, given) as object);
+    const make = (): object => Reflect.construct(type.constructor_, given) as object;
+    return type.constructor_.prototype instanceof gradc.nn.Module ? this.beforehand(make) : make();
   }
 
   /**
-   * Make something eagerly, inside a trace too: modules, optimizers and random numbers are made before a program runs, as in
-   * a model file, and become its state.
+   * Make something eagerly, inside a trace too: modules and what files hold are made before a program runs, as in a model
+   * file, and become its state. What is made in the trace itself, such as an optimizer, is new in each call.
    */
   beforehand<T>(make: () => T): T {
     return withExecutor(eager, make);
