@@ -6,7 +6,15 @@
  */
 import { InternalError, invariant } from '../../compiler/errors.js';
 import { arrayOf, type DType } from '../../compiler/ir/dtype.js';
-import { type Buffer, childrenOf, type Expr, type Kernel, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
+import {
+  affineOf,
+  type Buffer,
+  childrenOf,
+  type Expr,
+  type Kernel,
+  type Stmt,
+  walkExpr,
+} from '../../compiler/ir/kernel.js';
 import type { ElemType, ReduceFn } from '../../compiler/ir/scalar.js';
 import * as math from './math.js';
 import { spellings, wrap } from './scalar.js';
@@ -203,10 +211,15 @@ function sharedParts(roots: readonly Expr[]): SharedPart[] {
     if (seen === 0) order.push(expr);
   };
   for (const root of roots) visit(root, false);
-  const worthwhile = (expr: Expr): boolean => expr.kind !== 'const' && expr.kind !== 'iter' && expr.dtype !== 'index';
   return order
-    .filter(expr => uses.get(expr)! > 1 && worthwhile(expr))
+    .filter(expr => uses.get(expr)! > 1 && isWorthAName(expr))
     .map(expr => ({ expr, onDemand: !always.has(expr) && readsInt64(expr) }));
+}
+
+/** Sums of counters read best where they are used. */
+function isWorthAName(expr: Expr): boolean {
+  if (expr.kind === 'const' || expr.kind === 'iter') return false;
+  return expr.dtype !== 'index' || affineOf(expr).terms.some(({ expr: term }) => term === expr);
 }
 
 function reads(expr: Expr, buffers: ReadonlySet<Buffer>): boolean {

@@ -3,11 +3,12 @@
  */
 import { invariant } from '../../compiler/errors.js';
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
-import type { Buffer, Expr, Iter } from '../../compiler/ir/kernel.js';
-import { rangeOf } from '../../compiler/ir/kernel.js';
+import type { Buffer, Iter } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
 import type { FunctionCode, Scope, Value, Variable } from './code.js';
 import type { ValType } from './instruction.js';
+
+export { isInBounds } from '../../compiler/ir/kernel.js';
 
 /** A loop counter: known while its loop is unrolled or a lane is singled out, else a variable of its loop's scope. */
 export type Binding =
@@ -133,9 +134,3 @@ const stores: Partial<Record<DType, string>> = {
 };
 export const storeName = (dtype: DType): string => stores[dtype] ?? `${valueType(dtype)}.store`;
 export const alignOf = (dtype: DType): number => bytesOf(dtype);
-
-/** Whether an access cannot leave its buffer, whatever the values of the loop counters. */
-export function isInBounds(buffer: Buffer, index: Expr, width = 1): boolean {
-  const range = rangeOf(index);
-  return range !== null && range.min >= 0 && range.max + width - 1 < buffer.size;
-}

@@ -9,7 +9,9 @@
  *   parallel o: { acc1 = reduce over r of f1(o, r); acc2 = reduce over r of f2(o, r, acc1); parallel s: out[o, s] = f3(…) }
  *
  * A group for which this is impossible (a reduction read elsewhere than at the outer position) does not lower: the result is
- * null, which is how the fuser asks whether a merge is legal.
+ * null, which is how the fuser asks whether a merge is legal. Nor does one in which a loop would compute a node at many
+ * positions for each of its elements: in a chain of steps that each read their predecessor at two positions (gathers, shifted
+ * copies), the first step would otherwise be computed 2ⁿ times.
  */
 import { InternalError, invariant } from '../errors.js';
 import { computeType } from '../ir/dtype.js';
@@ -59,6 +61,16 @@ export interface Lowered {
   readonly writes: readonly Node[];
 }
 
+/** Positions at which a loop may compute one node for each of its elements: the corners of a bilinear read, four gates. */
+const mostPositions = 4;
+
+/** A node at a position, as computed by the loop `loop`. */
+interface Computed {
+  readonly at: readonly Expr[];
+  readonly value: Expr;
+  readonly loop: number;
+}
+
 /** Thrown inside lowering where a group cannot be one kernel. */
 class NotOneKernel extends Error {}
 
@@ -83,7 +95,9 @@ class GroupLowering {
   readonly #accumulators = new Map<Node, Buffer>();
   #outer: readonly Expr[] = [];
   #outerShape: Shape = [];
-  #memo = new Map<Node, { at: readonly Expr[]; value: Expr }[]>();
+  #memo = new Map<Node, Computed[]>();
+  /** Numbers the loop being written. */
+  #loop = 0;
 
   constructor(
     readonly group: Group,
@@ -189,6 +203,7 @@ class GroupLowering {
       node.type,
     );
     const reduced = extents.map((extent, d) => makeIter(`r${d}`, extent));
+    this.#loop++;
     const at = reindex(this.#outer, this.#outerShape, node.type.shape);
     const value = lowering.element(at, reduced.map(iterOf), this.#operands(node), node.attrs, node.type);
     const accumulate = nest(reduced, 'serial', [reduce(acc, index(0), lowering.fn, value)]);
@@ -198,6 +213,7 @@ class GroupLowering {
 
   /** Outputs of one element per outer position, then those of whole rows in one inner nest. */
   #rowOutputs(full: { shape: Shape; reduced: readonly number[] } | null): Stmt[] {
+    this.#loop++;
     const perRow = this.group.outputs.filter(node => numel(node.type.shape) === numel(this.#outerShape));
     const whole = this.group.outputs.filter(node => !perRow.includes(node));
     const stores = perRow.map(node => this.#store(node, this.#outerPosition(node)));
@@ -241,14 +257,16 @@ class GroupLowering {
 
   /** The value of a node of the group at a position. */
   #value(node: Node, at: readonly Expr[]): Expr {
-    const known = this.#memo
-      .get(node)
-      ?.find(entry => entry.at.length === at.length && entry.at.every((expr, d) => sameExpr(expr, at[d])));
+    const computed = this.#memo.get(node) ?? [];
+    const known = computed.find(
+      entry => entry.at.length === at.length && entry.at.every((expr, d) => sameExpr(expr, at[d])),
+    );
     if (known) return known.value;
+    const here = computed.filter(entry => entry.loop === this.#loop);
+    if (here.length >= mostPositions && this.group.nodes.has(node) && !isFree(node)) throw new NotOneKernel();
     const value = this.#compute(node, at);
-    const entries = this.#memo.get(node) ?? [];
-    entries.push({ at, value });
-    this.#memo.set(node, entries);
+    computed.push({ at, value, loop: this.#loop });
+    this.#memo.set(node, computed);
     return value;
   }
 
@@ -291,6 +309,12 @@ class GroupLowering {
     return buffer;
   }
 }
+
+/** Computed by whoever reads it: rearrangements of one input, and values that need no input. */
+export const isFree = (node: Node): boolean => {
+  const { fusion } = opDef(node.op);
+  return fusion === 'view' || (fusion === 'pointwise' && node.inputs.length === 0);
+};
 
 const itersFor = (shape: Shape): Iter[] => shape.map((extent, d) => makeIter(`i${d}`, extent));
 

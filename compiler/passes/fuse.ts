@@ -18,7 +18,8 @@
 import { invariant } from '../errors.js';
 import { type Graph, isParam, type Node, roots, topological, usersOf } from '../ir/graph.js';
 import { numel } from '../ir/shape.js';
-import { type Group, type Lowered, lowerGroup } from '../lowering/lower.js';
+import { codeSize } from '../lowering/code-size.js';
+import { type Group, isFree, type Lowered, lowerGroup } from '../lowering/lower.js';
 import { type FusionClass, opDef } from '../ops/define.js';
 import type { PassContext } from '../pass.js';
 
@@ -37,9 +38,8 @@ interface Draft {
 }
 
 const classOf = (node: Node): FusionClass => opDef(node.op).fusion;
-/** Computed by whoever reads it: rearrangements of one input, and values that need no input. */
-const isFree = (node: Node): boolean =>
-  classOf(node) === 'view' || (classOf(node) === 'pointwise' && node.inputs.length === 0);
+/** Expressions of a kernel's code beyond which it takes no further node. */
+const largestCode = 2000;
 
 /** Partition the nodes of a graph into groups, each one kernel. */
 export function fuse(graph: Graph, context: PassContext): FusedGraph {
@@ -143,8 +143,9 @@ class Fuser {
     if (refusal !== null) return refusal;
     const nodes = new Set([...draft.nodes, node]);
     const outputs = written ? [...draft.outputs, node] : draft.outputs;
-    if (lowerGroup({ nodes: this.#withFreeInputs(nodes), outputs }, 'trial') === null)
-      return 'it is read at other positions than where the kernel computes it';
+    const trial = lowerGroup({ nodes: this.#withFreeInputs(nodes), outputs }, 'trial');
+    if (trial === null) return 'it is read at other positions than where the kernel computes it, or at too many';
+    if (codeSize(trial.kernel.body, largestCode) > largestCode) return 'the kernel would become too long';
     draft.nodes.add(node);
     draft.outputs = outputs;
     this.#draftOf.set(node, draft);
