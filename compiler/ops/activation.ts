@@ -1,6 +1,6 @@
 /**
- * Activation functions: functional only, as in PyTorch (relu, sigmoid and tanh are methods too and live in
- * pointwise.ts).
+ * Activation functions: functional only, as in PyTorch (relu, sigmoid and tanh are methods too and are in extrema.ts,
+ * exponential.ts and trigonometry.ts).
  */
 import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';

@@ -1,0 +1,52 @@
+/** Elements chosen by a condition. */
+import { fail } from '../errors.js';
+import type { DType } from '../ir/dtype.js';
+import type { TensorType } from '../ir/graph.js';
+import { cast } from '../ir/kernel.js';
+import { type Op, pointwise } from './define.js';
+import { integers, random, sample } from './samples.js';
+import type { Scalar } from './signature.js';
+import type { Tensor } from './tensor.js';
+
+const needsCondition =
+  (op: string, at: number) =>
+  (_: DType, inputs: readonly TensorType[]): void => {
+    const { dtype } = inputs[at];
+    if (dtype !== 'bool' && dtype !== 'uint8') {
+      fail('E108', {
+        op,
+        problem: `expected condition to be a boolean tensor, but got a tensor with dtype ${dtype}`,
+        hint: 'compare first, as in x.ne(0)',
+      });
+    }
+  };
+
+export const where: Op<(condition: Tensor, input: Tensor | Scalar, other: Tensor | Scalar) => Tensor> = pointwise({
+  name: 'where',
+  doc: 'input where the condition holds, other elsewhere.',
+  types: 'keep',
+  signature: 'condition: tensor, input: operand, other: operand',
+  untyped: [0],
+  check: needsCondition('where', 0),
+  body: (s, condition, x, y) => s.select(cast('bool', condition), x, y),
+  vjp: c => [null, c.needs(1) ? where(c.in(0), c.grad, 0) : null, c.needs(2) ? where(c.in(0), 0, c.grad) : null],
+  samples: [
+    sample(integers([2, 3], 0, 2, 'bool'), random([2, 3]), random([3])),
+    sample(integers([2, 3], 0, 2, 'bool'), random([2, 1]), 0.5),
+  ],
+});
+
+export const maskedFill: Op<(input: Tensor, mask: Tensor, value: Tensor | Scalar) => Tensor> = pointwise({
+  name: 'maskedFill',
+  doc: 'The input with value where the mask holds; the dtype stays that of the input.',
+  types: 'keep',
+  signature: 'input: tensor, mask: tensor, value: operand',
+  untyped: [1, 2],
+  check: needsCondition('maskedFill', 1),
+  body: (s, x, mask, value) => s.select(cast('bool', mask), s.cast(x.dtype, value), x),
+  vjp: c => [where(c.in(1), 0, c.grad), null, c.needs(2) ? where(c.in(1), c.grad, 0) : null],
+  samples: [
+    sample(random([2, 3]), integers([2, 3], 0, 2, 'bool'), 0.5),
+    sample(random([2, 3]), integers([3], 0, 2, 'bool'), random([])),
+  ],
+});
