@@ -166,6 +166,7 @@ export const eager: Executor = {
   sharesMemory: (tensor, view) =>
     tensor.value.kind === 'eager' && view.value.kind === 'eager' && tensor.value.storage === view.value.storage,
   readGrad: eagerGrad.read,
+  gradToAddTo: eagerGrad.read,
   writeGrad: eagerGrad.write,
 };
 setExecutor(eager);

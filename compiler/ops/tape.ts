@@ -418,7 +418,7 @@ function propagate(
 const memoryOf = (tensor: Tensor): unknown => (tensor.value.kind === 'eager' ? tensor.value.storage : tensor.value);
 
 function accumulateInto(leaf: Tensor, grad: Tensor, createGraph: boolean, handedOut: Set<unknown>): void {
-  const existing = executor().readGrad(leaf);
+  const existing = executor().gradToAddTo(leaf);
   if (existing !== null) {
     const sum = existing.add(grad);
     if (createGraph) executor().writeGrad(leaf, sum);

@@ -48,6 +48,8 @@ export interface Executor {
   sharesMemory(tensor: Tensor, view: Tensor): boolean;
   readGrad(tensor: Tensor): Tensor | null;
   writeGrad(tensor: Tensor, grad: Tensor | null): void;
+  /** The gradient that `backward()` adds to; null where it is to set one. */
+  gradToAddTo(leaf: Tensor): Tensor | null;
 }
 
 let current: Executor | null = null;

@@ -13,11 +13,13 @@ import {
   type NamedResult,
   type Node,
   paramName,
+  roots,
   type TensorType,
+  topological,
 } from '../ir/graph.js';
 import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
-import { type Storage, Tensor, withExecutor } from '../ops/tensor.js';
+import { eagerGrad, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
 import { Trace } from './trace.js';
 
 /** The shape and dtype of an argument. */
@@ -164,9 +166,10 @@ export function nameCaptured(traced: TracedFunction): { graph: Graph; state: rea
 function nameState(name: string, parts: ModelParts, traces: readonly TracedFunction[]): TracedModel {
   const names = stateNames(parts.state);
   const state = new Map<Storage, StateEntry>();
+  const dropped = unreadGradients(traces);
   for (const { trace } of traces) {
     for (const { storage, type } of trace.captured.values()) {
-      if (!state.has(storage))
+      if (!state.has(storage) && !dropped.has(storage))
         state.set(storage, { name: names.get(storage) ?? `constant.${state.size}`, type, storage });
     }
   }
@@ -176,12 +179,28 @@ function nameState(name: string, parts: ModelParts, traces: readonly TracedFunct
   return { name, parts, graphs: traces.map(traced => renameState(traced, state)), state: sorted };
 }
 
+/** Gradients that every entry resets before it looks at them: they end with the call, so they are no state. */
+function unreadGradients(traces: readonly TracedFunction[]): ReadonlySet<Storage> {
+  const gradients = new Set(traces.flatMap(({ trace }) => trace.gradients));
+  for (const { trace, graph } of traces) {
+    const read = new Set(topological(roots(graph)));
+    for (const storage of gradients) {
+      const captured = trace.captured.get(storage);
+      if (captured !== undefined && read.has(captured.param)) gradients.delete(storage);
+    }
+  }
+  return gradients;
+}
+
 function stateNames(sources: ModelParts['state']): Map<Storage, string> {
   const names = new Map<Storage, string>();
   const nameOf = (tensor: Tensor): string | null =>
     tensor.value.kind === 'eager' ? (names.get(tensor.value.storage) ?? null) : null;
   const add = (name: string, tensor: Tensor): void => {
-    if (tensor.value.kind === 'eager' && !names.has(tensor.value.storage)) names.set(tensor.value.storage, name);
+    if (tensor.value.kind !== 'eager' || names.has(tensor.value.storage)) return;
+    names.set(tensor.value.storage, name);
+    const grad = eagerGrad.read(tensor);
+    if (grad !== null) add(`${name}.grad`, grad);
   };
   for (const [key, source] of Object.entries(sources)) {
     if (source instanceof Tensor) add(key, source);
@@ -193,10 +212,20 @@ function stateNames(sources: ModelParts['state']): Map<Storage, string> {
 
 function renameState({ trace, graph }: TracedFunction, state: ReadonlyMap<Storage, StateEntry>): Graph {
   const newNames = new Map<Node, string>();
-  for (const { param, storage } of trace.captured.values()) newNames.set(param, state.get(storage)!.name);
+  const dropped = new Set<Node>();
+  for (const { param, storage } of trace.captured.values()) {
+    const entry = state.get(storage);
+    if (entry === undefined) dropped.add(param);
+    else newNames.set(param, entry.name);
+  }
   const interner = new Interner();
+  const kept: Graph = {
+    ...graph,
+    params: graph.params.filter(param => !dropped.has(param)),
+    updates: new Map([...graph.updates].filter(([param]) => !dropped.has(param))),
+  };
   return mapGraph(
-    graph,
+    kept,
     interner,
     (node, inputs) => interner.like(node, inputs),
     param => newNames.get(param) ?? paramName(param),

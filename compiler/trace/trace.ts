@@ -9,14 +9,17 @@
  * call. The eager values themselves are never touched.
  */
 import { fail, invariant, type Site } from '../errors.js';
+import { arrayOf } from '../ir/dtype.js';
 import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
 import { formatType, Interner, type Node } from '../ir/graph.js';
-import { contiguousStrides, formatShape, numel, sameShape } from '../ir/shape.js';
+import { contiguousStrides, numel, sameShape } from '../ir/shape.js';
 import { apply, type OpDef, opDef } from '../ops/define.js';
 import { noGrad } from '../ops/tape.js';
 import {
   type EagerValue,
   type Executor,
+  eagerGrad,
+  eagerValue,
   isContiguousValue,
   type Storage,
   Tensor,
@@ -58,7 +61,7 @@ export class Trace implements Executor {
   readonly #cells = new Map<Storage, Cell>();
   readonly #inputs: Cell[] = [];
   readonly #grads = new Map<Tensor, Tensor | null>();
-  readonly #accumulated = new Set<Tensor>();
+  readonly #keptGrads = new Map<Tensor, Tensor>();
   readonly #fromOutside = new Map<Tensor, TracedTensor>();
 
   constructor(
@@ -243,28 +246,48 @@ export class Trace implements Executor {
     return this.#traced(tensor, 'a view').cell === this.#traced(view, 'a view').cell;
   }
 
-  // Gradients set inside the trace live here; the eager `.grad` is neither read nor written. A gradient added to before it
-  // was reset would have to survive between calls.
+  // Gradients set inside the trace live here. That of a leaf from outside may be there when an entry begins: then it is state,
+  // and what the entry leaves in its place is its update.
   readGrad(tensor: Tensor): Tensor | null {
-    if (!this.#grads.has(tensor)) this.#accumulated.add(tensor);
-    return this.#grads.get(tensor) ?? null;
+    const grad = this.#grads.get(tensor);
+    if (grad !== undefined || !this.#isFromOutside(tensor)) return grad ?? null;
+    const kept = eagerGrad.read(tensor);
+    return kept && this.#keepGrad(tensor, kept);
   }
   writeGrad(tensor: Tensor, grad: Tensor | null): void {
-    if (grad === null) this.#accumulated.delete(tensor);
     this.#grads.set(tensor, grad);
+  }
+  /** Without a reset in the entry, the gradients of all calls add up, from zero. */
+  gradToAddTo(leaf: Tensor): Tensor | null {
+    const grad = this.readGrad(leaf);
+    const addsUp = grad === null && !this.#grads.has(leaf) && this.#isFromOutside(leaf);
+    return addsUp ? this.#keepGrad(leaf, newMemory(leaf.type)) : grad;
+  }
+  #keepGrad(leaf: Tensor, grad: Tensor): Tensor {
+    this.#keptGrads.set(leaf, grad);
+    this.#grads.set(leaf, grad);
+    return grad;
+  }
+  #isFromOutside({ value }: Tensor): boolean {
+    return this.outer === null && value.kind === 'eager' && value.storage.madeIn !== this;
+  }
+  /** The memory of gradients that last from call to call. */
+  get gradients(): readonly Storage[] {
+    return [...this.#keptGrads.values()].map(grad => eagerValue(grad, 'a gradient').storage);
+  }
+  #settleGradients(): void {
+    for (const [leaf, kept] of this.#keptGrads) {
+      const left = this.#grads.get(leaf) ?? null;
+      if (left !== kept) this.write(kept, left ?? kept.zerosLike());
+      eagerGrad.write(leaf, kept);
+    }
   }
 
   // ── the result ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The graph of what has run. Throws E304 where gradients or inputs would have to carry over to the next call. */
+  /** The graph of what has run. Throws E304 for inputs that were changed. */
   finish(results: readonly NamedResult[]): Graph {
-    for (const tensor of this.#accumulated) {
-      if (!this.#grads.get(tensor)) continue;
-      fail('E304', {
-        problem: `entry '${this.name}' adds to the .grad of a ${tensor.dtype} tensor of shape ${formatShape(tensor.shape)} without resetting it first, so gradients would accumulate from call to call`,
-        hint: 'call opt.zeroGrad() (or set .grad = null) before backward() inside the entry',
-      });
-    }
+    withExecutor(this, () => noGrad(() => this.#settleGradients()));
     for (const { node, param } of this.#inputs) {
       if (node !== param)
         fail('E304', {
@@ -285,6 +308,15 @@ export class Trace implements Executor {
     };
   }
 }
+
+/** Zeroed memory that is no part of a trace, though made during one. */
+const newMemory = (type: TensorType): Tensor =>
+  new Tensor(type, {
+    kind: 'eager',
+    storage: { array: new (arrayOf(type.dtype))(numel(type.shape)), version: 0 },
+    offset: 0,
+    strides: contiguousStrides(type.shape),
+  });
 
 /** The nodes that compute the same as a composite node, from the op's own decomposition. */
 export function expandNode(node: Node, inputs: readonly Node[], interner: Interner): Node {

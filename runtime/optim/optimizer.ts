@@ -140,10 +140,20 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   step<T>(closure: () => T): T;
   step<T>(closure?: () => T): T | undefined {
     const loss = closure && enableGrad(closure);
+    if (executor().kind === 'trace' && this.#home === eager) this.#needsGradients();
     noGrad(() => {
       for (const group of this.paramGroups) this.#stepGroup(group);
     });
     return loss;
+  }
+
+  /** Parameters without a gradient stay as they are: when an entry is traced, and so in every call. */
+  #needsGradients(): void {
+    if (this.#allParams().some(param => param.grad !== null)) return;
+    fail('E304', {
+      problem: `${this.constructor.name}.step() finds no gradient in the entry being traced, so the compiled step would change nothing`,
+      hint: 'call backward() before it; if another entry adds the gradients up, name that entry before this one in the model and reset the gradients after the step, not there',
+    });
   }
 
   #stepGroup(group: ParamGroup<S>): void {

@@ -234,7 +234,6 @@ function compileScript(entry: Case, root: string): Compilation {
   let printed: readonly Value[] = [];
   const run = (given: Readonly<Record<string, Tensor>>): Record<string, Tensor> => {
     traced.watch();
-    startWithoutGradients();
     return later.during(() => {
       const torch = scriptAdapter(root, leaves(entry, given));
       torch.python.run(scriptText(entry));
@@ -250,19 +249,5 @@ function compileScript(entry: Case, root: string): Compilation {
       later.settle(results);
       return compareScript(entry, values.fill(results, 'out') as Value[], printed);
     },
-  };
-}
-
-/** A script begins with every `.grad` empty, so gradients it adds up are all its own. */
-function startWithoutGradients(): void {
-  const trace = executor();
-  const read = trace.readGrad.bind(trace);
-  const seen = new WeakSet<Tensor>();
-  trace.readGrad = tensor => {
-    if (!seen.has(tensor)) {
-      seen.add(tensor);
-      if (read(tensor) === null) trace.writeGrad(tensor, null);
-    }
-    return read(tensor);
   };
 }
