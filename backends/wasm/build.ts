@@ -5,6 +5,7 @@
 import binaryen from 'binaryen';
 import { invariant } from '../../compiler/errors.js';
 import { type FunctionCode, type Item, isRepeated, type Scope, type Value } from './code.js';
+import { BARRIER } from './globals.js';
 import type { Instruction, ValType } from './instruction.js';
 
 const types: Record<ValType, number> = {
@@ -108,12 +109,14 @@ class FunctionBuilder {
             item.otherwise.items.length > 0 ? this.block(item.otherwise) : undefined,
           ),
         ];
+      case 'barrier':
+        return [module.call(BARRIER, [], binaryen.none)];
       default:
         return item satisfies never;
     }
   }
 
-  private loop({ counter, bound, guarded, body, step }: Extract<Item, { kind: 'loop' }>): number[] {
+  private loop({ counter, first, bound, guarded, body, step }: Extract<Item, { kind: 'loop' }>): number[] {
     const { module } = this;
     const label = `loop${this.labels++}`;
     const next = module.i32.add(module.local.get(counter.index, binaryen.i32), module.i32.const(1));
@@ -122,9 +125,9 @@ class FunctionBuilder {
       module.i32.lt_s(module.local.tee(counter.index, next, binaryen.i32), this.value(bound)),
     );
     const loop = module.loop(label, module.block(null, [...this.items(body.items), ...this.items(step.items), again]));
-    const start = module.local.set(counter.index, module.i32.const(0));
+    const start = module.local.set(counter.index, this.value(first));
     if (!guarded) return [start, loop];
-    return [start, module.if(module.i32.gt_s(this.value(bound), module.i32.const(0)), loop)];
+    return [start, module.if(module.i32.gt_s(this.value(bound), this.value(first)), loop)];
   }
 
   private block(scope: Scope): number {

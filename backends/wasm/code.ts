@@ -48,17 +48,20 @@ export type Item =
   | { readonly kind: 'set'; readonly variable: Variable; readonly value: Value }
   | { readonly kind: 'effect'; readonly instruction: Instruction; readonly args: readonly Value[] }
   /**
-   * Runs `body` and then `step` until the counter reaches `bound`; the counter starts at 0. `guarded`: bound may be 0.
+   * Runs `body` and then `step` until the counter, which starts at `first`, reaches `bound`. `guarded`: it may run not
+   * even once.
    */
   | {
       readonly kind: 'loop';
       readonly counter: Variable;
+      readonly first: Value;
       readonly bound: Value;
       readonly guarded: boolean;
       readonly body: Scope;
       readonly step: Scope;
     }
-  | { readonly kind: 'if'; readonly cond: Value; readonly then: Scope; readonly otherwise: Scope };
+  | { readonly kind: 'if'; readonly cond: Value; readonly then: Scope; readonly otherwise: Scope }
+  | { readonly kind: 'barrier' };
 
 export interface Scope {
   readonly kind: 'body' | 'loop' | 'arm';
@@ -74,6 +77,8 @@ export interface Scope {
   readonly pointers: Map<string, Variable>;
   /** What runs at the end of each iteration. */
   readonly step: Scope | null;
+  /** Where a loop's counter starts; null where that is 0. */
+  readonly first: Value | null;
 }
 
 const nothing: ReadonlySet<Buffer> = new Set();
@@ -166,9 +171,10 @@ export class FunctionCode {
     at.items.push({ kind: 'effect', instruction, args });
   }
 
-  loopScope(parent: Scope, writes: ReadonlySet<Buffer>, conditional: boolean): Scope {
+  /** A loop that starts at 0, or at `first`. */
+  loopScope(parent: Scope, writes: ReadonlySet<Buffer>, conditional: boolean, first: Value | null = null): Scope {
     const step = newScope('arm', parent, nothing, false);
-    return { ...newScope('loop', parent, writes, conditional), step };
+    return { ...newScope('loop', parent, writes, conditional), step, first };
   }
 
   armScope(parent: Scope, writes: ReadonlySet<Buffer>): Scope {
@@ -176,8 +182,10 @@ export class FunctionCode {
   }
 
   loop(at: Scope, counter: Variable, bound: Value, guarded: boolean, body: Scope): void {
+    const first = body.first ?? this.constant('i32', 0);
+    this.use(first, at);
     this.use(bound, body);
-    at.items.push({ kind: 'loop', counter, bound, guarded, body, step: body.step! });
+    at.items.push({ kind: 'loop', counter, first, bound, guarded, body, step: body.step! });
   }
 
   branch(at: Scope, cond: Value, then: Scope, otherwise: Scope): void {
@@ -185,14 +193,14 @@ export class FunctionCode {
     at.items.push({ kind: 'if', cond, then, otherwise });
   }
 
-  /** A pointer that starts at `start` when the loop is entered and advances by `step` bytes with each iteration. */
+  /** A pointer that is at `start` where the counter of the loop is 0, and advances by `step` bytes with each iteration. */
   pointer(loop: Scope, start: Value, step: number): Value {
     const key = `${start.id}:${step}`;
     let variable = loop.pointers.get(key);
     if (variable === undefined) {
       variable = this.variable('i32');
       loop.pointers.set(key, variable);
-      this.set(loop.parent!, variable, start);
+      this.set(loop.parent!, variable, loop.first === null ? start : this.moved(start, loop.first, step));
       const next = this.make('i32', { kind: 'variable', variable }, loop.step!);
       this.set(
         loop.step!,
@@ -201,6 +209,15 @@ export class FunctionCode {
       );
     }
     return this.read(variable, loop);
+  }
+
+  barrier(at: Scope): void {
+    at.items.push({ kind: 'barrier' });
+  }
+
+  private moved(pointer: Value, steps: Value, step: number): Value {
+    const distance = this.op('i32', { name: 'i32.mul' }, [steps, this.constant('i32', step)]);
+    return this.op('i32', { name: 'i32.add' }, [pointer, distance]);
   }
 
   private use(value: Value, at: Scope): void {
@@ -233,7 +250,18 @@ export class FunctionCode {
 
 function newScope(kind: Scope['kind'], parent: Scope | null, writes: ReadonlySet<Buffer>, conditional: boolean): Scope {
   const depth = parent === null ? 0 : parent.depth + 1;
-  return { kind, parent, depth, items: [], known: new Map(), writes, conditional, pointers: new Map(), step: null };
+  return {
+    kind,
+    parent,
+    depth,
+    items: [],
+    known: new Map(),
+    writes,
+    conditional,
+    pointers: new Map(),
+    step: null,
+    first: null,
+  };
 }
 
 function argumentsOf(form: ValueForm): readonly Value[] {

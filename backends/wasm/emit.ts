@@ -3,7 +3,8 @@
  *
  * Statements and loops are here; expressions in `emit-scalar.ts` and `emit-vector.ts`. Unrolled loops are emitted by
  * letting their counter stand for each number in turn, so that register buffers are indexed by constants and become
- * locals, of v128 where a vector loop indexes them. `parallel` loops run one after another.
+ * locals, of v128 where a vector loop indexes them. `parallel` loops run one after another; those of `thread.x` are
+ * divided among the threads that run the function (`threads.ts`), one block of iterations to each.
  */
 import { fail, invariant } from '../../compiler/errors.js';
 import { bytesOf } from '../../compiler/ir/dtype.js';
@@ -24,10 +25,9 @@ import { FunctionCode, type Scope, type Value, type Variable } from './code.js';
 import { ScalarEmitter } from './emit-scalar.js';
 import { fitsLane, LANES, VectorEmitter } from './emit-vector.js';
 import { alignOf, Frame, type Helper, storeName, valueType } from './frame.js';
+import { SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
 import { scalar } from './scalar.js';
 
-/** The name of the global that holds the address of the scratch memory of `local` buffers. */
-export const SCRATCH = 'scratch';
 /** A register buffer of so many vectors is a tile: of the machine's 16 registers it leaves few for anything else. */
 const TILE = 8;
 /** Loops of so many steps are worth computing anew, after each, what would else take registers from them. */
@@ -40,6 +40,8 @@ export interface EmittedFunction {
   readonly helpers: ReadonlyMap<string, Helper>;
   /** Bytes of scratch memory it needs. */
   readonly scratchBytes: number;
+  /** Bytes of scratch memory that its threads have in common. */
+  readonly sharedBytes: number;
 }
 
 export function emitKernel(kernel: Kernel): EmittedFunction {
@@ -50,7 +52,7 @@ export function emitKernel(kernel: Kernel): EmittedFunction {
   }
   const emitter = new StatementEmitter(frame, kernel.name);
   emitter.emit(kernel.body);
-  return { code, result: null, helpers: frame.helpers, scratchBytes: emitter.scratchBytes };
+  return { code, result: null, helpers: frame.helpers, ...emitter.scratch };
 }
 
 /** The internal function of a scalar function on a type. */
@@ -73,12 +75,31 @@ export function emitHelper({ fn, dtype, name }: Helper): EmittedFunction {
     params.map(param => load(param, index(0))),
   );
   new StatementEmitter(frame, name).emit(body);
-  return { code, result: code.read(result, code.root), helpers: frame.helpers, scratchBytes: 0 };
+  return { code, result: code.read(result, code.root), helpers: frame.helpers, scratchBytes: 0, sharedBytes: 0 };
+}
+
+/** Scratch memory is a stack: what is freed is used again. */
+class Stack {
+  most = 0;
+  private used = 0;
+
+  /** `base`: the global that holds its address. */
+  constructor(readonly base: string) {}
+
+  push(bytes: number): number {
+    const start = this.used;
+    this.used = Math.ceil((start + bytes) / 64) * 64;
+    this.most = Math.max(this.most, this.used);
+    return start;
+  }
+
+  pop(start: number): void {
+    this.used = start;
+  }
 }
 
 class StatementEmitter {
-  scratchBytes = 0;
-  private scratchUsed = 0;
+  private readonly stacks = { local: new Stack(SCRATCH), shared: new Stack(SHARED) };
   private readonly scalars: ScalarEmitter;
   private readonly writes = new Map<Stmt, ReadonlySet<Buffer>>();
 
@@ -87,6 +108,10 @@ class StatementEmitter {
     private readonly kernel: string,
   ) {
     this.scalars = new ScalarEmitter(frame);
+  }
+
+  get scratch(): { scratchBytes: number; sharedBytes: number } {
+    return { scratchBytes: this.stacks.local.most, sharedBytes: this.stacks.shared.most };
   }
 
   emit(stmts: readonly Stmt[]): void {
@@ -102,14 +127,15 @@ class StatementEmitter {
     else if (stmt.kind === 'reduce') this.assign(stmt.buffer, stmt.index, () => this.scalars.emit(combined(stmt)));
     else if (stmt.kind === 'if') this.branch(stmt);
     else if (stmt.kind === 'alloc') this.alloc(stmt);
-    else if (stmt.kind === 'barrier' || stmt.kind === 'allreduce') this.refuseBlocks(stmt.kind);
+    else if (stmt.kind === 'barrier') this.frame.code.barrier(this.frame.scope);
+    else if (stmt.kind === 'allreduce') this.refuseAllreduce();
     else stmt satisfies never;
   }
 
-  private refuseBlocks(what: string): never {
+  private refuseAllreduce(): never {
     fail('E601', {
       backend: 'wasm',
-      what: `${what}, in kernel ${this.kernel}`,
+      what: `allreduce, in kernel ${this.kernel}`,
       hint: 'only the cuda schedule makes threads of a block',
     });
   }
@@ -120,7 +146,8 @@ class StatementEmitter {
     const { iter, map, limit, body } = stmt;
     if (iter.extent === 0) return;
     const replicable = limit === null && (iter.extent === 1 || map === 'unroll' || map === 'vector');
-    if (map === 'vector' && iter.extent === LANES && replicable && body.every(s => this.isVector(s)))
+    if (map === 'thread.x') this.divided(stmt);
+    else if (map === 'vector' && iter.extent === LANES && replicable && body.every(s => this.isVector(s)))
       this.vectorLoop(stmt);
     else if (replicable) this.unroll(iter, body);
     else this.counted(stmt);
@@ -140,12 +167,35 @@ class StatementEmitter {
     const bound = this.scalars.emit(
       stmt.limit === null ? index(stmt.iter.extent) : call('min', index(stmt.iter.extent), stmt.limit),
     );
-    const counter = code.variable('i32');
-    const scope = code.loopScope(frame.scope, this.written(stmt), stmt.limit !== null);
-    frame.iters.set(stmt.iter, { kind: 'loop', scope, counter });
-    frame.within(scope, () => this.emit(stmt.body));
-    frame.iters.delete(stmt.iter);
-    code.loop(frame.scope, counter, bound, stmt.limit !== null, scope);
+    this.around(stmt, code.loopScope(frame.scope, this.written(stmt), stmt.limit !== null), bound);
+  }
+
+  private around({ iter, body }: Extract<Stmt, { kind: 'loop' }>, scope: Scope, bound: Value): void {
+    const { frame } = this;
+    const counter = frame.code.variable('i32');
+    frame.iters.set(iter, { kind: 'loop', scope, counter });
+    frame.within(scope, () => this.emit(body));
+    frame.iters.delete(iter);
+    frame.code.loop(frame.scope, counter, bound, scope.conditional, scope);
+  }
+
+  /** Of N iterations thread t of T runs those from N·t/T up to N·(t + 1)/T; a single one is the first thread's. */
+  private divided(stmt: Extract<Stmt, { kind: 'loop' }>): void {
+    const { frame } = this;
+    const { code } = frame;
+    const { extent } = stmt.iter;
+    const [thread, threads] = [code.global(THREAD), code.global(THREADS)];
+    const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
+    if (extent === 1) {
+      const [inside, none] = [code.armScope(frame.scope, writesOf(stmt.body)), code.armScope(frame.scope, new Set())];
+      frame.within(inside, () => this.unroll(stmt.iter, stmt.body));
+      code.branch(frame.scope, i32('eqz', thread), inside, none);
+    } else {
+      const upTo = (share: Value): Value => i32('div_u', i32('mul', share, code.constant('i32', extent)), threads);
+      const first = upTo(thread);
+      const bound = upTo(i32('add', thread, code.constant('i32', 1)));
+      this.around(stmt, code.loopScope(frame.scope, this.written(stmt), true, first), bound);
+    }
   }
 
   private branch(stmt: Extract<Stmt, { kind: 'if' }>): void {
@@ -170,9 +220,8 @@ class StatementEmitter {
 
   private alloc({ buffer, body }: Extract<Stmt, { kind: 'alloc' }>): void {
     const { frame } = this;
-    invariant(buffer.scope !== 'shared', () => `kernel ${this.kernel}: wasm has no shared memory of a block`);
-    if (buffer.scope === 'local') {
-      this.allocScratch(buffer, body);
+    if (buffer.scope === 'local' || buffer.scope === 'shared') {
+      this.allocScratch(this.stacks[buffer.scope], buffer, body);
       return;
     }
     const kind = this.registerKind(buffer, body);
@@ -186,20 +235,17 @@ class StatementEmitter {
     frame.places.delete(buffer);
   }
 
-  /** Scratch memory is a stack: what is freed is used again. */
-  private allocScratch(buffer: Buffer, body: readonly Stmt[]): void {
+  private allocScratch(stack: Stack, buffer: Buffer, body: readonly Stmt[]): void {
     const { code, places } = this.frame;
-    const start = this.scratchUsed;
-    this.scratchUsed = Math.ceil((start + buffer.size * bytesOf(buffer.dtype)) / 64) * 64;
-    this.scratchBytes = Math.max(this.scratchBytes, this.scratchUsed);
-    const base = code.global(SCRATCH);
+    const start = stack.push(buffer.size * bytesOf(buffer.dtype));
+    const base = code.global(stack.base);
     places.set(buffer, {
       kind: 'memory',
       base: start === 0 ? base : code.op('i32', { name: 'i32.add' }, [base, code.constant('i32', start)]),
     });
     this.emit(body);
     places.delete(buffer);
-    this.scratchUsed = start;
+    stack.pop(start);
   }
 
   private assign(buffer: Buffer, at: Expr, value: () => Value): void {

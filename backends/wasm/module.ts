@@ -5,7 +5,9 @@
 import binaryen from 'binaryen';
 import { InternalError } from '../../compiler/errors.js';
 import { buildFunction } from './build.js';
-import { type EmittedFunction, emitHelper, SCRATCH } from './emit.js';
+import { type EmittedFunction, emitHelper } from './emit.js';
+import { SCRATCH } from './globals.js';
+import { addTeam, type TeamPlan } from './team.js';
 
 /** A call of a function with addresses. */
 export interface Call {
@@ -15,7 +17,7 @@ export interface Call {
 
 export interface ModulePlan {
   readonly functions: ReadonlyMap<string, EmittedFunction>;
-  /** Exported functions without arguments, each a sequence of calls. */
+  /** Exported functions without arguments, each a sequence of calls; those of a team are in `team`. */
   readonly entries: ReadonlyMap<string, readonly Call[]>;
   /** Functions exported as they are. */
   readonly exported: readonly string[];
@@ -24,6 +26,8 @@ export interface ModulePlan {
   /** Where scratch memory starts. */
   readonly scratchBase: number;
   readonly relaxed: boolean;
+  /** Threads that run the entries together, over a shared memory that the module imports. */
+  readonly team?: TeamPlan;
 }
 
 /**
@@ -45,6 +49,7 @@ const features =
   binaryen.Features.SignExt |
   binaryen.Features.MutableGlobals;
 const PAGE = 65536;
+const MOST_PAGES = 65536;
 
 export function buildModule(plan: ModulePlan): Uint8Array {
   const module = planModule(plan);
@@ -67,9 +72,10 @@ export function moduleText(plan: ModulePlan): string {
 
 function planModule(plan: ModulePlan): binaryen.Module {
   const module = new binaryen.Module();
-  module.setFeatures(plan.relaxed ? features | binaryen.Features.RelaxedSIMD : features);
+  module.setFeatures(featuresOf(plan));
   addMemory(module, plan);
-  module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
+  if (plan.team) addTeam(module, plan.team, plan.scratchBase);
+  else module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
   for (const [name, emitted] of withHelpers(plan.functions))
     buildFunction(module, name, emitted.code, emitted.result, { relaxed: plan.relaxed });
   for (const [name, calls] of plan.entries) addEntry(module, name, calls);
@@ -79,7 +85,15 @@ function planModule(plan: ModulePlan): binaryen.Module {
   return module;
 }
 
-function addMemory(module: binaryen.Module, { memoryBytes }: ModulePlan): void {
+const featuresOf = ({ relaxed, team }: ModulePlan): number =>
+  features | (relaxed ? binaryen.Features.RelaxedSIMD : 0) | (team ? binaryen.Features.Atomics : 0);
+
+function addMemory(module: binaryen.Module, { memoryBytes, team }: ModulePlan): void {
+  if (team) {
+    module.setMemory(Math.ceil(Number(memoryBytes) / PAGE), MOST_PAGES, null, [], true);
+    module.addMemoryImport('0', 'env', 'memory', true);
+    return;
+  }
   if (memoryBytes === 'imported') {
     module.setMemory(0, -1);
     module.addMemoryImport('0', 'env', 'memory');

@@ -1,5 +1,6 @@
 /**
- * `<name>.js`: the loader of runtime/deploy with this artifact's manifest in it, bundled into one file without imports.
+ * `<name>.js`: the loader of runtime/deploy with this artifact's manifest in it, bundled into one file without imports; and
+ * `<name>.threads.js`, with which the loader starts threads where they are asked for.
  */
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -10,36 +11,51 @@ export interface GlueParts {
   readonly manifest: Manifest;
   readonly variants: readonly VariantRecord[];
   readonly stateFile: string;
+  /** Absent where the artifact is built for one thread. */
+  readonly teamFile?: string;
   readonly files: Readonly<Record<string, FileRecord>>;
 }
 
-/** The loader's source, beside this file in the sources as in the build. */
-const loader = fileURLToPath(
-  new URL(`../../runtime/deploy/loader${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
-);
+/** A source of runtime/deploy, beside this file in the sources as in the build. */
+const deployed = (name: string): string =>
+  fileURLToPath(
+    new URL(`../../runtime/deploy/${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
+  );
 
 /** Bundlers know `new URL(literal, import.meta.url)` and carry the file along. */
+const urlExpression = (name: string): string => `() => new URL(${JSON.stringify(`./${name}`)}, import.meta.url)`;
 const fileExpression = (name: string, { sha256 }: FileRecord): string =>
-  `url: () => new URL(${JSON.stringify(`./${name}`)}, import.meta.url), sha256: ${JSON.stringify(sha256)}`;
+  `url: ${urlExpression(name)}, sha256: ${JSON.stringify(sha256)}`;
 
-export async function glueSource({ manifest, variants, stateFile, files }: GlueParts): Promise<string> {
+export async function glueSource({ manifest, variants, stateFile, teamFile, files }: GlueParts): Promise<string> {
   const modules = variants.map(
     ({ file, requires }) => `{ ${fileExpression(file, files[file])}, requires: ${JSON.stringify(requires)} }`,
   );
+  const team =
+    teamFile === undefined
+      ? ''
+      : `startTeam: (threads, module) => startTeam(threads, module, (${urlExpression(teamFile)})()),`;
+  return bundled(`
+    import { loadArtifact } from ${JSON.stringify(deployed('loader'))};
+    ${team && `import { startTeam } from ${JSON.stringify(deployed('team'))};`}
+    const artifact = {
+      manifest: ${JSON.stringify(manifest)},
+      modules: [${modules.join(', ')}],
+      state: { ${fileExpression(stateFile, files[stateFile])} },
+      ${team}
+    };
+    export const load = options => loadArtifact(artifact, options);`);
+}
+
+/** What every thread but the caller's starts with: the same for every artifact. */
+export const threadSource = (): Promise<string> => bundled(`import ${JSON.stringify(deployed('thread'))};`);
+
+async function bundled(contents: string): Promise<string> {
   const result = await build({
-    stdin: {
-      contents: `
-        import { loadArtifact } from ${JSON.stringify(loader)};
-        const artifact = {
-          manifest: ${JSON.stringify(manifest)},
-          modules: [${modules.join(', ')}],
-          state: { ${fileExpression(stateFile, files[stateFile])} },
-        };
-        export const load = options => loadArtifact(artifact, options);`,
-      resolveDir: '.',
-    },
+    stdin: { contents, resolveDir: '.' },
     bundle: true,
     minify: true,
+    ignoreAnnotations: true,
     format: 'esm',
     target: 'es2022',
     write: false,

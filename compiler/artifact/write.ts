@@ -9,7 +9,7 @@ import { bytesOf } from '../ir/dtype.js';
 import type { Program } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
 import { declarations } from './declarations.js';
-import { glueSource } from './glue.js';
+import { glueSource, threadSource } from './glue.js';
 import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
 
 export type Files = ReadonlyMap<string, Uint8Array | string>;
@@ -25,7 +25,7 @@ export interface ArtifactParts {
 }
 
 /** Names that the loader's model has itself. */
-const reserved = ['state', 'saveState', 'loadState', 'dispose'];
+const reserved = ['state', 'saveState', 'loadState', 'threads', 'dispose'];
 
 /** All files of an artifact by their path in its folder. Throws E401 where the model cannot be written as one. */
 export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, Uint8Array | string>> {
@@ -36,12 +36,15 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
   files.set(`${name}.safetensors`, artifactState(program, parts.state));
   const variants = moduleVariants(name, emitted);
   if (variants.length > 0) {
+    const teamFile = variants.some(({ requires }) => requires.includes('threads')) ? `${name}.threads.js` : undefined;
+    if (teamFile) files.set(teamFile, await threadSource());
     files.set(
       `${name}.js`,
       await glueSource({
         manifest: loaderManifest(program),
         variants,
         stateFile: `${name}.safetensors`,
+        teamFile,
         files: Object.fromEntries([...files].map(([path, content]) => [path, fileRecord(content)])),
       }),
     );
@@ -65,6 +68,8 @@ function checkNames({ entries }: Program): void {
 /** Modules by what they require, most demanding first. */
 function moduleVariants(name: string, emitted: Files): VariantRecord[] {
   const known: readonly [suffix: string, requires: readonly Feature[]][] = [
+    ['.threads.relaxed', ['threads', 'relaxed-simd']],
+    ['.threads', ['threads']],
     ['.relaxed', ['relaxed-simd']],
     ['', []],
   ];

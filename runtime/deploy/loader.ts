@@ -7,7 +7,7 @@
  */
 import { ArtifactError } from './error.js';
 import type { Feature, Manifest } from './manifest.js';
-import { instantiate, type Model } from './model.js';
+import { type Engine, instantiate, type Model, modelOver } from './model.js';
 
 /** Bytes, or where to find them: a URL, or in Node a path. */
 export type Source = Uint8Array | ArrayBuffer | URL | string;
@@ -19,6 +19,13 @@ export interface LoadOptions {
   readonly wasm?: Source;
   /** Instead of the state file that lies beside the JavaScript: what `saveState()` gave, or any fitting safetensors file. */
   readonly state?: Source;
+  /**
+   * How many threads run the entries, the caller's among them; 1 if absent. Where they cannot be had it is one, and
+   * `model.threads.reason` says why.
+   */
+  readonly threads?: number;
+  /** Throw E415 where the threads cannot be had. */
+  readonly requireThreads?: boolean;
 }
 
 /** A file of the artifact: its URL is computed when it is asked for. */
@@ -34,7 +41,11 @@ export interface Artifact {
   /** Best first; the last one requires nothing. */
   readonly modules: readonly ModuleVariant[];
   readonly state: ArtifactFile;
+  /** Absent where the artifact is built for one thread. */
+  readonly startTeam?: StartTeam;
 }
+/** Starts threads over a module. Throws the reason where that is impossible. */
+export type StartTeam = (threads: number, module: () => Promise<WebAssembly.Module>) => Promise<Engine>;
 
 /** A function of one `f32x4.relaxed_madd`: an engine without relaxed SIMD finds it invalid. */
 const relaxedProbe = [
@@ -43,23 +54,55 @@ const relaxedProbe = [
 ];
 const probes: Record<Feature, () => boolean> = {
   'relaxed-simd': () => WebAssembly.validate(new Uint8Array(relaxedProbe)),
+  threads: () => typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated !== false,
 };
 /** Can this engine run modules that require `feature`? */
 export const hasFeature = (feature: Feature): boolean => probes[feature]();
 
-/** Throws E412 and E413 with the file and the reason where something is missing, damaged or does not fit. */
-export async function loadArtifact({ manifest, modules, state }: Artifact, options: LoadOptions = {}): Promise<Model> {
-  const module = options.module ?? (await compileModule(options.wasm, modules));
-  return instantiate(module, manifest, options.state ? await read(options.state) : await readChecked(state));
+/** Throws E412, E413 and E415 with the file and the reason where something is missing, damaged or does not fit. */
+export async function loadArtifact(artifact: Artifact, options: LoadOptions = {}): Promise<Model> {
+  const { manifest } = artifact;
+  const state = options.state ? await read(options.state) : await readChecked(artifact.state);
+  const { threads = 1 } = options;
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new ArtifactError('E415', `threads must be a whole number from 1 on, given ${threads}`);
+  const alone = async (reason?: string): Promise<Model> =>
+    instantiate(
+      await moduleOf(artifact, options, false),
+      manifest,
+      state,
+      reason ? { count: 1, reason } : { count: 1 },
+    );
+  if (threads === 1) return alone();
+  return loadTeam(artifact, options, state).catch(error => {
+    if (options.requireThreads || error.code !== 'E415') throw error;
+    return alone(error.message);
+  });
 }
 
-async function compileModule(
-  source: Source | undefined,
-  modules: readonly ModuleVariant[],
+async function loadTeam(artifact: Artifact, options: LoadOptions, state: Uint8Array): Promise<Model> {
+  const { manifest, startTeam } = artifact;
+  const count = options.threads!;
+  try {
+    if (!startTeam) throw new Error('it was built for one, without --threads');
+    const engine = await startTeam(count, () => moduleOf(artifact, options, true));
+    return modelOver(engine, manifest, state, { count });
+  } catch (error) {
+    if (error instanceof ArtifactError) throw error;
+    const why = (error as Error).message;
+    throw new ArtifactError('E415', `model '${manifest.name}' cannot run on ${count} threads: ${why}`);
+  }
+}
+
+async function moduleOf(
+  { modules }: Artifact,
+  { module, wasm }: LoadOptions,
+  forTeam: boolean,
 ): Promise<WebAssembly.Module> {
-  const bytes = source
-    ? await read(source)
-    : await readChecked(modules.find(variant => variant.requires.every(hasFeature))!);
+  if (module) return module;
+  const fits = ({ requires }: ModuleVariant): boolean =>
+    requires.includes('threads') === forTeam && requires.every(hasFeature);
+  const bytes = wasm ? await read(wasm) : await readChecked(modules.find(fits)!);
   try {
     return await WebAssembly.compile(bytes as BufferSource);
   } catch (error) {

@@ -34,7 +34,7 @@ export interface EntrySlots {
 }
 
 /** Machine features a module may need beyond baseline SIMD. */
-export type Feature = 'relaxed-simd';
+export type Feature = 'relaxed-simd' | 'threads';
 
 export interface Manifest {
   readonly name: string;

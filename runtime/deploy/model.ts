@@ -21,6 +21,13 @@ export type Entry = (
   options?: CallOptions,
 ) => Record<string, OutputValue>;
 
+/** How many threads run the entries of a model. */
+export interface Threads {
+  readonly count: number;
+  /** Why it is one, where more were asked for. */
+  readonly reason?: string;
+}
+
 /** What every model has besides its entries. */
 export interface ModelState {
   /** The state by name, as live views of linear memory: reading sees training, writing changes the model. */
@@ -29,20 +36,45 @@ export interface ModelState {
   saveState(): Uint8Array;
   /** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
   loadState(file: Uint8Array): void;
-  /** Let go of the memory. Every later call throws. */
+  readonly threads: Threads;
+  /** Let go of the memory, and of all threads. Every later call throws. */
   dispose(): void;
 }
 export type Model = ModelState & Readonly<Record<string, Entry>>;
 
+/** A compiled module in memory: the function of each entry, and the memory they share. */
+export interface Engine {
+  readonly exports: WebAssembly.Exports;
+  readonly memory?: ArrayBufferLike;
+  /** Is told when a call has ended in an error. */
+  fail?(): void;
+  dispose?(): void;
+}
+
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
-export function instantiate(module: WebAssembly.Module, manifest: Manifest, stateFile: Uint8Array): Model {
-  let exports = new WebAssembly.Instance(module).exports;
-  const memory = (): ArrayBuffer => {
-    const { buffer } = (exports.memory as WebAssembly.Memory | undefined) ?? {};
-    if (!buffer) throw new ArtifactError('E414', `model '${manifest.name}' has been disposed of`);
-    return buffer as ArrayBuffer;
+export function instantiate(
+  module: WebAssembly.Module,
+  manifest: Manifest,
+  stateFile: Uint8Array,
+  threads: Threads = { count: 1 },
+): Model {
+  const { exports } = new WebAssembly.Instance(module);
+  const { memory } = exports as { memory?: WebAssembly.Memory };
+  return modelOver({ exports, memory: memory?.buffer }, manifest, stateFile, threads);
+}
+
+/** A model over a module that is in memory already. Throws E412, E413. */
+export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Array, threads: Threads): Model {
+  checkModule(manifest, engine);
+  let gone: string | null = null;
+  const memory = (): ArrayBufferLike => {
+    if (gone !== null) throw new ArtifactError('E414', `model '${manifest.name}' ${gone}`);
+    return engine.memory!;
   };
-  checkModule(manifest, exports);
+  const leave = (why: string): void => {
+    gone = why;
+    engine = { exports: {} };
+  };
   const bytes = (): Uint8Array => new Uint8Array(memory());
   decodeState(manifest, stateFile, bytes());
 
@@ -52,27 +84,36 @@ export function instantiate(module: WebAssembly.Module, manifest: Manifest, stat
     },
     saveState: () => encodeState(manifest, bytes()),
     loadState: (file: Uint8Array) => decodeState(manifest, file, bytes()),
+    threads,
     dispose: () => {
-      exports = {};
+      engine.dispose?.();
+      leave('has been disposed of');
     },
   };
   for (const entry of manifest.entries) {
     model[entry.name] = (inputs: Record<string, InputValue>, { copy = true }: CallOptions = {}) => {
       const buffer = memory();
       writeInputs(entry, inputs, buffer);
-      (exports[entry.name] as () => void)();
+      try {
+        (engine.exports[entry.name] as () => void)();
+      } catch (error) {
+        if (engine.fail) {
+          engine.fail();
+          leave(`has lost its threads: '${entry.name}' failed with ${error}; load it again`);
+        }
+        throw error;
+      }
       return Object.fromEntries(entry.outputs.map(slot => [slot.name, readOutput(slot, buffer, copy)]));
     };
   }
   return model as Model;
 }
 
-function checkModule({ name, entries, totalBytes }: Manifest, exports: WebAssembly.Exports): void {
+function checkModule({ name, entries, totalBytes }: Manifest, { exports, memory }: Engine): void {
   const lacking = entries
     .filter(entry => typeof exports[entry.name] !== 'function')
     .map(entry => `function '${entry.name}'`);
-  if (!((exports.memory as WebAssembly.Memory)?.buffer?.byteLength >= totalBytes))
-    lacking.push(`a memory of ${totalBytes} bytes`);
+  if (!(memory && memory.byteLength >= totalBytes)) lacking.push(`a memory of ${totalBytes} bytes`);
   if (lacking.length > 0)
     throw new ArtifactError(
       'E413',
@@ -86,7 +127,7 @@ const names = (slots: readonly TensorSlot[]): string => slots.map(slot => slot.n
 export function writeInputs(
   entry: EntrySlots,
   inputs: Readonly<Record<string, InputValue>>,
-  buffer: ArrayBuffer,
+  buffer: ArrayBufferLike,
 ): void {
   for (const name of Object.keys(inputs ?? {})) {
     if (!entry.inputs.some(slot => slot.name === name))
@@ -129,7 +170,7 @@ function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, valu
 const describe = (value: InputValue): string =>
   typeof value === 'object' ? `${value.constructor.name} of ${value.length} elements` : `${typeof value} ${value}`;
 
-export function readOutput(slot: TensorSlot, buffer: ArrayBuffer, copy: boolean): OutputValue {
+export function readOutput(slot: TensorSlot, buffer: ArrayBufferLike, copy: boolean): OutputValue {
   const view = viewOf(slot, buffer);
   if (slot.shape.length === 0) return Number(view[0]);
   return copy ? view.slice() : view;

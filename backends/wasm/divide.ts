@@ -1,0 +1,99 @@
+/**
+ * A scheduled kernel divided among threads, all of which run the same function: loops over independent iterations become
+ * `thread.x` loops, of which each thread runs a block; what only one thread may do becomes a `thread.x` loop of one
+ * iteration; what fills registers every thread does for itself. Scratch memory that is filled together is `shared`, and
+ * barriers stand where one thread needs what another one did:
+ *
+ *   alloc local panel[4096]:                          alloc shared panel[4096]:
+ *     parallel p<64: … store panel[…]            ->     thread.x p<64: … store panel[…]
+ *     parallel m<32: … load panel[…] …                  barrier
+ *                                                       thread.x m<32: … load panel[…] …
+ *
+ * Nothing is computed in another order than on one thread, so every bit is the same for every number of threads:
+ * reductions are not divided, vectors and tiles stay whole.
+ *
+ * Which loop of a nest is divided is decided by the time a team would take, as a mean over teams of several sizes.
+ */
+import { type Buffer, type Kernel, loop, makeIter, type Stmt } from '../../compiler/ir/kernel.js';
+import { bodyOf, writesOf } from './accesses.js';
+import { withBarriers } from './barriers.js';
+import { withSharedScratch } from './shared-scratch.js';
+import { workOf } from './work.js';
+
+/** Cycles from one thread's arrival at a barrier to when all have left it: about half a microsecond. */
+export const BARRIER = 1500;
+/** The sizes of teams that a division should suit. */
+const TEAMS = [2, 4];
+
+export interface DividedKernel {
+  readonly kernel: Kernel;
+  /** Estimated cycles on one thread, and on a team. */
+  readonly alone: number;
+  readonly together: number;
+}
+
+/** The kernel for a team; null where one thread is as fast. */
+export function divideKernel(kernel: Kernel): DividedKernel | null {
+  const alone = workOf(kernel.body);
+  const { stmts, cycles: together } = block(kernel.body);
+  if (together + BARRIER >= alone) return null;
+  return { kernel: { ...kernel, body: withBarriers(withSharedScratch(stmts)) }, alone, together };
+}
+
+/** The same kernel for one thread of a team: what scratch memory it needs is the team's. */
+export const forOneThread = (kernel: Kernel): Kernel => ({ ...kernel, body: withSharedScratch(kernel.body) });
+
+/** Statements for a team, and the cycles they take it. */
+interface Division {
+  readonly stmts: readonly Stmt[];
+  readonly cycles: number;
+}
+
+function block(stmts: readonly Stmt[]): Division {
+  const parts = stmts.map(divided);
+  return { stmts: parts.flatMap(part => part.stmts), cycles: parts.reduce((sum, part) => sum + part.cycles, 0) };
+}
+
+function divided(stmt: Stmt): Division {
+  const alone = workOf([stmt]);
+  const outside = writtenOutside(stmt);
+  const isMemory = (buffer: Buffer): boolean => buffer.scope !== 'register';
+  const options: Division[] = [];
+  if (![...writesOf([stmt])].some(isMemory)) options.push({ stmts: [stmt], cycles: alone });
+  if (outside.every(isMemory)) {
+    if (stmt.kind === 'loop' && stmt.map === 'parallel' && stmt.limit === null)
+      options.push({ stmts: [{ ...stmt, map: 'thread.x' }], cycles: alone * share(stmt.iter.extent) + BARRIER });
+    options.push({ stmts: [loop(makeIter('one', 1), 'thread.x', [stmt])], cycles: alone + BARRIER });
+  }
+  const inside = dividedInside(stmt);
+  if (inside !== null) options.push(inside);
+  return options.reduce((a, b) => (b.cycles < a.cycles ? b : a));
+}
+
+/** Every thread runs the loop, or has the buffer, and what is inside is divided. */
+function dividedInside(stmt: Stmt): Division | null {
+  if (stmt.kind === 'alloc') {
+    const { stmts, cycles } = block(stmt.body);
+    return { stmts: [{ ...stmt, body: stmts }], cycles };
+  }
+  if (stmt.kind !== 'loop' || stmt.limit !== null || (stmt.map !== 'parallel' && stmt.map !== 'serial')) return null;
+  const { stmts, cycles } = block(stmt.body);
+  // a perfect nest needs no barrier but the one at its end
+  const between = stmt.map === 'parallel' && stmt.body.length === 1 && stmts[0].kind === 'loop' ? BARRIER : 0;
+  return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between) + between };
+}
+
+/** The part of a loop's time that its slowest thread takes. */
+const share = (extent: number): number =>
+  TEAMS.reduce((sum, threads) => sum + Math.ceil(extent / threads) / extent, 0) / TEAMS.length;
+
+/** The buffers that a statement writes and that live on after it. */
+function writtenOutside(stmt: Stmt): Buffer[] {
+  const own = new Set<Buffer>();
+  const collect = (inner: Stmt): void => {
+    if (inner.kind === 'alloc') own.add(inner.buffer);
+    bodyOf(inner).forEach(collect);
+  };
+  collect(stmt);
+  return [...writesOf([stmt])].filter(buffer => !own.has(buffer));
+}

@@ -1,0 +1,233 @@
+/**
+ * What a module for threads has besides its kernels. Its memory is shared and imported; each thread has an instance. The
+ * first thread is the one that calls the entries; the others run `thread:work`, where they wait at a barrier for an entry
+ * to run together.
+ *
+ *   thread:join(thread, threads, spins)     which thread this instance is; it spins so often, then sleeps, never if 0
+ *   thread:work()                           what all but the first thread run; returns when the team is released
+ *   thread:release()                        the first thread lets the others go
+ *   thread:fail()                           a thread has failed: whoever waits for it traps instead
+ *
+ * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who is last at a barrier wakes the others only if some sleep.
+ */
+import binaryen from 'binaryen';
+import { BARRIER, SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
+import type { Call } from './module.js';
+import type { Step } from './steps.js';
+
+const { i32, none } = binaryen;
+
+export interface TeamPlan {
+  readonly entries: ReadonlyMap<string, readonly Step[]>;
+  /** Where the words lie through which threads meet. */
+  readonly control: number;
+  /** Where the scratch memory lies that all have in common. */
+  readonly shared: number;
+  /** Bytes of scratch memory of each thread, from the plan's `scratchBase` on. */
+  readonly scratchBytes: number;
+}
+
+const SPINS = 'spins';
+const RELEASE = -1;
+const EVERYBODY = -1;
+
+/** The words, each on a cache line of its own. */
+const GENERATION = 0;
+const ARRIVED = 64;
+const SLEEPERS = 128;
+const COMMAND = 192;
+const FAILED = 256;
+export const CONTROL_BYTES = 320;
+
+/** The custom section that tells the loader how much memory a team needs: bytes, and bytes of each thread, as u32. */
+export const TEAM_SECTION = 'gradc.team';
+
+/** Adds globals, the functions above, the entries, and the section. */
+export function addTeam(module: binaryen.Module, team: TeamPlan, scratchBase: number): void {
+  new TeamBuilder(module, team).build(scratchBase);
+  module.addCustomSection(TEAM_SECTION, new Uint8Array(new Uint32Array([scratchBase, team.scratchBytes]).buffer));
+}
+
+class TeamBuilder {
+  constructor(
+    private readonly module: binaryen.Module,
+    private readonly team: TeamPlan,
+  ) {}
+
+  build(scratchBase: number): void {
+    const { module, team } = this;
+    module.addGlobal(SHARED, i32, false, this.int(team.shared));
+    for (const [name, initial] of Object.entries({ [SCRATCH]: scratchBase, [THREAD]: 0, [THREADS]: 1, [SPINS]: 0 }))
+      module.addGlobal(name, i32, true, this.int(initial));
+    this.addJoin(scratchBase);
+    this.addBarrier();
+    const entries = [...team.entries].map(([name, steps], number) => this.addEntry(number, name, steps));
+    this.addWork(entries);
+    this.exported('thread:release', [this.store(COMMAND, this.int(RELEASE)), this.call(BARRIER)]);
+    this.exported('thread:fail', [this.store(FAILED, this.int(1)), this.openNext()]);
+  }
+
+  private addJoin(scratchBase: number): void {
+    const { module } = this;
+    const param = (n: number): number => module.local.get(n, i32);
+    const distance = module.i32.mul(param(0), this.int(this.team.scratchBytes));
+    const body = [
+      module.global.set(THREAD, param(0)),
+      module.global.set(THREADS, param(1)),
+      module.global.set(SPINS, param(2)),
+      module.global.set(SCRATCH, module.i32.add(this.int(scratchBase), distance)),
+    ];
+    this.exported('thread:join', body, [i32, i32, i32]);
+  }
+
+  /**
+   * The last to arrive opens the next generation; the others wait for it. A failure opens one too, once and for all: who
+   * read the old number sees it change, who reads the new one sees the failure.
+   */
+  private addBarrier(): void {
+    const { module } = this;
+    const [generation, spins] = [0, 1];
+    const before = (): number => module.local.get(generation, i32);
+    const isLast = module.i32.eq(
+      module.i32.atomic.rmw.add(0, this.word(ARRIVED), this.int(1)),
+      module.i32.sub(module.global.get(THREADS, i32), this.int(1)),
+    );
+    const goOn = module.block(null, [this.store(ARRIVED, this.int(0)), this.openNext()]);
+    const isSpent = module.i32.eq(module.local.get(spins, i32), this.int(1));
+    const sleep = module.block(null, [
+      module.drop(module.i32.atomic.rmw.add(0, this.word(SLEEPERS), this.int(1))),
+      module.drop(module.memory.atomic.wait32(this.word(GENERATION), before(), module.i64.const(-1n))),
+      module.drop(module.i32.atomic.rmw.sub(0, this.word(SLEEPERS), this.int(1))),
+    ]);
+    const waiting = module.loop(
+      'wait',
+      module.if(
+        module.i32.eq(this.load(GENERATION), before()),
+        module.block(null, [module.if(isSpent, sleep, this.decrement(spins)), module.br('wait')]),
+      ),
+    );
+    const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
+    const body = module.block(null, [
+      module.local.set(generation, this.load(GENERATION)),
+      module.local.set(spins, module.global.get(SPINS, i32)),
+      trapIfFailed(),
+      module.if(isLast, goOn, waiting),
+      trapIfFailed(),
+    ]);
+    module.addFunction(BARRIER, none, none, [i32, i32], body);
+  }
+
+  private decrement(local: number): number {
+    const { module } = this;
+    return module.local.set(local, module.i32.sub(module.local.get(local, i32), this.int(1)));
+  }
+
+  /**
+   * The entry as the first thread calls it, and the part of it that all run. What only the first thread does before the
+   * others are needed, or after, it does without them. Returns the name of the common part, if there is one.
+   */
+  private addEntry(number: number, name: string, steps: readonly Step[]): string | null {
+    const first = steps.findIndex(isByAll);
+    const end = steps.findLastIndex(isByAll) + 1;
+    if (first < 0) {
+      this.exported(name, this.alone(steps));
+      return null;
+    }
+    const common = `team.${name}`;
+    this.internal(
+      common,
+      steps.slice(first, end).map(step => this.step(step)),
+    );
+    this.exported(name, [
+      ...this.alone(steps.slice(0, first)),
+      this.store(COMMAND, this.int(number)),
+      this.call(BARRIER),
+      this.call(common),
+      this.call(BARRIER),
+      ...this.alone(steps.slice(end)),
+    ]);
+    return common;
+  }
+
+  /** Steps by the first thread while no other runs. */
+  private alone(steps: readonly Step[]): number[] {
+    return steps.flatMap(step => (step.kind === 'call' ? [this.launch(step.call)] : []));
+  }
+
+  private step(step: Step): number {
+    if (step.kind === 'barrier') return this.call(BARRIER);
+    const call = this.launch(step.call);
+    return step.byAll ? call : this.module.if(this.module.i32.eqz(this.module.global.get(THREAD, i32)), call);
+  }
+
+  private launch({ target, args }: Call): number {
+    return this.module.call(
+      target,
+      args.map(arg => this.int(arg)),
+      none,
+    );
+  }
+
+  private addWork(entries: readonly (string | null)[]): void {
+    const { module } = this;
+    const command = (): number => module.local.get(0, i32);
+    const runs = entries.flatMap((name, number) =>
+      name === null ? [] : [module.if(module.i32.eq(command(), this.int(number)), this.call(name))],
+    );
+    const body = module.loop(
+      'next',
+      module.block(null, [
+        this.call(BARRIER),
+        module.local.set(0, this.load(COMMAND)),
+        module.if(module.i32.eq(command(), this.int(RELEASE)), module.return()),
+        ...runs,
+        this.call(BARRIER),
+        module.br('next'),
+      ]),
+    );
+    this.exported('thread:work', [body], [], [i32]);
+  }
+
+  /** The barrier opens; who sleeps there is woken. */
+  private openNext(): number {
+    const { module } = this;
+    return module.block(null, [
+      module.drop(module.i32.atomic.rmw.add(0, this.word(GENERATION), this.int(1))),
+      module.if(
+        this.load(SLEEPERS),
+        module.drop(module.memory.atomic.notify(this.word(GENERATION), this.int(EVERYBODY))),
+      ),
+    ]);
+  }
+
+  private internal(name: string, body: readonly number[], params: number[] = [], vars: number[] = []): void {
+    this.module.addFunction(name, binaryen.createType(params), none, vars, this.module.block(null, [...body], none));
+  }
+
+  private exported(name: string, body: readonly number[], params: number[] = [], vars: number[] = []): void {
+    this.internal(`entry.${name}`, body, params, vars);
+    this.module.addFunctionExport(`entry.${name}`, name);
+  }
+
+  private int(value: number): number {
+    return this.module.i32.const(value);
+  }
+
+  private word(at: number): number {
+    return this.int(this.team.control + at);
+  }
+
+  private load(at: number): number {
+    return this.module.i32.atomic.load(0, this.word(at));
+  }
+
+  private store(at: number, value: number): number {
+    return this.module.i32.atomic.store(0, this.word(at), value);
+  }
+
+  private call(name: string): number {
+    return this.module.call(name, [], none);
+  }
+}
+
+const isByAll = (step: Step): boolean => step.kind === 'call' && step.byAll;

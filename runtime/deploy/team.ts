@@ -1,0 +1,103 @@
+/**
+ * Several threads that run a model's entries together. Each has an instance of the module over one shared memory, and they
+ * meet in the module's own barriers, so a call costs no message. Between calls the threads spin for about a millisecond
+ * and then sleep; in Node they do not keep the process alive. Only artifacts that are built for threads hold this code.
+ */
+import type * as NodeWorkers from 'node:worker_threads';
+import type { Engine } from './model.js';
+import { join, type Part } from './part.js';
+import type { Answer } from './thread.js';
+
+type AnyWorker = Worker | NodeWorkers.Worker;
+
+const PAGE = 65536;
+/** About a millisecond; next to nothing where threads wait for one another's processor. */
+const SPINS = 1_000_000;
+const FEW_SPINS = 1000;
+
+/**
+ * Starts threads that begin with the file at `url` (`thread.ts`), and waits until they are ready. Throws the reason where
+ * that is impossible; `moduleOf` is asked only where it seems possible.
+ */
+export async function startTeam(
+  threads: number,
+  moduleOf: () => Promise<WebAssembly.Module>,
+  url: URL,
+): Promise<Engine> {
+  const why = whyAlone();
+  if (why !== null) throw new Error(why);
+  const module = await moduleOf();
+  const memory = teamMemory(module, threads);
+  const workers = Array.from({ length: threads - 1 }, () => openWorker(url));
+  const end = (): void => {
+    for (const worker of workers) void worker.terminate();
+  };
+  const spins = threads > processors() ? FEW_SPINS : SPINS;
+  try {
+    await Promise.all(workers.map((worker, i) => started(worker, { module, memory, thread: i + 1, threads, spins })));
+  } catch (error) {
+    end();
+    throw error;
+  }
+  const { exports, release, fail } = join({ module, memory, thread: 0, threads, spins: mayWait() ? spins : 0 });
+  const then = (first: () => void) => () => {
+    first();
+    end();
+  };
+  return { exports, memory: memory.buffer, fail: then(fail), dispose: then(release) };
+}
+
+function whyAlone(): string | null {
+  if (globalThis.crossOriginIsolated === false)
+    return 'the page is not cross-origin isolated, which takes the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+  if (typeof SharedArrayBuffer === 'undefined') return 'there is no SharedArrayBuffer here';
+  return typeof Worker === 'undefined' && !nodeWorkers() ? 'there are no workers here' : null;
+}
+
+/** The module says how much it needs, in all and for each thread, in a section of its own. */
+function teamMemory(module: WebAssembly.Module, threads: number): WebAssembly.Memory {
+  const [section] = WebAssembly.Module.customSections(module, 'gradc.team');
+  if (!section) throw new Error('the module given is for one');
+  const sizes = new DataView(section);
+  const pages = Math.ceil((sizes.getUint32(0, true) + threads * sizes.getUint32(4, true)) / PAGE);
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+}
+
+/** Whether this thread may sleep: a page's own may not. */
+function mayWait(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// ── workers of the web and of Node ──────────────────────────────────────────────────────────────────────────────────
+
+const processors = (): number =>
+  globalThis.navigator?.hardwareConcurrency ?? globalThis.process?.getBuiltinModule?.('node:os').availableParallelism();
+
+const nodeWorkers = (): typeof NodeWorkers | undefined => globalThis.process?.getBuiltinModule?.('node:worker_threads');
+
+function openWorker(url: URL): AnyWorker {
+  if (typeof Worker !== 'undefined') return new Worker(url, { type: 'module' });
+  const worker = new (nodeWorkers()!.Worker)(url);
+  worker.unref();
+  return worker;
+}
+
+/** Resolves when the thread is about to wait for work. */
+function started(worker: AnyWorker, part: Part): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const answered = (answer: Answer): void => (answer === null ? resolve() : reject(new Error(answer)));
+    const failed = ({ message }: { message?: string }): void =>
+      reject(new Error(`its worker does not start${message ? `: ${message}` : ''}`));
+    if ('on' in worker) worker.on('message', answered).on('error', failed);
+    else {
+      worker.onmessage = ({ data }) => answered(data);
+      worker.onerror = failed;
+    }
+    worker.postMessage(part);
+  });
+}
