@@ -27,6 +27,10 @@ export interface DebugOptions {
   readonly verify?: boolean;
   /** Names of passes (or `all`) whose notes are printed. */
   readonly explain?: readonly string[];
+  /** Is told the IR that each pass leaves. */
+  readonly observe?: (pass: string, ir: unknown) => void;
+  /** For tests: spoils what the pass of a name leaves, to show that such a fault is found. */
+  readonly faults?: Readonly<Record<string, (ir: unknown) => unknown>>;
   /** Where dumps, times and notes go; standard error if absent. */
   readonly write?: (text: string) => void;
 }
@@ -58,7 +62,11 @@ export function runPasses<IR>(passes: readonly Pass<IR>[], ir: IR, hooks: PassHo
     const notes: string[] = [];
     const before = ir;
     const start = performance.now();
-    ir = pass.run(ir, { note: (what, why) => void notes.push(`${pass.name}: ${what}: ${why}\n`) });
+    ir = left(
+      pass.name,
+      debug,
+      pass.run(ir, { note: (what, why) => void notes.push(`${pass.name}: ${what}: ${why}\n`) }),
+    );
     if (debug.time) write(`${pass.name}: ${(performance.now() - start).toFixed(2)} ms\n`);
     if (selects(debug.explain, pass.name)) for (const note of notes) write(note);
     if (selects(debug.dump, pass.name))
@@ -67,6 +75,13 @@ export function runPasses<IR>(passes: readonly Pass<IR>[], ir: IR, hooks: PassHo
     if (debug.stopAfter === pass.name) throw new Stopped(pass.name, ir);
   }
   return ir;
+}
+
+/** What a pass leaves, seen by `debug.observe`, and spoiled where a test wants it so. */
+export function left<IR>(pass: string, { observe, faults }: DebugOptions, ir: IR): IR {
+  const spoiled = faults?.[pass] === undefined ? ir : (faults[pass](ir) as IR);
+  observe?.(pass, spoiled);
+  return spoiled;
 }
 
 function verifyAfter<IR>(pass: Pass<IR>, ir: IR, hooks: PassHooks<IR>): void {

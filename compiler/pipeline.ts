@@ -15,7 +15,7 @@ import type { Launch, Program } from './ir/program.js';
 import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
-import { type DebugOptions, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
+import { type DebugOptions, left, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
 import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
 import { deadCode } from './passes/dead-code.js';
@@ -67,13 +67,17 @@ export function compileToProgram(
   const passes = graphPasses(evaluate);
   const graphs = source.graphs.map(graph => runPasses(passes, graph, graphHooks, debug));
   const context = notesTo(debug);
-  const fused = graphs.map(graph => orderGroups(fuse(graph, context('fuse')), context('order')));
-  const plan = planMemory(
+  const fused = graphs.map(graph => {
+    const groups = left('fuse', debug, fuse(graph, context('fuse')));
+    return left('order', debug, orderGroups(groups, context('order')));
+  });
+  const planned = planMemory(
     source.name,
     source.state,
     fused.map(({ graph, groups }) => ({ graph, kernels: groups.map(group => group.lowered) })),
     context('plan-memory'),
   );
+  const plan = left('plan-memory', debug, planned);
   if (debug.verify) {
     for (const { groups } of fused) for (const group of groups) verifyKernel(group.lowered.kernel);
     for (const { launches } of plan.program.entries) for (const { kernel } of launches) verifyKernel(kernel);

@@ -90,7 +90,8 @@ describe('usage', () => {
     [['biuld', 'a.ts'], 'UsageError E501: unknown command biuld\n  hint: did you mean build?'],
     [['--verison'], 'UsageError E501: unknown option --verison\n  hint: did you mean --version?'],
     [['build'], 'UsageError E501: MODEL.ts is missing\n  hint: usage: gradc build MODEL.ts'],
-    [['build', 'a.ts', 'b.ts'], "UsageError E501: unexpected argument 'b.ts'"],
+    [['inspect'], 'UsageError E501: MODEL.ts is missing\n  hint: usage: gradc inspect MODEL.ts'],
+    [['inspect', 'a.ts', 'b.ts'], "UsageError E501: unexpected argument 'b.ts'"],
     [['build', 'a.ts', '--tagret', 'wasm'], 'UsageError E501: unknown option --tagret\n  hint: did you mean --target?'],
     [
       ['build', 'a.ts', '--target', 'wasm,cude'],
@@ -295,21 +296,39 @@ describe('compare', () => {
       'compare.html',
     );
     expect({ code, err }).toEqual({ code: 0, err: '' });
-    const { agrees, differences, timings } = JSON.parse(out);
-    expect(agrees).toBe(true);
+    const { agrees, oracle, differences, costs, modules } = JSON.parse(out);
+    expect({ agrees, oracle }).toEqual({ agrees: true, oracle: true });
     const names = differences.map((d: { kind: string; name: string }) => `${d.kind} ${d.name}`);
     expect(names).toEqual(
       expect.arrayContaining(['output y', 'output loss', 'gradient net.first.weight.grad', 'state net.second.bias']),
     );
-    expect(timings.map((timing: { entry: string }) => timing.entry)).toEqual(['predict', 'trainStep']);
+    expect(costs.map((cost: { entry: string }) => cost.entry)).toEqual(['predict', 'trainStep']);
+    expect(modules[0]).toMatchObject({ variant: 'simd', memoryBytes: expect.any(Number) });
     expect(readFileSync(join(folder, 'compare.html'), 'utf8')).toContain('net.first.weight.grad');
   });
 
-  test('ends with 1 past the tolerance', () => {
-    const { code, out } = gradc('compare', 'mlp.model.ts', '--no-typecheck', '--rtol', '0', '--atol', '0');
-    expect(out).toMatch(/FAIL {2}\d.*absolute/);
-    expect(out).toMatch(/\d+ of \d+ tensors differ\nfirst divergent op: \w+ of \w+ at mlp\.model\.ts:\d+:\d+.*\n$/);
+  test('ends with 1 past the tolerance, and writes what goes wrong by itself', () => {
+    modelFile(
+      'sum.model.ts',
+      `import { defineModel, entry, input } from 'gradc';
+export default defineModel('sum', () => ({
+  state: {},
+  entries: { total: entry({ x: input([50000]) }, ({ x }) => ({ y: x.abs().sum().mul(2) })) },
+}));
+`,
+    );
+    const strict = ['--no-typecheck', '--variant', 'simd', '--rtol', '0', '--atol', '0'];
+    const { code, out } = gradc('compare', 'sum.model.ts', ...strict, '--repro', 'sum.graph');
+    expect(out).toMatch(/total: output y {2}eager .*; simd .* FAIL at step \d/);
+    expect(out).toMatch(/1 of 1 tensors differ\nfirst divergent op: sum of total at sum\.model\.ts:4:\d+, .*\n$/);
     expect(code).toBe(1);
+
+    expect(readFileSync(join(folder, 'sum.graph'), 'utf8')).toMatch(
+      /^# value x: random \d\ngraph total\([\s\S]* = sum\(/m,
+    );
+    const alone = gradc('compare', 'sum.graph');
+    expect(alone.out).toMatch(/FAIL .* from eager\n1 of 1 values differ\n$/);
+    expect(alone.code).toBe(1);
   });
 });
 

@@ -1,27 +1,30 @@
 /**
- * Eager against compiled: the same model, the same inputs, several steps; how far outputs, gradients and state come apart.
+ * Eager against compiled: the same model, the same inputs, several steps; how far outputs, gradients and state are from the
+ * float64 oracle, and what they cost.
  *
- * Each entry is compiled with the gradients it computes as further outputs, so that a wrong derivative shows as itself and
- * not only in the state it spoils. The compiled model starts from the eager model's state and then goes its own way.
+ * Each variant runs twice: the program as it ships gives outputs and state, and the program with its gradients as further
+ * results gives those, so that a wrong derivative shows as itself and not only in the state it spoils. Eager, compiled and
+ * oracle start from the same state and then go their own ways.
  */
 import { evaluateConstant } from '../../backends/js/evaluate.js';
-import { wasm } from '../../backends/wasm/backend.js';
-import { instantiate, type Model, type OutputValue } from '../../runtime/deploy/model.js';
-import { withCounterRandom } from '../../runtime/entry-run.js';
 import { rowMajor } from '../../runtime/eager.js';
-import { loaderManifest } from '../artifact/manifest.js';
-import { artifactState } from '../artifact/write.js';
-import { fail } from '../errors.js';
-import { arrayOf, type TypedArray } from '../ir/dtype.js';
-import { type Graph, paramName, paramRole, type TensorType } from '../ir/graph.js';
-import type { EntryProgram, Program } from '../ir/program.js';
-import { requiresGrad } from '../ops/tape.js';
-import { Tensor, tensorOver } from '../ops/tensor.js';
-import { compileToProgram, emitProgram, type Source } from '../pipeline.js';
-import { type Entry, type ModelDefinition, type ModelParts, type TracedModel, traceModel } from '../trace/model.js';
-import { type Closeness, closeness, type Tolerance } from './closeness.js';
-import { type Divergence, firstDivergence, parametersOf } from './first-divergence.js';
-import { type EntryInputs, randomInputs } from './random-inputs.js';
+import { withCounterRandom } from '../../runtime/entry-run.js';
+import type { DType, TypedArray } from '../ir/dtype.js';
+import { type Graph, paramName } from '../ir/graph.js';
+import type { EntryProgram } from '../ir/program.js';
+import { tensorOver } from '../ops/tensor.js';
+import type { DebugOptions } from '../pass.js';
+import { compileToProgram, type Source } from '../pipeline.js';
+import { type Entry, type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
+import { type Accuracy, accuracyOf, type Tolerance } from './compare/accuracy.js';
+import { noiseSamples, unlessRefused } from './compare/check.js';
+import { allocatedBytes, type EntryCost, leastTime, type ModuleCost } from './compare/cost.js';
+import { type Divergence, firstDivergence } from './compare/divergence.js';
+import { isGradient, withGradients } from './compare/gradients.js';
+import { type Call, Trajectory } from './compare/trajectory.js';
+import { type Arrays, type GraphValues, parametersOf, roundingNoise } from './compare/values.js';
+import { callEntry, type Instance, instances, type Variant } from './compare/variants.js';
+import { type EntryInputs, randomInputs, uniformNumbers } from './random-inputs.js';
 
 export interface CompareOptions extends Tolerance {
   /** Calls of each entry. */
@@ -30,221 +33,239 @@ export interface CompareOptions extends Tolerance {
   readonly inputs?: (entry: string, step: number) => EntryInputs;
   /** Default 2. */
   readonly integers?: number;
-  /** Compare the variant with relaxed SIMD. */
-  readonly relaxed?: boolean;
+  /** Default: SIMD alone. */
+  readonly variants?: readonly Variant[];
+  /** false: leave the costs out, which take most of the time of a small model. */
+  readonly measure?: boolean;
+  /** Of the compilation; tests spoil passes here. */
+  readonly debug?: DebugOptions;
+  /** Is told what goes on. */
+  readonly progress?: (text: string) => void;
 }
-export interface Difference extends Closeness {
-  readonly kind: 'output' | 'gradient' | 'state';
-  /** The entry; null for state, which is compared after the last step. */
+export type ComparedKind = 'output' | 'gradient' | 'state';
+export interface Difference extends Accuracy {
+  readonly variant: Variant;
+  readonly kind: ComparedKind;
+  /** The entry; null for state, which all entries share. */
   readonly entry: string | null;
   readonly name: string;
-  /** The step at which `absolute` was seen. */
+  readonly dtype: DType;
+  /** The step at which it was seen. */
   readonly step: number;
-}
-export interface Timing {
-  readonly entry: string;
-  readonly eagerMs: number;
-  readonly compiledMs: number;
 }
 export interface Comparison {
   readonly agrees: boolean;
-  /** The largest difference of each tensor. */
+  /** Was there a float64 oracle? Without one eager is the truth. */
+  readonly oracle: boolean;
+  /** Every tensor of every variant at the step where it was worst. */
   readonly differences: readonly Difference[];
-  /** The first op that goes astray by itself, at the first call whose outputs differ. */
+  /** Where the first call that went wrong goes wrong; null where nothing does, or no single call does by itself. */
   readonly firstDivergence: Divergence | null;
-  readonly timings: readonly Timing[];
+  /** Empty where they were not measured. */
+  readonly costs: readonly EntryCost[];
+  readonly modules: readonly ModuleCost[];
 }
-
-const gradientSuffix = '.grad';
 
 export function compareModel(definition: ModelDefinition, options: CompareOptions): Comparison {
   const run = new ComparedRun(definition, options);
-  for (let step = 0; step < options.steps; step++) for (const entry of run.program.entries) run.call(entry, step);
-  run.compareState();
-  const { agree: agrees, list: differences } = run.differences;
-  return { agrees, differences, firstDivergence: run.divergence ?? null, timings: run.timings() };
+  for (let step = 0; step < options.steps; step++) for (const entry of run.entries) run.call(entry, step);
+  const differences = run.worst.list;
+  return {
+    agrees: run.worst.agree,
+    oracle: run.hasOracle,
+    differences,
+    firstDivergence: run.divergence(),
+    costs: options.measure === false ? [] : run.costs(),
+    modules: run.modules(),
+  };
 }
 
-/** A model in both forms, called in step. */
+/** A call, what it was made on, and the first variant that got it wrong. */
+interface FailedCall {
+  readonly graph: Graph;
+  readonly parameters: Arrays;
+  readonly variant: Variant;
+}
+
+/** A model in all its forms, called in step. */
 class ComparedRun {
-  readonly program: Program;
-  readonly differences = new Differences();
-  /** Looked for once, at the first call whose outputs differ. */
-  divergence: Divergence | null | undefined;
+  readonly worst = new Worst();
+  readonly entries: readonly EntryProgram[];
   readonly #traced: TracedModel;
-  readonly #compiled: Model;
   readonly #eagerState: ReadonlyMap<string, TypedArray>;
+  readonly #shipped: readonly Instance[];
+  /** The same with gradients as results; the shipped program where there are none. */
+  readonly #probes: readonly Instance[];
+  readonly #calls: Call[] = [];
+  readonly #exact: Trajectory;
+  readonly #noisy: readonly Trajectory[];
   readonly #drawn: (entry: EntryProgram) => EntryInputs;
-  readonly #lastInputs = new Map<string, EntryInputs>();
+  #failed: FailedCall | null = null;
+  #refused = false;
 
   constructor(
     definition: ModelDefinition,
     readonly options: CompareOptions,
   ) {
+    const { variants = ['simd'], debug } = options;
     this.#traced = traceModel(withGradients(definition));
-    this.program = compileToProgram(this.#traced, {}, evaluateConstant).program;
+    const { graphs } = this.#traced;
     this.#eagerState = new Map(this.#traced.state.map(({ name, storage }) => [name, storage.array]));
-    this.#compiled = instantiateProgram(this.program, this.#eagerState, options);
+    const initial = new Map([...this.#eagerState].map(([name, array]) => [name, array.slice()]));
+    this.#exact = new Trajectory(graphs, initial);
+    this.#noisy = Array.from(
+      { length: noiseSamples },
+      (_, i) => new Trajectory(graphs, initial, roundingNoise(uniformNumbers(i + 1))),
+    );
+    const instantiate = (source: Source): Instance[] => {
+      options.progress?.('compiling');
+      return instances(compileToProgram(source, debug, evaluateConstant).program, initial, variants, { debug });
+    };
+    const shipped = { ...this.#traced, graphs: graphs.map(withoutGradients) };
+    this.#shipped = instantiate(shipped);
+    const same = shipped.graphs.every((graph, i) => graph.results.length === graphs[i].results.length);
+    this.#probes = same ? this.#shipped : instantiate(this.#traced);
+    this.entries = this.#probes[0].program.entries;
     this.#drawn = randomInputs(options.integers ?? 2);
   }
 
+  get hasOracle(): boolean {
+    return !this.#refused;
+  }
+
   call(entry: EntryProgram, step: number): void {
-    const { options } = this;
-    const inputs = options.inputs?.(entry.name, step) ?? this.#drawn(entry);
-    this.#lastInputs.set(entry.name, inputs);
-    const graph = this.#traced.graphs.find(g => g.name === entry.name)!;
+    const { name } = entry;
+    this.options.progress?.(`${name}, step ${step}`);
+    const inputs = this.options.inputs?.(name, step) ?? this.#drawn(entry);
+    this.#calls.push({ entry: name, inputs });
+    const graph = this.#traced.graphs.find(g => g.name === name)!;
     const parameters = parametersOf(graph, inputs, this.#eagerState);
-    const eager = this.#runEagerly(entry, inputs);
-    const compiled = runCompiled(this.#compiled, entry, inputs);
-    for (const { name } of entry.outputs) {
-      const kind = name.endsWith(gradientSuffix) ? 'gradient' : 'output';
-      this.differences.add({ kind, entry: entry.name, name, step, ...closeness(eager[name], compiled[name], options) });
-    }
-    if (this.divergence === undefined && !this.differences.agree)
-      this.divergence = firstDivergence(graph, parameters, compiledOnce(options), options);
-  }
-
-  compareState(): void {
-    const step = this.options.steps - 1;
-    for (const [name, array] of this.#eagerState) {
-      const close = closeness(array, this.#compiled.state[name] as TypedArray, this.options);
-      this.differences.add({ kind: 'state', entry: null, name, step, ...close });
+    const results = this.#runEagerly(entry, inputs);
+    const updates = new Map([...graph.updates.keys()].map(param => this.#stateBy(this.#eagerState, paramName(param))));
+    const exact = this.#oracle();
+    for (const [i, shipped] of this.#shipped.entries()) {
+      const compiled = this.#runCompiled(shipped, this.#probes[i], name, inputs);
+      const agrees = this.#judge(graph, step, shipped.variant, { results, updates }, compiled, exact);
+      if (!agrees) this.#failed ??= { graph, parameters, variant: shipped.variant };
     }
   }
 
-  /** Calls further on; both states go their own ways now. */
-  timings(): Timing[] {
-    return this.program.entries.map(entry => {
-      const inputs = this.#lastInputs.get(entry.name)!;
-      const eagerMs = medianTime(() => this.#runEagerly(entry, inputs));
-      const compiledMs = medianTime(() => this.#compiled[entry.name](inputs, { copy: false }));
-      return { entry: entry.name, eagerMs, compiledMs };
+  /** Looked for at the first call that went wrong. */
+  divergence(): Divergence | null {
+    if (this.#failed === null) return null;
+    const { graph, parameters, variant } = this.#failed;
+    const { debug, progress } = this.options;
+    return firstDivergence({ graph, parameters }, { variant, debug, progress, tolerance: this.options });
+  }
+
+  /** Calls further on; the states go their own ways now. */
+  costs(): EntryCost[] {
+    return this.entries.map(entry => {
+      const { inputs } = this.#calls.findLast(call => call.entry === entry.name)!;
+      const eagerly = (): unknown => this.#runEagerly(entry, inputs);
+      return {
+        entry: entry.name,
+        eager: { ms: leastTime(eagerly), bytes: allocatedBytes(eagerly) },
+        compiled: this.#shipped.map(({ variant, model }) => ({
+          variant,
+          ms: leastTime(() => model[entry.name](inputs, { copy: false })),
+        })),
+      };
     });
   }
 
-  #runEagerly({ name, outputs }: EntryProgram, inputs: EntryInputs): Record<string, TypedArray> {
+  modules(): ModuleCost[] {
+    return this.#shipped.map(({ variant, moduleBytes, program }) => ({
+      variant,
+      moduleBytes,
+      stateBytes: program.stateBytes,
+      memoryBytes: program.totalBytes,
+    }));
+  }
+
+  #oracle(): GraphValues | null {
+    if (this.#refused) return null;
+    const values = unlessRefused(() => this.#exact.after(this.#calls));
+    this.#refused = values === null;
+    return values;
+  }
+
+  #runEagerly({ name, outputs }: EntryProgram, inputs: EntryInputs): Arrays {
     const entry: Entry = this.#traced.parts.entries[name];
     const tensors = Object.entries(entry.inputs).map(([key, { shape, dtype }]) => [
       key,
       tensorOver(inputs[key].slice(), { dtype, shape }),
     ]);
     const results = withCounterRandom(() => entry.run(Object.fromEntries(tensors)));
-    return Object.fromEntries(outputs.map(slot => [slot.name, rowMajor(results[slot.name], 'comparison')]));
+    return new Map(outputs.map(slot => [slot.name, rowMajor(results[slot.name], 'comparison')]));
+  }
+
+  #runCompiled(shipped: Instance, probe: Instance, name: string, inputs: EntryInputs): GraphValues {
+    const call = ({ model, program }: Instance): Arrays =>
+      callEntry(model, program.entries.find(entry => entry.name === name)!, inputs);
+    const gradients = probe === shipped ? new Map() : call(probe);
+    const results = new Map([...gradients, ...call(shipped)]);
+    return { results, updates: new Map(Object.entries(shipped.model.state)) };
+  }
+
+  #stateBy(state: Arrays, name: string): readonly [string, TypedArray] {
+    return [name, state.get(name)!];
+  }
+
+  #judge(
+    graph: Graph,
+    step: number,
+    variant: Variant,
+    eager: GraphValues,
+    compiled: GraphValues,
+    exact: GraphValues | null,
+  ): boolean {
+    const judge = (kind: ComparedKind, name: string, dtype: DType): boolean => {
+      const of = (values: GraphValues): TypedArray => values[kind === 'state' ? 'updates' : 'results'].get(name)!;
+      const accuracy = accuracyOf(
+        {
+          dtype,
+          eager: of(eager),
+          compiled: of(compiled),
+          exact: exact && of(exact),
+          noise: () => this.#noisy.map(trajectory => of(trajectory.after(this.#calls))),
+        },
+        this.options,
+      );
+      this.worst.add({ variant, kind, entry: kind === 'state' ? null : graph.name, name, dtype, step, ...accuracy });
+      return accuracy.agrees;
+    };
+    const results = graph.results.map(({ name, node }) =>
+      judge(isGradient(name) ? 'gradient' : 'output', name, node.type.dtype),
+    );
+    const updates = [...graph.updates.keys()].map(param => judge('state', paramName(param), param.type.dtype));
+    return [...results, ...updates].every(Boolean);
   }
 }
 
-/** The same model, whose entries also return the gradients they leave in their parameters. */
-function withGradients(definition: ModelDefinition): ModelDefinition {
-  const build = (): ModelParts => {
-    const parts = definition.build();
-    const trained = trainedTensors(parts);
-    const entries = Object.entries(parts.entries).map(([name, entry]) => [
-      name,
-      { ...entry, run: returningGradients(entry, trained) },
-    ]);
-    return { ...parts, entries: Object.fromEntries(entries) };
-  };
-  return { ...definition, build };
-}
+const withoutGradients = (graph: Graph): Graph => ({
+  ...graph,
+  results: graph.results.filter(({ name }) => !isGradient(name)),
+});
 
-type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
-
-function returningGradients({ run }: Entry, trained: NamedTensors): Entry['run'] {
-  return inputs => {
-    const outputs = run(inputs);
-    const gradients = trained.flatMap(([name, { grad }]) => (grad === null ? [] : [[name + gradientSuffix, grad]]));
-    return typeof outputs === 'object' && !(outputs instanceof Tensor)
-      ? { ...outputs, ...Object.fromEntries(gradients) }
-      : outputs;
-  };
-}
-
-function trainedTensors({ state }: ModelParts): NamedTensors {
-  const named = Object.entries(state).flatMap(([key, source]): [string, Tensor][] =>
-    source instanceof Tensor
-      ? [[key, source]]
-      : [...source.namedState(() => null)].map(([name, tensor]) => [`${key}.${name}`, tensor]),
-  );
-  return named.filter(([, tensor]) => requiresGrad(tensor));
-}
-
-function instantiateProgram(
-  program: Program,
-  state: ReadonlyMap<string, TypedArray>,
-  { relaxed = false }: CompareOptions,
-): Model {
-  const bytes = emitProgram(program, wasm, { relaxed }).get(
-    `${program.name}${relaxed ? '.relaxed' : ''}.wasm`,
-  ) as BufferSource;
-  if (!WebAssembly.validate(bytes))
-    fail('E601', {
-      backend: 'wasm',
-      what: 'relaxed SIMD in this engine',
-      hint: 'compare without --relaxed, or use Node 22 or later',
-    });
-  return instantiate(new WebAssembly.Module(bytes), loaderManifest(program), artifactState(program, state));
-}
-
-/** Compile a graph by itself and run it once. */
-const compiledOnce =
-  (options: CompareOptions) =>
-  (graph: Graph, parameters: ReadonlyMap<string, TypedArray>): Record<string, TypedArray> => {
-    const state = graph.params
-      .filter(param => paramRole(param) === 'state')
-      .map(param => ({ name: paramName(param), type: param.type }));
-    const source: Source = { name: 'nodes', graphs: [graph], state };
-    const { program } = compileToProgram(source, {}, evaluateConstant);
-    return runCompiled(
-      instantiateProgram(program, parameters, options),
-      program.entries[0],
-      Object.fromEntries(parameters),
-    );
-  };
-
-function runCompiled(
-  model: Model,
-  { name, inputs, outputs }: EntryProgram,
-  given: EntryInputs,
-): Record<string, TypedArray> {
-  const results = model[name](Object.fromEntries(inputs.map(slot => [slot.name, given[slot.name]])));
-  return Object.fromEntries(outputs.map(slot => [slot.name, arrayFrom(results[slot.name], slot.type)]));
-}
-
-function arrayFrom(value: OutputValue, { dtype }: TensorType): TypedArray {
-  if (typeof value !== 'number') return value as TypedArray;
-  const array = new (arrayOf(dtype))(1);
-  array[0] = dtype === 'int64' ? BigInt(value) : value;
-  return array;
-}
-
-/** The largest difference of each tensor. */
-class Differences {
-  readonly #largest = new Map<string, Difference>();
+/** Each tensor at its worst: where it fails, else where compiled is farthest from eager. */
+class Worst {
+  readonly #byTensor = new Map<string, Difference>();
 
   add(difference: Difference): void {
-    const key = `${difference.entry}/${difference.name}`;
-    const known = this.#largest.get(key) ?? difference;
-    const larger = difference.absolute > known.absolute ? difference : known;
-    this.#largest.set(key, { ...larger, agrees: known.agrees && difference.agrees });
+    const { variant, entry, name } = difference;
+    const key = `${variant}/${entry}/${name}`;
+    const known = this.#byTensor.get(key);
+    if (known === undefined || isWorse(difference, known)) this.#byTensor.set(key, difference);
   }
 
   get list(): Difference[] {
-    return [...this.#largest.values()];
+    return [...this.#byTensor.values()];
   }
   get agree(): boolean {
     return this.list.every(difference => difference.agrees);
   }
 }
 
-/** Milliseconds of a call once it is warm: the median of up to 30 calls within 300 ms. */
-function medianTime(run: () => unknown): number {
-  for (let warm = 0; warm < 3; warm++) run();
-  const times: number[] = [];
-  const start = performance.now();
-  while (times.length === 0 || (times.length < 30 && performance.now() - start < 300)) {
-    const before = performance.now();
-    run();
-    times.push(performance.now() - before);
-  }
-  return times.sort((a, b) => a - b)[times.length >> 1];
-}
+const isWorse = (a: Difference, b: Difference): boolean =>
+  a.agrees === b.agrees ? a.absolute > b.absolute : !a.agrees;

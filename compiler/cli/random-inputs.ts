@@ -1,14 +1,17 @@
 /** Inputs for an entry when the user gives none: the same in every run. */
 import { arrayOf, isFloat, type TypedArray } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
-import type { EntryProgram } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
 
+/** What takes inputs: an entry, or a graph by itself. */
+interface TakesInputs {
+  readonly inputs: readonly { readonly name: string; readonly type: TensorType }[];
+}
 export type EntryInputs = Readonly<Record<string, TypedArray>>;
 
 /** Floats in [-1, 1), integers in [0, `integers`). Each call of the result gives further numbers. */
-export function randomInputs(integers: number): (entry: EntryProgram) => EntryInputs {
-  const random = uniformNumbers(1);
+export function randomInputs(integers: number, seed = 1): (entry: TakesInputs) => EntryInputs {
+  const random = uniformNumbers(seed);
   const element = (dtype: TensorType['dtype']): number =>
     isFloat(dtype) ? random() * 2 - 1 : Math.floor(random() * (dtype === 'bool' ? 2 : integers));
   const array = ({ dtype, shape }: TensorType): TypedArray => {
@@ -20,7 +23,7 @@ export function randomInputs(integers: number): (entry: EntryProgram) => EntryIn
 }
 
 /** Uniform in [0, 1), the same for the same seed (mulberry32 by T. Ettinger, public domain). */
-function uniformNumbers(seed: number): () => number {
+export function uniformNumbers(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,9 +1,11 @@
 /**
- * float32 -> float64 throughout a graph: the oracle that tells how far a float32 result is from the true one.
+ * Floats -> float64 throughout a graph: the oracle that tells how far a float32 result is from the true one.
  *
  *   %1 = mul(%x, %x) : float32[4]   ->   %1 = mul(%x, %x) : float64[4]
+ *
+ * What an op gives in float32 whatever it is given (random numbers) is converted, with the same value.
  */
-import type { DType } from '../ir/dtype.js';
+import { type DType, isDType, isFloat } from '../ir/dtype.js';
 import {
   type AttrValue,
   type Graph,
@@ -18,9 +20,9 @@ import {
 } from '../ir/graph.js';
 import { opDef } from '../ops/define.js';
 
-const wide = (dtype: DType): DType => (dtype === 'float32' ? 'float64' : dtype);
+const wide = (dtype: DType): DType => (isFloat(dtype) ? 'float64' : dtype);
 export const widenType = (type: TensorType): TensorType => ({ dtype: wide(type.dtype), shape: type.shape });
-const widenAttr = (value: AttrValue): AttrValue => (value === 'float32' ? 'float64' : value);
+const widenAttr = (value: AttrValue): AttrValue => (isDType(value) ? wide(value) : value);
 
 /** The same program in double precision. */
 export function widen(graph: Graph): Graph {
@@ -39,7 +41,12 @@ export function widen(graph: Graph): Graph {
       inputs.map(input => input.type),
       attrs,
     );
-    image.set(node, interner.node(node.op, inputs, attrs, type, node.site));
+    const same = interner.node(node.op, inputs, attrs, type, node.site, node.bodies.map(widen));
+    const wanted = widenType(node.type);
+    image.set(
+      node,
+      type.dtype === wanted.dtype ? same : interner.node('castTo', [same], { dtype: wanted.dtype }, wanted, node.site),
+    );
   }
   return {
     name: graph.name,

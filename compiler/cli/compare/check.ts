@@ -1,0 +1,113 @@
+/**
+ * One graph, compiled by itself and run once, held against its values op by op and against the float64 oracle. What the
+ * search for a fault repeats on smaller and smaller graphs, and what a written reproduction is checked with.
+ */
+import { evaluateConstant } from '../../../backends/js/evaluate.js';
+import { GradcError } from '../../errors.js';
+import type { DType, TypedArray } from '../../ir/dtype.js';
+import { type Graph, paramName, paramRole } from '../../ir/graph.js';
+import { compileToProgram, type Source } from '../../pipeline.js';
+import { uniformNumbers } from '../random-inputs.js';
+import { type Accuracy, accuracyOf, type Tensors, type Tolerance } from './accuracy.js';
+import { type Arrays, evaluate, evaluateExactly, type GraphValues, roundingNoise } from './values.js';
+import { callEntry, type EmitOptions, instances, type Variant } from './variants.js';
+
+/** A graph with what it is run on. */
+export interface Case {
+  readonly graph: Graph;
+  readonly parameters: Arrays;
+}
+
+/** Tests spoil passes through `debug`. */
+export interface CheckOptions extends EmitOptions {
+  readonly tolerance: Tolerance;
+  readonly variant: Variant;
+}
+
+export interface CheckedValue extends Accuracy {
+  readonly kind: 'result' | 'update';
+  readonly name: string;
+}
+
+/** Samples of rounding noise drawn before a difference is called a fault. */
+export const noiseSamples = 2;
+
+/** Compile and run a case, and judge every result and update of it. */
+export const checkCompiled = (given: Case, options: CheckOptions): CheckedValue[] =>
+  new References(given, options.tolerance).judge(runCompiled(given, options));
+
+/** Compile a graph by itself and run it once. */
+export function runCompiled({ graph, parameters }: Case, { variant, ...options }: CheckOptions): GraphValues {
+  const { program } = compileToProgram(sourceOf(graph), options.debug, evaluateConstant);
+  const [{ model }] = instances(program, parameters, [variant], options);
+  const results = callEntry(model, program.entries[0], Object.fromEntries(parameters));
+  const updates = [...graph.updates.keys()].map(param => [paramName(param), stateOf(model.state, param)] as const);
+  return { results, updates: new Map(updates) };
+}
+
+const stateOf = (state: Readonly<Record<string, TypedArray>>, param: Graph['params'][number]): TypedArray =>
+  state[paramName(param)].slice();
+
+/** A graph as a program of one entry. */
+export const sourceOf = (graph: Graph): Source => ({
+  name: 'graph',
+  graphs: [graph],
+  state: graph.params
+    .filter(param => paramRole(param) === 'state')
+    .map(param => ({ name: paramName(param), type: param.type })),
+});
+
+/** What a case gives eagerly and exactly, and what rounding may make of it. */
+export class References {
+  readonly eager: GraphValues;
+  readonly exact: GraphValues | null;
+  readonly #given: Case;
+  #noise: readonly GraphValues[] | null = null;
+
+  constructor(
+    given: Case,
+    readonly tolerance: Tolerance,
+  ) {
+    this.#given = given;
+    this.eager = evaluate(given.graph, given.parameters);
+    this.exact = unlessRefused(() => evaluateExactly(given.graph, given.parameters));
+  }
+
+  judge(actual: GraphValues): CheckedValue[] {
+    const { graph } = this.#given;
+    return [
+      ...graph.results.map(({ name, node }) => this.#value('result', name, node.type.dtype, actual)),
+      ...[...graph.updates.keys()].map(param => this.#value('update', paramName(param), param.type.dtype, actual)),
+    ];
+  }
+
+  #value(kind: CheckedValue['kind'], name: string, dtype: DType, actual: GraphValues): CheckedValue {
+    const of = (values: GraphValues): TypedArray => values[kind === 'result' ? 'results' : 'updates'].get(name)!;
+    const tensors: Tensors = {
+      dtype,
+      eager: of(this.eager),
+      compiled: of(actual),
+      exact: this.exact && of(this.exact),
+      noise: () => this.#samples().map(of),
+    };
+    return { kind, name, ...accuracyOf(tensors, this.tolerance) };
+  }
+
+  #samples(): readonly GraphValues[] {
+    const { graph, parameters } = this.#given;
+    this.#noise ??= Array.from({ length: noiseSamples }, (_, i) =>
+      evaluateExactly(graph, parameters, roundingNoise(uniformNumbers(i + 1))),
+    );
+    return this.#noise;
+  }
+}
+
+/** null where gradc refuses it: an op that there is not in float64. */
+export function unlessRefused<T>(compute: () => T): T | null {
+  try {
+    return compute();
+  } catch (error) {
+    if (error instanceof GradcError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+/** A model whose entries also return the gradients they leave in its parameters, so that a wrong derivative shows as itself. */
+
+import { requiresGrad } from '../../ops/tape.js';
+import { Tensor } from '../../ops/tensor.js';
+import type { Entry, ModelDefinition, ModelParts } from '../../trace/model.js';
+
+const suffix = '.grad';
+/** Is an output of this name a gradient? */
+export const isGradient = (name: string): boolean => name.endsWith(suffix);
+
+export function withGradients(definition: ModelDefinition): ModelDefinition {
+  const build = (): ModelParts => {
+    const parts = definition.build();
+    const trained = trainedTensors(parts);
+    const entries = Object.entries(parts.entries).map(([name, entry]) => [
+      name,
+      { ...entry, run: returningGradients(entry, trained) },
+    ]);
+    return { ...parts, entries: Object.fromEntries(entries) };
+  };
+  return { ...definition, build };
+}
+
+type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
+
+function returningGradients({ run }: Entry, trained: NamedTensors): Entry['run'] {
+  return inputs => {
+    const outputs = run(inputs);
+    const gradients = trained.flatMap(([name, { grad }]) => (grad === null ? [] : [[name + suffix, grad]]));
+    return typeof outputs === 'object' && !(outputs instanceof Tensor)
+      ? { ...outputs, ...Object.fromEntries(gradients) }
+      : outputs;
+  };
+}
+
+function trainedTensors({ state }: ModelParts): NamedTensors {
+  const named = Object.entries(state).flatMap(([key, source]): [string, Tensor][] =>
+    source instanceof Tensor
+      ? [[key, source]]
+      : [...source.namedState(() => null)].map(([name, tensor]) => [`${key}.${name}`, tensor]),
+  );
+  return named.filter(([, tensor]) => requiresGrad(tensor));
+}

@@ -1,0 +1,40 @@
+/**
+ * A model's traced entries run op by op in float64, call after call on a state of its own: the oracle over several steps,
+ * and, with disturbed values, samples of what rounding alone does over as many.
+ */
+import type { TypedArray } from '../../ir/dtype.js';
+import type { Graph } from '../../ir/graph.js';
+import type { EntryInputs } from '../random-inputs.js';
+import { type Arrays, type Disturb, evaluateExactly, type GraphValues, parametersOf } from './values.js';
+
+export interface Call {
+  readonly entry: string;
+  readonly inputs: EntryInputs;
+}
+
+export class Trajectory {
+  readonly #state: Map<string, TypedArray>;
+  #done = 0;
+  #last: GraphValues | null = null;
+
+  constructor(
+    readonly graphs: readonly Graph[],
+    initial: Arrays,
+    readonly disturb: Disturb | null = null,
+  ) {
+    this.#state = new Map(initial);
+  }
+
+  /** What the last of these calls left; each call is run once, in order. */
+  after(calls: readonly Call[]): GraphValues {
+    for (; this.#done < calls.length; this.#done++) this.#last = this.#run(calls[this.#done]);
+    return this.#last!;
+  }
+
+  #run({ entry, inputs }: Call): GraphValues {
+    const graph = this.graphs.find(({ name }) => name === entry)!;
+    const values = evaluateExactly(graph, parametersOf(graph, inputs, this.#state), this.disturb);
+    for (const [name, array] of values.updates) this.#state.set(name, array);
+    return values;
+  }
+}

@@ -1,0 +1,81 @@
+/** The modules that one program is compiled to, and running them on typed arrays. */
+import { wasm } from '../../../backends/wasm/backend.js';
+import { hasFeature } from '../../../runtime/deploy/loader.js';
+import type { Feature } from '../../../runtime/deploy/manifest.js';
+import { instantiate, type Model, type OutputValue } from '../../../runtime/deploy/model.js';
+import { loaderManifest } from '../../artifact/manifest.js';
+import { artifactState } from '../../artifact/write.js';
+import { fail } from '../../errors.js';
+import { arrayOf, type TypedArray } from '../../ir/dtype.js';
+import type { TensorType } from '../../ir/graph.js';
+import type { EntryProgram, Program } from '../../ir/program.js';
+import { numel } from '../../ir/shape.js';
+import type { DebugOptions } from '../../pass.js';
+import { emitProgram } from '../../pipeline.js';
+import type { EntryInputs } from '../random-inputs.js';
+import type { Arrays } from './values.js';
+
+export const variants = ['simd', 'relaxed'] as const;
+export type Variant = (typeof variants)[number];
+
+const modules: Readonly<Record<Variant, { readonly suffix: string; readonly requires: Feature | null }>> = {
+  simd: { suffix: '.wasm', requires: null },
+  relaxed: { suffix: '.relaxed.wasm', requires: 'relaxed-simd' },
+};
+
+/** Can this engine run it? */
+export const isRunnable = (variant: Variant): boolean => {
+  const { requires } = modules[variant];
+  return requires === null || hasFeature(requires);
+};
+
+/** A program as one of its modules, in memory. */
+export interface Instance {
+  readonly variant: Variant;
+  readonly program: Program;
+  readonly model: Model;
+  readonly moduleBytes: number;
+}
+
+export interface EmitOptions {
+  readonly debug?: DebugOptions;
+  /** With another schedule. */
+  readonly backend?: typeof wasm;
+}
+
+/** Emit a program and instantiate it with the given state once for each variant. Throws E601 for one the engine cannot run. */
+export function instances(
+  program: Program,
+  state: Arrays,
+  wanted: readonly Variant[],
+  { debug = {}, backend = wasm }: EmitOptions = {},
+): Instance[] {
+  const missing = wanted.find(variant => !isRunnable(variant));
+  if (missing !== undefined)
+    fail('E601', {
+      backend: 'wasm',
+      what: `the variant '${missing}': this engine has no ${modules[missing].requires}`,
+      hint: `compare the others (--variant ${variants.filter(isRunnable).join(',')}), or use a newer Node`,
+    });
+  const files = emitProgram(program, backend, { relaxed: wanted.includes('relaxed') }, debug);
+  const stateFile = artifactState(program, state);
+  return wanted.map(variant => {
+    const bytes = files.get(`${program.name}${modules[variant].suffix}`) as Uint8Array<ArrayBuffer>;
+    const model = instantiate(new WebAssembly.Module(bytes), loaderManifest(program), stateFile);
+    return { variant, program, model, moduleBytes: bytes.length };
+  });
+}
+
+/** Call an entry; gives its outputs as typed arrays of their own. */
+export function callEntry(model: Model, { name, inputs, outputs }: EntryProgram, given: EntryInputs): Arrays {
+  const results = model[name](Object.fromEntries(inputs.map(slot => [slot.name, given[slot.name]])));
+  return new Map(outputs.map(slot => [slot.name, elementsOf(results[slot.name], slot.type)]));
+}
+
+/** An output as elements: the loader gives a tensor of shape [] as a number, 16-bit floats as their bits. */
+function elementsOf(value: OutputValue, { dtype, shape }: TensorType): TypedArray {
+  if (typeof value === 'object') return value;
+  const array = new (arrayOf(dtype))(numel(shape));
+  array[0] = dtype === 'int64' ? BigInt(value) : value;
+  return array;
+}

@@ -1,0 +1,145 @@
+/**
+ * `compare`: the rule of acceptance, and the search for a fault: passes are broken on purpose, and the first divergent node,
+ * the pass and a reproduction must be found.
+ */
+import { defineModel, entry, fromTypedArray, input, manualSeed, nn, optim, type Tensor } from 'gradc';
+import { compareModel } from 'gradc/compiler';
+import * as F from 'gradc/functional';
+import { describe, expect, test } from 'vitest';
+import { accuracyOf } from '../compiler/cli/compare/accuracy.js';
+import { checkCompiled } from '../compiler/cli/compare/check.js';
+import { parseRepro } from '../compiler/cli/compare/repro.js';
+import { parseGraph } from '../compiler/ir/text.js';
+import { gpt } from '../examples/zoo/gpt.model.js';
+import { type Fault, faultsAt } from './support/faults.js';
+
+const floats = (...values: number[]): Float32Array => Float32Array.from(values);
+const none = (): readonly Float32Array[] => [];
+
+describe('a compiled tensor is accepted', () => {
+  const dtype = 'float32' as const;
+  const strict = { rtol: 0, atol: 1e-3 };
+
+  test('up to twice the error of eager, and the floor', () => {
+    const exact = Float64Array.of(1, 2);
+    const judge = (compiled: number): boolean =>
+      accuracyOf({ dtype, eager: floats(1.25, 2), compiled: floats(compiled, 2), exact, noise: none }, strict).agrees;
+    expect([1, 1.5, 0.5].map(judge)).toEqual([true, true, true]);
+    expect([1.5078125, 0.4921875].map(judge)).toEqual([false, false]);
+  });
+
+  test('where rounding alone moves it as far', () => {
+    const tensors = { dtype, eager: floats(0.25), compiled: floats(-1), exact: Float64Array.of(0) };
+    const noise = (): Float64Array[] => [Float64Array.of(0.01), Float64Array.of(0.75)];
+    expect(accuracyOf({ ...tensors, noise: none }, strict)).toMatchObject({ agrees: false, noise: false });
+    expect(accuracyOf({ ...tensors, noise }, strict)).toMatchObject({ agrees: true, noise: true });
+  });
+
+  test('where it has the same NaN and infinities as eager, or is right', () => {
+    const eager = floats(Number.NaN, Number.POSITIVE_INFINITY);
+    const exact = Float64Array.of(Number.NaN, 1e39);
+    const judge = (...compiled: number[]): boolean =>
+      accuracyOf({ dtype, eager, compiled: floats(...compiled), exact, noise: none }, strict).agrees;
+    expect(judge(Number.NaN, Number.POSITIVE_INFINITY)).toBe(true);
+    expect(judge(1, Number.POSITIVE_INFINITY)).toBe(false);
+    expect(judge(Number.NaN, 3e38)).toBe(false);
+  });
+
+  test('tells errors in units in the last place of the largest element', () => {
+    const eager = floats(4, 1);
+    const compiled = floats(4 + 2 ** -21, 1);
+    const { ulps, relative } = accuracyOf({ dtype, eager, compiled, exact: null, noise: none }, strict);
+    expect([ulps, relative]).toEqual([1, 2 ** -23]);
+  });
+});
+
+test('the key bias of attention under Adam is noise, and is called so', () => {
+  const definition = gpt({ layers: 1, width: 16, heads: 2, time: 9, vocabulary: 24 }, 2);
+  const { agrees, oracle, differences } = compareModel(definition, { steps: 3, integers: 24, measure: false });
+  expect(differences.filter(d => !d.agrees)).toEqual([]);
+  expect({ agrees, oracle }).toEqual({ agrees: true, oracle: true });
+  expect(differences.filter(d => d.noise).map(d => d.name)).toEqual(expect.arrayContaining([]));
+});
+
+class Net extends nn.Module {
+  first = new nn.Linear(6, 8);
+  second = new nn.Linear(8, 4);
+  forward(x: Tensor): Tensor {
+    const hidden = F.relu(this.first.forward(x));
+    return F.softmax(this.second.forward(hidden.add(hidden.mul(hidden))), 1);
+  }
+}
+const definition = defineModel('faulty', () => {
+  manualSeed(3);
+  const net = new Net();
+  const opt = new optim.SGD(net.parameters(), { lr: 0.1 });
+  const weights = fromTypedArray(
+    Float32Array.from({ length: 12 }, (_, i) => (i % 5) - 1.5),
+    [3, 4],
+  );
+  return {
+    state: { net, opt },
+    entries: {
+      trainStep: entry({ x: input([3, 6]) }, ({ x }) => {
+        opt.zeroGrad();
+        const loss = net.forward(x).mul(weights).sum();
+        loss.backward();
+        opt.step();
+        return { loss };
+      }),
+    },
+  };
+});
+
+describe('a broken pass is found', () => {
+  test.each<[pass: string, fault: Fault, op: RegExp]>([
+    ['canonicalize', 'drop-add', /^add$/],
+    ['decompose', 'drop-add', /^add$/],
+    ['cse', 'drop-add', /^add$/],
+    ['dead-code', 'drop-add', /^add$/],
+    ['fuse', 'enlarge-exponentials', /softmax/],
+    ['plan-memory', 'misplace-outputs', /./],
+    ['vectorise-loops', 'enlarge-stores', /./],
+  ])('%s: %s', (pass, fault, op) => {
+    const debug = { faults: faultsAt({ [pass]: fault }) };
+    const { agrees, firstDivergence } = compareModel(definition, { steps: 1, debug, measure: false });
+    expect(agrees).toBe(false);
+    expect(firstDivergence).toMatchObject({ entry: 'trainStep', pass, op: expect.stringMatching(op) });
+    expect(firstDivergence!.site).toMatchObject({ file: 'test/compare.test.ts' });
+    expect(firstDivergence!.nodes).toBeLessThanOrEqual(3);
+
+    const repro = parseRepro(firstDivergence!.repro);
+    const isRight = (options: { debug?: typeof debug }): boolean =>
+      checkCompiled(repro, { ...repro, ...options }).every(value => value.agrees);
+    expect(isRight({ debug })).toBe(false);
+    expect(isRight({})).toBe(true);
+  });
+
+  test('and without a fault nothing is', () => {
+    const { agrees, firstDivergence } = compareModel(definition, { steps: 2, measure: false });
+    expect({ agrees, firstDivergence }).toEqual({ agrees: true, firstDivergence: null });
+  });
+});
+
+describe('a reproduction', () => {
+  const graph = `graph g(%x: float32[2] input, %w: float32[2] state) {
+  %0 = mul(%x, %w) : float32[2]
+  return y = %0
+  update %w = %0
+}
+`;
+  test('is a graph with values, random unless they are given', () => {
+    const repro = parseRepro(`# variant: simd\n# rtol: 0.5\n# value w: AACAPwAAAEA=\n${graph}`);
+    expect(repro.parameters.get('w')).toEqual(floats(1, 2));
+    expect(repro.parameters.get('x')).toHaveLength(2);
+    expect(repro).toMatchObject({ variant: 'simd', tolerance: { rtol: 0.5 }, graph: { name: parseGraph(graph).name } });
+  });
+
+  test.each([
+    ['# variant: fast\n', "there is no variant 'fast'"],
+    ['# rtol: close\n', "rtol must be a number of at least 0, but is 'close'"],
+    ['# value w: AACAPw==\n', 'value w has 4 bytes, but float32[2] takes 8'],
+  ])('complains about %j', (header, problem) => {
+    expect(() => parseRepro(header + graph)).toThrow(problem);
+  });
+});
