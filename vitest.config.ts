@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^gradc\/functional$/, replacement: here('runtime/functional.ts') },
       { find: /^gradc\/compiler$/, replacement: here('compiler/index.ts') },
       { find: /^gradc\/deploy$/, replacement: here('runtime/deploy/index.ts') },
+      { find: /^gradc\/config$/, replacement: here('compiler/cli/define-config.ts') },
       { find: /^gradc\/plugin$/, replacement: here('compiler/plugins/index.ts') },
       { find: /^gradc\/eager$/, replacement: here('compiler/plugins/eager-model.ts') },
     ],

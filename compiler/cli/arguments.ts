@@ -22,6 +22,8 @@ export interface CommandSyntax {
   readonly summary: string;
   /** Names of the positional arguments, all required. */
   readonly positionals: readonly string[];
+  /** How further ones are called, of which there may be any number; without it there may be none. */
+  readonly rest?: string;
   readonly options: OptionSpecs;
 }
 
@@ -42,9 +44,13 @@ export class Arguments {
   has(name: string): boolean {
     return this.given[name] === true;
   }
-  value(name: string): string | null {
-    const value = this.given[name] ?? this.specs[name].fallback;
+  /** What was given on the command line, without the fallback. */
+  stated(name: string): string | null {
+    const value = this.given[name];
     return typeof value === 'string' ? value : null;
+  }
+  value(name: string): string | null {
+    return this.stated(name) ?? this.specs[name].fallback ?? null;
   }
   list(name: string): string[] {
     return this.value(name)?.split(',').filter(Boolean) ?? [];
@@ -117,12 +123,17 @@ function optionValue(
   return value!;
 }
 
-function checkPositionals({ name, positionals: wanted }: CommandSyntax, given: readonly string[]): void {
-  if (given.length === wanted.length) return;
-  const usage = `usage: gradc ${[name, ...wanted].join(' ')}`;
-  if (given.length < wanted.length) fail('E501', { problem: `${wanted[given.length]} is missing`, hint: usage });
-  fail('E501', { problem: `unexpected argument '${given[wanted.length]}'`, hint: usage });
+function checkPositionals(syntax: CommandSyntax, given: readonly string[]): void {
+  const { positionals: wanted, rest } = syntax;
+  const hint = `usage: ${usage(syntax)}`;
+  if (given.length < wanted.length) fail('E501', { problem: `${wanted[given.length]} is missing`, hint });
+  if (given.length > wanted.length && rest === undefined)
+    fail('E501', { problem: `unexpected argument '${given[wanted.length]}'`, hint });
 }
+
+/** A command as it is written. */
+export const usage = ({ name, positionals, rest }: CommandSyntax): string =>
+  ['gradc', name, ...positionals, ...(rest === undefined ? [] : [rest])].join(' ');
 
 /** The closest of `candidates` by edit distance, if it is close enough to be meant. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
@@ -148,13 +159,14 @@ function editDistance(a: string, b: string): number {
 }
 
 /** The `--help` page of a command. */
-export function helpText({ name, summary, positionals, options }: CommandSyntax): string {
+export function helpText(syntax: CommandSyntax): string {
+  const { summary, options } = syntax;
   const rows = Object.entries({ ...options, ...commonOptions }).map(([option, spec]) => {
     const choices = spec.choices ? ` (${spec.choices.join(', ')})` : '';
     const fallback = spec.fallback ? `; default ${spec.fallback}` : '';
     return [`--${option}${spec.value ? ` ${spec.value}` : ''}`, `${spec.doc}${choices}${fallback}`];
   });
-  return `gradc ${[name, ...positionals].join(' ')}: ${summary}\n\n${columns(rows)}`;
+  return `${usage(syntax)}: ${summary}\n\n${columns(rows)}`;
 }
 
 /** Two columns of text, the first as wide as its longest entry. */

@@ -2,9 +2,9 @@
  * From a model file to the files of its artifact: load, trace, compile, emit for each target.
  */
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
@@ -14,20 +14,18 @@ import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
+import { writeWhole } from './cache/atomic.js';
 import type { NvccChoice, Target } from './choices.js';
-import { type Diagnostic, EnvironmentError } from './diagnostics.js';
-import { loadModelFile } from './model-file.js';
+import { EnvironmentError } from './diagnostics.js';
+import { type LoadModelOptions, loadModelFile, type ModelFile } from './model-file.js';
 
-export interface BuildOptions {
+export interface BuildOptions extends LoadModelOptions, CompileOptions {}
+export interface CompileOptions {
   readonly targets?: readonly Target[];
   /** Build the CUDA library too: `auto` (default) where nvcc is present. */
   readonly nvcc?: NvccChoice;
-  /** false: do not run the type checker first. */
-  readonly checkTypes?: boolean;
   readonly debug?: DebugOptions;
   readonly progress?: (text: string) => void;
-  /** Is told what the source analysis finds doubtful. */
-  readonly warn?: (warnings: readonly Diagnostic[]) => void;
 }
 export interface BuiltArtifact {
   readonly definition: ModelDefinition;
@@ -39,11 +37,32 @@ export interface BuiltArtifact {
 
 /** Compile a model file. Throws located errors of the model, and E601 where a target lacks what it needs. */
 export async function buildArtifact(modelFile: string, options: BuildOptions = {}): Promise<BuiltArtifact> {
-  const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
+  return compileArtifact(await traceModelFile(modelFile, options), options);
+}
+
+export interface TracedFile extends ModelFile {
+  readonly traced: TracedModel;
+}
+
+/** All of a build that runs the user's code. */
+export async function traceModelFile(
+  modelFile: string,
+  options: LoadModelOptions & Pick<CompileOptions, 'progress'>,
+): Promise<TracedFile> {
+  const { observer, progress = () => {} } = options;
   progress(`loading ${modelFile}`);
-  const { definition, sources } = await loadModelFile(modelFile, options);
-  progress(`tracing ${definition.name}`);
-  const traced = traceModel(definition);
+  const file = await loadModelFile(modelFile, options);
+  progress(`tracing ${file.definition.name}`);
+  const trace = (): TracedModel => traceModel(file.definition);
+  return { ...file, traced: observer ? await observer.during(trace) : trace() };
+}
+
+/** The rest: from the graphs to the files of the artifact. */
+export async function compileArtifact(
+  { definition, traced, sources }: TracedFile,
+  options: CompileOptions,
+): Promise<BuiltArtifact> {
+  const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
   progress('compiling');
   const compilation = compileToProgram(traced, debug, evaluateConstant);
   const emitted = new Map<string, Uint8Array | string>();
@@ -97,10 +116,7 @@ async function cudaLibrary(
 
 /** Write files into a folder, which is made. */
 export function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array | string>): void {
-  for (const [path, content] of files) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), content);
-  }
+  for (const [path, content] of files) writeWhole(join(folder, path), content);
 }
 
 /** Bytes after gzip, as a server would send it. */

@@ -9,24 +9,32 @@ import { analyse, diagnosticOf, replaces } from './analysis/analyse.js';
 import { type Diagnostic, isWarning, ModelTypeError } from './diagnostics.js';
 import { isOwnFile, ownTypes } from './own-modules.js';
 
+export interface CheckedSource {
+  readonly warnings: readonly Diagnostic[];
+  /** The files whose types took part, but gradc's own: absolute paths. */
+  readonly files: readonly string[];
+}
+
 /**
  * Throws ModelTypeError where the model or a file it imports does not type-check, or does with tensors what cannot be
- * compiled. Gives the warnings.
+ * compiled.
  */
-export async function checkSource(file: string): Promise<readonly Diagnostic[]> {
+export async function checkSource(file: string): Promise<CheckedSource> {
   const project = projectOf([file]);
   const errors = project
     .getPreEmitDiagnostics()
     .filter(diagnostic => diagnostic.getCategory() === DiagnosticCategory.Error)
     .map(({ compilerObject }) => compilerObject)
     .filter(({ file: where }) => where === undefined || !isOwnFile(where.fileName));
-  const findings = analyse(project.getProgram().compilerObject);
+  const program = project.getProgram().compilerObject;
+  const findings = analyse(program);
   const found = [
     ...errors.filter(error => !findings.some(finding => replaces(finding, error))).map(located),
     ...findings.map(diagnosticOf),
   ];
   if (!found.every(isWarning)) throw new ModelTypeError(found);
-  return found;
+  const files = program.getSourceFiles().map(source => source.fileName);
+  return { warnings: found, files: files.filter(path => existsSync(path) && !isOwnFile(path)) };
 }
 
 /** Files and all that they import, under the tsconfig.json above the first. */

@@ -14,11 +14,22 @@ export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError';
 }
 
-/** Problems the type checker and the source analysis found in a model file, already with their code frames. */
-export class ModelTypeError extends Error {
-  override readonly name = 'ModelTypeError';
-  constructor(readonly diagnostics: readonly Diagnostic[]) {
+/** Problems that are diagnostics already: found in the configuration, or by another thread. */
+export class Reported extends Error {
+  override readonly name: string = 'Reported';
+  constructor(
+    readonly diagnostics: readonly Diagnostic[],
+    readonly exitCode: ExitCode,
+  ) {
     super(diagnostics.map(formatDiagnostic).join('\n'));
+  }
+}
+
+/** Problems the type checker and the source analysis found in a model file. */
+export class ModelTypeError extends Reported {
+  override readonly name = 'ModelTypeError';
+  constructor(diagnostics: readonly Diagnostic[]) {
+    super(diagnostics, exitCodes.model);
   }
 }
 
@@ -38,7 +49,7 @@ const usageKinds: readonly ErrorKind[] = ['UsageError', 'ArtifactError'];
 /** What an error means to the caller of the command. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof GradcError) return usageKinds.includes(error.kind) ? exitCodes.usage : exitCodes.model;
-  if (error instanceof ModelTypeError) return exitCodes.model;
+  if (error instanceof Reported) return error.exitCode;
   if (error instanceof EnvironmentError) return exitCodes.environment;
   return isModelsFault(error) ? exitCodes.model : exitCodes.internal;
 }
@@ -50,7 +61,7 @@ function isModelsFault(error: unknown): boolean {
 }
 
 export function diagnosticsOf(error: unknown): readonly Diagnostic[] {
-  if (error instanceof ModelTypeError) return error.diagnostics;
+  if (error instanceof Reported) return error.diagnostics;
   if (error instanceof GradcError)
     return [{ kind: error.kind, code: error.code, message: error.sentence, site: error.site, hint: error.hint }];
   if (!(error instanceof Error))

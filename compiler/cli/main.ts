@@ -5,42 +5,48 @@
  */
 import { version } from '../artifact/version.js';
 import { fail, GradcError } from '../errors.js';
-import { columns, helpText, nearest, parseArguments } from './arguments.js';
-import { buildCommand } from './build.js';
+import { columns, helpText, nearest, parseArguments, usage } from './arguments.js';
 import type { Command } from './command.js';
-import { compareCommand } from './compare.js';
-import { diagnosticsOf, type ExitCode, exitCodeOf, exitCodes, report } from './diagnostics.js';
-import { doctorCommand } from './doctor.js';
-import { inspectCommand } from './inspect.js';
-import { consoleOutput, schemaVersion } from './output.js';
+import { diagnosticsOf, type ExitCode, exitCodeOf, exitCodes, Reported } from './diagnostics.js';
+import { consoleOutput } from './output.js';
 
-const commands: readonly Command[] = [buildCommand, compareCommand, inspectCommand, doctorCommand];
+/** Loaded one by one: a command must not wait for what another needs. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  build: async () => (await import('./build.js')).buildCommand,
+  compare: async () => (await import('./compare.js')).compareCommand,
+  inspect: async () => (await import('./inspect.js')).inspectCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
+};
+const names = Object.keys(commands);
 
-const overview =
-  (): string => `gradc ${version}: compiles models written in TypeScript, training step included, to WebAssembly and CUDA.
+async function overview(): Promise<string> {
+  const all = await Promise.all(Object.values(commands).map(load => load()));
+  return `gradc ${version}: compiles models written in TypeScript, training step included, to WebAssembly and CUDA.
 
 usage: gradc COMMAND [options]
 
-${columns(commands.map(({ name, positionals, summary }) => [[name, ...positionals].join(' '), summary]))}
+${columns(all.map(command => [usage(command).replace('gradc ', ''), command.summary]))}
   gradc COMMAND --help tells the options of each; gradc --version the version.
+  exit codes: 0 ok, 1 a check failed, 2 usage or configuration, 3 diagnostic in the model, 4 environment, 70 our fault
 `;
+}
 
 async function run(argv: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === undefined)
     fail('E501', {
       problem: 'no command given',
-      hint: `one of ${commands.map(command => command.name).join(', ')}; see gradc --help`,
+      hint: `one of ${names.join(', ')}; see gradc --help`,
     });
   if (name === '--help' || name === 'help') {
-    process.stdout.write(overview());
+    process.stdout.write(await overview());
     return exitCodes.ok;
   }
   if (name === '--version') {
     process.stdout.write(`${version}\n`);
     return exitCodes.ok;
   }
-  const command = commands.find(c => c.name === name) ?? unknownCommand(name!);
+  const command = Object.hasOwn(commands, name) ? await commands[name]() : unknownCommand(name);
   const args = parseArguments(command, rest);
   if (args.has('help')) {
     process.stdout.write(helpText(command));
@@ -51,10 +57,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
 
 function unknownCommand(name: string): never {
   const kind = name.startsWith('-') ? 'option' : 'command';
-  const near = nearest(
-    name.replace(/^-+/, ''),
-    kind === 'option' ? ['help', 'version'] : commands.map(command => command.name),
-  );
+  const near = nearest(name.replace(/^-+/, ''), kind === 'option' ? ['help', 'version'] : names);
   return fail('E501', {
     problem: `unknown ${kind} ${name}`,
     hint: near ? `did you mean ${kind === 'option' ? '--' : ''}${near}?` : 'see gradc --help',
@@ -67,11 +70,9 @@ export async function main(argv: readonly string[]): Promise<ExitCode> {
     return await run(argv);
   } catch (error) {
     const exitCode = exitCodeOf(error);
-    const diagnostics = diagnosticsOf(error);
-    if (argv.includes('--json'))
-      process.stdout.write(`${JSON.stringify({ schemaVersion, exitCode, errors: diagnostics })}\n`);
-    process.stderr.write(report(diagnostics));
-    if (error instanceof GradcError && process.env.GRADC_STACK) process.stderr.write(`${error.stack}\n`);
+    consoleOutput(argv.includes('--json')).failure(exitCode, diagnosticsOf(error));
+    if ((error instanceof GradcError || error instanceof Reported) && process.env.GRADC_STACK)
+      process.stderr.write(`${error.stack}\n`);
     return exitCode;
   }
 }

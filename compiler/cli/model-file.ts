@@ -7,10 +7,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type BuildFailure, build, type Message, type Plugin } from 'esbuild';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type BuildFailure, build, type Message, type Metafile, type Plugin } from 'esbuild';
 import { fail } from '../errors.js';
 import type { ModelDefinition } from '../trace/model.js';
+import type { Observer } from './cache/observation.js';
 import { type Diagnostic, ModelTypeError } from './diagnostics.js';
 import { ownModules } from './own-modules.js';
 
@@ -19,6 +20,8 @@ export interface ModelFile {
   readonly definition: ModelDefinition;
   /** The source files that took part, by their path from the model file's folder. */
   readonly sources: ReadonlyMap<string, Uint8Array>;
+  /** Files of packages, which Node has loaded. */
+  readonly packageFiles: readonly string[];
 }
 
 export interface LoadModelOptions {
@@ -26,6 +29,8 @@ export interface LoadModelOptions {
   readonly checkTypes?: boolean;
   /** Is told what the analysis finds doubtful. */
   readonly warn?: (warnings: readonly Diagnostic[]) => void;
+  /** Sees what the user's code reads. */
+  readonly observer?: Observer;
 }
 
 /**
@@ -34,29 +39,46 @@ export interface LoadModelOptions {
  */
 export async function loadModelFile(
   path: string,
-  { checkTypes = true, warn }: LoadModelOptions = {},
+  { checkTypes = true, warn, observer }: LoadModelOptions = {},
 ): Promise<ModelFile> {
   const file = resolve(path);
   if (!existsSync(file))
     fail('E401', { problem: `there is no file ${path}`, hint: `paths count from ${process.cwd()}` });
   if (checkTypes) {
     const { checkSource } = await import('./check-types.js');
-    const warnings = await checkSource(file);
+    const { warnings } = await checkSource(file);
     warn?.(warnings);
   }
-  const { code, inputs } = await bundle(file);
-  const definition = await run(code);
-  if ((definition as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {
+  const { exported, inputs, packageFiles } = await runFile(file, observer);
+  if ((exported as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {
     fail('E401', {
       problem: `${path} has no model as its default export`,
       hint: "write `export default defineModel('name', () => ({ state, entries }))`",
     });
   }
-  const sources = new Map(inputs.map(input => [relative(dirname(file), resolve(input)) || input, readFileSync(input)]));
-  return { path, definition: definition as ModelDefinition, sources };
+  const sources = new Map(inputs.map(input => [relative(dirname(file), input), readFileSync(input)]));
+  return { path, definition: exported as ModelDefinition, sources, packageFiles };
 }
 
-async function bundle(file: string): Promise<{ code: string; inputs: string[] }> {
+export interface RunFile {
+  readonly exported: unknown;
+  /** The file and those of the user's that it imports: absolute paths. */
+  readonly inputs: readonly string[];
+  readonly packageFiles: readonly string[];
+}
+
+/** Bundle a TypeScript file and run it; gives its default export. Throws ModelTypeError where it is no TypeScript. */
+export async function runFile(file: string, observer?: Observer): Promise<RunFile> {
+  const { code, metafile } = await bundle(file);
+  const [{ imports }] = Object.values(metafile.outputs);
+  return {
+    exported: await run(code, observer),
+    inputs: Object.keys(metafile.inputs).map(input => resolve(input)),
+    packageFiles: imports.flatMap(({ path }) => (path.startsWith('file:') ? [fileURLToPath(path)] : [])),
+  };
+}
+
+async function bundle(file: string): Promise<{ code: string; metafile: Metafile }> {
   try {
     const { outputFiles, metafile } = await build({
       entryPoints: [file],
@@ -73,7 +95,7 @@ async function bundle(file: string): Promise<{ code: string; inputs: string[] }>
       outfile: join(dirname(file), 'model.mjs'),
       plugins: [imports(), importMeta()],
     });
-    return { code: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
+    return { code: outputFiles[0].text, metafile };
   } catch (error) {
     throw new ModelTypeError((error as BuildFailure).errors.map(syntaxError));
   }
@@ -120,13 +142,14 @@ const importMeta = (): Plugin => ({
 });
 
 /** Run a bundle and give its default export. */
-async function run(code: string): Promise<unknown> {
+async function run(code: string, observer?: Observer): Promise<unknown> {
   process.setSourceMapsEnabled(true);
   const folder = mkdtempSync(join(tmpdir(), 'gradc-'));
   const file = join(folder, 'model.mjs');
+  const load = async (): Promise<unknown> => (await import(pathToFileURL(file).href)).default;
   try {
     writeFileSync(file, code);
-    return (await import(pathToFileURL(file).href)).default;
+    return await (observer?.during(load) ?? load());
   } finally {
     rmSync(folder, { recursive: true });
   }

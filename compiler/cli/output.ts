@@ -1,7 +1,7 @@
 /**
  * Where a command writes: its result on standard output, once; progress on standard error, only where a person watches.
  */
-import { type Diagnostic, report } from './diagnostics.js';
+import { type Diagnostic, type ExitCode, report } from './diagnostics.js';
 
 export interface Output {
   readonly json: boolean;
@@ -9,6 +9,10 @@ export interface Output {
   progress(text: string): void;
   /** What may be wrong without stopping anything: on standard error, and with `--json` as `warnings` of the result. */
   warn(warnings: readonly Diagnostic[]): void;
+  /** What failed while other things go on: on standard error. */
+  errors(diagnostics: readonly Diagnostic[]): void;
+  /** What ends a command, or one round of it: on standard error, and with `--json` an object too. */
+  failure(exitCode: ExitCode, diagnostics: readonly Diagnostic[]): void;
   /** The result: `text` for people, or with `--json` the object `data` with a schema version. */
   result(text: string, data: object): void;
 }
@@ -28,10 +32,17 @@ export function consoleOutput(json: boolean): Output {
       warned.push(...warnings);
       process.stderr.write(report(warnings));
     },
+    errors(diagnostics) {
+      process.stderr.write(report(diagnostics));
+    },
+    failure(exitCode, errors) {
+      if (json) process.stdout.write(`${JSON.stringify({ schemaVersion, exitCode, errors })}\n`);
+      process.stderr.write(report(errors));
+    },
     result(text, data) {
       process.stdout.write(
         json
-          ? `${JSON.stringify({ schemaVersion, ...data, ...(warned.length > 0 ? { warnings: warned } : {}) })}\n`
+          ? `${JSON.stringify({ schemaVersion, ...data, ...(warned.length > 0 ? { warnings: warned.splice(0) } : {}) })}\n`
           : text,
       );
     },

@@ -6,6 +6,7 @@ const paths = {
   'gradc/functional': 'runtime/functional',
   'gradc/compiler': 'compiler/index',
   'gradc/deploy': 'runtime/deploy/index',
+  'gradc/config': 'compiler/cli/define-config',
 };
 const inSources = import.meta.url.endsWith('.ts');
 const located = (suffix: string): Map<string, URL> =>

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { BuildOptions, BuiltArtifact } from '../cli/build-artifact.js';
+import { cacheFolder } from '../cli/cache/folder.js';
 import { formatDiagnostic } from '../cli/diagnostics.js';
 
 export type ArtifactOptions = Pick<BuildOptions, 'checkTypes'>;
@@ -70,11 +70,4 @@ export function artifactFolder(modelFile: string, { name, files }: Artifact): st
     .digest('hex')
     .slice(0, 12);
   return join(cacheFolder(dirname(modelFile)), `${name}-${hash}`);
-}
-
-/** `node_modules/.cache/gradc` of the project a folder belongs to. */
-function cacheFolder(folder: string): string {
-  if (existsSync(join(folder, 'package.json'))) return join(folder, 'node_modules', '.cache', 'gradc');
-  const up = dirname(folder);
-  return up === folder ? join(tmpdir(), 'gradc-cache') : cacheFolder(up);
 }

@@ -1,0 +1,31 @@
+/** `gradc/config`: the type of `gradc.config.ts`, and the function that gives it to an editor. */
+import type { NvccChoice, Target } from './choices.js';
+
+/** How models are built. What the command line says wins over it. */
+export interface BuildSettings {
+  /** Default `['wasm']`. */
+  readonly targets?: readonly Target[];
+  /** Build the CUDA library too: `auto` (default) where nvcc is present. */
+  readonly nvcc?: NvccChoice;
+  /** false: do not run the type checker and the source analysis. */
+  readonly typecheck?: boolean;
+}
+
+/** One model, with settings of its own. */
+export interface ModelSettings extends BuildSettings {
+  readonly file: string;
+  /** The folder of its artifact. Default: one of the model's name in the configuration's `out`. */
+  readonly out?: string;
+}
+
+/** Paths count from the folder of the configuration file. */
+export interface Config extends BuildSettings {
+  /** What `gradc build` without file names builds. */
+  readonly models?: readonly (string | ModelSettings)[];
+  /** The folder in which each model's artifact gets one of its name. Default `dist`. */
+  readonly out?: string;
+  /** false: keep nothing between builds; a path: keep it there. Default `node_modules/.cache/gradc`. */
+  readonly cache?: boolean | string;
+}
+
+export const defineConfig = (config: Config): Config => config;
