@@ -7,7 +7,7 @@
  */
 import { ArtifactError } from './error.js';
 import type { Feature, Manifest } from './manifest.js';
-import { type Engine, instantiate, type Model, modelOver } from './model.js';
+import { type Engine, engineOf, type Model, modelOver } from './model.js';
 
 /** Bytes, or where to find them: a URL, or in Node a path. */
 export type Source = Uint8Array | ArrayBuffer | URL | string;
@@ -38,70 +38,49 @@ export interface ModuleVariant extends ArtifactFile {
 }
 export interface Artifact {
   readonly manifest: Manifest;
-  /** Best first; the last one requires nothing. */
+  /** Best first, those for threads before the others; the last one requires nothing. */
   readonly modules: readonly ModuleVariant[];
   readonly state: ArtifactFile;
   /** Absent where the artifact is built for one thread. */
   readonly startTeam?: StartTeam;
 }
-/** Starts threads over a module. Throws the reason where that is impossible. */
-export type StartTeam = (threads: number, module: () => Promise<WebAssembly.Module>) => Promise<Engine>;
+/** Starts threads over a module, or says why that is impossible. */
+export type StartTeam = (
+  threads: number,
+  module: () => Promise<WebAssembly.Module>,
+) => Promise<{ readonly engine?: Engine; readonly reason?: string }>;
 
 /** A function of one `f32x4.relaxed_madd`: an engine without relaxed SIMD finds it invalid. */
 const relaxedProbe = [
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 1, 123, 0, 3, 2, 1, 0, 10, 14, 1, 12, 0, 32, 0, 32, 0, 32, 0, 253, 133, 2,
   26, 11,
 ];
-const probes: Record<Feature, () => boolean> = {
-  'relaxed-simd': () => WebAssembly.validate(new Uint8Array(relaxedProbe)),
-  threads: () => typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated !== false,
-};
 /** Can this engine run modules that require `feature`? */
-export const hasFeature = (feature: Feature): boolean => probes[feature]();
+export const hasFeature = (feature: Feature): boolean =>
+  feature === 'threads' ? typeof SharedArrayBuffer === 'function' : WebAssembly.validate(new Uint8Array(relaxedProbe));
+
+const builtForOne: StartTeam = async () => ({ reason: 'it was built for one' });
 
 /** Throws E412, E413 and E415 with the file and the reason where something is missing, damaged or does not fit. */
 export async function loadArtifact(artifact: Artifact, options: LoadOptions = {}): Promise<Model> {
-  const { manifest } = artifact;
+  const { manifest, startTeam = builtForOne } = artifact;
+  const { threads = 1, requireThreads } = options;
+  const module = (forTeam: boolean): Promise<WebAssembly.Module> => compileModule(artifact, options, forTeam);
   const state = options.state ? await read(options.state) : await readChecked(artifact.state);
-  const { threads = 1 } = options;
-  if (!Number.isInteger(threads) || threads < 1)
-    throw new ArtifactError('E415', `threads must be a whole number from 1 on, given ${threads}`);
-  const alone = async (reason?: string): Promise<Model> =>
-    instantiate(
-      await moduleOf(artifact, options, false),
-      manifest,
-      state,
-      reason ? { count: 1, reason } : { count: 1 },
-    );
-  if (threads === 1) return alone();
-  return loadTeam(artifact, options, state).catch(error => {
-    if (options.requireThreads || error.code !== 'E415') throw error;
-    return alone(error.message);
-  });
+  const { engine, reason } = threads === 1 ? {} : await startTeam(threads, () => module(true));
+  if (engine) return modelOver(engine, manifest, state, { count: threads });
+  if (requireThreads && reason) throw new ArtifactError('E415', `no ${threads} threads: ${reason}`);
+  return modelOver(engineOf(await module(false)), manifest, state, { count: 1, reason });
 }
 
-async function loadTeam(artifact: Artifact, options: LoadOptions, state: Uint8Array): Promise<Model> {
-  const { manifest, startTeam } = artifact;
-  const count = options.threads!;
-  try {
-    if (!startTeam) throw new Error('it was built for one, without --threads');
-    const engine = await startTeam(count, () => moduleOf(artifact, options, true));
-    return modelOver(engine, manifest, state, { count });
-  } catch (error) {
-    if (error instanceof ArtifactError) throw error;
-    const why = (error as Error).message;
-    throw new ArtifactError('E415', `model '${manifest.name}' cannot run on ${count} threads: ${why}`);
-  }
-}
-
-async function moduleOf(
+async function compileModule(
   { modules }: Artifact,
   { module, wasm }: LoadOptions,
   forTeam: boolean,
 ): Promise<WebAssembly.Module> {
   if (module) return module;
   const fits = ({ requires }: ModuleVariant): boolean =>
-    requires.includes('threads') === forTeam && requires.every(hasFeature);
+    requires.every(feature => (feature === 'threads' ? forTeam : hasFeature(feature)));
   const bytes = wasm ? await read(wasm) : await readChecked(modules.find(fits)!);
   try {
     return await WebAssembly.compile(bytes as BufferSource);

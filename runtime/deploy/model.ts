@@ -46,34 +46,25 @@ export type Model = ModelState & Readonly<Record<string, Entry>>;
 export interface Engine {
   readonly exports: WebAssembly.Exports;
   readonly memory?: ArrayBufferLike;
-  /** Is told when a call has ended in an error. */
-  fail?(): void;
   dispose?(): void;
 }
 
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
-export function instantiate(
-  module: WebAssembly.Module,
-  manifest: Manifest,
-  stateFile: Uint8Array,
-  threads: Threads = { count: 1 },
-): Model {
+export const instantiate = (module: WebAssembly.Module, manifest: Manifest, stateFile: Uint8Array): Model =>
+  modelOver(engineOf(module), manifest, stateFile, { count: 1 });
+
+export function engineOf(module: WebAssembly.Module): Engine {
   const { exports } = new WebAssembly.Instance(module);
-  const { memory } = exports as { memory?: WebAssembly.Memory };
-  return modelOver({ exports, memory: memory?.buffer }, manifest, stateFile, threads);
+  return { exports, memory: (exports.memory as WebAssembly.Memory)?.buffer };
 }
 
 /** A model over a module that is in memory already. Throws E412, E413. */
 export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Array, threads: Threads): Model {
   checkModule(manifest, engine);
-  let gone: string | null = null;
+  let buffer = engine.memory;
   const memory = (): ArrayBufferLike => {
-    if (gone !== null) throw new ArtifactError('E414', `model '${manifest.name}' ${gone}`);
-    return engine.memory!;
-  };
-  const leave = (why: string): void => {
-    gone = why;
-    engine = { exports: {} };
+    if (!buffer) throw new ArtifactError('E414', `model '${manifest.name}' has been disposed of`);
+    return buffer;
   };
   const bytes = (): Uint8Array => new Uint8Array(memory());
   decodeState(manifest, stateFile, bytes());
@@ -86,23 +77,15 @@ export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Ar
     loadState: (file: Uint8Array) => decodeState(manifest, file, bytes()),
     threads,
     dispose: () => {
-      engine.dispose?.();
-      leave('has been disposed of');
+      if (buffer) engine.dispose?.();
+      buffer = undefined;
     },
   };
   for (const entry of manifest.entries) {
     model[entry.name] = (inputs: Record<string, InputValue>, { copy = true }: CallOptions = {}) => {
       const buffer = memory();
       writeInputs(entry, inputs, buffer);
-      try {
-        (engine.exports[entry.name] as () => void)();
-      } catch (error) {
-        if (engine.fail) {
-          engine.fail();
-          leave(`has lost its threads: '${entry.name}' failed with ${error}; load it again`);
-        }
-        throw error;
-      }
+      (engine.exports[entry.name] as () => void)();
       return Object.fromEntries(entry.outputs.map(slot => [slot.name, readOutput(slot, buffer, copy)]));
     };
   }
@@ -113,7 +96,7 @@ function checkModule({ name, entries, totalBytes }: Manifest, { exports, memory 
   const lacking = entries
     .filter(entry => typeof exports[entry.name] !== 'function')
     .map(entry => `function '${entry.name}'`);
-  if (!(memory && memory.byteLength >= totalBytes)) lacking.push(`a memory of ${totalBytes} bytes`);
+  if ((memory?.byteLength ?? -1) < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
   if (lacking.length > 0)
     throw new ArtifactError(
       'E413',

@@ -4,10 +4,13 @@
  * and then sleep; in Node they do not keep the process alive. Only artifacts that are built for threads hold this code.
  */
 import type * as NodeWorkers from 'node:worker_threads';
+import { ArtifactError } from './error.js';
+import type { StartTeam } from './loader.js';
 import type { Engine } from './model.js';
-import { join, type Part } from './part.js';
+import { join, type Part, type TeamInstance } from './part.js';
 import type { Answer } from './thread.js';
 
+type Start = Awaited<ReturnType<StartTeam>>;
 type AnyWorker = Worker | NodeWorkers.Worker;
 
 const PAGE = 65536;
@@ -16,35 +19,61 @@ const SPINS = 1_000_000;
 const FEW_SPINS = 1000;
 
 /**
- * Starts threads that begin with the file at `url` (`thread.ts`), and waits until they are ready. Throws the reason where
- * that is impossible; `moduleOf` is asked only where it seems possible.
+ * Starts threads that begin with the file at `url` (`thread.ts`), and waits until they are ready; or gives the reason why
+ * there can be none. `moduleOf` is asked only where there can.
  */
 export async function startTeam(
   threads: number,
   moduleOf: () => Promise<WebAssembly.Module>,
   url: URL,
-): Promise<Engine> {
-  const why = whyAlone();
-  if (why !== null) throw new Error(why);
+): Promise<Start> {
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new ArtifactError('E415', `threads must be a whole number from 1 on, given ${threads}`);
+  const reason = whyAlone();
+  if (reason !== null) return { reason };
   const module = await moduleOf();
   const memory = teamMemory(module, threads);
+  if (memory === null) return { reason: 'the module given is for one' };
+  const spins = threads > processors() ? FEW_SPINS : SPINS;
   const workers = Array.from({ length: threads - 1 }, () => openWorker(url));
   const end = (): void => {
     for (const worker of workers) void worker.terminate();
   };
-  const spins = threads > processors() ? FEW_SPINS : SPINS;
   try {
     await Promise.all(workers.map((worker, i) => started(worker, { module, memory, thread: i + 1, threads, spins })));
   } catch (error) {
     end();
-    throw error;
+    return { reason: (error as Error).message };
   }
-  const { exports, release, fail } = join({ module, memory, thread: 0, threads, spins: mayWait() ? spins : 0 });
-  const then = (first: () => void) => () => {
-    first();
-    end();
+  const own = join({ module, memory, thread: 0, threads, spins: mayWait() ? spins : 0 });
+  return { engine: engineOver(own, memory.buffer, end) };
+}
+
+/** After an error no call is possible any more: the threads are at different places. The state can still be saved. */
+function engineOver({ exports, fail, release }: TeamInstance, memory: ArrayBufferLike, end: () => void): Engine {
+  let failure: string | null = null;
+  const guarded =
+    (run: () => void, name: string): (() => void) =>
+    () => {
+      if (failure !== null) throw new ArtifactError('E415', failure);
+      try {
+        run();
+      } catch (error) {
+        failure = `the threads are gone since '${name}' failed with ${error}; load the model again`;
+        fail();
+        end();
+        throw error;
+      }
+    };
+  const functions = Object.entries(exports).map(([name, run]) => [name, guarded(run as () => void, name)]);
+  return {
+    exports: Object.fromEntries(functions),
+    memory,
+    dispose() {
+      if (failure === null) release();
+      end();
+    },
   };
-  return { exports, memory: memory.buffer, fail: then(fail), dispose: then(release) };
 }
 
 function whyAlone(): string | null {
@@ -54,10 +83,10 @@ function whyAlone(): string | null {
   return typeof Worker === 'undefined' && !nodeWorkers() ? 'there are no workers here' : null;
 }
 
-/** The module says how much it needs, in all and for each thread, in a section of its own. */
-function teamMemory(module: WebAssembly.Module, threads: number): WebAssembly.Memory {
+/** The module says how much it needs, in all and for each thread, in a section of its own; null where it has none. */
+function teamMemory(module: WebAssembly.Module, threads: number): WebAssembly.Memory | null {
   const [section] = WebAssembly.Module.customSections(module, 'gradc.team');
-  if (!section) throw new Error('the module given is for one');
+  if (!section) return null;
   const sizes = new DataView(section);
   const pages = Math.ceil((sizes.getUint32(0, true) + threads * sizes.getUint32(4, true)) / PAGE);
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
