@@ -15,6 +15,7 @@ export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/convolution.js';
 export * from '../compiler/ops/creation.js';
+export { ctcLoss } from '../compiler/ops/ctc-loss.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';
 export type { Reduction } from '../compiler/ops/loss.js';

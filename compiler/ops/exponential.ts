@@ -40,7 +40,7 @@ export const logaddexp: Binary = pointwise({
   types: 'float',
   body: (s, x, y) => logAddExp(s, x, y, 1),
   vjp: c => {
-    const share = (i: number): Tensor => div(c.grad, add(exp(sub(c.in(1 - i), c.in(i))), 1));
+    const share = (i: number): Tensor => mul(c.grad, sigmoid(sub(c.in(i), c.in(1 - i))));
     return [c.needs(0) ? share(0) : null, c.needs(1) ? share(1) : null];
   },
   samples: [sample(random([4]), random([4])), sample(exactly([1], [1000]), exactly([1], [1001]))],
@@ -52,7 +52,7 @@ export const logaddexp2: Binary = pointwise({
   types: 'float',
   body: (s, x, y) => logAddExp(s, x, y, ln2),
   vjp: c => {
-    const share = (i: number): Tensor => div(c.grad, add(exp2(sub(c.in(1 - i), c.in(i))), 1));
+    const share = (i: number): Tensor => mul(c.grad, sigmoid(mul(sub(c.in(i), c.in(1 - i)), ln2)));
     return [c.needs(0) ? share(0) : null, c.needs(1) ? share(1) : null];
   },
   samples: [sample(random([4]), random([4]))],

@@ -17,6 +17,7 @@ import './control.js';
 import * as conversion from './conversion.js';
 import './convolution.js';
 import * as creation from './creation.js';
+import './ctc-loss.js';
 import type { OpDef } from './define.js';
 import * as indexing from './indexing.js';
 import './joining.js';

@@ -118,3 +118,23 @@ export class BCEWithLogitsLoss extends WeightedLoss {
     });
   }
 }
+
+export interface CTCLossOptions extends LossOptions {
+  readonly blank?: number;
+  readonly zeroInfinity?: boolean;
+}
+export class CTCLoss extends Layer {
+  readonly options: Required<CTCLossOptions>;
+  constructor({ blank = 0, reduction = 'mean', zeroInfinity = false }: CTCLossOptions = {}) {
+    super();
+    this.options = { blank, reduction, zeroInfinity };
+  }
+  override forward(
+    logProbs: Tensor,
+    targets: Tensor,
+    inputLengths: Tensor | readonly number[],
+    targetLengths: Tensor | readonly number[],
+  ): Tensor {
+    return F.ctcLoss(logProbs, targets, inputLengths, targetLengths, this.options);
+  }
+}
