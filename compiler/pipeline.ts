@@ -11,7 +11,7 @@ import { fail } from './errors.js';
 import type { DType } from './ir/dtype.js';
 import type { Graph, TensorType } from './ir/graph.js';
 import type { Kernel } from './ir/kernel.js';
-import type { Launch, Program } from './ir/program.js';
+import { allLaunches, type Launch, launchesOf, mapLaunches, type Program } from './ir/program.js';
 import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
@@ -20,7 +20,7 @@ import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
 import { deadCode } from './passes/dead-code.js';
 import { decompose } from './passes/decompose.js';
-import { type FusedGraph, fuse } from './passes/fuse.js';
+import { type FusedGraph, fuse, kernelsOf } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
 import { expandNode } from './trace/trace.js';
@@ -79,8 +79,8 @@ export function compileToProgram(
   );
   const plan = left('plan-memory', debug, planned);
   if (debug.verify) {
-    for (const { groups } of fused) for (const group of groups) verifyKernel(group.lowered.kernel);
-    for (const { launches } of plan.program.entries) for (const { kernel } of launches) verifyKernel(kernel);
+    for (const { groups } of fused) for (const { kernel } of kernelsOf(groups)) verifyKernel(kernel);
+    for (const { kernel } of allLaunches(plan.program)) verifyKernel(kernel);
     verifyProgram(plan.program);
   }
   return { source, graphs, fused, plan, program: shareKernels(plan.program) };
@@ -99,9 +99,9 @@ function shareKernels(program: Program): Program {
     const text = anonymousText(launch.kernel);
     const kernel = byText.get(text) ?? launch.kernel;
     byText.set(text, kernel);
-    return { kernel, args: launch.args };
+    return { ...launch, kernel };
   };
-  return { ...program, entries: program.entries.map(entry => ({ ...entry, launches: entry.launches.map(shared) })) };
+  return mapLaunches(program, shared);
 }
 
 /** A program with its kernels in the form the backend spells. Throws E601 for an element type the backend lacks. */
@@ -113,19 +113,13 @@ export function scheduleProgram<O>(program: Program, backend: Backend<O>, debug:
     return known;
   };
   checkTypes(program, backend);
-  return {
-    ...program,
-    entries: program.entries.map(entry => ({
-      ...entry,
-      launches: entry.launches.map(({ kernel, args }) => ({ kernel: schedule(kernel), args })),
-    })),
-  };
+  return mapLaunches(program, launch => ({ ...launch, kernel: schedule(launch.kernel) }));
 }
 
 function checkTypes<O>(program: Program, backend: Backend<O>): void {
   const lacks = (dtype: DType): boolean => !backend.capabilities.dtypes.includes(dtype);
-  for (const { name, launches } of program.entries) {
-    for (const { kernel } of launches) {
+  for (const { name, steps } of program.entries) {
+    for (const { kernel } of launchesOf(steps)) {
       const missing = kernel.params.find(({ buffer }) => lacks(buffer.dtype));
       if (missing)
         fail('E601', {

@@ -2,6 +2,8 @@
  * `gradc`: tensors, ops, modules and optimizers under PyTorch's names, run eagerly; and the description of models to compile.
  *
  * Importing it installs eager execution and the methods of Tensor.
+ *
+ * @module gradc
  */
 import '../compiler/ops/table.js';
 import './eager.js';
@@ -9,6 +11,10 @@ import './bridge.js';
 import './tensor-methods.js';
 import './print.js';
 
+export { cond } from '../compiler/autodiff/control/cond.js';
+export { type ScanOptions, scan } from '../compiler/autodiff/control/scan.js';
+export type { Tree } from '../compiler/autodiff/control/tree.js';
+export { whileLoop } from '../compiler/autodiff/control/while-loop.js';
 export { grad, hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
 export { GradcError } from '../compiler/errors.js';
 export {

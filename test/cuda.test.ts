@@ -191,8 +191,8 @@ function counterProgram(): Program {
     stateBytes: 64,
     totalBytes: 192,
     entries: [
-      { name: 'predict', inputs: [x], outputs: [out], launches: [{ kernel: add, args: [64, 0, 128] }] },
-      { name: 'update', inputs: [{ ...x, name: 'g' }], outputs: [], launches: [{ kernel: add, args: [0, 64, 0] }] },
+      { name: 'predict', inputs: [x], outputs: [out], steps: [{ kernel: add, args: [64, 0, 128] }] },
+      { name: 'update', inputs: [{ ...x, name: 'g' }], outputs: [], steps: [{ kernel: add, args: [0, 64, 0] }] },
     ],
   };
 }

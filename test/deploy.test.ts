@@ -42,9 +42,9 @@ const program: Program = {
       name: 'step',
       inputs: [slot('x', 'float32', [3], 192), slot('k', 'int64', [2], 256)],
       outputs: [slot('y', 'float32', [3], 320), slot('sum', 'float32', [], 384)],
-      launches: [],
+      steps: [],
     },
-    { name: 'flip', inputs: [slot('on', 'bool', [], 448)], outputs: [slot('on', 'bool', [], 448)], launches: [] },
+    { name: 'flip', inputs: [slot('on', 'bool', [], 448)], outputs: [slot('on', 'bool', [], 448)], steps: [] },
   ],
 };
 const initial = new Map<string, ArrayBufferView>([

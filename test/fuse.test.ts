@@ -2,10 +2,11 @@
  * Fusion stays in proportion: chains in which every step reads the one before it several times, or in one arm only, become
  * kernels whose number and code grow with the chain, and compute what eager computes.
  */
-import { int64, linspace, type Tensor, tensor } from 'gradc';
 
+import { int64, linspace, type Tensor, tensor } from 'gradc';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
+import { launchesOf } from '../compiler/ir/program.js';
 import { compile } from '../compiler/jit.js';
 import { codeSize } from '../compiler/lowering/code-size.js';
 import { input } from '../compiler/trace/model.js';
@@ -54,7 +55,10 @@ const compiled = (chain: Chain, length: number, backend: 'js' | 'wasm') =>
 
 function codeOf(chain: Chain, length: number): number {
   const { entries } = compiled(chain, length, 'js').compilation.program;
-  return entries[0].launches.reduce((sum, { kernel }) => sum + codeSize(kernel.body, Number.POSITIVE_INFINITY), 0);
+  return launchesOf(entries[0].steps).reduce(
+    (sum, { kernel }) => sum + codeSize(kernel.body, Number.POSITIVE_INFINITY),
+    0,
+  );
 }
 
 describe.each(chains)('a chain of %s', (_, chain) => {

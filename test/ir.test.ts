@@ -448,7 +448,7 @@ describe('the program verifier', () => {
           name: 'e',
           inputs: given.inputs ?? [slot('x', 64)],
           outputs: given.outputs ?? [slot('y', 128)],
-          launches: [{ kernel, args: given.args ?? [0, 64, 128] }],
+          steps: [{ kernel, args: given.args ?? [0, 64, 128] }],
         },
       ],
     }).join('; ');

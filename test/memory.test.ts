@@ -2,10 +2,12 @@
  * The memory plan: places that never overlap, writes in place only where safe, and planned programs that compute what their
  * graphs say.
  */
+
 import { describe, expect, test } from 'vitest';
 import { bytesOf } from '../compiler/ir/dtype.js';
 import { type Graph, paramName } from '../compiler/ir/graph.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
+import { launchesOf } from '../compiler/ir/program.js';
 import { numel } from '../compiler/ir/shape.js';
 import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
@@ -154,7 +156,7 @@ function plan(texts: readonly string[]): { graphs: Graph[]; memory: MemoryPlan }
 /** Run every entry of a plan and node by node; both must agree to the bit, untouched state included. */
 function expectPlanRuns(texts: readonly string[]): MemoryPlan {
   const { graphs, memory } = plan(texts);
-  for (const entry of memory.program.entries) for (const { kernel } of entry.launches) verifyKernel(kernel);
+  for (const entry of memory.program.entries) for (const { kernel } of launchesOf(entry.steps)) verifyKernel(kernel);
   expectDisjoint(memory);
   for (const g of graphs) {
     const inputs: Record<string, ReturnType<typeof fillOf>> = {};
@@ -211,7 +213,7 @@ describe('plan-memory', () => {
   test('an optimizer step writes straight over its state', () => {
     const { program, entries } = expectPlanRuns([sgd]);
     expect(entries[0].copies).toBe(0);
-    const step = program.entries[0].launches.find(
+    const step = launchesOf(program.entries[0].steps).find(
       ({ kernel }) => kernel.params.filter(({ access }) => access === 'readwrite').length === 2,
     );
     expect(step?.args).toContain(program.state.find(({ name }) => name === 'w')!.offset);

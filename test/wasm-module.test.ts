@@ -7,7 +7,7 @@ import wabt from 'wabt';
 import { wasm } from '../backends/wasm/backend.js';
 import { FunctionCode } from '../backends/wasm/code.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
-import type { Program } from '../compiler/ir/program.js';
+import { launchesOf, type Program } from '../compiler/ir/program.js';
 import { conv, matmul, softmax } from './support/plain-kernels.js';
 
 const context = { note: () => {} };
@@ -25,7 +25,7 @@ function programOf(entries: Record<string, readonly Kernel[]>): Program {
     name,
     inputs: [],
     outputs: [],
-    launches: kernels.map(kernel => ({ kernel, args: kernel.params.map(({ buffer }) => place(buffer.size)) })),
+    steps: kernels.map(kernel => ({ kernel, args: kernel.params.map(({ buffer }) => place(buffer.size)) })),
   }));
   return { name: 'model', state: [], stateBytes: 0, totalBytes: end, entries: launches };
 }
@@ -57,7 +57,7 @@ describe('a module', () => {
     const one = programOf({ run: [kernel] });
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(file(one, 'model.wasm') as BufferSource));
     const memory = exports.memory as WebAssembly.Memory;
-    const [a, b, out] = one.entries[0].launches[0].args.map(
+    const [a, b, out] = launchesOf(one.entries[0].steps)[0].args.map(
       (at, i) => new Float32Array(memory.buffer, at, kernel.params[i].buffer.size),
     );
     a.fill(2);

@@ -5,7 +5,7 @@
  */
 import { fail } from '../../compiler/errors.js';
 import { dtypes } from '../../compiler/ir/dtype.js';
-import type { Program } from '../../compiler/ir/program.js';
+import { launchesOf, type Program } from '../../compiler/ir/program.js';
 import type { ArtifactFiles, Backend } from '../backend.js';
 import { emitCMake, emitHeader, emitSource } from './host.js';
 import { identifier } from './names.js';
@@ -19,8 +19,8 @@ export const cudaBackend: Backend = {
   capabilities: { dtypes, lanes: 4 },
   schedule: cudaSchedule,
   emit(program: Program): ArtifactFiles {
-    for (const { launches } of program.entries) {
-      for (const { kernel } of launches) {
+    for (const { steps } of program.entries) {
+      for (const { kernel } of launchesOf(steps)) {
         const large = kernel.params.find(({ buffer }) => buffer.size > largestTensor);
         if (large)
           fail('E601', {

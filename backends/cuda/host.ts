@@ -7,7 +7,19 @@
  */
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
 import type { Buffer, Kernel } from '../../compiler/ir/kernel.js';
-import type { EntryProgram, Launch, Program, Slot } from '../../compiler/ir/program.js';
+import {
+  type Address,
+  allLaunches,
+  blocksOf,
+  type EntryProgram,
+  isLaunch,
+  isLoop,
+  type Launch,
+  type Loop,
+  type Program,
+  type Slot,
+  type Step,
+} from '../../compiler/ir/program.js';
 import { type EmittedKernel, emitKernel } from './emit.js';
 import { helpersUsedBy } from './helpers.js';
 import { identifier, NameScope } from './names.js';
@@ -190,7 +202,7 @@ function describeParams(program: Program, launches: readonly Launch[]): (buffer:
 }
 
 function emitKernels(program: Program, names: NameScope): Map<Kernel, EmittedKernel> {
-  const launches = program.entries.flatMap(entry => entry.launches);
+  const launches = allLaunches(program);
   const kernels = new Set(launches.map(launch => launch.kernel));
   return new Map(
     [...kernels].map(kernel => {
@@ -215,9 +227,11 @@ class Places {
     }
   }
 
-  /** The argument for a buffer at `offset`; `used` collects the names that need a declaration. */
-  at(buffer: Buffer, offset: number, used: Map<string, string>): string {
-    const place = `at<${storageType[buffer.dtype]}>(arena, ${offset})`;
+  /** The argument for a buffer at an address; `used` collects the names that need a declaration. */
+  at(buffer: Buffer, address: Address, used: Map<string, string>): string {
+    const place = `at<${storageType[buffer.dtype]}>(arena, ${cPlace(address)})`;
+    if (address.strides.some(stride => stride !== 0)) return place;
+    const offset = address.base;
     const known = this.named.get(placeKey(offset, buffer.dtype, buffer.size));
     if (known === undefined) return place;
     used.set(known.name, `${storageType[buffer.dtype]}* ${known.name} = ${place};  // ${describe(known.slot)}`);
@@ -225,32 +239,99 @@ class Places {
   }
 }
 
-/** The kernels of one entry, in order. */
+/** A place in C: bytes from the start of the arena, moving with the counters of the loops around. */
+const cPlace = ({ base, strides }: Address): string =>
+  strides.reduce((sum, stride, l) => (stride === 0 ? sum : `${sum} + t${l} * (ptrdiff_t)${stride}`), String(base));
+
+/** Does what an entry does depend on data? Then the host waits for conditions, which no CUDA graph can hold. */
+const dependsOnData = (steps: readonly Step[]): boolean =>
+  steps.some(
+    step => !isLaunch(step) && (!isLoop(step) || typeof step.trips !== 'number' || blocksOf(step).some(dependsOnData)),
+  );
+
+/** The steps of one entry: launches, loops over them, and branches on a bool that is fetched from the device. */
+class EntryCode {
+  readonly used = new Map<string, string>();
+  private readonly places: Places;
+
+  constructor(
+    program: Program,
+    entry: Entry,
+    private readonly kernels: ReadonlyMap<Kernel, EmittedKernel>,
+    private readonly scratchAt: number,
+  ) {
+    this.places = new Places(program, entry, new NameScope());
+  }
+
+  block(steps: readonly Step[], indent: string, depth = 0): string {
+    return steps.map(step => this.step(step, indent, depth)).join('');
+  }
+
+  private step(step: Step, indent: string, depth: number): string {
+    if (isLaunch(step)) return this.launch(step, indent);
+    if (isLoop(step)) return this.loop(step, indent, depth);
+    const inner = `${indent}  `;
+    const side = (steps: readonly Step[]): string => this.block(steps, inner, depth);
+    const otherwise = step.no.length > 0 ? ` else {\n${side(step.no)}${indent}}` : '';
+    return `${indent}{
+${inner}bool holds = false;
+${inner}TRY(fetch_bool(arena + ${cPlace(step.predicate)}, &holds, stream));
+${inner}if (holds) {\n${side(step.yes).replace(/^/gm, '  ').trimEnd()}
+${inner}}${otherwise.replace(/\n/g, '\n  ')}
+${indent}}
+`;
+  }
+
+  private launch({ kernel, args, strides }: Launch, indent: string): string {
+    const { launcher, scratchBytes } = this.kernels.get(kernel)!;
+    const values = kernel.params.map(({ buffer }, i) =>
+      this.places.at(buffer, { base: args[i], strides: strides?.[i] ?? [] }, this.used),
+    );
+    if (scratchBytes > 0) values.push(`arena + ${this.scratchAt}`);
+    return `${indent}TRY(${launcher}(${[...values, 'stream'].join(', ')}));\n`;
+  }
+
+  private loop({ trips, body }: Loop, indent: string, depth: number): string {
+    const counter = `t${depth}`;
+    const inner = `${indent}  `;
+    const code = this.block(body, inner, depth + 1);
+    if (typeof trips === 'number')
+      return `${indent}for (int ${counter} = 0; ${counter} < ${trips}; ++${counter}) {\n${code}${indent}}\n`;
+    return `${indent}for (int ${counter} = 0;; ++${counter}) {
+${this.block(trips.steps, inner, depth + 1)}${inner}bool holds = false;
+${inner}TRY(fetch_bool(arena + ${cPlace(trips.holds)}, &holds, stream));
+${inner}if (!holds) break;
+${code}${indent}}
+`;
+  }
+}
+
 function emitEntryKernels(
   program: Program,
   entry: Entry,
   kernels: ReadonlyMap<Kernel, EmittedKernel>,
   scratchAt: number,
 ): string {
-  const places = new Places(program, entry, new NameScope());
-  const used = new Map<string, string>();
-  const calls = entry.program.launches.map(({ kernel, args }) => {
-    const { launcher, scratchBytes } = kernels.get(kernel)!;
-    const values = kernel.params.map(({ buffer }, i) => places.at(buffer, args[i], used));
-    if (scratchBytes > 0) values.push(`arena + ${scratchAt}`);
-    return `  TRY(${launcher}(${[...values, 'stream'].join(', ')}));`;
-  });
+  const code = new EntryCode(program, entry, kernels, scratchAt);
+  const body = code.block(entry.program.steps, '  ');
   return `static cudaError_t run_${entry.name}(char* arena, cudaStream_t stream) {
-${[...used.values()].map(line => `  ${line}\n`).join('')}${calls.join('\n')}
-  return cudaSuccess;
+${[...code.used.values()].map(line => `  ${line}\n`).join('')}${body}  return cudaSuccess;
 }`;
 }
+
+const fetchBool = `// The value of a bool, once all that was queued before is done.
+static cudaError_t fetch_bool(const char* from, bool* value, cudaStream_t stream) {
+  TRY(cudaMemcpyAsync(value, from, 1, cudaMemcpyDeviceToHost, stream));
+  return cudaStreamSynchronize(stream);
+}
+
+`;
 
 // ── source ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What the host code below calls its own functions and constants. */
 const hostNames =
-  'failed refused allocate follow copy_state run_staged find_input find_output count_of create_message state_bytes arena_bytes staging_bytes entry_count'.split(
+  'failed refused allocate follow copy_state run_staged fetch_bool find_input find_output count_of create_message state_bytes arena_bytes staging_bytes entry_count'.split(
     ' ',
   );
 
@@ -291,7 +372,7 @@ ${code}
 
 // ── entries: their kernels in order ──
 
-${entries.map(entry => emitEntryKernels(program, entry, kernels, scratchAt)).join('\n\n')}
+${entries.some(entry => dependsOnData(entry.program.steps)) ? fetchBool : ''}${entries.map(entry => emitEntryKernels(program, entry, kernels, scratchAt)).join('\n\n')}
 
 ${emitModel(model, program, entries, scratchAt + scratchBytes)}
 ${emitInfo(model, entries)}
@@ -430,10 +511,10 @@ extern "C" int ${model}_save_state(${model}* m, void* bytes, size_t size) {
   return error == cudaSuccess ? 0 : failed(m->message, "save_state", error);
 }
 
-// Runs an entry from staging to staging, by its graph once that has been captured.
-static cudaError_t run_staged(${model}* m, int entry, cudaError_t (*queue)(${model}*)) {
+// Runs an entry from staging to staging, by its graph once that has been captured, if one can hold it.
+static cudaError_t run_staged(${model}* m, int entry, bool fits_graph, cudaError_t (*queue)(${model}*)) {
   TRY(follow(m, m->stream));
-  if (!m->use_graphs) {
+  if (!m->use_graphs || !fits_graph) {
     TRY(queue(m));
     return cudaStreamSynchronize(m->stream);
   }
@@ -532,7 +613,7 @@ ${download.join('')}  return cudaSuccess;
 extern "C" int ${model}_${name}(${[`${model}* m`, ...parameters(entry)].join(', ')}) {
 ${check}${nonEmpty(inputs)
   .map(port => `  memcpy(m->staging + ${port.staging}, ${port.name}, ${bytes(port.slot)});\n`)
-  .join('')}  const cudaError_t error = run_staged(m, ${number}, queue_${name});
+  .join('')}  const cudaError_t error = run_staged(m, ${number}, ${!dependsOnData(entry.program.steps)}, queue_${name});
   if (error != cudaSuccess) return failed(m->message, "${name}", error);
 ${nonEmpty(outputs)
   .map(port => `  memcpy(${port.name}, m->staging + ${port.staging}, ${bytes(port.slot)});\n`)

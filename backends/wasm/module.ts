@@ -6,19 +6,14 @@ import binaryen from 'binaryen';
 import { InternalError } from '../../compiler/errors.js';
 import { buildFunction } from './build.js';
 import { type EmittedFunction, emitHelper } from './emit.js';
+import { type EntryStep, StepBuilder } from './entry.js';
 import { SCRATCH } from './globals.js';
 import { addTeam, type TeamPlan } from './team.js';
 
-/** A call of a function with addresses. */
-export interface Call {
-  readonly target: string;
-  readonly args: readonly number[];
-}
-
 export interface ModulePlan {
   readonly functions: ReadonlyMap<string, EmittedFunction>;
-  /** Exported functions without arguments, each a sequence of calls; those of a team are in `team`. */
-  readonly entries: ReadonlyMap<string, readonly Call[]>;
+  /** Exported functions without arguments, each a sequence of steps; those of a team are in `team`. */
+  readonly entries: ReadonlyMap<string, readonly EntryStep[]>;
   /** Functions exported as they are. */
   readonly exported: readonly string[];
   /** The module's own memory, exported, of so many bytes; or one it imports as `env.memory`. */
@@ -78,7 +73,7 @@ function planModule(plan: ModulePlan): binaryen.Module {
   else module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
   for (const [name, emitted] of withHelpers(plan.functions))
     buildFunction(module, name, emitted.code, emitted.result, { relaxed: plan.relaxed });
-  for (const [name, calls] of plan.entries) addEntry(module, name, calls);
+  for (const [name, steps] of plan.entries) addEntry(module, name, steps);
   for (const name of plan.exported) module.addFunctionExport(name, name);
   if (!module.validate()) throw new InternalError(`binaryen refuses the module\n${module.emitText()}`);
   module.runPasses(passes);
@@ -112,15 +107,10 @@ function withHelpers(functions: ReadonlyMap<string, EmittedFunction>): Map<strin
   return all;
 }
 
-function addEntry(module: binaryen.Module, name: string, calls: readonly Call[]): void {
-  const body = calls.map(({ target, args }) =>
-    module.call(
-      target,
-      args.map(arg => module.i32.const(arg)),
-      binaryen.none,
-    ),
-  );
+function addEntry(module: binaryen.Module, name: string, steps: readonly EntryStep[]): void {
+  const builder = new StepBuilder(module);
+  const body = builder.block(steps);
   const internal = `entry.${name}`;
-  module.addFunction(internal, binaryen.none, binaryen.none, [], module.block(null, body, binaryen.none));
+  module.addFunction(internal, binaryen.none, binaryen.none, builder.locals, body);
   module.addFunctionExport(internal, name);
 }

@@ -2,12 +2,14 @@
  * What a module will hold, as values: the function of each kernel, the calls of each entry, and the memory behind the
  * tensors, for one thread or for a team.
  */
+import { bytesOf } from '../../compiler/ir/dtype.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
-import type { EntryProgram, Launch, Program } from '../../compiler/ir/program.js';
+import { type EntryProgram, isLaunch, type Launch, type Program } from '../../compiler/ir/program.js';
 import { type DividedKernel, divideKernel, forOneThread } from './divide.js';
 import { type EmittedFunction, emitKernel } from './emit.js';
-import type { Call, ModulePlan } from './module.js';
-import { type Step, stepsOf, type TeamLaunch } from './steps.js';
+import { type Call, type EntryStep, entrySteps } from './entry.js';
+import type { ModulePlan } from './module.js';
+import { type Span, type Step, stepsOf, type TeamStep } from './steps.js';
 import { CONTROL_BYTES } from './team.js';
 
 export type Plan = Omit<ModulePlan, 'relaxed'>;
@@ -37,11 +39,11 @@ class Functions {
 /** For one thread: scratch memory behind the tensors. */
 export function planAlone(program: Program): Plan {
   const functions = new Functions();
-  const entries = new Map<string, Call[]>();
-  for (const { name, launches } of program.entries) {
+  const entries = new Map<string, readonly EntryStep[]>();
+  for (const { name, steps } of program.entries) {
     entries.set(
       name,
-      launches.map(({ kernel, args }) => ({ target: functions.nameOf(kernel), args })),
+      entrySteps(steps, ({ kernel, ...places }) => ({ ...places, target: functions.nameOf(kernel) })),
     );
   }
   const scratchBase = aligned(program.totalBytes);
@@ -56,7 +58,7 @@ export function planAlone(program: Program): Plan {
 export function planTeam(program: Program): Plan {
   const functions = new Functions();
   const kernels = new TeamKernels();
-  const entries = new Map(program.entries.map(entry => [entry.name, entrySteps(entry, kernels, functions)]));
+  const entries = new Map(program.entries.map(entry => [entry.name, teamSteps(entry, kernels, functions)]));
   const control = aligned(program.totalBytes);
   const shared = control + CONTROL_BYTES;
   const scratch = shared + aligned(functions.most(emitted => emitted.sharedBytes));
@@ -94,15 +96,27 @@ class TeamKernels {
 /** Cycles that a team must save an entry to be called at all: waking a thread that sleeps takes some tens of microseconds. */
 const WAKING = 60_000;
 
-function entrySteps({ launches }: EntryProgram, kernels: TeamKernels, functions: Functions): Step[] {
-  const divisions = launches.map(({ kernel }) => kernels.divided(kernel));
+/** Loops and branches are the first thread's: the team helps with the kernels around them. */
+function teamSteps({ steps }: EntryProgram, kernels: TeamKernels, functions: Functions): Step[] {
+  const divisions = steps.map(step => (isLaunch(step) ? kernels.divided(step.kernel) : null));
   const saved = divisions.reduce((sum, division) => sum + (division ? division.alone - division.together : 0), 0);
   const isWorthIt = saved > WAKING;
-  const planned = launches.map(({ kernel, args }: Launch, i): TeamLaunch => {
+  const callOf = ({ kernel, ...places }: Launch, division: DividedKernel | null): Call => ({
+    ...places,
+    target: functions.nameOf(division?.kernel ?? kernels.alone(kernel)),
+  });
+  const planned = steps.map((step, i): TeamStep => {
     const division = isWorthIt ? divisions[i] : null;
-    const target = functions.nameOf(division?.kernel ?? kernels.alone(kernel));
-    const takesShared = functions.emitted.get(target)!.sharedBytes > 0;
-    return { call: { target, args }, byAll: division !== null, params: kernel.params, takesShared };
+    const [inner] = entrySteps([step], launch => callOf(launch, division));
+    const takesShared = 'target' in inner && functions.emitted.get(inner.target)!.sharedBytes > 0;
+    return { step: inner, byAll: division !== null, touches: isLaunch(step) ? spansOf(step) : null, takesShared };
   });
   return stepsOf(planned);
 }
+
+const spansOf = ({ kernel, args }: Launch): Span[] =>
+  kernel.params.map(({ buffer, access }, i) => ({
+    start: args[i],
+    end: args[i] + buffer.size * bytesOf(buffer.dtype),
+    isWritten: access !== 'read',
+  }));

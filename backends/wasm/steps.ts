@@ -1,48 +1,47 @@
 /**
- * The steps of an entry that a team runs: calls, by the first thread or by all, and barriers where one needs the memory of
- * another. Consecutive calls by the first thread, and calls on different memory, need none.
+ * The steps of an entry that a team runs, by the first thread or by all, and barriers where one needs the memory of
+ * another. Consecutive steps of the first thread, and steps on different memory, need none.
  */
-import { bytesOf } from '../../compiler/ir/dtype.js';
-import type { KernelParam } from '../../compiler/ir/kernel.js';
-import type { Call } from './module.js';
+import type { EntryStep } from './entry.js';
 
 export type Step =
-  | { readonly kind: 'call'; readonly call: Call; readonly byAll: boolean }
+  | { readonly kind: 'run'; readonly step: EntryStep; readonly byAll: boolean }
   | { readonly kind: 'barrier' };
 
-/** A call and what it touches. */
-export interface TeamLaunch {
-  readonly call: Call;
-  /** Whether all threads make it, or only the first one. */
+/** A step of an entry and what it touches. */
+export interface TeamStep {
+  readonly step: EntryStep;
+  /** Whether all threads do it, or only the first one. */
   readonly byAll: boolean;
-  readonly params: readonly KernelParam[];
+  /** Null: anything. */
+  readonly touches: readonly Span[] | null;
   /** Whether it uses the scratch memory that all have in common. */
   readonly takesShared: boolean;
 }
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly isWritten: boolean;
+}
 
-export function stepsOf(launches: readonly TeamLaunch[]): Step[] {
+export function stepsOf(planned: readonly TeamStep[]): Step[] {
   const steps: Step[] = [];
-  let pending: TeamLaunch[] = [];
-  for (const launch of launches) {
-    if (pending.some(earlier => conflict(earlier, launch))) {
+  let pending: TeamStep[] = [];
+  for (const next of planned) {
+    if (pending.some(earlier => conflict(earlier, next))) {
       steps.push({ kind: 'barrier' });
       pending = [];
     }
-    pending.push(launch);
-    steps.push({ kind: 'call', call: launch.call, byAll: launch.byAll });
+    pending.push(next);
+    steps.push({ kind: 'run', step: next.step, byAll: next.byAll });
   }
   return steps;
 }
 
-function conflict(a: TeamLaunch, b: TeamLaunch): boolean {
+function conflict(a: TeamStep, b: TeamStep): boolean {
   if (!a.byAll && !b.byAll) return false;
   if (a.takesShared && b.takesShared) return true;
-  return spans(a).some(x => spans(b).some(y => (x.isWritten || y.isWritten) && x.start < y.end && y.start < x.end));
+  const [of, others] = [a.touches, b.touches];
+  if (of === null || others === null) return true;
+  return of.some(x => others.some(y => (x.isWritten || y.isWritten) && x.start < y.end && y.start < x.end));
 }
-
-const spans = ({ params, call: { args } }: TeamLaunch): { start: number; end: number; isWritten: boolean }[] =>
-  params.map(({ buffer, access }, i) => ({
-    start: args[i],
-    end: args[i] + buffer.size * bytesOf(buffer.dtype),
-    isWritten: access !== 'read',
-  }));

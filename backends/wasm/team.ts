@@ -11,8 +11,8 @@
  * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who is last at a barrier wakes the others only if some sleep.
  */
 import binaryen from 'binaryen';
+import { StepBuilder } from './entry.js';
 import { BARRIER, SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
-import type { Call } from './module.js';
 import type { Step } from './steps.js';
 
 const { i32, none } = binaryen;
@@ -130,42 +130,37 @@ class TeamBuilder {
     const first = steps.findIndex(isByAll);
     const end = steps.findLastIndex(isByAll) + 1;
     if (first < 0) {
-      this.exported(name, this.alone(steps));
+      const run = this.steps(steps);
+      this.exported(name, [run.code], [], run.locals);
       return null;
     }
     const common = `team.${name}`;
-    this.internal(
-      common,
-      steps.slice(first, end).map(step => this.step(step)),
-    );
-    this.exported(name, [
-      ...this.alone(steps.slice(0, first)),
+    const together = this.steps(steps.slice(first, end), true);
+    this.internal(common, [together.code], [], together.locals);
+    const [before, after] = [this.steps(steps.slice(0, first)), this.steps(steps.slice(end))];
+    const body = [
+      before.code,
       this.store(COMMAND, this.int(number)),
       this.call(BARRIER),
       this.call(common),
       this.call(BARRIER),
-      ...this.alone(steps.slice(end)),
-    ]);
+      after.code,
+    ];
+    this.exported(name, body, [], before.locals.length > after.locals.length ? before.locals : after.locals);
     return common;
   }
 
-  /** Steps by the first thread while no other runs. */
-  private alone(steps: readonly Step[]): number[] {
-    return steps.flatMap(step => (step.kind === 'call' ? [this.launch(step.call)] : []));
-  }
-
-  private step(step: Step): number {
-    if (step.kind === 'barrier') return this.call(BARRIER);
-    const call = this.launch(step.call);
-    return step.byAll ? call : this.module.if(this.module.i32.eqz(this.module.global.get(THREAD, i32)), call);
-  }
-
-  private launch({ target, args }: Call): number {
-    return this.module.call(
-      target,
-      args.map(arg => this.int(arg)),
-      none,
-    );
+  /** Steps by the first thread while no other runs, or by the team. */
+  private steps(steps: readonly Step[], inTeam = false): { code: number; locals: number[] } {
+    const { module } = this;
+    const builder = new StepBuilder(module);
+    const isFirst = (): number => module.i32.eqz(module.global.get(THREAD, i32));
+    const code = steps.map(step => {
+      if (step.kind === 'barrier') return inTeam ? this.call(BARRIER) : module.nop();
+      const run = builder.step(step.step);
+      return step.byAll || !inTeam ? run : module.if(isFirst(), run);
+    });
+    return { code: module.block(null, code, none), locals: builder.locals };
   }
 
   private addWork(entries: readonly (string | null)[]): void {
@@ -230,4 +225,4 @@ class TeamBuilder {
   }
 }
 
-const isByAll = (step: Step): boolean => step.kind === 'call' && step.byAll;
+const isByAll = (step: Step): boolean => step.kind === 'run' && step.byAll;

@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import type { EntrySlots, Feature, Manifest, TensorSlot } from '../../runtime/deploy/manifest.js';
 import { bytesOf } from '../ir/dtype.js';
-import type { EntryProgram, Program, Slot } from '../ir/program.js';
+import type { KernelParam } from '../ir/kernel.js';
+import { blocksOf, type EntryProgram, isLaunch, isLoop, type Program, type Slot, type Step } from '../ir/program.js';
 import { version } from './version.js';
 
 export interface FileRecord {
@@ -89,21 +90,45 @@ export function manifestText(manifest: ArtifactManifest): string {
   return `${lists.replace(/\{[^{}]*\}/g, record => record.replace(/\s*\n\s*/g, ' '))}\n`;
 }
 
-/** The arena as an entry uses it, read off its launches: a buffer lives from the kernel that writes it to the last that reads it. */
-export function memoryUses({ stateBytes }: Program, { launches }: EntryProgram): MemoryUse[] {
+/**
+ * The arena as an entry uses it, read off its steps: a buffer lives from the step that writes it to the last that reads it. A
+ * loop or branch is one step, and what moves in it is one buffer.
+ */
+export function memoryUses({ stateBytes }: Program, { steps }: EntryProgram): MemoryUse[] {
   const uses: MemoryUse[] = [];
   const current = new Map<string, number>();
-  for (const [step, { kernel, args }] of launches.entries()) {
-    for (const [i, { buffer, access }] of kernel.params.entries()) {
-      const offset = args[i];
+  for (const [i, step] of steps.entries()) {
+    for (const { offset, bytes, access } of touchedBy(step)) {
       if (offset < stateBytes) continue;
-      const bytes = buffer.size * bytesOf(buffer.dtype);
       const place = `${offset}+${bytes}`;
       const known = current.get(place);
-      if (known !== undefined && (access !== 'write' || uses[known].last === step))
-        uses[known] = { ...uses[known], last: step };
-      else current.set(place, uses.push({ offset, bytes, first: access === 'write' ? step : 0, last: step }) - 1);
+      if (known !== undefined && (access !== 'write' || uses[known].last === i))
+        uses[known] = { ...uses[known], last: i };
+      else current.set(place, uses.push({ offset, bytes, first: access === 'write' ? i : 0, last: i }) - 1);
     }
   }
   return uses;
+}
+
+interface Touched {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly access: KernelParam['access'];
+}
+
+/** All that a step reads or writes, given how often the loops around it run, the outermost first. */
+function touchedBy(step: Step, trips: readonly number[] = []): Touched[] {
+  if (!isLaunch(step)) {
+    const inside = isLoop(step) ? [...trips, typeof step.trips === 'number' ? step.trips : 1] : trips;
+    return blocksOf(step).flatMap(block => block.flatMap(inner => touchedBy(inner, inside)));
+  }
+  return step.kernel.params.map(({ buffer, access }, i) => {
+    const ways = (step.strides?.[i] ?? []).map((stride, l) => stride * Math.max(0, trips[l] - 1));
+    const offset = ways.reduce((sum, way) => sum + Math.min(0, way), step.args[i]);
+    return {
+      offset,
+      access,
+      bytes: ways.reduce((sum, way) => sum + Math.abs(way), buffer.size * bytesOf(buffer.dtype)),
+    };
+  });
 }

@@ -162,7 +162,7 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
   for (const group of groups) {
     const sources = [...new Set(group.lowered.reads.map(read => producer.get(read)).filter(box => box !== undefined))];
     const box: Box = {
-      title: group.lowered.kernel.name,
+      title: 'kernel' in group.lowered ? group.lowered.kernel.name : group.lowered.control.op,
       lines: describeGroup(group, graph),
       kind: group.outputs.some(output => towardsResults.has(output)) ? 'forward' : 'update',
       sources,

@@ -4,7 +4,9 @@ import { wasm } from '../../backends/wasm/backend.js';
 import { memoryUses } from '../artifact/manifest.js';
 import { fail } from '../errors.js';
 import { formatType, type Graph } from '../ir/graph.js';
+import { allLaunches, launchesOf } from '../ir/program.js';
 import { printGraph, printKernel, printNode } from '../ir/text.js';
+import { type FusedGroup, kernelsOf } from '../passes/fuse.js';
 import { type Compilation, emitProgram } from '../pipeline.js';
 import type { Stage } from './choices.js';
 import { backwardNodes, drawKernels, drawMemory, pictureStyle } from './picture.js';
@@ -39,11 +41,11 @@ export function stageText(compilation: Compilation, stage: Stage): string {
       return fused
         .map(
           ({ graph, groups }) =>
-            `${graph.name}: ${groups.length} kernels\n${groups.map(({ lowered }) => `  ${lowered.kernel.name.padEnd(32)} ${lowered.kernel.doc}\n`).join('')}`,
+            `${graph.name}: ${kernelsOf(groups).length} kernels\n${groups.map(group => groupText(group, '  ')).join('')}`,
         )
         .join('\n');
     case 'kernels':
-      return [...new Set(program.entries.flatMap(entry => entry.launches.map(launch => launch.kernel)))]
+      return [...new Set(allLaunches(program).map(launch => launch.kernel))]
         .map(kernel => `${printKernel(kernel)}\n`)
         .join('\n');
     case 'memory':
@@ -55,6 +57,13 @@ export function stageText(compilation: Compilation, stage: Stage): string {
     default:
       return stage satisfies never;
   }
+}
+
+/** A kernel in a line; a loop or branch with those inside it. */
+function groupText({ lowered }: FusedGroup, indent: string): string {
+  if ('kernel' in lowered) return `${indent}${lowered.kernel.name.padEnd(34 - indent.length)} ${lowered.kernel.doc}\n`;
+  const bodies = lowered.bodies.map(({ groups }) => groups.map(group => groupText(group, `${indent}  `)).join(''));
+  return `${indent}${lowered.control.op} {\n${bodies.join(`${indent}} {\n`)}${indent}}\n`;
 }
 
 function textOf(files: ReadonlyMap<string, Uint8Array | string>, suffix: string): string {
@@ -85,7 +94,7 @@ function memoryText({ program }: Compilation): string {
       use =>
         `  ${String(use.offset).padStart(9)}  ${kib(use.bytes).padStart(12)}  kernels ${use.first} to ${use.last}\n`,
     );
-    return `${entry.name}: ${entry.launches.length} kernels\n${uses.join('')}`;
+    return `${entry.name}: ${launchesOf(entry.steps).length} kernels\n${uses.join('')}`;
   });
   return `${program.name}: ${kib(program.totalBytes)}, of which state ${kib(program.stateBytes)}\n${state}\n${entries.join('\n')}`;
 }

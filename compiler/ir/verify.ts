@@ -33,7 +33,16 @@ import {
   select,
 } from './kernel.js';
 import { printExpr } from './kernel-text.js';
-import type { Launch, Program, Slot } from './program.js';
+import {
+  type Address,
+  blocksOf,
+  isLaunch,
+  isLoop,
+  type Launch,
+  type Program,
+  type Slot,
+  type Step,
+} from './program.js';
 import { numel, sameShape } from './shape.js';
 
 // ── graphs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -342,40 +351,93 @@ export function programProblems({ state, stateBytes, totalBytes, entries }: Prog
   });
   const stateSpans = state.map(slot => spanOf('state', slot));
   const problems = stateSpans.flatMap(span => [...placeProblems(span, stateBytes), ...clashes(span, stateSpans)]);
-  for (const { name, inputs, outputs, launches } of entries) {
+  for (const { name, inputs, outputs, steps } of entries) {
     const own = [
       ...inputs.map(slot => spanOf(`entry ${name}: input`, slot)),
       ...outputs.map(slot => spanOf(`entry ${name}: output`, slot)),
     ];
     for (const span of own)
       problems.push(...placeProblems(span, totalBytes), ...clashes(span, [...own, ...stateSpans]));
-    for (const launch of launches)
-      problems.push(...launchProblems(launch, `entry ${name}: ${launch.kernel.name}`, totalBytes));
+    problems.push(...stepProblems(steps, `entry ${name}`, totalBytes, []));
   }
   return problems;
 }
 
+/** `trips` has the iterations of the loops around, the outermost first; null where they are not known. */
+function stepProblems(
+  steps: readonly Step[],
+  what: string,
+  totalBytes: number,
+  trips: readonly (number | null)[],
+): string[] {
+  return steps.flatMap(step => {
+    if (isLaunch(step)) return launchProblems(step, `${what}: ${step.kernel.name}`, totalBytes, trips);
+    const inside = isLoop(step) ? [...trips, typeof step.trips === 'number' ? step.trips : null] : trips;
+    const bits = isLoop(step) ? (typeof step.trips === 'number' ? [] : [step.trips.holds]) : [step.predicate];
+    return [
+      ...bits.flatMap(bit => addressProblems(bit, 1, `${what}: a condition`, totalBytes, inside)),
+      ...blocksOf(step).flatMap(block => stepProblems(block, what, totalBytes, inside)),
+    ];
+  });
+}
+
+/** The first and the last place that something of some bytes has. */
+function extremes({ base, strides }: Address, bytes: number, trips: readonly (number | null)[], what: string): Span[] {
+  const at = (most: (stride: number, count: number) => number): Span => {
+    const start = strides.reduce((sum, stride, l) => sum + most(stride, Math.max(0, (trips[l] ?? 1) - 1)), base);
+    return { what, start, end: start + bytes };
+  };
+  return [at((stride, last) => Math.min(0, stride * last)), at((stride, last) => Math.max(0, stride * last))];
+}
+
+function addressProblems(
+  address: Address,
+  bytes: number,
+  what: string,
+  totalBytes: number,
+  trips: readonly (number | null)[],
+): string[] {
+  if (address.strides.length !== trips.length)
+    return [`${what} moves with ${address.strides.length} loops inside ${trips.length}`];
+  const moves = address.strides.some(stride => stride !== 0);
+  return extremes(address, bytes, trips, what).flatMap(span =>
+    moves ? boundProblems(span, totalBytes) : placeProblems(span, totalBytes),
+  );
+}
+
 /** Two parameters of one launch may share memory only where both are only read. */
-function launchProblems({ kernel, args }: Launch, what: string, totalBytes: number): string[] {
+function launchProblems(
+  { kernel, args, strides }: Launch,
+  what: string,
+  totalBytes: number,
+  trips: readonly (number | null)[],
+): string[] {
   if (args.length !== kernel.params.length)
     return [`${what} takes ${kernel.params.length} arguments, not ${args.length}`];
-  const spans = kernel.params.map(({ buffer }, i) => ({
+  const places = kernel.params.map(({ buffer }, i) => ({
     what: `${what}, ${buffer.name}`,
-    start: args[i],
-    end: args[i] + buffer.size * bytesOf(buffer.dtype),
+    bytes: buffer.size * bytesOf(buffer.dtype),
+    address: { base: args[i], strides: strides?.[i] ?? trips.map(() => 0) },
   }));
-  return spans.flatMap((span, i) => [
-    ...placeProblems(span, totalBytes),
-    ...(kernel.params[i].access === 'read' ? [] : clashes(span, spans)),
+  const spans = places.map(place => ({
+    what: place.what,
+    start: place.address.base,
+    end: place.address.base + place.bytes,
+  }));
+  return places.flatMap((place, i) => [
+    ...new Set(addressProblems(place.address, place.bytes, place.what, totalBytes, trips)),
+    ...(kernel.params[i].access === 'read' ? [] : clashes(spans[i], spans)),
   ]);
 }
 
 function placeProblems({ what, start, end }: Span, limit: number): string[] {
   const problems: string[] = [];
   if (start % 64 !== 0) problems.push(`${what} starts at ${start}, which is no multiple of 64`);
-  if (start < 0 || end > limit) problems.push(`${what} lies at [${start}, ${end}), outside of [0, ${limit})`);
-  return problems;
+  return [...problems, ...boundProblems({ what, start, end }, limit)];
 }
+
+const boundProblems = ({ what, start, end }: Span, limit: number): string[] =>
+  start < 0 || end > limit ? [`${what} lies at [${start}, ${end}), outside of [0, ${limit})`] : [];
 
 const clashes = (span: Span, others: readonly Span[]): string[] =>
   others

@@ -12,10 +12,13 @@
  *   softmax: max, sub, exp, sum, div              -> one kernel: a row with two reductions
  *   buf' = m·buf + g ; p' = p - lr·buf'           -> one kernel with two outputs
  *
+ * A loop or branch is a group of its own with the values that are taken from it; what it reads lies in memory.
+ *
  * The fuser reads the class on each op and lists no names (after TVM's OpPatternKind).
  */
 
 import { invariant } from '../errors.js';
+import { isControl } from '../ir/control.js';
 import { type Graph, isParam, type Node, roots, topological, usersOf } from '../ir/graph.js';
 import { numel } from '../ir/shape.js';
 import { codeSize } from '../lowering/code-size.js';
@@ -29,8 +32,22 @@ export interface FusedGraph {
   readonly groups: readonly FusedGroup[];
 }
 export interface FusedGroup extends Group {
-  readonly lowered: Lowered;
+  readonly lowered: Lowered | LoweredControl;
 }
+/** A loop or branch: its bodies are fused each by itself. */
+export interface LoweredControl {
+  readonly control: Node;
+  readonly bodies: readonly FusedGraph[];
+  /** The inputs of the node, each once, and the values that somebody takes from it. */
+  readonly reads: readonly Node[];
+  readonly writes: readonly Node[];
+}
+
+/** The kernels of groups, those inside loops and branches included. */
+export const kernelsOf = (groups: readonly FusedGroup[]): readonly Lowered[] =>
+  groups.flatMap(({ lowered }) =>
+    'kernel' in lowered ? [lowered] : lowered.bodies.flatMap(body => kernelsOf(body.groups)),
+  );
 
 interface Draft {
   readonly nodes: Set<Node>;
@@ -64,6 +81,7 @@ class Fuser {
     const order = topological([...this.#rootNodes]).filter(node => !isParam(node));
     for (const node of [...order].reverse()) this.#place(node);
     const groups = this.#sorted().map((draft, i) => {
+      if (isControlDraft(draft)) return this.#control(draft);
       const group = { nodes: this.#withFreeInputs(draft.nodes), outputs: draft.outputs };
       const lowered = lowerGroup(group, kernelName(draft, i));
       invariant(lowered, () => `a group of ${draft.nodes.size} nodes does not lower`);
@@ -72,8 +90,20 @@ class Fuser {
     return { graph: this.graph, groups };
   }
 
+  #control(draft: Draft): FusedGroup {
+    const control = [...draft.nodes].find(isControl)!;
+    const bodies = control.bodies.map(body => fuse(body, this.context));
+    const reads = [...new Set(control.inputs)];
+    return { nodes: draft.nodes, outputs: draft.outputs, lowered: { control, bodies, reads, writes: draft.outputs } };
+  }
+
   #place(node: Node): void {
-    const isRoot = this.#rootNodes.has(node);
+    if (classOf(node) === 'control') {
+      this.#placeControl(node);
+      return;
+    }
+    const users = this.#users.get(node) ?? [];
+    const isRoot = this.#rootNodes.has(node) || users.some(isControl);
     if (isFree(node) && !isRoot) return;
     const readers = this.#readersOf(node);
     for (const draft of this.#earliest(readers)) {
@@ -82,6 +112,16 @@ class Fuser {
       this.context.note(describe(node), `not fused into ${describe(draft.outputs[0])}: ${refusal}`);
     }
     this.#start(node);
+  }
+
+  /** The values of a loop or branch and the node itself are one group. */
+  #placeControl(node: Node): void {
+    const control = isControl(node) ? node : node.inputs[0];
+    if (!this.#draftOf.has(control)) this.#draftOf.set(control, this.#start(node));
+    const draft = this.#draftOf.get(control)!;
+    draft.nodes.add(node);
+    if (node !== control && !draft.outputs.includes(node)) draft.outputs.push(node);
+    this.#draftOf.set(node, draft);
   }
 
   /** The readers that need none of the others: with the node in one of them, the others can still run after it. */
@@ -117,10 +157,11 @@ class Fuser {
     return sources;
   }
 
-  #start(node: Node): void {
+  #start(node: Node): Draft {
     const draft: Draft = { nodes: new Set([node]), outputs: [node] };
     this.#drafts.push(draft);
     this.#draftOf.set(node, draft);
+    return draft;
   }
 
   /** The groups that read a node, through free nodes too. */
@@ -155,6 +196,7 @@ class Fuser {
   #refusal(node: Node, draft: Draft, written: boolean): string | null {
     const kind = classOf(node);
     const members = [...draft.nodes].map(classOf);
+    if (members.includes('control')) return 'a loop or branch is no kernel';
     if (kind === 'opaque' || members.includes('opaque')) return 'a scatter, scan or sort is a kernel of its own';
     const contraction = [...draft.nodes].find(member => classOf(member) === 'contraction');
     const reduces = members.includes('reduction') || contraction !== undefined;
@@ -206,6 +248,8 @@ class Fuser {
     return sorted;
   }
 }
+
+const isControlDraft = ({ nodes }: Draft): boolean => [...nodes].some(isControl);
 
 /** Does a reduction run along memory, over the last dims, with several rows to share out? */
 function alongRows(node: Node): boolean {

@@ -19,6 +19,16 @@ const branches = 4;
 export const bytesOfNode = (node: Node): number => numel(node.type.shape) * bytesOf(node.type.dtype);
 
 export function orderGroups(fused: FusedGraph, context: PassContext): FusedGraph {
+  return orderAlone({ ...fused, groups: fused.groups.map(group => withOrderedBodies(group, context)) }, context);
+}
+
+function withOrderedBodies(group: FusedGroup, context: PassContext): FusedGroup {
+  const { lowered } = group;
+  if ('kernel' in lowered) return group;
+  return { ...group, lowered: { ...lowered, bodies: lowered.bodies.map(body => orderGroups(body, context)) } };
+}
+
+function orderAlone(fused: FusedGraph, context: PassContext): FusedGraph {
   const problem = new OrderingProblem(fused);
   const given = problem.groups.map((_, i) => i);
   const found = problem.search();

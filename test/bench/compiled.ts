@@ -8,7 +8,7 @@ import { buildModule } from '../../backends/wasm/module.js';
 import { loaderManifest } from '../../compiler/artifact/manifest.js';
 import { artifactState } from '../../compiler/artifact/write.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
-import type { EntryProgram, Launch, Program } from '../../compiler/ir/program.js';
+import { type EntryProgram, type Launch, launchesOf, type Program } from '../../compiler/ir/program.js';
 import { compileToProgram, emitProgram, scheduleProgram } from '../../compiler/pipeline.js';
 import { instantiate, type Model } from '../../runtime/deploy/model.js';
 import { measureEach } from './timing.js';
@@ -18,6 +18,7 @@ export interface KernelTime {
   /** In plain form. */
   readonly launch: Launch;
   readonly medianMs: number;
+  readonly minMs: number;
 }
 
 export type Inputs = Readonly<Record<string, TypedArray>>;
@@ -52,8 +53,8 @@ export class CompiledWorkload {
   kernelTimes(relaxed: boolean, inputs: Inputs): KernelTime[] {
     const { calls, memory } = separateKernels(scheduleProgram(this.program, wasm), relaxed);
     this.writeMemory(memory, inputs);
-    const medians = measureEach(calls);
-    return this.entry.launches.map((launch, i) => ({ launch, medianMs: medians[i] }));
+    const times = measureEach(calls);
+    return launchesOf(this.entry.steps).map((launch, i) => ({ launch, ...times[i] }));
   }
 
   private writeMemory(memory: ArrayBuffer, inputs: Inputs): void {
@@ -70,7 +71,7 @@ export class CompiledWorkload {
 
 /** A module that exports each kernel of the program's one entry. */
 function separateKernels(program: Program, relaxed: boolean): { calls: (() => void)[]; memory: ArrayBuffer } {
-  const { launches } = program.entries[0];
+  const launches = launchesOf(program.entries[0].steps);
   const names = new Map<Kernel, string>();
   for (const { kernel } of launches) if (!names.has(kernel)) names.set(kernel, `${kernel.name}.${names.size}`);
   const functions = new Map([...names].map(([kernel, name]) => [name, emitKernel(kernel)]));

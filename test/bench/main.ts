@@ -2,6 +2,7 @@
  * `npm run bench [-- --json] [--kernels] [--no-eager] [--compare DIR] [workload…]`: how long the workloads take, compiled
  * and eagerly, beside what the machine could do.
  */
+import { launchesOf } from '../../compiler/ir/program.js';
 import { tensorOver } from '../../compiler/ops/tensor.js';
 import { hasFeature } from '../../runtime/deploy/loader.js';
 import { type Agreement, compareWithCases } from './cases.js';
@@ -108,7 +109,7 @@ function* measureWorkload(
   options: Options,
 ): Generator<Result> {
   const { name, entry } = compiled.workload;
-  const { launches } = compiled.entry;
+  const launches = launchesOf(compiled.entry.steps);
   const variants = ['simd128', ...(hasFeature('relaxed-simd') ? ['relaxed'] : [])] as const;
   for (const variant of variants as readonly ('simd128' | 'relaxed')[]) {
     const relaxed = variant === 'relaxed';
@@ -130,7 +131,7 @@ function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Input
 
 function kernelDetails(compiled: CompiledWorkload, inputs: Inputs, ceilings: Ceilings): string {
   const relaxed = hasFeature('relaxed-simd');
-  const launches = compiled.entry.launches.length;
+  const launches = launchesOf(compiled.entry.steps).length;
   const times = compiled.kernelTimes(relaxed, inputs);
   return `\n${compiled.workload.name}: ${launches} kernels, compiled in ${compiled.compileMs.toFixed(0)} ms\n${kernelTable(times, ceilings, relaxed)}`;
 }

@@ -29,14 +29,16 @@ function repeat(call: () => void, record: () => void): void {
   }
 }
 
+const timesOf = (times: readonly number[]): Times => ({ medianMs: median(times), minMs: Math.min(...times) });
+
 export function measure(run: () => unknown): Times {
   const times: number[] = [];
   repeat(run, () => times.push(timed(run)));
-  return { medianMs: median(times), minMs: Math.min(...times) };
+  return timesOf(times);
 }
 
-/** The medians of calls that follow one another, each timed by itself. */
-export function measureEach(calls: readonly (() => void)[]): number[] {
+/** Calls that follow one another, each timed by itself. */
+export function measureEach(calls: readonly (() => void)[]): Times[] {
   const times = calls.map((): number[] => []);
   const all = (): void => {
     for (const call of calls) call();
@@ -44,7 +46,7 @@ export function measureEach(calls: readonly (() => void)[]): number[] {
   repeat(all, () => {
     for (const [i, call] of calls.entries()) times[i].push(timed(call));
   });
-  return times.map(median);
+  return times.map(timesOf);
 }
 
 /**

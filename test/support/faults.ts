@@ -43,7 +43,7 @@ const enlargeKernel = (kernel: Kernel): Kernel => ({ ...kernel, body: kernel.bod
 const enlargeRows = ({ graph, groups }: FusedGraph): FusedGraph => ({
   graph,
   groups: groups.map(group =>
-    [...group.nodes].some(node => node.op === 'exp')
+    'kernel' in group.lowered && [...group.nodes].some(node => node.op === 'exp')
       ? { ...group, lowered: { ...group.lowered, kernel: enlargeKernel(group.lowered.kernel) } }
       : group,
   ),

@@ -3,7 +3,7 @@ import { cudaBackend } from '../../../backends/cuda/backend.js';
 import { loaderManifest } from '../../../compiler/artifact/manifest.js';
 import { bytesOf, type TypedArray } from '../../../compiler/ir/dtype.js';
 import type { Kernel } from '../../../compiler/ir/kernel.js';
-import type { EntryProgram, Program } from '../../../compiler/ir/program.js';
+import { type EntryProgram, launchesOf, type Program } from '../../../compiler/ir/program.js';
 import { printKernel } from '../../../compiler/ir/text.js';
 import { verifyKernel } from '../../../compiler/ir/verify.js';
 import { runPasses } from '../../../compiler/pass.js';
@@ -92,7 +92,7 @@ export function programOfKernels(name: string, kernels: readonly Kernel[]): Prog
       offset += Math.ceil((buffer.size * bytesOf(buffer.dtype)) / 64) * 64 + gap;
       return at;
     });
-    return { name: `run${i}`, inputs: [], outputs: [], launches: [{ kernel, args }] };
+    return { name: `run${i}`, inputs: [], outputs: [], steps: [{ kernel, args }] };
   });
   return { name, state: [], stateBytes: offset, totalBytes: offset, entries };
 }
@@ -103,7 +103,7 @@ export async function runKernelsOnHost(cases: readonly KernelCase[]): Promise<vo
   const program = programOfKernels('kernels', scheduled);
   const before = new Uint8Array(program.stateBytes).fill(0xff);
   const places = program.entries.map((entry, i) =>
-    entry.launches[0].args.map((at, p) => ({ at, array: bytesOfArray(cases[i].arrays[p]) })),
+    launchesOf(entry.steps)[0].args.map((at, p) => ({ at, array: bytesOfArray(cases[i].arrays[p]) })),
   );
   for (const { at, array } of places.flat()) before.set(array, at);
 
