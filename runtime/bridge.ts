@@ -75,7 +75,6 @@ export function elementsOf(tensor: Tensor, what: string): Element[] {
 }
 
 function item<T extends Element = number>(this: Tensor): T {
-  const { storage, offset } = eagerValue(this, 'item()');
   if (this.numel() !== 1) {
     fail('E110', {
       op: 'item',
@@ -83,6 +82,7 @@ function item<T extends Element = number>(this: Tensor): T {
       hint: 'select one element first, or use tolist()',
     });
   }
+  const { storage, offset } = eagerValue(this, 'item()');
   return decode(this.dtype, storage.array[offset]) as T;
 }
 

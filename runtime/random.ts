@@ -232,6 +232,8 @@ function fillWith(op: string, target: Tensor, distribution: Distribution, { gene
 
 declare module '../compiler/ops/tensor.js' {
   interface Tensor {
+    /** 1 with the probability that each element gives, or with probability `p` for all; else 0. */
+    bernoulli(p?: number, options?: RandomOptions): Tensor;
     /** Uniform in [from, to). */
     uniform_(from?: Scalar, to?: Scalar, options?: RandomOptions): this;
     normal_(mean?: Scalar, std?: Scalar, options?: RandomOptions): this;
@@ -251,6 +253,9 @@ declare module '../compiler/ops/tensor.js' {
 const num = (value: Scalar): number => Number(scalarValue(value));
 
 Object.assign(Tensor.prototype, {
+  bernoulli(this: Tensor, p?: number, options: RandomOptions = {}): Tensor {
+    return bernoulli(this, { p, ...options });
+  },
   uniform_(this: Tensor, from: Scalar = 0, to: Scalar = 1, options: RandomOptions = {}): Tensor {
     if (num(from) > num(to))
       fail('E110', {

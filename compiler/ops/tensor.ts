@@ -33,6 +33,8 @@ export interface EagerValue {
 export interface TracedValue {
   readonly kind: 'traced';
   readonly trace: { readonly name: string };
+  /** As eager execution would lay it out. */
+  readonly strides: readonly number[];
 }
 export type Value = EagerValue | TracedValue;
 
@@ -132,13 +134,13 @@ export class Tensor {
   }
   /** Strides in elements. */
   stride(): readonly number[] {
-    return eagerValue(this, 'stride()').strides;
+    return this.value.strides;
   }
   storageOffset(): number {
     return eagerValue(this, 'storageOffset()').offset;
   }
   isContiguous(): boolean {
-    return this.value.kind === 'traced' || isContiguousValue(this.shape, this.value.strides);
+    return isContiguousValue(this.shape, this.value.strides);
   }
   elementSize(): number {
     return arrayOf(this.dtype).BYTES_PER_ELEMENT;

@@ -119,7 +119,7 @@ export const view: Op<(input: Tensor, ...shape: SizeArgs) => Tensor> = defineVie
   doc: 'The same memory under another shape; an error where only a copy would do.',
   attrs({ shape }, input) {
     const size = inferSize('view', shape, input.numel());
-    if (input.value.kind === 'eager' && reshapeStrides(input.shape, input.value.strides, size) === null) {
+    if (reshapeStrides(input.shape, input.stride(), size) === null) {
       fail('E107', {
         op: 'view',
         problem:

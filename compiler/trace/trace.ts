@@ -42,8 +42,6 @@ interface TracedTensor extends TracedValue {
   readonly cell: Cell;
   /** From the whole cell to this tensor. */
   readonly path: readonly ViewStep[];
-  /** As eager execution would lay it out: tells which views share memory. */
-  readonly strides: readonly number[];
   node: Node;
   seen: number;
 }

@@ -18,7 +18,8 @@ const stateNames: Readonly<Record<LiveName, string>> = { lr: 'lr', momentum: 'mo
 interface Live {
   /** Made while an entry was traced? */
   readonly ofEntry: boolean;
-  readonly tensors: Map<LiveName, Tensor>;
+  /** Null in a group of an entry. */
+  readonly tensors: Map<LiveName, Tensor | null>;
 }
 const known = new WeakMap<object, Live>();
 
@@ -40,7 +41,11 @@ export function adoptGroup(group: Group): void {
 /** Let a setting change without a new compilation. */
 export function keepLive(group: Group, name: LiveName): void {
   const { ofEntry, tensors } = known.get(group)!;
-  if (ofEntry || tensors.has(name)) return;
+  if (tensors.has(name)) return;
+  if (ofEntry) {
+    tensors.set(name, null);
+    return;
+  }
   const tensor = eagerScalar(numberIn(name, group[name]));
   const second = group.betas?.[1] ?? 0;
   tensors.set(name, tensor);
@@ -59,14 +64,16 @@ export function keepLive(group: Group, name: LiveName): void {
   });
 }
 
-/** The value of a setting that steps compute with. */
+/** The value of a setting that steps compute with: a tensor where it may change. */
 export function liveValue(group: Group, name: LiveName): number | Tensor {
-  return known.get(group)!.tensors.get(name) ?? numberIn(name, group[name]);
+  const { tensors } = known.get(group)!;
+  const value = numberIn(name, group[name]);
+  return tensors.has(name) ? (tensors.get(name) ?? eagerScalar(value)) : value;
 }
 
 /** The settings kept as state, by name. */
 export const liveState = (group: object): (readonly [name: string, tensor: Tensor])[] =>
-  [...known.get(group)!.tensors].map(([name, tensor]) => [stateNames[name], tensor]);
+  [...known.get(group)!.tensors].flatMap(([name, tensor]) => (tensor === null ? [] : [[stateNames[name], tensor]]));
 
 // ── arithmetic on either kind ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -157,8 +157,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   }
 
   #stepGroup(group: ParamGroup<S>): void {
-    const rate = liveValue(group, 'lr');
-    const lr = typeof rate === 'number' ? eagerScalar(rate) : rate;
+    const lr = liveValue(group, 'lr') as Tensor;
     const stepping = group.params.filter(param => param.grad !== null);
     const scalars = new Map<Tensors, Tensors>();
     for (const param of stepping) if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));

@@ -180,8 +180,9 @@ export function readTensor(tensor: Tensor, what: (tensor: Tensor) => Value): Val
   return new Deferred(() => what(settle()));
 }
 
-/** The number in a tensor of one element. */
-export const itemOf = (tensor: Tensor): Value => readTensor(tensor, known => pythonNumber(known.dtype, known.item()));
+/** The number in a tensor of one element; an error of any other, before its value is known. */
+export const itemOf = (tensor: Tensor): Value =>
+  tensor.numel() === 1 ? readTensor(tensor, known => pythonNumber(known.dtype, known.item())) : tensor.item();
 
 type Reader = (tensor: Tensor) => () => Tensor;
 let reader: Reader = () => {
@@ -368,6 +369,24 @@ export const handlers: Readonly<Record<string, Handler>> = {
       return torch.beforehand(() => loaded(torch.native('load')(bytes, { keepFloats: true })));
     },
   },
+  'torch.randint_like': {
+    signature: 'input low high dtype',
+    run: (torch, { input, low, high, dtype }) => {
+      const [from, to] = high === undefined ? [0, low] : [low, high];
+      const like = input as Tensor;
+      return raise(torch.native('randint')(from, to, like.shape, { dtype: dtypeFor(dtype) ?? like.dtype }));
+    },
+  },
+  'torch.random.fork_rng': {
+    signature: '',
+    run: torch => {
+      let saved: unknown;
+      const enter = (): void => {
+        saved = torch.native('getRngState')();
+      };
+      return new ContextManager('fork_rng', enter, () => void torch.native('setRngState')(saved));
+    },
+  },
   'torch.device': { signature: 'type', run: (_, { type }) => new Device(String(type)) },
   'torch.cuda.is_available': { signature: '', run: () => false },
   'torch.no_grad': { signature: '', run: () => gradMode('no_grad', false) },
@@ -446,6 +465,20 @@ export const handlers: Readonly<Record<string, Handler>> = {
         options({ createGraph: create_graph }),
       ) as [Tensor, Tensor[]];
       return new Tuple([output, inputs instanceof Tensor ? grads[0] : new Tuple(grads)]);
+    },
+  },
+  'torch.equal': {
+    signature: 'input other',
+    run: (torch, { input, other }) => {
+      const sameSize = String((input as Tensor).shape) === String((other as Tensor).shape);
+      return sameSize && itemOf(torch.call('torch.all', [torch.call('torch.eq', [input, other])]) as Tensor);
+    },
+  },
+  'torch.allclose': {
+    signature: 'input other rtol atol equal_nan',
+    run: (torch, { input, other, ...tolerance }) => {
+      const given = Object.entries(tolerance).filter(([, value]) => value !== undefined);
+      return itemOf(torch.call('torch.all', [torch.call('torch.isclose', [input, other], new Map(given))]) as Tensor);
     },
   },
   'Tensor.item': { signature: 'self', run: (_, { self }) => itemOf(self as Tensor) },

@@ -47,11 +47,23 @@ function member(torch: TorchAdapter, object: object, name: string): Value | unde
   const own = [name, camelCase(name)].find(candidate => candidate in object);
   if (own === undefined) return undefined;
   const value = (object as Members)[own];
+  if (name === 'load_state_dict' && object instanceof gradc.optim.Optimizer)
+    return new NativeFunction(name, ([state]) => {
+      object.loadStateDict(asTorchNames(torch, state) as gradc.optim.TorchOptimizerState);
+      return null;
+    });
   if (name === 'param_groups') return (value as Members[]).map(group => new Settings(group));
   if (typeof value !== 'function') return setting(name, value);
   return new NativeFunction(name, (args, kwargs) =>
     raiseMembers(Reflect.apply(value, object, methodArguments(torch, args, kwargs))),
   );
+}
+
+/** Dicts as objects, keys as they are. */
+function asTorchNames(torch: TorchAdapter, value: Value): unknown {
+  if (Array.isArray(value)) return value.map(item => asTorchNames(torch, item));
+  if (!(value instanceof Dict)) return lower(torch.python, value);
+  return Object.fromEntries(value.entries().map(([key, item]) => [String(key), asTorchNames(torch, item)]));
 }
 
 const setting = (name: string, value: unknown): Value =>
@@ -122,6 +134,7 @@ export function nativeClassBehaviour(torch: TorchAdapter): Behaviour {
     matches: value => value instanceof NativeClass,
     typeName: (type: NativeClass) => type.path.slice(type.path.lastIndexOf('.') + 1),
     call: (type: NativeClass, args, kwargs) => torch.construct(type, args, kwargs),
+    isInstance: (type: NativeClass, value) => value instanceof type.constructor_,
     getattr: (type: NativeClass, name) =>
       name === '__name__' ? type.path.slice(type.path.lastIndexOf('.') + 1) : undefined,
     subclass: (type: NativeClass, sub) => subclass(torch, type, sub),
@@ -238,6 +251,8 @@ function noArguments(args: readonly Value[]): null {
   return null;
 }
 
+const isDataset = (object: object): object is gradc.data.Dataset<unknown> => 'length' in object && 'get' in object;
+
 /** Any other object of gradc's: optimizers, schedulers, generators. */
 export function nativeObjectBehaviour(torch: TorchAdapter): Behaviour {
   const isNative = (value: Value): value is object =>
@@ -253,8 +268,17 @@ export function nativeObjectBehaviour(torch: TorchAdapter): Behaviour {
       return true;
     },
     iterate: (object: object) => {
+      if (isDataset(object)) return Array.from({ length: object.length }, (_, i) => raiseMembers(object.get(i)));
       if (!(Symbol.iterator in object)) throw new Unsupported(`iterating over ${object.constructor.name}`);
       return raisedMembers(object as Iterable<unknown>);
+    },
+    getitem: (object: object, index) => {
+      if (!isDataset(object) || typeof index !== 'number') throw new Unsupported(`${object.constructor.name}[…]`);
+      return raiseMembers(object.get(index));
+    },
+    length: (object: object) => {
+      if (!('length' in object)) throw new Unsupported(`len() of ${object.constructor.name}`);
+      return Number(object.length);
     },
     repr: (object: object) => (object.toString === Object.prototype.toString ? undefined : String(object)),
   };

@@ -32,6 +32,7 @@ export type Api = Readonly<Record<string, unknown>>;
 /** Where each of PyTorch's namespaces lives in gradc. */
 const homes: Readonly<Record<string, readonly Api[]>> = {
   torch: [gradc as Api],
+  'torch.random': [gradc as Api],
   'nn.functional': [functional as Api, gradc as Api],
   nn: [child(gradc as Api, 'nn')],
   'nn.init': [child(gradc as Api, 'nn', 'init'), child(gradc as Api, 'init')],
@@ -286,7 +287,6 @@ function unknownModule(path: readonly string[]): never {
 const namespaces: ReadonlySet<string> = new Set([
   'torch.utils',
   'torch.cuda',
-  'torch.random',
   'torch.nn',
   'nn.parameter',
   'nn.utils.rnn',

@@ -126,6 +126,8 @@ export abstract class DataModel {
     const own = this.#classOf(value);
     if (of instanceof PyClass) return own?.isSubclassOf(of) ?? false;
     if (of instanceof NativeType) return of.test(value);
+    const test = this.behaviourOf(of)?.isInstance;
+    if (test !== undefined) return test(of as never, value);
     throw new Unsupported(`isinstance(…, ${this.typeName(of)})`);
   }
 

@@ -223,6 +223,8 @@ export interface Behaviour {
   readonly format?: (value: never, spec: string) => Value;
   /** `float(x)`, `int(x)`: the number it holds. */
   readonly number?: (value: never) => Value;
+  /** Of a type of the host: whether `value` is an instance. */
+  readonly isInstance?: (type: never, value: Value) => boolean;
   readonly enter?: (value: never) => Value;
   readonly exit?: (value: never) => void;
   /** `class Sub(value)`: the host makes the instances; returns how. */
