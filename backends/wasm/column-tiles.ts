@@ -33,6 +33,7 @@ import {
   type Plan,
   planStaging,
   register,
+  type StagingPlan,
   sidesOf,
   sizeOf,
   staged,
@@ -41,7 +42,7 @@ import {
 } from './operand.js';
 import { isLongFunction } from './scalar.js';
 import { axesOf, coordinatesOf, holds, type Layout } from './staging.js';
-import { blockedColumns, type Piece, pieces, type Tile, tileFor } from './tile.js';
+import { blockedColumns, type Piece, pieces, type Tile, tileFor, type Width } from './tile.js';
 
 /** Elements of the columns' operand that stay in the second-level cache while the rows go by. */
 const COLUMN_BLOCK = 1 << 17;
@@ -76,30 +77,18 @@ function columnPlan(
       axes.some(axis => holds(axis, iter) && axis.members.some(member => summed.includes(member.iter))),
   );
   const outer = without(columns.iters, lane, ...shared);
-  const tile = tileFor(row?.extent ?? 1, Math.ceil(lane.extent / LANES));
+  const tiling = (width: Width): Tiling | null => tilingOf(columns, rows, { lane, row, shared, summed, width });
+  const plain = tiling(1);
+  if (plain === null) return null;
 
-  const rowReads = sizeOf([...columns.iters]) / (tile.columns * LANES);
-  const columnReads = sizeOf([...rows.iters]) / tile.rows;
-  const rowStaging = needsStaging(rows, null, summed, rowReads)
-    ? planStaging(rows, [...rows.iters, ...summed], { lane: row ?? summed[0], panel: row ? tile.rows : 0 })
-    : undefined;
-  const mustStage = lane.extent < LANES || needsStaging(columns, lane, summed, columnReads);
-  const columnStaging = mustStage
-    ? planStaging(
-        columns,
-        [lane, ...shared, ...summed],
-        columnLayout(columns, [lane, ...shared, ...summed], lane, tile),
-      )
-    : undefined;
-  if (rowStaging === null || columnStaging === null) return null;
-
-  const stagedNote = `${rowStaging ? ', rows staged' : ''}${columnStaging ? ', columns staged' : ''}`;
+  const stagedNote = `${plain.rows ? ', rows staged' : ''}${plain.columns ? ', columns staged' : ''}`;
   const steps = sizeOf([...batch, ...outer, ...shared, ...without(rows.iters, row)]) * sizeOf(summed);
-  const staging = (rowStaging?.cost ?? 0) * sizeOf(batch) + (columnStaging?.cost ?? 0) * sizeOf([...batch, ...outer]);
+  const staging = (plain.rows?.cost ?? 0) * sizeOf(batch) + (plain.columns?.cost ?? 0) * sizeOf([...batch, ...outer]);
   return {
-    what: `columns along ${lane.name}, tiles of ${tile.rows} x ${tile.columns * LANES}${stagedNote}`,
-    cost: steps * tile.cost + staging,
-    build() {
+    what: `columns along ${lane.name}, tiles of ${plain.tile.rows} x ${plain.tile.columns * LANES}${stagedNote}`,
+    cost: steps * plain.tile.cost + staging,
+    build(width) {
+      const { tile, rows: rowStaging, columns: columnStaging } = tiling(width) ?? plain;
       const [stagedRows, stagedColumns] = [rowStaging?.stage(), columnStaging?.stage()];
       const product = call('mul', stagedRows?.value ?? rows.value, stagedColumns?.value ?? columns.value);
       const most = Math.floor(COLUMN_BLOCK / (tile.columns * LANES * sizeOf(summed)));
@@ -112,7 +101,7 @@ function columnPlan(
                 shared,
                 'parallel',
                 block.tiles.flatMap(columnPiece =>
-                  columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece)]),
+                  columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece, width)]),
                 ),
               ),
             ),
@@ -125,6 +114,36 @@ function columnPlan(
   };
 }
 
+/** The tile, and how the operands are staged for it, where they are. */
+interface Tiling {
+  readonly tile: Tile;
+  readonly rows: StagingPlan | undefined;
+  readonly columns: StagingPlan | undefined;
+}
+
+interface Counters {
+  readonly lane: Iter;
+  readonly row: Iter | null;
+  /** Counters of the columns that share a coordinate with a summed one. */
+  readonly shared: readonly Iter[];
+  readonly summed: readonly Iter[];
+  readonly width: Width;
+}
+
+/** Null where staging would take too much memory. */
+function tilingOf(columns: Operand, rows: Operand, { lane, row, shared, summed, width }: Counters): Tiling | null {
+  const tile = tileFor(row?.extent ?? 1, Math.ceil(lane.extent / LANES), width);
+  const rowReads = sizeOf(columns.iters) / (tile.columns * LANES);
+  const columnReads = sizeOf(rows.iters) / tile.rows;
+  const rowStaging = needsStaging(rows, null, summed, rowReads)
+    ? planStaging(rows, [...rows.iters, ...summed], { lane: row ?? summed[0], panel: row ? tile.rows : 0 })
+    : undefined;
+  const mustStage = lane.extent < LANES || needsStaging(columns, lane, summed, columnReads);
+  const iters = [lane, ...shared, ...summed];
+  const columnStaging = mustStage ? planStaging(columns, iters, columnLayout(columns, iters, lane, tile)) : undefined;
+  return rowStaging === null || columnStaging === null ? null : { tile, rows: rowStaging, columns: columnStaging };
+}
+
 /**
  * Panels as wide as a tile; where lanes share a coordinate with summed counters, the rows are kept whole and overlap.
  */
@@ -135,7 +154,7 @@ function columnLayout({ value }: Operand, iters: readonly Iter[], lane: Iter, ti
 }
 
 /** A tile of rows × vectors of columns. */
-function columnTile(contraction: Contraction, product: Expr, rows: Piece, columns: Piece): Stmt {
+function columnTile(contraction: Contraction, product: Expr, rows: Piece, columns: Piece, width: Width): Stmt {
   const tile = register('tile', rows.count * columns.count * LANES);
   const lane = makeIter('l', LANES);
   const element = (row: Expr, column: number, at: Expr): Expr =>
@@ -160,7 +179,7 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
       ]),
     ]),
   ];
-  if (!hasLongEpilogue(contraction))
+  if (!(width === 1 ? hasLongEpilogue(contraction) : hasEpilogue(contraction)))
     return alloc(tile, [...accumulate, eachElement(rows, columns, (row, c) => finish(tile, row, c))]);
   const sums: Buffer = { ...tile, name: 'sums', scope: 'local' };
   const keep = eachElement(rows, columns, (row, c) => [
@@ -170,6 +189,9 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
   const finishRow = Array.from({ length: columns.count }, (_, c) => finish(sums, iterOf(r), c)).flat();
   return alloc(sums, [alloc(tile, [...accumulate, keep]), ...nest([r], 'parallel', finishRow)]);
 }
+
+/** Neighbouring operations are made one if nothing but their stores comes after the sums. */
+const hasEpilogue = ({ epilogue }: Contraction): boolean => epilogue.some(({ value }) => value.kind !== 'load');
 
 /** Written out for every vector of a tile, functions of many instructions would leave its registers and fill pages. */
 const hasLongEpilogue = ({ epilogue }: Contraction): boolean => allExpressions(epilogue).some(isLong);

@@ -26,18 +26,19 @@ import { columnPlans } from './column-tiles.js';
 import { collapse, perfectNest } from './linear.js';
 import type { Contraction } from './operand.js';
 import { sumPlans } from './sum-tiles.js';
+import type { Width } from './tile.js';
 
-export const tileContractions: Pass<Kernel> = {
+export const tileContractions = (width: Width): Pass<Kernel> => ({
   name: 'tile-contractions',
   doc: 'Sums of products become register tiles of vectors, over operands staged in scratch memory where needed.',
   run(kernel, context) {
-    const scheduled = kernel.body.map(stmt => schedule(stmt, context));
+    const scheduled = kernel.body.map(stmt => schedule(stmt, width, context));
     if (scheduled.every(stmts => stmts === null)) return kernel;
     return { ...kernel, body: kernel.body.flatMap((stmt, i) => scheduled[i] ?? [stmt]) };
   },
-};
+});
 
-function schedule(stmt: Stmt, context: PassContext): Stmt[] | null {
+function schedule(stmt: Stmt, width: Width, context: PassContext): Stmt[] | null {
   const found = recognise(stmt);
   if (found === null) return null;
   const contraction = merged(found);
@@ -48,7 +49,7 @@ function schedule(stmt: Stmt, context: PassContext): Stmt[] | null {
   }
   const best = plans.reduce((a, b) => (b.cost < a.cost ? b : a));
   context.note(best.what, `about ${Math.round(best.cost)} cycles, the least of ${plans.length} plans`);
-  return best.build();
+  return best.build(width);
 }
 
 // ── recognising ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ import {
 import { isInBounds } from './frame.js';
 import { strideOf } from './linear.js';
 import { axesOf, type Layout, type Staged, stage, stagedSize } from './staging.js';
-import type { Piece } from './tile.js';
+import type { Piece, Width } from './tile.js';
 
 /** The parts of a contraction: out[parallel] = epilogue(sum over summed of left · right). */
 export interface Contraction {
@@ -36,7 +36,8 @@ export interface Plan {
   readonly what: string;
   /** Estimated cycles. */
   readonly cost: number;
-  build(): Stmt[];
+  /** For registers of such a width; its sums are added up in the same order for each. */
+  build(width: Width): Stmt[];
 }
 
 /** The parallel counters by the operands that read them. */

@@ -8,13 +8,14 @@ import { storeHalvesAsBits } from './half-floats.js';
 import { keepRows } from './keep-rows.js';
 import { splitGuards } from './split-guards.js';
 import { splitStrides } from './split-strides.js';
+import type { Width } from './tile.js';
 import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
-export const schedule: readonly Pass<Kernel>[] = [
+const scheduleFor = (width: Width): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
-  tileContractions,
+  tileContractions(width),
   keepRows,
   splitStrides,
   splitGuards,
@@ -22,3 +23,11 @@ export const schedule: readonly Pass<Kernel>[] = [
   vectoriseLoops,
   unrollWindows,
 ];
+
+export const schedule = scheduleFor(1);
+
+/**
+ * For engines that make one operation of 256 bits of two neighbouring ones of 128 (V8's revectorizer): tiles of 4 × 16, which
+ * would be twice too many for the registers elsewhere. The values are the same.
+ */
+export const scheduleOfPairs = scheduleFor(2);

@@ -35,6 +35,9 @@ const stepCost = (rows: number, columns: number): number =>
   Math.max(rows * columns, (rows + columns) / 2, LATENCY) + LOOP;
 const fits = (rows: number, columns: number): boolean => rows + columns + rows * columns <= REGISTERS;
 
+/** Vectors that a register of the machine holds: two where the engine makes one operation of two neighbouring ones. */
+export type Width = 1 | 2;
+
 /** Sizes of the pieces of `extent` in steps of `size`, with how often each occurs. */
 const cut = (extent: number, size: number): [number, number][] =>
   (
@@ -44,8 +47,12 @@ const cut = (extent: number, size: number): [number, number][] =>
     ] as [number, number][]
   ).filter(([piece, times]) => piece > 0 && times > 0);
 
-/** The tile that covers rows × columns at the least cost. */
-export function tileFor(rows: number, columns: number): Tile {
+/** The tile that covers rows × columns at the least cost, its columns a multiple of the width. */
+export function tileFor(rows: number, columns: number, width: Width = 1): Tile {
+  if (width > 1) {
+    const { rows: r, columns: c, cost } = tileFor(rows, Math.ceil(columns / width));
+    return { rows: r, columns: Math.min(c * width, columns), cost };
+  }
   let best: Tile | null = null;
   for (let r = 1; r <= rows; r++) {
     for (let c = 1; c <= columns && fits(r, c); c++) {
