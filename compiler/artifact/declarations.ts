@@ -83,6 +83,13 @@ export interface LoadOptions {
   readonly wasm?: Source;
   /** Instead of the state file beside this one: what \`saveState()\` gave, or any fitting safetensors file. */
   readonly state?: Source;
+  /**
+   * How many threads run the entries, the caller's among them; 1 if absent. Where they cannot be had it is one, and
+   * \`threads.reason\` of the model says why.
+   */
+  readonly threads?: number;
+  /** Throw E415 where the threads cannot be had. */
+  readonly requireThreads?: boolean;
 }
 `;
 
@@ -92,7 +99,9 @@ const commonMembers = `readonly state: State;
 saveState(): Uint8Array;
 /** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
 loadState(file: Uint8Array): void;
-/** Let go of the memory. Every later call throws. */
+/** How many threads run the entries, and why it is one where more were asked for. */
+readonly threads: { readonly count: number; readonly reason?: string };
+/** Let go of the memory, and of all threads. Every later call throws. */
 dispose(): void;`;
 
 const load = `/** Read the files beside this one and make a model ready to call. */

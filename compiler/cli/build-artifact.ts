@@ -24,6 +24,8 @@ export interface CompileOptions {
   readonly targets?: readonly Target[];
   /** Build the CUDA library too: `auto` (default) where nvcc is present. */
   readonly nvcc?: NvccChoice;
+  /** Also modules that several threads run together. */
+  readonly threads?: boolean;
   readonly debug?: DebugOptions;
   readonly progress?: (text: string) => void;
 }
@@ -68,7 +70,7 @@ export async function compileArtifact(
   const emitted = new Map<string, Uint8Array | string>();
   for (const target of wanted) {
     progress(`emitting ${target}`);
-    for (const [path, content] of emit(target, compilation, debug)) emitted.set(path, content);
+    for (const [path, content] of emit(target, compilation, options)) emitted.set(path, content);
   }
   if (wanted.includes('cuda')) {
     progress('building the CUDA library');
@@ -83,11 +85,11 @@ export async function compileArtifact(
 function emit(
   target: Target,
   { program }: Compilation,
-  debug?: DebugOptions,
+  { threads, debug }: CompileOptions,
 ): ReadonlyMap<string, Uint8Array | string> {
   switch (target) {
     case 'wasm':
-      return emitProgram(program, wasm, { relaxed: true }, debug);
+      return emitProgram(program, wasm, { relaxed: true, threads }, debug);
     case 'cuda':
       return emitProgram(program, cudaBackend, undefined, debug);
     default:

@@ -21,6 +21,7 @@ export interface BuildRequest {
   readonly modelFile: string;
   readonly targets: readonly Target[];
   readonly nvcc: NvccChoice;
+  readonly threads: boolean;
   readonly checkTypes: boolean;
   readonly debug: DebugOptions;
   /** Where the artifact of a model of a name goes. */
@@ -136,8 +137,8 @@ interface CheckedModel {
  * be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
-  const { modelFile, targets, nvcc, debug } = request;
-  const thread = compileInThread({ modelFile, targets, nvcc, debug }, progress);
+  const { modelFile, targets, nvcc, threads, debug } = request;
+  const thread = compileInThread({ modelFile, targets, nvcc, threads, debug }, progress);
   const [checked, compiled] = await Promise.allSettled([
     checkUnless(!request.checkTypes, modelFile).catch(async error => {
       await thread.stop();

@@ -20,6 +20,7 @@ export const buildCommand: Command = {
     target: { doc: 'what to compile to', value: 'TARGETS', list: true, choices: targets, fallback: 'wasm' },
     out: { doc: 'the folder to write, for several models the one above; default dist/<model>', value: 'FOLDER' },
     nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
+    threads: { doc: 'also write modules that several threads run together' },
     watch: { doc: 'go on, and build again what a change concerns' },
     config: { doc: 'the configuration; default the nearest gradc.config.ts from here upward', value: 'FILE' },
     force: { doc: 'compile even what has not changed' },

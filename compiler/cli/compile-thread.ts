@@ -13,6 +13,7 @@ export interface CompileJob {
   readonly modelFile: string;
   readonly targets: readonly Target[];
   readonly nvcc: NvccChoice;
+  readonly threads: boolean;
   readonly debug: Omit<DebugOptions, 'write'>;
 }
 

@@ -7,6 +7,8 @@ export interface BuildSettings {
   readonly targets?: readonly Target[];
   /** Build the CUDA library too: `auto` (default) where nvcc is present. */
   readonly nvcc?: NvccChoice;
+  /** Also modules that several threads run together, for `load({ threads })`. */
+  readonly threads?: boolean;
   /** false: do not run the type checker and the source analysis. */
   readonly typecheck?: boolean;
 }

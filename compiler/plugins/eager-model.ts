@@ -10,6 +10,7 @@ import {
   type CallOptions,
   type InputValue,
   type Model,
+  type ModelState,
   type OutputValue,
   readOutput,
   writeInputs,
@@ -64,8 +65,8 @@ function output(slot: TensorSlot, tensor: Tensor, copy: boolean): OutputValue {
   return readOutput({ ...slot, offset: byteOffset }, buffer as ArrayBuffer, copy);
 }
 
-/** The members of a model that speak of its state; the eager tensors themselves are the state. */
-function eagerState({ name, state }: TracedModel): Pick<Model, 'state' | 'saveState' | 'loadState' | 'dispose'> {
+/** The members of a model besides its entries; the eager tensors themselves are the state. */
+function eagerState({ name, state }: TracedModel): ModelState {
   const { slots, bytes } = layOut(state);
   const manifest: Manifest = { name, state: slots, stateBytes: bytes, totalBytes: bytes, entries: [] };
   const pairs = (image: Uint8Array): (readonly [memory: TypedArray, image: TypedArray])[] =>
@@ -82,6 +83,7 @@ function eagerState({ name, state }: TracedModel): Pick<Model, 'state' | 'saveSt
       decodeState(manifest, file, image);
       for (const [memory, copy] of pairs(image)) (memory as Float32Array).set(copy as Float32Array);
     },
+    threads: { count: 1 },
     dispose() {},
   };
 }

@@ -4,7 +4,7 @@
  * static imports instead, which give a compiled module and the state's bytes.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { writeFiles } from '../cli/build-artifact.js';
 import { type Artifact, artifactFolder } from './artifacts.js';
 
@@ -23,10 +23,12 @@ export function withFiles({ name, files }: Artifact, spell: (file: string, bytes
 export const emittedFiles = (artifact: Artifact, emit: (file: string, bytes: Uint8Array) => string): string =>
   withFiles(artifact, (file, bytes) => `new URL(import.meta.ROLLUP_FILE_URL_${emit(file, bytes)}, import.meta.url)`);
 
+const inlinedTypes: Readonly<Record<string, string>> = { '.wasm': 'application/wasm', '.js': 'text/javascript' };
+
 /** Where files are not kept, as in a server build of Vite: the files are in the code. */
 export const inlinedFiles = (artifact: Artifact): string =>
   withFiles(artifact, (file, bytes) => {
-    const type = file.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
+    const type = inlinedTypes[extname(file)] ?? 'application/octet-stream';
     return `new URL("data:${type};base64,${Buffer.from(bytes).toString('base64')}")`;
   });
 

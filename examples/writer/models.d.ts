@@ -16,6 +16,13 @@ declare module '*/writer.model.ts?compiled' {
     readonly wasm?: Source;
     /** Instead of the state file beside this one: what `saveState()` gave, or any fitting safetensors file. */
     readonly state?: Source;
+    /**
+     * How many threads run the entries, the caller's among them; 1 if absent. Where they cannot be had it is one, and
+     * `threads.reason` of the model says why.
+     */
+    readonly threads?: number;
+    /** Throw E415 where the threads cannot be had. */
+    readonly requireThreads?: boolean;
   }
 
   /** The state by name: live views of linear memory, to read and to write. */
@@ -287,7 +294,9 @@ declare module '*/writer.model.ts?compiled' {
     saveState(): Uint8Array;
     /** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
     loadState(file: Uint8Array): void;
-    /** Let go of the memory. Every later call throws. */
+    /** How many threads run the entries, and why it is one where more were asked for. */
+    readonly threads: { readonly count: number; readonly reason?: string };
+    /** Let go of the memory, and of all threads. Every later call throws. */
     dispose(): void;
   }
 

@@ -65,6 +65,7 @@ export async function loadCuda(libraryPath: string, manifest: Manifest, stateFil
       return encodeState(manifest, bytes);
     },
     loadState,
+    threads: { count: 1 },
     dispose: () => engine.dispose(),
   };
   for (const entry of manifest.entries) {

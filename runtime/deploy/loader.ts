@@ -44,11 +44,13 @@ export interface Artifact {
   /** Absent where the artifact is built for one thread. */
   readonly startTeam?: StartTeam;
 }
-/** Starts threads over a module, or says why that is impossible. */
-export type StartTeam = (
-  threads: number,
-  module: () => Promise<WebAssembly.Module>,
-) => Promise<{ readonly engine?: Engine; readonly reason?: string }>;
+/** Starts threads over a module. */
+export type StartTeam = (threads: number, module: () => Promise<WebAssembly.Module>) => Promise<Team>;
+/** What has been started, or why that is impossible. */
+export interface Team {
+  readonly engine?: Engine;
+  readonly reason?: string;
+}
 
 /** A function of one `f32x4.relaxed_madd`: an engine without relaxed SIMD finds it invalid. */
 const relaxedProbe = [
@@ -56,31 +58,30 @@ const relaxedProbe = [
   26, 11,
 ];
 /** Can this engine run modules that require `feature`? */
-export const hasFeature = (feature: Feature): boolean =>
-  feature === 'threads' ? typeof SharedArrayBuffer === 'function' : WebAssembly.validate(new Uint8Array(relaxedProbe));
-
-const builtForOne: StartTeam = async () => ({ reason: 'it was built for one' });
+export const hasFeature = (feature: Feature, threads = typeof SharedArrayBuffer === 'function'): boolean =>
+  feature === 'threads' ? threads : WebAssembly.validate(new Uint8Array(relaxedProbe));
 
 /** Throws E412, E413 and E415 with the file and the reason where something is missing, damaged or does not fit. */
 export async function loadArtifact(artifact: Artifact, options: LoadOptions = {}): Promise<Model> {
-  const { manifest, startTeam = builtForOne } = artifact;
+  const { manifest, startTeam } = artifact;
   const { threads = 1, requireThreads } = options;
-  const module = (forTeam: boolean): Promise<WebAssembly.Module> => compileModule(artifact, options, forTeam);
+  const module = (forTeam?: boolean): Promise<WebAssembly.Module> => compileModule(artifact, options, forTeam);
   const state = options.state ? await read(options.state) : await readChecked(artifact.state);
-  const { engine, reason } = threads === 1 ? {} : await startTeam(threads, () => module(true));
-  if (engine) return modelOver(engine, manifest, state, { count: threads });
-  if (requireThreads && reason) throw new ArtifactError('E415', `no ${threads} threads: ${reason}`);
-  return modelOver(engineOf(await module(false)), manifest, state, { count: 1, reason });
+  const team: Team =
+    threads === 1 ? {} : startTeam ? await startTeam(threads, () => module(true)) : { reason: 'it is built for one thread' };
+  const { reason } = team;
+  if (requireThreads && reason) throw new ArtifactError('E415', reason);
+  const engine = team.engine ?? engineOf(await module());
+  return modelOver(engine, manifest, state, { count: reason ? 1 : threads, reason });
 }
 
 async function compileModule(
   { modules }: Artifact,
   { module, wasm }: LoadOptions,
-  forTeam: boolean,
+  forTeam = false,
 ): Promise<WebAssembly.Module> {
   if (module) return module;
-  const fits = ({ requires }: ModuleVariant): boolean =>
-    requires.every(feature => (feature === 'threads' ? forTeam : hasFeature(feature)));
+  const fits = ({ requires }: ModuleVariant): boolean => requires.every(feature => hasFeature(feature, forTeam));
   const bytes = wasm ? await read(wasm) : await readChecked(modules.find(fits)!);
   try {
     return await WebAssembly.compile(bytes as BufferSource);

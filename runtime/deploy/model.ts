@@ -96,7 +96,7 @@ function checkModule({ name, entries, totalBytes }: Manifest, { exports, memory 
   const lacking = entries
     .filter(entry => typeof exports[entry.name] !== 'function')
     .map(entry => `function '${entry.name}'`);
-  if ((memory?.byteLength ?? -1) < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
+  if (!memory || memory.byteLength < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
   if (lacking.length > 0)
     throw new ArtifactError(
       'E413',

@@ -5,12 +5,11 @@
  */
 import type * as NodeWorkers from 'node:worker_threads';
 import { ArtifactError } from './error.js';
-import type { StartTeam } from './loader.js';
+import type { Team } from './loader.js';
 import type { Engine } from './model.js';
 import { join, type Part, type TeamInstance } from './part.js';
 import type { Answer } from './thread.js';
 
-type Start = Awaited<ReturnType<StartTeam>>;
 type AnyWorker = Worker | NodeWorkers.Worker;
 
 const PAGE = 65536;
@@ -22,18 +21,14 @@ const FEW_SPINS = 1000;
  * Starts threads that begin with the file at `url` (`thread.ts`), and waits until they are ready; or gives the reason why
  * there can be none. `moduleOf` is asked only where there can.
  */
-export async function startTeam(
-  threads: number,
-  moduleOf: () => Promise<WebAssembly.Module>,
-  url: URL,
-): Promise<Start> {
+export async function startTeam(threads: number, moduleOf: () => Promise<WebAssembly.Module>, url: URL): Promise<Team> {
   if (!Number.isInteger(threads) || threads < 1)
     throw new ArtifactError('E415', `threads must be a whole number from 1 on, given ${threads}`);
   const reason = whyAlone();
   if (reason !== null) return { reason };
   const module = await moduleOf();
   const memory = teamMemory(module, threads);
-  if (memory === null) return { reason: 'the module given is for one' };
+  if (memory === null) return { reason: 'the module given is for one thread' };
   const spins = threads > processors() ? FEW_SPINS : SPINS;
   const workers = Array.from({ length: threads - 1 }, () => openWorker(url));
   const end = (): void => {
