@@ -16,6 +16,7 @@ import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
 import { type DebugOptions, left, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
+import { inBodies } from './passes/bodies.js';
 import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
 import { deadCode } from './passes/dead-code.js';
@@ -23,14 +24,18 @@ import { decompose } from './passes/decompose.js';
 import { type FusedGraph, fuse, kernelsOf } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
+import { trimControl } from './passes/trim-control.js';
 import { expandNode } from './trace/trace.js';
 
 /** From what the user wrote to what will be computed. */
 export const graphPasses = (evaluate: Evaluate | null): readonly Pass<Graph>[] => [
-  canonicalize(evaluate),
-  decompose(expandNode),
-  canonicalize(evaluate),
-  cse,
+  trimControl,
+  inBodies(canonicalize(evaluate)),
+  inBodies(decompose(expandNode)),
+  inBodies(canonicalize(evaluate)),
+  inBodies(cse),
+  trimControl,
+  inBodies(cse),
   deadCode,
 ];
 
