@@ -6,6 +6,7 @@
  * error must fail with that message; what depends on values must be refused by a trace.
  */
 import { describe, expect, test } from 'vitest';
+import type { Sample } from '../compiler/ops/samples.js';
 import { gradOf } from '../compiler/ops/tape.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { type Mode, modes } from './support/modes.js';
@@ -73,13 +74,15 @@ describe.each(testedOps.map(op => [op.name, op] as const))('%s', (name, op) => {
     if (sample.gradient === false) continue;
 
     test(`gradient ${index}`, () => {
-      const { f, inputs } = scalarOf(callOf(op, makeArguments(sample.args, 'float64', seed)), seed);
+      const { f, inputs } = scalarOf(callOf(op, sample, 'float64', seed), seed);
       const leaves = tracked(inputs);
       expectGradients(gradOf(f(leaves), leaves, { allowUnused: true }), differences(f, inputs), 1e-6);
     });
 
+    if (sample.gradient === 'first') continue;
+
     test(`second derivative ${index}`, () => {
-      const { f, inputs } = scalarOf(callOf(op, makeArguments(sample.args, 'float64', seed)), seed);
+      const { f, inputs } = scalarOf(callOf(op, sample, 'float64', seed), seed);
       const gradientSum = (leaves: readonly Tensor[]): Tensor | null =>
         weightedSum(gradOf(f(leaves), leaves, { allowUnused: true, createGraph: true }), `${seed} second`);
       const slope: Scalar = changed => gradientSum(tracked(changed)) ?? makeTensor('float64', [], [0]);
@@ -95,4 +98,26 @@ describe.each(testedOps.map(op => [op.name, op] as const))('%s', (name, op) => {
       expect(() => op.call(...makeArguments(args, 'float32', `${name} error ${index}`))).toThrow(message);
     });
   }
+});
+
+/** The samples of an op whose float64 results carry a derivative. */
+const carriesDerivative = (op: TestedOp): Sample[] =>
+  op.samples.filter((sample, index) => {
+    const { fn, inputs } = callOf(op, sample, 'float64', seedOf(op, index));
+    const leaves = inputs.map(input => (input.dtype === 'float64' ? input.requiresGrad_() : input));
+    return fn(...leaves).some(output => output.requiresGrad && output.dtype === 'float64');
+  });
+
+test('every op with a derivative has it checked, and nearly all to second order', () => {
+  const differentiable = testedOps
+    .map(({ name, ...op }) => ({ name, samples: carriesDerivative({ name, ...op }) }))
+    .filter(({ samples }) => samples.length > 0);
+  const unchecked = differentiable.filter(op => op.samples.every(sample => sample.gradient === false));
+  const second = differentiable.filter(op => op.samples.some(sample => (sample.gradient ?? true) === true));
+  console.log(
+    `Derivatives by central differences: ${differentiable.length - unchecked.length} of ${differentiable.length} ops, ` +
+      `second derivatives: ${second.length}`,
+  );
+  expect(unchecked.map(({ name }) => name)).toEqual([]);
+  expect(second.length).toBeGreaterThanOrEqual(0.9 * differentiable.length);
 });

@@ -3,6 +3,7 @@ import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';
 import { type DType, isFloat } from '../ir/dtype.js';
 import type { Expr } from '../ir/kernel.js';
+import { requireValues } from './checks.js';
 import { eq } from './comparison.js';
 import { composite, type Op, pointwise } from './define.js';
 import { type Binary, isFloatExpr, needsFloat, type Unary } from './elementwise.js';
@@ -100,12 +101,15 @@ function floatRemainder(s: Arith, x: Expr, y: Expr): Expr {
   return s.select(wrongSign(s, r, y), s.add(r, y), r);
 }
 
-/** Eagerly, dividing integers by zero is an error. */
+/** Dividing integers by zero is an error. */
 function checkDivisor(op: string, promoted: DType, divisor: Tensor): void {
-  if (isFloat(promoted) || divisor.value.kind !== 'eager') return;
-  if (elements(divisor, op).some(value => Number(value) === 0)) {
-    fail('E110', { op, problem: 'ZeroDivisionError: integer division or modulo by zero' });
-  }
+  if (isFloat(promoted)) return;
+  requireValues(divisor, {
+    op,
+    accepts: value => value !== 0,
+    acceptsAll: all => all.ne(0),
+    refuse: () => fail('E110', { op, problem: 'ZeroDivisionError: integer division or modulo by zero' }),
+  });
 }
 
 const roundQuotient = (s: Arith, x: Expr, y: Expr, roundingMode: string): Expr => {
@@ -155,6 +159,7 @@ export const floorDivide: Binary = composite({
   signature: 'input: operand, other: operand',
   compute: ({ input, other }) => div(input, other, { roundingMode: 'floor' }),
   samples: [
+    sample(exactly([3], [5.3, -5.3, 0.7]), exactly([3], [2, 2, -2])),
     sampleWithoutGradient(random([6], -8, 8), random([6], 0.5, 2)),
     sampleWithoutGradient(integers([6], -9, 9), integers([6], -4, -1)),
   ],

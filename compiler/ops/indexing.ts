@@ -21,6 +21,7 @@ import {
 } from '../ir/kernel.js';
 import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
+import { requireValues } from './checks.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type Operand, type OutputWriter } from './define.js';
 import {
@@ -30,10 +31,11 @@ import {
   integers,
   random,
   sample,
+  sampleWithFirstGradient,
   sampleWithoutGradient,
 } from './samples.js';
 import type { Scalar } from './signature.js';
-import { assignInPlace, noGrad } from './tape.js';
+import { assignInPlace, noGrad, type VjpContext } from './tape.js';
 import { elements, Tensor, tensorOver } from './tensor.js';
 
 function needsPositions(op: string, type: TensorType): void {
@@ -52,13 +54,15 @@ function position(value: Expr, extent: number): Expr {
   return choose(call('lt', value, constant(value.dtype, 0)), addIndex(at, extent), at);
 }
 
-/** Eagerly, an index beyond the end is an error, as in PyTorch; inside a trace nothing can be looked at. */
+/** An index beyond the end is an error, as in PyTorch. */
 export function checkPositions(op: string, positions: Tensor, extent: number): void {
-  if (positions.value.kind !== 'eager') return;
-  const outside = elements(positions, op).find(at => at >= extent || at < -extent);
-  if (outside !== undefined) {
-    fail('E109', { op, problem: `index ${outside} is out of bounds for dimension with size ${extent}` });
-  }
+  requireValues(positions, {
+    op,
+    accepts: at => at >= -extent && at < extent,
+    acceptsAll: all => all.ge(-extent).logicalAnd(all.lt(extent)),
+    refuse: at =>
+      fail('E109', { op, problem: `index ${at ?? 'given'} is out of bounds for dimension with size ${extent}` }),
+  });
 }
 
 /** Loops over a shape, as programs write them: one after another, since two steps may meet in one place. */
@@ -261,15 +265,64 @@ export const scatter: Op<
   ],
 });
 
-const scatterExtreme = (name: string, fn: 'max' | 'min' | 'mul'): ScatterOp =>
+/** Where a chosen element lies: in the input and in src, each as 0 or 1, for an output that equals one of them. */
+function chosenIn(c: VjpContext): { own: Tensor; other: Tensor } {
+  const [positions, shape] = [c.in(1), c.types[1].shape];
+  const dim = c.attrs.dim as number;
+  return {
+    own: c.in(0).eq(c.out).to(c.grad.dtype),
+    other: covered(c.in(2), shape)
+      .eq(gather(c.out, dim, positions))
+      .to(c.grad.dtype),
+  };
+}
+
+const scatterExtreme = (name: string, fn: 'max' | 'min'): ScatterOp =>
   define({
     ...scatterProgram(name, `The ${fn} of the input and all src elements whose index is the place.`, fn),
-    noVjpHint: 'only scatterReduce with sum and mean has one',
-    samples: [sampleWithoutGradient(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]))],
+    gradName: 'ScatterReduceBackward0',
+    vjp: c => {
+      const dim = c.attrs.dim as number;
+      const { own, other } = chosenIn(c);
+      const share = c.grad.div(scatterAdd(own, dim, c.in(1), other));
+      const ofSrc = gather(share, dim, c.in(1)).mul(other);
+      return [share.mul(own), null, uncovered(ofSrc, c.types[2].shape)];
+    },
+    samples: [
+      sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4])),
+      sample(random([3, 2]), 0, integers([2, 2], 0, 3), random([3, 2])),
+    ],
   });
 const scatterMax: ScatterOp = scatterExtreme('scatterMax', 'max');
 const scatterMin: ScatterOp = scatterExtreme('scatterMin', 'min');
-const scatterMul: ScatterOp = scatterExtreme('scatterMul', 'mul');
+
+const scatterMul: ScatterOp = define({
+  ...scatterProgram('scatterMul', 'The product of the input and all src elements whose index is the place.', 'mul'),
+  gradName: 'ScatterReduceBackward0',
+  vjp: c => {
+    const [input, positions, dim] = [c.in(0), c.in(1), c.attrs.dim as number];
+    const src = covered(c.in(2), c.types[1].shape);
+    const zeros = (x: Tensor): Tensor => x.eq(0).to(c.grad.dtype);
+    const without = (x: Tensor): Tensor => x.maskedFill(x.eq(0), 1);
+    // a factor's gradient is the product of the others: zeros are left out of the product, and counted
+    const product = scatterMul(without(input), dim, positions, without(src)).mul(c.grad);
+    const count = scatterAdd(zeros(input), dim, positions, zeros(src));
+    const share = (x: Tensor, total: Tensor, among: Tensor): Tensor =>
+      among.eq(zeros(x)).where(total.div(without(x)), 0);
+    const ofSrc = share(src, gather(product, dim, positions), gather(count, dim, positions));
+    return [share(input, product, count), null, uncovered(ofSrc, c.types[2].shape)];
+  },
+  samples: [
+    sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4])),
+    sample(random([3, 2]), 0, integers([2, 2], 0, 3), random([3, 2])),
+    sampleWithFirstGradient(
+      exactly([3], [0, 2, 3]),
+      0,
+      exactly([4], [0, 1, 1, 2], 'int64'),
+      exactly([4], [5, 0, 4, 2]),
+    ),
+  ],
+});
 
 export const scatterReduce: Op<
   (
@@ -311,7 +364,8 @@ export const scatterReduce: Op<
   samples: [
     sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'sum'),
     sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'mean', { includeSelf: false }),
-    sampleWithoutGradient(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'amax'),
+    sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'amax'),
+    sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'prod'),
   ],
 });
 

@@ -30,10 +30,11 @@ import {
   when,
 } from '../ir/kernel.js';
 import { formatShape, normalizeDims, type Shape } from '../ir/shape.js';
+import { requireValues } from './checks.js';
 import { batchedMatmul, multiDot as chain } from './contraction.js';
 import { composite, define, type Op } from './define.js';
 import { vectorNorm as pNorm } from './reduction.js';
-import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
+import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import { elements, type Tensor } from './tensor.js';
 
 type Dims = number | readonly number[] | null;
@@ -177,7 +178,10 @@ const choleskyFactor: Op<(input: Tensor) => Tensor> = define({
     const whole = solveLinear(L.transpose(-2, -1), right.transpose(-2, -1)).transpose(-2, -1);
     return [whole.add(whole.transpose(-2, -1)).mul(0.5)];
   },
-  samples: [sampleWithoutGradient(exactly([2, 2], [4, 2, 2, 3]))],
+  samples: [
+    symmetricSample(exactly([2, 2], [4, 2, 2, 3])),
+    symmetricSample(exactly([2, 2, 2], [4, 2, 2, 3, 1, 0, 0, 2])),
+  ],
 });
 
 /** X with A·X = B by Gaussian elimination with partial pivoting. */
@@ -356,15 +360,20 @@ const determinant: Op<(input: Tensor) => Tensor> = define({
 
 type Unary = Op<(A: Tensor) => Tensor>;
 
-/** Eagerly, a singular matrix is an error. */
-function checkRegular(op: string, det: Tensor): void {
-  if (det.value.kind !== 'eager') return;
-  const singular = elements(det.detach(), op).findIndex(value => Number(value) === 0 || Number.isNaN(Number(value)));
-  if (singular >= 0)
-    fail('E110', {
-      op,
-      problem: `The diagonal element is zero, the inversion could not be completed because the input matrix is singular.`,
-    });
+/** A singular matrix is an error. */
+function checkRegular(op: string, A: Tensor): void {
+  if (!isConstant(A) && executor().checkLater === undefined) return;
+  requireValues(determinant(A.detach()), {
+    op,
+    accepts: det => det !== 0 && !Number.isNaN(det),
+    acceptsAll: all => all.ne(0).logicalAnd(all.isnan().logicalNot()),
+    refuse: () =>
+      fail('E110', {
+        op,
+        problem:
+          'The diagonal element is zero, the inversion could not be completed because the input matrix is singular.',
+      }),
+  });
 }
 
 export const inv: Unary = composite({
@@ -372,7 +381,7 @@ export const inv: Unary = composite({
   doc: 'The inverse of square matrices.',
   signature: 'A: tensor',
   compute({ A }) {
-    if (A.value.kind === 'eager') checkRegular('linalg.inv', determinant(A.detach()));
+    checkRegular('linalg.inv', A);
     return inverse(A);
   },
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
@@ -422,7 +431,7 @@ export const solve: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
   doc: 'X with A·X = B, for one right-hand side or several.',
   signature: 'A: tensor, B: tensor',
   compute({ A, B }) {
-    if (A.value.kind === 'eager') checkRegular('linalg.solve', determinant(A.detach()));
+    checkRegular('linalg.solve', A);
     const vectors = B.ndim === 1 || B.ndim === A.ndim - 1;
     return vectors ? solveLinear(A, B.unsqueeze(-1)).squeeze(-1) : solveLinear(A, B);
   },
@@ -435,18 +444,19 @@ export const cholesky: Op<(input: Tensor, options?: { upper?: boolean }) => Tens
   signature: 'input: tensor, *, upper: bool = false',
   compute({ input, upper }) {
     const factor = choleskyFactor(input);
-    if (
-      factor.value.kind === 'eager' &&
-      elements(factor.detach().diagonal(0, -2, -1), 'linalg.cholesky').some(value => !(Number(value) > 0))
-    ) {
-      fail('E110', {
-        op: 'linalg.cholesky',
-        problem: 'The factorization could not be completed because the input is not positive-definite.',
-      });
-    }
+    requireValues(factor.detach().diagonal(0, -2, -1), {
+      op: 'linalg.cholesky',
+      accepts: value => value > 0,
+      acceptsAll: all => all.gt(0),
+      refuse: () =>
+        fail('E110', {
+          op: 'linalg.cholesky',
+          problem: 'The factorization could not be completed because the input is not positive-definite.',
+        }),
+    });
     return upper ? factor.transpose(-2, -1) : factor;
   },
-  samples: [sampleWithoutGradient(exactly([2, 2], [4, 2, 2, 3]))],
+  samples: [symmetricSample(exactly([2, 2], [4, 2, 2, 3]))],
   errors: [{ args: [exactly([2, 2], [1, 2, 2, 1])], message: /not positive-definite/ }],
 });
 

@@ -235,8 +235,17 @@ export const maxPoolGather: Op<(input: Tensor, indices: Tensor) => Tensor> = def
       return input.at([at[0], at[1], ...reindex([cast('index', indices.at(at))], [numel(size)], size)]);
     },
   },
-  noVjpHint: 'max pooling is differentiable twice',
-  samples: [sampleWithoutGradient(random([1, 2, 3, 3]), random([1, 2, 2, 2], 0, 9, 'int64'))],
+  vjp: c => {
+    const { shape } = c.types[0];
+    const flat = (x: Tensor): Tensor => x.reshape([shape[0], shape[1], -1]);
+    return [
+      flat(c.in(0).zerosLike())
+        .scatterAdd(2, flat(c.in(1)), flat(c.grad))
+        .reshape(shape),
+      null,
+    ];
+  },
+  samples: [sample(random([1, 2, 3, 3]), random([1, 2, 2, 2], 0, 9, 'int64'))],
 });
 
 // ── sum and average pooling ────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@
  */
 import type { DType } from '../ir/dtype.js';
 import type { Shape } from '../ir/shape.js';
+import type { Tensor } from './tensor.js';
 
 export class SampleTensor {
   constructor(
@@ -32,13 +33,21 @@ export const integers = (shape: Shape, low: number, high: number, dtype: DType =
 export interface Sample {
   /** Arguments of the call; SampleTensors, also inside lists, become tensors. */
   readonly args: readonly unknown[];
-  /** Check first (and second) derivatives here? Default true; false at kinks, for integer inputs and the like. */
-  readonly gradient?: boolean;
+  /** Check first and second derivatives here? Default true; false at kinks, for integer inputs and the like. */
+  readonly gradient?: boolean | 'first';
+  /** Applied to the float inputs first: keeps them in the op's domain while tests move single elements. */
+  readonly through?: (input: Tensor) => Tensor;
   /** The shape of the result depends on values, so that a trace refuses the call. */
   readonly eagerOnly?: boolean;
 }
 export const sample = (...args: readonly unknown[]): Sample => ({ args });
+export const sampleWithFirstGradient = (...args: readonly unknown[]): Sample => ({ args, gradient: 'first' });
 export const sampleWithoutGradient = (...args: readonly unknown[]): Sample => ({ args, gradient: false });
+/** A sample of an op on symmetric matrices. */
+export const symmetricSample = (...args: readonly unknown[]): Sample => ({
+  args,
+  through: matrix => matrix.add(matrix.transpose(-2, -1)).mul(0.5),
+});
 export const eagerSample = (...args: readonly unknown[]): Sample => ({ args, eagerOnly: true });
 export const eagerSampleWithoutGradient = (...args: readonly unknown[]): Sample => ({
   args,

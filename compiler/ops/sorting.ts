@@ -31,7 +31,15 @@ import { formatShape, normalizeDim } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type OpDef, type Operand } from './define.js';
 import type { Picked } from './reduction.js';
-import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
+import {
+  eagerSample,
+  eagerSampleWithoutGradient,
+  exactly,
+  integers,
+  random,
+  sample,
+  sampleWithoutGradient,
+} from './samples.js';
 import type { Param } from './signature.js';
 import { elements, type Tensor, tensorOver } from './tensor.js';
 
@@ -281,7 +289,11 @@ export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boole
     const values = input.gather(d, indices);
     return keepdim ? { values, indices } : { values: values.squeeze(d), indices: indices.squeeze(d) };
   },
-  samples: [sampleWithoutGradient(integers([2, 7], 0, 3)), sampleWithoutGradient(exactly([5], [3, 1, 1, 3, 2]))],
+  samples: [
+    sample(exactly([2, 3], [3, 1, 2, 0, 5, 4])),
+    sampleWithoutGradient(integers([2, 7], 0, 3)),
+    sampleWithoutGradient(exactly([5], [3, 1, 1, 3, 2])),
+  ],
 });
 
 type Interpolation = 'linear' | 'lower' | 'higher' | 'midpoint' | 'nearest';
@@ -397,7 +409,7 @@ export const bincount: Op<(input: Tensor, weights?: Tensor | null, minlength?: n
   },
   samples: [
     eagerSampleWithoutGradient(exactly([5], [1, 0, 3, 1, 1], 'int64')),
-    eagerSampleWithoutGradient(exactly([3], [1, 0, 1], 'int64'), random([3]), { minlength: 4 }),
+    eagerSample(exactly([3], [1, 0, 1], 'int64'), random([3]), { minlength: 4 }),
   ],
 });
 
@@ -474,6 +486,7 @@ export const unique: Unique = composite({
     return runsOf(input, elements(argsort(input.reshape([-1]), 0), 'unique()').map(Number), options);
   },
   samples: [
+    eagerSample(exactly([4], [3, 1, 4, 2])),
     eagerSampleWithoutGradient(exactly([5], [3, 1, 3, 2, 1])),
     eagerSampleWithoutGradient(exactly([4], [3, 1, 3, 2]), { returnInverse: true, returnCounts: true }),
   ],
@@ -489,7 +502,10 @@ export const uniqueConsecutive: Unique = composite({
       Array.from({ length: input.numel() }, (_, i) => i),
       options,
     ),
-  samples: [eagerSampleWithoutGradient(exactly([5], [3, 3, 1, 1, 3]), { returnCounts: true })],
+  samples: [
+    eagerSample(exactly([3], [3, 1, 3])),
+    eagerSampleWithoutGradient(exactly([5], [3, 3, 1, 1, 3]), { returnCounts: true }),
+  ],
 });
 
 // ── distances ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -556,5 +572,5 @@ export const corrcoef: Op<(input: Tensor) => Tensor> = composite({
     const deviation = matrix.diagonal().sqrt();
     return matrix.div(deviation.unsqueeze(1)).div(deviation.unsqueeze(0)).clamp(-1, 1);
   },
-  samples: [sampleWithoutGradient(random([2, 5]))],
+  samples: [sample(random([3, 5]))],
 });

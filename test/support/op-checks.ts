@@ -1,6 +1,7 @@
 /** What the op tests of every mode share: a sample as a program of tensors, and how close is close. */
 import { expect } from 'vitest';
-import { isFloat } from '../../compiler/ir/dtype.js';
+import { type DType, isFloat } from '../../compiler/ir/dtype.js';
+import type { Sample } from '../../compiler/ops/samples.js';
 import { gradOf } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import type { TensorFunction } from './modes.js';
@@ -61,8 +62,10 @@ export interface Call {
   readonly fn: TensorFunction;
   readonly inputs: readonly Tensor[];
 }
-export function callOf(op: TestedOp, args: readonly unknown[]): Call {
-  return { fn: (...inputs) => tensorsIn(op.call(...withTensors(args, inputs))), inputs: tensorsIn(args) };
+export function callOf(op: TestedOp, { args, through }: Sample, dtype: DType, seed: string): Call {
+  const made = makeArguments(args, dtype, seed);
+  const adapted = (input: Tensor): Tensor => (through && isFloat(input.dtype) ? through(input) : input);
+  return { fn: (...inputs) => tensorsIn(op.call(...withTensors(made, inputs.map(adapted)))), inputs: tensorsIn(made) };
 }
 
 /** The results of a call, and the gradients of their weighted sum by all float inputs that have one. */
@@ -91,7 +94,7 @@ export function sampleProgram(op: TestedOp, index: number): SampleProgram {
   const sample = op.samples[index];
   const seed = seedOf(op, index);
   const programOf = (dtype: 'float32' | 'float64'): Call => {
-    const call = callOf(op, makeArguments(sample.args, dtype, seed));
+    const call = callOf(op, sample, dtype, seed);
     return { fn: sample.gradient === false ? call.fn : withGradients(call, seed), inputs: call.inputs };
   };
   const exact = programOf('float64');
