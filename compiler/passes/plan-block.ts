@@ -354,7 +354,8 @@ class LoopPlan implements ControlPlan {
           : { steps: this.#condition.plan.steps(), holds: addressOf(this.#condition.holds, depth + 1) },
       body: this.#body.steps(),
     };
-    return [...this.#starts.map(copy => copyLaunch(copy, depth)), loop];
+    const starts = this.#starts.map(copy => copyLaunch(copy, depth));
+    return loop.trips === 0 ? starts : [...starts, loop];
   }
 
   #inside(body: FusedGraph, params: readonly Place[], result: (i: number) => Place): BlockPlan {
