@@ -144,6 +144,11 @@ const messages = {
   },
   E401: { kind: 'ArtifactError', text: f => f.problem, hint: f => f.hint },
   E402: { kind: 'ArtifactError', text: f => `refused: ${f.problem}`, hint: f => f.hint },
+  E403: {
+    kind: 'ArtifactError',
+    text: f => `the artifact in ${f.folder} is stale: ${f.reasons.join('; ')}`,
+    hint: f => `build it again: gradc build ${f.model}`,
+  },
   E501: { kind: 'UsageError', text: f => f.problem, hint: f => f.hint },
   E601: { kind: 'BackendError', text: f => `backend '${f.backend}' cannot do ${f.what}`, hint: f => f.hint },
   W311: {

@@ -6,11 +6,14 @@
 
 export { memoryUses } from './artifact/manifest.js';
 export { differentiate } from './autodiff/differentiate.js';
+export { type BenchOptions, type BenchResult, benchModel } from './cli/bench-model.js';
 export { type BuildOptions, type BuiltArtifact, buildArtifact, gzipSize, writeFiles } from './cli/build-artifact.js';
 export type { Target } from './cli/choices.js';
 export { type CompareOptions, type Comparison, compareModel, type Difference } from './cli/compare-model.js';
+export type * from './cli/json.js';
 export { loadModelFile, type ModelFile } from './cli/model-file.js';
 export { drawKernels, drawMemory, pictureStyle } from './cli/picture.js';
+export { staleness } from './cli/stale.js';
 export { escapeXml } from './cli/xml.js';
 export { GradcError } from './errors.js';
 export { printGraph, printKernel } from './ir/text.js';

@@ -15,7 +15,7 @@ import { buildKey } from './cache/request.js';
 import { Store } from './cache/store.js';
 import type { NvccChoice, Target } from './choices.js';
 import { type CompiledModel, compileInThread, type StoppedAfter } from './compile-thread.js';
-import type { Diagnostic } from './diagnostics.js';
+import { type Diagnostic, EnvironmentError } from './diagnostics.js';
 
 export interface BuildRequest {
   readonly modelFile: string;
@@ -83,7 +83,7 @@ function reuse({ folder }: BuildRequest, store: Store, key: string): BuildResult
   const missing = files.filter(file => !liesIn(out, file));
   const contents = missing.map(file => ({ path: join(out, file.path), content: store.content(file.sha256) }));
   if (contents.some(({ content }) => content === null)) return null;
-  for (const { path, content } of contents) writeWhole(path, content!);
+  for (const { path, content } of contents) writeOutput(path, content!);
   const build: ModelBuild = {
     name,
     out,
@@ -103,9 +103,24 @@ function liesIn(folder: string, file: BuiltFile): boolean {
   }
 }
 
+/** Throws EnvironmentError where the folder does not take it. */
+function writeOutput(path: string, content: Uint8Array | string): void {
+  try {
+    writeWhole(path, content);
+  } catch (error) {
+    throw new EnvironmentError(`cannot write ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Where a request's result is kept. */
+interface CachePlace {
+  readonly store: Store;
+  readonly key: string;
+}
+
 async function compileAndWrite(
   request: BuildRequest,
-  cache: { readonly store: Store; readonly key: string } | null,
+  cache: CachePlace | null,
   progress: Progress,
 ): Promise<BuildResult | StoppedAfter> {
   const start = Date.now();
@@ -114,14 +129,12 @@ async function compileAndWrite(
   const { model, warnings, typeFiles } = compiled;
   const out = request.folder(model.name);
   const files = await Promise.all([...model.files].map(([path, content]) => fileRecord(path, content)));
-  for (const [path, content] of model.files) writeWhole(join(out, path), content);
+  for (const [path, content] of model.files) writeOutput(join(out, path), content);
   const { dependencies, uncheckable } = dependenciesOf(model, typeFiles);
-  const uncached = uncheckable ?? (writtenSince(dependencies, start) ? 'a source changed meanwhile' : null);
-  if (cache !== null && uncached === null) {
-    const kept: KeptBuild = { name: model.name, files, warnings };
-    cache.store.keepContents(files.map(file => [file.sha256, model.files.get(file.path)!]));
-    cache.store.keep(cache.key, dependencies, kept);
-  }
+  const kept: KeptBuild = { name: model.name, files, warnings };
+  const contents = files.map(file => [file.sha256, model.files.get(file.path)!] as const);
+  const changed = writtenSince(dependencies, start) ? 'a source changed meanwhile' : null;
+  const uncached = uncheckable ?? changed ?? cache?.store.keep(cache.key, dependencies, kept, contents) ?? null;
   return { build: { name: model.name, out, outcome: 'built', uncached, files }, warnings, dependencies };
 }
 

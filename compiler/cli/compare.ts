@@ -26,6 +26,8 @@ export const compareCommand: Command = {
     atol: { doc: 'absolute floor', value: 'X', fallback: '1e-6' },
     integers: { doc: 'integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     all: { doc: 'show every tensor, not only the least accurate' },
+    check: { doc: 'for CI: also refuse an artifact that is not of these sources; no times are taken' },
+    out: { doc: 'where that artifact lies; default dist/<model>', value: 'FOLDER' },
     html: { doc: 'also write a page', value: 'FILE' },
     repro: { doc: 'where it goes wrong, write what goes wrong by itself as FILE.graph', value: 'FILE' },
     'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
@@ -41,10 +43,15 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
       import('./compare/variants.js'),
       import('./compare/report.js'),
     ]);
-  const { definition } = await loadModelFile(args.positionals[0], {
+  const model = await loadModelFile(args.positionals[0], {
     checkTypes: !args.has('no-typecheck'),
     warn: output.warn,
   });
+  const { definition } = model;
+  if (args.has('check')) {
+    const { checkFresh } = await import('./stale.js');
+    checkFresh(model, args.value('out') ?? undefined);
+  }
   const wanted = args.list('variant');
   output.progress(`comparing ${definition.name}`);
   const comparison = compareModel(definition, {
@@ -53,6 +60,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     atol: args.number('atol', 0),
     integers: args.number('integers', 1),
     variants: variants.filter(variant => (wanted.length === 0 ? isRunnable(variant) : wanted.includes(variant))),
+    measure: !args.has('check'),
     progress: output.progress,
   });
   const [html, repro] = [args.value('html'), args.value('repro')];

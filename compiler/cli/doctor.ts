@@ -7,7 +7,7 @@ import { columns } from './arguments.js';
 import type { Command } from './command.js';
 import { exitCodes } from './diagnostics.js';
 
-interface Finding {
+export interface Finding {
   readonly name: string;
   readonly available: boolean;
   readonly detail: string;
@@ -32,40 +32,15 @@ export const doctorCommand: Command = {
   },
 };
 
-/** A function that returns `v128.const 0`: invalid where there is no SIMD. */
-const simdProbe = [
-  0,
-  97,
-  115,
-  109,
-  1,
-  0,
-  0,
-  0,
-  1,
-  5,
-  1,
-  96,
-  0,
-  1,
-  123,
-  3,
-  2,
-  1,
-  0,
-  10,
-  22,
-  1,
-  20,
-  0,
-  253,
-  12,
-  ...new Array<number>(16).fill(0),
-  11,
-];
+const validates = (hex: string): boolean => WebAssembly.validate(Buffer.from(hex, 'hex'));
+const header = '0061736d01000000';
+/** A function that returns `v128.const 0`. */
+const simdProbe = `${header}0105016000017b030201000a16011400fd0c${'00'.repeat(16)}0b`;
+/** A memory that threads share. */
+const sharedMemoryProbe = `${header}050401030101`;
 
 function simd(): Finding {
-  const available = WebAssembly.validate(new Uint8Array(simdProbe));
+  const available = validates(simdProbe);
   return {
     name: 'wasm SIMD',
     available,
@@ -86,7 +61,13 @@ function relaxedSimd(): Finding {
 
 function threads(): Finding {
   const count = availableParallelism();
-  return { name: 'threads', available: count > 1, detail: `${count} processor${count === 1 ? '' : 's'}` };
+  const processors = `${count} processor${count === 1 ? '' : 's'}`;
+  const shares = validates(sharedMemoryProbe);
+  return {
+    name: 'threads',
+    available: shares && count > 1,
+    detail: shares ? processors : `${processors}, but this engine has no shared wasm memory`,
+  };
 }
 
 /** The last line a program prints, or null where it cannot be run. */

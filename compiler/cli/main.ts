@@ -14,6 +14,7 @@ import { consoleOutput } from './output.js';
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   build: async () => (await import('./build.js')).buildCommand,
   compare: async () => (await import('./compare.js')).compareCommand,
+  bench: async () => (await import('./bench.js')).benchCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,
 };

@@ -16,6 +16,9 @@ export interface Kept<Value> {
   readonly value: Value;
 }
 
+/** By the sha256 of each. */
+export type Contents = Iterable<readonly [hash: string, content: Uint8Array | string]>;
+
 /** Above these the oldest go. */
 const mostRecords = 256;
 const mostContentBytes = 2 ** 30;
@@ -39,7 +42,18 @@ export class Store {
     return null;
   }
 
-  keep(request: string, dependencies: Dependencies, value: object): void {
+  /** Gives why it could not be kept, or null. A result that cannot be kept is no worse for it. */
+  keep(request: string, dependencies: Dependencies, value: object, contents: Contents = []): string | null {
+    try {
+      this.#keepContents(contents);
+      this.#keepRecord(request, dependencies, value);
+      return null;
+    } catch (error) {
+      return `the cache cannot be written: ${(error as Error).message}`;
+    }
+  }
+
+  #keepRecord(request: string, dependencies: Dependencies, value: object): void {
     const snapshot = snapshotOf(dependencies);
     const name = `${request}-${sha256(JSON.stringify(snapshot)).slice(0, 16)}.json`;
     const record: Kept<object> = { dependencies: snapshot, value };
@@ -59,7 +73,7 @@ export class Store {
     }
   }
 
-  keepContents(contents: Iterable<readonly [hash: string, content: Uint8Array | string]>): void {
+  #keepContents(contents: Contents): void {
     for (const [hash, content] of contents) writeWhole(join(this.#contents, hash), content);
     let total = 0;
     for (const { path, bytes } of filesOf(this.#contents))
