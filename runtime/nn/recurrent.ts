@@ -1,7 +1,9 @@
 /**
- * Recurrent layers, unrolled step by step: Elman (1990); Hochreiter and Schmidhuber, "Long short-term memory" (1997); Cho et
+ * Recurrent layers: the inputs' share of the gates is one product for all steps, the rest a `scan` over them, compiled to a loop
+ * whose code does not grow with the sequence. Elman (1990); Hochreiter and Schmidhuber, "Long short-term memory" (1997); Cho et
  * al., "Learning phrase representations" (2014), for GRU.
  */
+import { scan } from '../../compiler/autodiff/control/scan.js';
 import { fail } from '../../compiler/errors.js';
 import { cat, stack } from '../../compiler/ops/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
@@ -188,13 +190,12 @@ abstract class Recurrent extends Layer {
     backwards: boolean,
   ): { outputs: Tensor; state: State } {
     const gates = F.linear(sequence, weights.weightIh, weights.biasIh);
-    const times = Array.from({ length: sequence.shape[0] }, (_, t) => (backwards ? sequence.shape[0] - 1 - t : t));
-    let state = initial;
-    const outputs = times.map(t => {
-      state = this.kind.step(gates.select(0, t), state, weights);
-      return state[0];
-    });
-    return { outputs: stack(backwards ? outputs.reverse() : outputs), state };
+    const step = (state: State, inputGates: Tensor): [State, Tensor] => {
+      const next = this.kind.step(inputGates, state, weights);
+      return [next, next[0]];
+    };
+    const [state, outputs] = scan(step, initial, gates, { reverse: backwards });
+    return { outputs, state };
   }
 
   override extraRepr(): string {
