@@ -8,7 +8,7 @@ import { compileKernel as compileJs } from '../backends/js/emit.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
 import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
-import type { Kernel } from '../compiler/ir/kernel.js';
+import { call, iterOf, type Kernel, load, makeIter, store } from '../compiler/ir/kernel.js';
 import { printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import {
@@ -18,6 +18,8 @@ import {
   convWeightGrad,
   matmul,
   maxPool,
+  nest,
+  param,
   softmax,
   sums,
   transposed,
@@ -179,6 +181,20 @@ test('what is read along one counter and written along another is turned around 
   expect(printKernel(scheduled(transposed(17, 9)))).toMatch(/square: float32\[16\] register/);
   expect(printKernel(scheduled(transposed(3, 9)))).not.toContain('square');
   expect(printKernel(scheduled(matmul(64, 48, 32, { transposeB: true })))).toContain('square');
+});
+
+describe('what fills no vector', () => {
+  test('is in a last vector that computes some elements again', () =>
+    expect(printKernel(scheduled(maxPool(1, 28)))).not.toContain('acc[0]'));
+
+  test('is done one by one where a kernel writes over what it reads', () => {
+    const [x, i] = [param('x', 11), makeIter('i', 11)];
+    const body = nest([i], 'parallel', [store(x, iterOf(i), call('add', load(x, iterOf(i)), load(x, iterOf(i))))]);
+    const kernel: Kernel = { name: 'double', params: [{ buffer: x, access: 'readwrite' }], body, doc: '' };
+    const elements = Float32Array.from({ length: 11 }, (_, at) => at);
+    compileKernel(scheduled(kernel))(elements);
+    expect([...elements]).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
+  });
 });
 
 // Equal terms round the same way every time: one by one in float32 they would be off by 1 %.

@@ -178,7 +178,10 @@ const readsIter = (stmt: Stmt, iter: Iter): boolean => expressionsOf(stmt).some(
  * ->
  *   parallel g<6: unroll u<4: vector l<4: store out[g*16 + u*4 + l] = …
  *   parallel g<1: vector l<4: store out[96 + g*4 + l] = …
- *   parallel i<3: store out[100 + i] = …
+ *   vector l<4: store out[99 + l] = …
+ *
+ * The last vector may compute again what the one before it has stored; where that is not the same, what is left is done
+ * one by one.
  */
 function splitParallel(iter: Iter, body: readonly Stmt[]): Stmt[] {
   const unroll = iter.extent >= 16 * LANES && isLight(body) ? UNROLL : 1;
@@ -195,10 +198,29 @@ function splitParallel(iter: Iter, body: readonly Stmt[]): Stmt[] {
     ...(single > 0
       ? nest([middle], 'parallel', lanes(iter, addIndex(mulIndex(iterOf(middle), LANES), after), body))
       : []),
-    ...(rest > 0
-      ? nest([scalar], 'parallel', replaceIters(body, new Map([[iter, addIndex(iterOf(scalar), iter.extent - rest)]])))
-      : []),
+    ...(rest === 0
+      ? []
+      : isRepeatable(body)
+        ? lanes(iter, index(iter.extent - LANES), body)
+        : nest(
+            [scalar],
+            'parallel',
+            replaceIters(body, new Map([[iter, addIndex(iterOf(scalar), iter.extent - rest)]])),
+          )),
   ];
+}
+
+/** Whether doing it twice is the same as doing it once: nothing is read that is written, other than its own registers. */
+function isRepeatable(body: readonly Stmt[]): boolean {
+  const written = new Set<Buffer>();
+  let combines = false;
+  walkStmts(body, stmt => {
+    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return;
+    if (stmt.buffer.scope === 'register') return;
+    written.add(stmt.buffer);
+    combines ||= stmt.kind === 'reduce';
+  });
+  return !combines && loadsIn(allExpressions(body)).every(({ buffer }) => !written.has(buffer));
 }
 
 const UNROLL = 4;
