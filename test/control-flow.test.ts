@@ -1,6 +1,8 @@
 /** Loops and branches: `scan`, `cond`, `whileLoop`, eager against compiled, and their derivatives. */
 import { describe, expect, test } from 'vitest';
+import { allLaunches } from '../compiler/ir/program.js';
 import { compile } from '../compiler/jit.js';
+import * as F from '../runtime/functional.js';
 import * as g from '../runtime/index.js';
 
 const { scan } = g;
@@ -150,5 +152,177 @@ describe('scan', () => {
       [x],
       1e-5,
     );
+  });
+});
+
+describe('recurrent layers', () => {
+  const { nn } = g;
+  const kernelsOf = (compiled: { compilation: { program: Parameters<typeof allLaunches>[0] } }): string[] =>
+    allLaunches(compiled.compilation.program).map(({ kernel }) => kernel.name);
+
+  test.each(['RNN', 'GRU', 'LSTM'] as const)('%s: two layers in both directions, with gradients', name => {
+    g.manualSeed(1);
+    const layer = new nn[name](3, 4, { numLayers: 2, bidirectional: true, batchFirst: true });
+    expectSame(x => [layer.forward(x)[0]], [randn(2, 6, 3)]);
+    expectSame(
+      gradients(x => [layer.forward(x)[0]]),
+      [randn(2, 6, 3)],
+      1e-5,
+    );
+  });
+
+  test('the code of a GRU and of its training step does not grow with the sequence', () => {
+    const layer = new nn.GRU(3, 4, { numLayers: 2 });
+    const opt = new g.optim.SGD(layer.parameters(), { lr: 0.1 });
+    const step = (x: g.Tensor): g.Tensor => {
+      opt.zeroGrad();
+      const loss = layer.forward(x)[0].square().mean();
+      loss.backward();
+      opt.step();
+      return loss;
+    };
+    const [short, long] = [8, 512].map(length => compile(step, [g.input([length, 2, 3])]));
+    expect(kernelsOf(long)).toEqual(kernelsOf(short));
+    const bytes = [short, long].map(({ files }) => (files.get('compiled.wasm') as Uint8Array).length);
+    expect(Math.abs(bytes[1] - bytes[0])).toBeLessThan(0.05 * bytes[0]);
+  });
+
+  test('a training step, eager and compiled, for some steps', () => {
+    const build = () => {
+      g.manualSeed(3);
+      const layer = new nn.LSTM(3, 5, { batchFirst: true });
+      const head = new nn.Linear(5, 2);
+      const opt = new g.optim.Adam([...layer.parameters(), ...head.parameters()], { lr: 0.05 });
+      return (x: g.Tensor, y: g.Tensor): g.Tensor => {
+        opt.zeroGrad();
+        const loss = F.crossEntropy(head.forward(layer.forward(x)[1][0].squeeze(0)), y);
+        loss.backward();
+        opt.step();
+        return loss;
+      };
+    };
+    const [x, y] = [randn(4, 9, 3), g.tensor([0, 1, 1, 0])];
+    const eager = build();
+    const compiled = backends.map(backend =>
+      compile(build(), [g.input(x.shape), g.input(y.shape, 'int64')], { backend, debug: { verify: true } }),
+    );
+    for (let step = 0; step < 6; step++) {
+      const loss = eager(x, y);
+      for (const run of compiled) expect(distance(run(x, y), loss)).toBeLessThan(1e-5);
+    }
+  });
+});
+
+describe('cond', () => {
+  const { cond } = g;
+  const either: Fn = (x, y, w) => {
+    const [a, b] = cond(
+      x.sum().gt(0),
+      (p: g.Tensor, q: g.Tensor) => [p.mul(w).sin(), q.add(1)] as const,
+      (p: g.Tensor, q: g.Tensor) => [p.exp(), q.mul(w).mul(p)] as const,
+      x,
+      y,
+    );
+    return [a.add(b), b];
+  };
+  const inputs = (sign: number): g.Tensor[] => [randn(3).abs().mul(sign), randn(3), randn(3)];
+
+  test.each([1, -1])('values and derivatives, predicate of sign %i', sign => {
+    expectSame(either, inputs(sign));
+    expectSame(gradients(either), inputs(sign), 1e-5);
+    expectSame(gradients(gradients(either)), inputs(sign), 1e-4);
+  });
+
+  test('one program takes either side, by its input', () => {
+    const compiled = compile(either, [g.input([3]), g.input([3]), g.input([3])]);
+    for (const sign of [1, -1, 1]) {
+      const given = inputs(sign);
+      const [expected, actual] = [either(...given), compiled(...(given as [g.Tensor, g.Tensor, g.Tensor]))];
+      for (const [i, tensor] of actual.entries()) expect(distance(tensor, expected[i])).toBeLessThan(1e-6);
+    }
+  });
+
+  test('inside a scan, and a scan inside it', () => {
+    const steps: Fn = (xs, h) => {
+      const [last, ys] = scan(
+        (c: g.Tensor, x: g.Tensor) => {
+          const next = cond(
+            x.sum().gt(0),
+            (d: g.Tensor) => d.mul(x).cos(),
+            (d: g.Tensor) => d.sub(x),
+            c,
+          );
+          return [next, next.sum()];
+        },
+        h,
+        xs,
+      );
+      return [last, ys];
+    };
+    expectSame(steps, [randn(8, 3), randn(3)]);
+    expectSame(gradients(steps), [randn(8, 3), randn(3)], 1e-5);
+    const around: Fn = (xs, h) => [
+      cond(
+        h.sum().gt(0),
+        () => steps(xs, h)[0],
+        () => h.mul(2),
+      ),
+    ];
+    for (const sign of [1, -1]) {
+      expectSame(around, [randn(5, 3), randn(3).abs().mul(sign)]);
+      expectSame(gradients(around), [randn(5, 3), randn(3).abs().mul(sign)], 1e-5);
+    }
+  });
+});
+
+describe('whileLoop', () => {
+  const { whileLoop } = g;
+  const newton: Fn = (a, limit) => {
+    const [x, n] = whileLoop(
+      ([y, steps]: readonly [g.Tensor, g.Tensor]) => y.mul(y).sub(a).abs().max().gt(1e-4).logicalAnd(steps.lt(limit)),
+      ([y, steps]) => [y.add(a.div(y)).mul(0.5), steps.add(1)] as const,
+      [a.mul(0).add(1), g.tensor(0)] as const,
+    );
+    return [x, n];
+  };
+
+  test('runs as long as its condition holds', () => {
+    expectSame(newton, [g.tensor([2, 3, 10.5]), g.tensor(50)]);
+    const [root, steps] = newton(g.tensor([2, 9, 16.5]), g.tensor(50));
+    expect(Number(steps.item())).toBeGreaterThan(3);
+    expect(distance(root, g.tensor([2, 9, 16.5]).sqrt())).toBeLessThan(1e-4);
+  });
+  test('not at all where it does not hold at the start, and differently often from call to call', () => {
+    const compiled = compile(newton, [g.input([3]), g.input([], 'int64')]);
+    for (const limit of [0, 3, 1, 50]) {
+      const given = [g.tensor([2, 3, 10.5]), g.tensor(limit)] as const;
+      const [expected, actual] = [newton(...given), compiled(...given)];
+      expect(actual[1].item()).toBe(expected[1].item());
+      expect(distance(actual[0], expected[0])).toBeLessThan(1e-6);
+    }
+  });
+  test('inside a scan, over its slices', () => {
+    const fn: Fn = (xs, h) => {
+      const [last, ys] = scan(
+        (c: g.Tensor, x: g.Tensor) => {
+          const next = whileLoop(
+            (d: g.Tensor) => d.abs().sum().gt(x.abs().sum()),
+            d => d.mul(0.7),
+            c,
+          );
+          return [next.add(x), next];
+        },
+        h,
+        xs,
+      );
+      return [last, ys];
+    };
+    expectSame(fn, [randn(6, 3), randn(3).mul(5)]);
+  });
+  test('has no gradient, and says what has', () => {
+    const fn = (a: g.Tensor): g.Tensor => newton(a, g.tensor(3))[0].sum();
+    const x = g.tensor([2, 3, 10.5]).requiresGrad_();
+    expect(() => fn(x).backward()).toThrow(/E206.*whileLoop[\s\S]*use scan/);
+    expect(() => compile((y: g.Tensor) => [g.grad(fn)(y)], [g.input([3])])).toThrow(/E206.*whileLoop[\s\S]*use scan/);
   });
 });
