@@ -5,8 +5,8 @@
  */
 
 export interface PassContext {
-  /** Record a choice for `--explain`: what was decided, why, and about which node or kernel. */
-  note(what: string, why: string): void;
+  /** Record a choice for `--explain`: what was decided, why, and about which nodes or kernels. */
+  note(what: string, why: string, about?: readonly object[]): void;
 }
 
 export interface Pass<IR> {
@@ -14,6 +14,14 @@ export interface Pass<IR> {
   /** What it changes, in one sentence. */
   readonly doc: string;
   readonly run: (ir: IR, context: PassContext) => IR;
+}
+
+/** A choice that a pass has made. */
+export interface Note {
+  readonly pass: string;
+  readonly what: string;
+  readonly why: string;
+  readonly about: readonly object[];
 }
 
 /** The debugging switches, the same words on the command line (`--dump=fuse,wat`) and in the variable GRADC_DEBUG. */
@@ -27,6 +35,8 @@ export interface DebugOptions {
   readonly verify?: boolean;
   /** Names of passes (or `all`) whose notes are printed. */
   readonly explain?: readonly string[];
+  /** Is told the choices of all passes. */
+  readonly noted?: (note: Note) => void;
   /** Is told the IR that each pass leaves. */
   readonly observe?: (pass: string, ir: unknown) => void;
   /** For tests: spoils what the pass of a name leaves, to show that such a fault is found. */
@@ -59,22 +69,27 @@ export function runPasses<IR>(passes: readonly Pass<IR>[], ir: IR, hooks: PassHo
   const write = debug.write ?? (text => process.stderr.write(text));
   for (const pass of passes) {
     if (selects(debug.skip, pass.name)) continue;
-    const notes: string[] = [];
     const before = ir;
     const start = performance.now();
-    ir = left(
-      pass.name,
-      debug,
-      pass.run(ir, { note: (what, why) => void notes.push(`${pass.name}: ${what}: ${why}\n`) }),
-    );
+    ir = left(pass.name, debug, pass.run(ir, passContext(pass.name, debug)));
     if (debug.time) write(`${pass.name}: ${(performance.now() - start).toFixed(2)} ms\n`);
-    if (selects(debug.explain, pass.name)) for (const note of notes) write(note);
     if (selects(debug.dump, pass.name))
       write(`── after ${pass.name}${ir === before ? ' (unchanged)' : ''}\n${hooks.print(ir)}\n`);
     if (debug.verify) verifyAfter(pass, ir, hooks);
     if (debug.stopAfter === pass.name) throw new Stopped(pass.name, ir);
   }
   return ir;
+}
+
+/** What a pass records its choices in. */
+export function passContext(pass: string, debug: DebugOptions): PassContext {
+  const write = debug.write ?? (text => process.stderr.write(text));
+  return {
+    note(what, why, about = []) {
+      if (selects(debug.explain, pass)) write(`${pass}: ${what}: ${why}\n`);
+      debug.noted?.({ pass, what, why, about });
+    },
+  };
 }
 
 /** What a pass leaves, seen by `debug.observe`, and spoiled where a test wants it so. */

@@ -15,7 +15,7 @@ import { allLaunches, type Launch, launchesOf, mapLaunches, type Program } from 
 import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
-import { type DebugOptions, left, type Pass, type PassContext, type PassHooks, runPasses } from './pass.js';
+import { type DebugOptions, left, type Pass, type PassContext, type PassHooks, passContext, runPasses } from './pass.js';
 import { inBodies } from './passes/bodies.js';
 import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
@@ -71,7 +71,7 @@ export function compileToProgram(
 ): Compilation {
   const passes = graphPasses(evaluate);
   const graphs = source.graphs.map(graph => runPasses(passes, graph, graphHooks, debug));
-  const context = notesTo(debug);
+  const context = (pass: string): PassContext => passContext(pass, debug);
   const fused = graphs.map(graph => {
     const groups = left('fuse', debug, fuse(graph, context('fuse')));
     return left('order', debug, orderGroups(groups, context('order')));
@@ -143,12 +143,3 @@ export const emitProgram = <O>(
   options?: O,
   debug: DebugOptions = {},
 ): ArtifactFiles => backend.emit(scheduleProgram(program, backend, debug), options);
-
-function notesTo(debug: DebugOptions): (pass: string) => PassContext {
-  const write = debug.write ?? (text => process.stderr.write(text));
-  return pass => ({
-    note(what, why) {
-      if (debug.explain?.some(name => name === pass || name === 'all')) write(`${pass}: ${what}: ${why}\n`);
-    },
-  });
-}

@@ -109,7 +109,10 @@ class Fuser {
     for (const draft of this.#earliest(readers)) {
       const refusal = this.#join(node, draft, isRoot || readers.size > 1);
       if (refusal === null) return;
-      this.context.note(describe(node), `not fused into ${describe(draft.outputs[0])}: ${refusal}`);
+      this.context.note(describe(node), `not fused into ${describe(draft.outputs[0])}: ${refusal}`, [
+        node,
+        draft.outputs[0],
+      ]);
     }
     this.#start(node);
   }
