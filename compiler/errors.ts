@@ -107,7 +107,7 @@ const messages = {
     kind: 'TraceError',
     text: f => `a tensor as a condition: ${f.code} is an object, so it always counts as true, whatever its values`,
     hint: () =>
-      'choose between values with where(condition, a, b); gradc has no cond yet. To ask whether an optional tensor is there, compare it with null',
+      'choose between values with where(condition, a, b), or between computations with cond(condition, () => …, () => …). To ask whether an optional tensor is there, compare it with null',
   },
   E312: {
     kind: 'TraceError',
@@ -132,8 +132,8 @@ const messages = {
     text: f => `the control flow of ${f.where} depends on data: ${f.code === f.read ? '' : `${f.code}, by `}${f.read}`,
     hint: f =>
       f.loops
-        ? 'gradc has no scan and no while loop yet: run a fixed number of steps and keep what is done with where(done, kept, next), or loop outside over calls of the entry'
-        : 'gradc has no cond yet: compute both sides and choose with where(condition, a, b), or branch outside over two entries',
+        ? 'write the loop as whileLoop(condition, step, start), or as scan(step, start, xs) where the number of steps is fixed, which has a gradient'
+        : 'branch with cond(condition, () => …, () => …), or compute both sides and choose with where(condition, a, b)',
   },
   E316: {
     kind: 'TraceError',

@@ -7,49 +7,38 @@
  *   graph f(%x) { return y = g(%x) }   ->   graph f_grad(%x) { return y = g(%x), grad.x = g'(%x) }
  */
 import { fail } from '../errors.js';
-import { type Graph, isParam, type Node, paramName, roots, topological } from '../ir/graph.js';
-import { apply, opDef } from '../ops/define.js';
+import { type Graph, paramName } from '../ir/graph.js';
 import { enableGrad, gradOf } from '../ops/tape.js';
-import { type Tensor, withExecutor } from '../ops/tensor.js';
+import { withExecutor } from '../ops/tensor.js';
 import { Trace } from '../trace/trace.js';
+import { callControl } from './control/call.js';
+import { replay } from './control/replay.js';
 
 /** Append `grad.<param>` for each parameter named in `wrt` to the results. The result named `of` must be one element. */
 export function differentiate(graph: Graph, of: string, wrt: readonly string[]): Graph {
   const trace = new Trace(`${graph.name}_grad`);
   return withExecutor(trace, () =>
     enableGrad(() => {
-      const tensors = new Map<Node, Tensor>();
-      for (const param of graph.params) {
+      const inputs = graph.params.map(param => {
         const tensor = trace.input(paramName(param), param.type);
-        tensors.set(param, wrt.includes(paramName(param)) ? tensor.requiresGrad_() : tensor);
-      }
-      for (const node of topological(roots(graph))) {
-        if (isParam(node)) continue;
-        tensors.set(
-          node,
-          apply(
-            opDef(node.op),
-            node.inputs.map(input => tensors.get(input)!),
-            node.attrs,
-          ),
-        );
-      }
+        return wrt.includes(paramName(param)) ? tensor.requiresGrad_() : tensor;
+      });
+      const valueOf = replay(graph, inputs, callControl);
       const result =
         graph.results.find(({ name }) => name === of) ??
         fail('E304', {
           problem: `graph '${graph.name}' has no result '${of}'`,
           hint: `its results: ${graph.results.map(r => r.name).join(', ')}`,
         });
-      const variables = wrt.map(
-        name =>
-          tensors.get(
-            graph.params.find(param => paramName(param) === name) ??
-              fail('E304', { problem: `graph '${graph.name}' has no parameter '${name}'` }),
-          )!,
+      const variables = wrt.map(name =>
+        valueOf(
+          graph.params.find(param => paramName(param) === name) ??
+            fail('E304', { problem: `graph '${graph.name}' has no parameter '${name}'` }),
+        ),
       );
-      const grads = gradOf(tensors.get(result.node)!, variables, { createGraph: true, allowUnused: true });
+      const grads = gradOf(valueOf(result.node), variables, { createGraph: true, allowUnused: true });
       return trace.finish([
-        ...graph.results.map(({ name, node }) => ({ name, node: trace.nodeOf(tensors.get(node)!) })),
+        ...graph.results.map(({ name, node }) => ({ name, node: trace.nodeOf(valueOf(node)) })),
         ...grads.map((grad, i) => ({ name: `grad.${wrt[i]}`, node: trace.nodeOf(grad ?? variables[i].zerosLike()) })),
       ]);
     }),
