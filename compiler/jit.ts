@@ -9,7 +9,7 @@ import { evaluateConstant } from '../backends/js/evaluate.js';
 import { instantiateJs } from '../backends/js/run.js';
 import { type WasmOptions, wasm } from '../backends/wasm/backend.js';
 import { rowMajor } from '../runtime/eager.js';
-import { fail, InternalError } from './errors.js';
+import { fail, GradcError, InternalError, type Site } from './errors.js';
 import { arrayOf } from './ir/dtype.js';
 import { formatType, type Graph, paramName } from './ir/graph.js';
 import type { Slot } from './ir/program.js';
@@ -19,6 +19,7 @@ import { type Storage, Tensor, tensorOver } from './ops/tensor.js';
 import type { DebugOptions } from './pass.js';
 import { type Compilation, compileToProgram, emitProgram } from './pipeline.js';
 import {
+  checkName,
   type InputSpec,
   type ModelDefinition,
   nameCaptured,
@@ -27,12 +28,18 @@ import {
   traceFunction,
   traceModel,
 } from './trace/model.js';
+import type { ValueCheck } from './trace/trace.js';
 
 export interface CompileOptions {
   /** `wasm` (default), or `js`: the unscheduled oracle. */
   readonly backend?: 'wasm' | 'js';
   /** Fused multiply-add where the engine has relaxed SIMD. */
   readonly relaxed?: boolean;
+  /**
+   * Throw what eager execution throws for values that an op does not take (an index beyond the end, a singular matrix),
+   * after the call that met them, at the line of the op. For debugging: looking at all values takes time.
+   */
+  readonly checkValues?: boolean;
   readonly debug?: DebugOptions;
 }
 
@@ -69,22 +76,27 @@ export function compile(
     ? Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec]))
     : (specs as Record<string, InputSpec>);
   let structure: Structure = { kind: 'tensor' };
-  const traced = traceFunction(fn.name || 'compiled', named, inputs => {
-    const outputs = positional ? fn(...Object.values(inputs)) : fn(inputs);
-    structure = structureOf(outputs);
-    return structure.kind === 'tensor'
-      ? { out: outputs }
-      : structure.kind === 'list'
-        ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]]))
-        : outputs;
-  });
+  const traced = traceFunction(
+    fn.name || 'compiled',
+    named,
+    inputs => {
+      const outputs = positional ? fn(...Object.values(inputs)) : fn(inputs);
+      structure = structureOf(outputs);
+      return structure.kind === 'tensor'
+        ? { out: outputs }
+        : structure.kind === 'list'
+          ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]]))
+          : outputs;
+    },
+    options,
+  );
   const { graph, state } = nameCaptured(traced);
   const executable = new Executable('compiled', [graph], state, options);
   const call = (...args: unknown[]): unknown => {
     const inputs = positional
       ? Object.fromEntries(Object.keys(named).map((name, i) => [name, args[i]]))
       : (args[0] as Record<string, unknown>);
-    const outputs = executable.call(graph.name, inputs);
+    const outputs = withoutChecks(executable.call(graph.name, inputs), traced.trace.checks ?? []);
     return structure.kind === 'tensor'
       ? outputs.out
       : structure.kind === 'list'
@@ -92,6 +104,23 @@ export function compile(
         : outputs;
   };
   return Object.assign(call, { compilation: executable.compilation, files: executable.files });
+}
+
+/** The outputs that the function has; throws the error of the first check that does not hold. */
+function withoutChecks(outputs: Record<string, Tensor>, checks: readonly ValueCheck[]): Record<string, Tensor> {
+  for (const [i, { refuse, site }] of checks.entries()) {
+    if (outputs[checkName(i)].item<boolean>()) delete outputs[checkName(i)];
+    else throwAt(refuse, site);
+  }
+  return outputs;
+}
+
+function throwAt(refuse: () => never, site: Site | null): never {
+  try {
+    return refuse();
+  } catch (error) {
+    throw error instanceof GradcError && site !== null ? error.at(site) : error;
+  }
 }
 
 /** A model file's entries, compiled in this process over one shared state. */

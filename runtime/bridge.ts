@@ -9,7 +9,7 @@ import { contiguousStrides, formatShape, inferSize, numel, type Shape } from '..
 import { full } from '../compiler/ops/define.js';
 import type { Scalar } from '../compiler/ops/signature.js';
 import { assignInPlace } from '../compiler/ops/tape.js';
-import { eagerValue, executor, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { rowMajor } from './eager.js';
 import { decode, type Element } from './elements.js';
 
@@ -59,14 +59,6 @@ function nest(elements: readonly Element[], shape: Shape): NestedElements {
       ? elements[start]
       : Array.from({ length: shape[d] }, (_, i) => build(d + 1, start + i * strides[d]));
   return build(0, 0);
-}
-
-/** Is the value there to be read, and the same in each run: in a trace, made in it of plain data and not changed since? */
-export function isConstant(tensor: Tensor): boolean {
-  const { value } = tensor;
-  const running = executor();
-  if (value.kind === 'traced' || running.kind === 'eager') return value.kind === 'eager';
-  return value.storage.madeIn === running && running.versionOf(tensor) === 0;
 }
 
 /** The elements of a tensor in row-major order, as users see them. */

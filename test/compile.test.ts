@@ -1,8 +1,9 @@
 /**
  * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
  */
-import { nn, noGrad, optim, type Tensor, tensor } from 'gradc';
+import { int64, linalg, nn, noGrad, optim, type Tensor, tensor } from 'gradc';
 import { type CompileOptions, compile, compileDefinition, emitProgram, traceModel } from 'gradc/compiler';
+import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../backends/backend.js';
 import { grad } from '../compiler/autodiff/functional.js';
@@ -103,6 +104,90 @@ describe.each(backends)('$backend', options => {
     const second = (x: Tensor): Tensor => grad(y => grad(f)(y).sum())(x);
     const x = ramp([5]);
     expectClose(compile(second, [input([5])], options)(x), second(x), 1e-4);
+  });
+});
+
+describe('checks of values', () => {
+  const classes = { dtype: 'int64' } as const;
+  const float = { dtype: 'float32' } as const;
+  const faults: readonly (readonly [string, (x: Tensor) => Tensor, Tensor, Tensor, RegExp])[] = [
+    [
+      'an index beyond the end',
+      i => ramp([4, 2]).indexSelect(0, i),
+      tensor([0, -1, 3], classes),
+      tensor([4], classes),
+      /index .* is out of bounds for dimension with size 4/,
+    ],
+    [
+      'a target that is no class',
+      y => F.crossEntropy(ramp([3, 2]), y),
+      tensor([0, -100, 1], classes),
+      tensor([0, 2, 1], classes),
+      /Target .* is out of bounds/,
+    ],
+    ['an integer divisor of zero', x => tensor([7]).remainder(x), tensor([2]), tensor([0]), /ZeroDivisionError/],
+    [
+      'a singular matrix',
+      linalg.inv,
+      tensor(
+        [
+          [2, 1],
+          [1, 2],
+        ],
+        float,
+      ),
+      tensor(
+        [
+          [1, 1],
+          [1, 1],
+        ],
+        float,
+      ),
+      /singular/,
+    ],
+    [
+      'a matrix that is not positive',
+      linalg.cholesky,
+      tensor(
+        [
+          [2, 1],
+          [1, 2],
+        ],
+        float,
+      ),
+      tensor(
+        [
+          [1, 2],
+          [2, 1],
+        ],
+        float,
+      ),
+      /not positive-definite/,
+    ],
+    [
+      'a probability over one',
+      p => F.binaryCrossEntropy(p, p),
+      tensor([0.5, 1], float),
+      tensor([0.5, 1.5], float),
+      /between 0 and 1/,
+    ],
+  ];
+  test.each(faults)('%s', (_, fn, good, bad, message) => {
+    const compiled = compile(fn, [input(bad.shape, bad.dtype)], {
+      checkValues: true,
+    });
+    expect(() => fn(bad)).toThrow(message);
+    expect(() => compiled(bad)).toThrow(message);
+    expect(() => compiled(bad)).toThrow(/compile\.test\.ts:\d+/);
+    expectClose(compile(fn, [input(good.shape, good.dtype)], { checkValues: true })(good), fn(good));
+  });
+  test('add nothing to what the function returns', () => {
+    const pick = compile(
+      ({ i }: { i: Tensor }) => ({ picked: ramp([4]).indexSelect(0, i) }),
+      { i: input([2], int64) },
+      { checkValues: true },
+    );
+    expect(Object.keys(pick({ i: tensor([1, 2]) }))).toEqual(['picked']);
   });
 });
 

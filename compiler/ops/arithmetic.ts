@@ -10,7 +10,7 @@ import { type Binary, isFloatExpr, needsFloat, type Unary } from './elementwise.
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
 import type { Scalar } from './signature.js';
-import { elements, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 type Scaled = Op<(input: Tensor | Scalar, other: Tensor | Scalar, options?: { alpha?: number }) => Tensor>;
 

@@ -35,7 +35,7 @@ import { batchedMatmul, multiDot as chain } from './contraction.js';
 import { composite, define, type Op } from './define.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
-import { elements, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 type Dims = number | readonly number[] | null;
 type Order = number | 'fro' | 'nuc' | 'inf' | '-inf';
@@ -362,9 +362,9 @@ type Unary = Op<(A: Tensor) => Tensor>;
 
 /** A singular matrix is an error. */
 function checkRegular(op: string, A: Tensor): void {
-  if (!isConstant(A) && executor().checkLater === undefined) return;
-  requireValues(determinant(A.detach()), {
+  requireValues(A, {
     op,
+    measure: determinant,
     accepts: det => det !== 0 && !Number.isNaN(det),
     acceptsAll: all => all.ne(0).logicalAnd(all.isnan().logicalNot()),
     refuse: () =>
@@ -444,8 +444,9 @@ export const cholesky: Op<(input: Tensor, options?: { upper?: boolean }) => Tens
   signature: 'input: tensor, *, upper: bool = false',
   compute({ input, upper }) {
     const factor = choleskyFactor(input);
-    requireValues(factor.detach().diagonal(0, -2, -1), {
+    requireValues(factor, {
       op: 'linalg.cholesky',
+      measure: all => all.diagonal(0, -2, -1),
       accepts: value => value > 0,
       acceptsAll: all => all.gt(0),
       refuse: () =>

@@ -8,10 +8,11 @@ import { fail } from '../errors.js';
 import { computeType, isFloat } from '../ir/dtype.js';
 import { both, call, cast, constant, type Expr, index, select } from '../ir/kernel.js';
 import { formatShape, numel, type Shape, sameShape } from '../ir/shape.js';
+import { requireValues } from './checks.js';
 import { composite, define, type Op } from './define.js';
 import { random, sample } from './samples.js';
 import type { Bound } from './signature.js';
-import { eagerValue, elements, executor, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 export type Reduction = 'mean' | 'sum' | 'none';
 const reductions = ['mean', 'sum', 'none'];
@@ -76,20 +77,19 @@ export const placeClass: Op<(grad: Tensor, target: Tensor, classes: number) => T
   samples: [sample(random([3]), random([3], 0, 4, 'int64'), 4)],
 });
 
-/** Eagerly, a target that is neither a class nor `ignoreIndex` is an error. */
+/** A target that is neither a class nor `ignoreIndex` is an error. */
 function checkTargets(op: string, target: Tensor, classes: number, ignoreIndex: number): void {
-  if (executor().kind !== 'eager' || target.value.kind !== 'eager') return;
-  const whole = target.contiguous();
-  const { storage, offset } = eagerValue(whole, op);
-  for (let i = 0; i < whole.numel(); i++) {
-    const value = Number(storage.array[offset + i]);
-    if (value !== ignoreIndex && (value < 0 || value >= classes))
+  requireValues(target, {
+    op,
+    accepts: value => value === ignoreIndex || (value >= 0 && value < classes),
+    acceptsAll: all => all.ge(0).logicalAnd(all.lt(classes)).logicalOr(all.eq(ignoreIndex)),
+    refuse: value =>
       fail('E109', {
         op,
-        problem: `Target ${value} is out of bounds.`,
+        problem: `Target ${value ?? 'given'} is out of bounds.`,
         hint: `classes are 0 to ${classes - 1}; ignoreIndex is ${ignoreIndex}`,
-      });
-  }
+      }),
+  });
 }
 
 interface NllBound {
@@ -268,16 +268,19 @@ export const huberLoss: Loss<{ readonly delta?: number }> = elementwise(
   },
 );
 
-/** Eagerly, an input outside [0, 1] is an error. */
+/** An input outside [0, 1] is an error. */
 function checkProbabilities(input: Tensor): void {
-  if (executor().kind !== 'eager' || input.value.kind !== 'eager') return;
-  if (elements(input.detach(), 'binaryCrossEntropy').some(p => !(p >= 0 && p <= 1))) {
-    fail('E110', {
-      op: 'binaryCrossEntropy',
-      problem: 'all elements of input should be between 0 and 1',
-      hint: 'for logits use binaryCrossEntropyWithLogits',
-    });
-  }
+  requireValues(input, {
+    op: 'binaryCrossEntropy',
+    accepts: p => p >= 0 && p <= 1,
+    acceptsAll: all => all.ge(0).logicalAnd(all.le(1)),
+    refuse: () =>
+      fail('E110', {
+        op: 'binaryCrossEntropy',
+        problem: 'all elements of input should be between 0 and 1',
+        hint: 'for logits use binaryCrossEntropyWithLogits',
+      }),
+  });
 }
 
 const probabilities = [sample(random([3, 4], 0.1, 0.9), random([3, 4], 0.1, 0.9))];

@@ -52,6 +52,8 @@ export interface Executor {
   writeGrad(tensor: Tensor, grad: Tensor | null): void;
   /** The gradient that `backward()` adds to; null where it is to set one. */
   gradToAddTo(leaf: Tensor): Tensor | null;
+  /** Keep a condition on values that do not exist yet (0-d bool), and the error where it does not hold. */
+  checkLater?(holds: () => Tensor, refuse: () => never): void;
 }
 
 let current: Executor | null = null;
@@ -191,6 +193,14 @@ export function eagerValue(tensor: Tensor, what: string): EagerValue {
   if (tensor.value.kind === 'traced' || changed)
     return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
   return tensor.value;
+}
+
+/** Is the value there to be read, and the same in each run: in a trace, made in it of plain data and not changed since? */
+export function isConstant(tensor: Tensor): boolean {
+  const { value } = tensor;
+  const running = executor();
+  if (value.kind === 'traced' || running.kind === 'eager') return value.kind === 'eager';
+  return value.storage.madeIn === running && running.versionOf(tensor) === 0;
 }
 
 export function isContiguousValue(shape: Shape, strides: readonly number[]): boolean {

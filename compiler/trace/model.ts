@@ -121,18 +121,27 @@ export interface TracedFunction {
   readonly graph: Graph;
 }
 
+export interface TraceOptions {
+  /** Make the conditions that ops set on their values results of the graph too, named by `checkName`. */
+  readonly checkValues?: boolean;
+}
+export const checkName = (i: number): string => `check.${i}`;
+
 /** Trace one function on named inputs. */
 export function traceFunction(
   name: string,
   specs: InputSpecs,
   run: (inputs: Record<string, Tensor>) => unknown,
+  { checkValues = false }: TraceOptions = {},
 ): TracedFunction {
   const trace = new Trace(name);
+  if (checkValues) trace.checks = [];
   const inputs = Object.fromEntries(
     Object.entries(specs).map(([key, { shape, dtype }]) => [key, trace.input(key, { shape, dtype })]),
   );
   const results = withExecutor(trace, () => namedResults(trace, run(inputs)));
-  return { trace, graph: trace.finish(results) };
+  const checks = (trace.checks ?? []).map(({ node }, i) => ({ name: checkName(i), node }));
+  return { trace, graph: trace.finish([...results, ...checks]) };
 }
 
 function namedResults(trace: Trace, outputs: unknown): NamedResult[] {

@@ -53,8 +53,17 @@ export interface Captured {
   readonly param: Node;
 }
 
+/** A condition on values, a 0-d bool, and what throws where the program finds that it does not hold. */
+export interface ValueCheck {
+  readonly node: Node;
+  readonly refuse: () => never;
+  readonly site: Site | null;
+}
+
 export class Trace implements Executor {
   readonly kind = 'trace';
+  /** Conditions that ops set on their values; null where they are not to be kept. */
+  checks: ValueCheck[] | null = null;
   readonly captured = new Map<Storage, Captured>();
   readonly #cells = new Map<Storage, Cell>();
   readonly #inputs: Cell[] = [];
@@ -242,6 +251,10 @@ export class Trace implements Executor {
 
   sharesMemory(tensor: Tensor, view: Tensor): boolean {
     return this.#traced(tensor, 'a view').cell === this.#traced(view, 'a view').cell;
+  }
+
+  checkLater(holds: () => Tensor, refuse: () => never): void {
+    this.checks?.push({ node: this.nodeOf(holds()), refuse, site: this.siteOf() });
   }
 
   // Gradients set inside the trace live here. That of a leaf from outside may be there when an entry begins: then it is state,

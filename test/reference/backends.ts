@@ -28,7 +28,9 @@ function attempt<T>(run: () => T): T | { readonly error: unknown } {
 }
 
 const inWasm: ProgramRunner = async jobs =>
-  jobs.map(job => attempt(() => ({ results: compile(job.run, job.specs, { backend: 'wasm' })(job.inputs) })));
+  jobs.map(job =>
+    attempt(() => ({ results: compile(job.run, job.specs, { backend: 'wasm', checkValues: true })(job.inputs) })),
+  );
 
 // ── CUDA on the CPU ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -108,7 +108,7 @@ function judgeResults({ judge: check }: Compilation, results: Readonly<Record<st
   }
 }
 
-/** An error that eager execution finds in the values is none that a compiled program looks for. */
+/** An error that eager execution finds in the values, where the compiled program does not look for it. */
 function judgeMissingError(entry: Case, root: string): Outcome {
   if (runEager(entry, root).status !== 'passed') return missingError(entry);
   return unsupported(`an error that depends on values: ${entry.error!.message.slice(0, 80)}`);
