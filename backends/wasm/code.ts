@@ -143,11 +143,12 @@ export class FunctionCode {
    * While `emit` runs, floats and vectors stay within `scope`: they take registers, and those are needed there. Addresses
    * leave as ever.
    */
-  keepWithin(scope: Scope, emit: () => void): void {
+  keepWithin<T>(scope: Scope, emit: () => T): T {
     const outer = this.outermost;
     this.outermost = scope;
-    emit();
+    const result = emit();
     this.outermost = outer;
+    return result;
   }
 
   private limit(type: ValType): Scope {

@@ -214,12 +214,26 @@ export class VectorEmitter {
     const form = scalar[expr.fn].vector(type);
     if (form === null)
       return scalar[expr.fn].scalar(type)?.kind === 'helper' ? this.helperByLane(expr) : this.byLane(expr);
+    if (form.kind === 'inline' && form.holds !== undefined)
+      return this.whereAllLanes(form.holds(...expr.args), form.expand(...expr.args), expr);
     if (form.kind === 'inline') return this.emit(form.expand(...expr.args));
     if (form.kind === 'shift') return this.shift(form.name, expr);
     const fast = type === 'float32' && (expr.fn === 'min' || expr.fn === 'max') ? this.minMaxWithConstant(expr) : null;
     if (fast !== null) return fast;
     const args = expr.args.map(arg => this.emit(arg));
     return this.wrap(this.frame.code.op('v128', { name: form.name }, args), expr.dtype);
+  }
+
+  /** An expression in place of a function where a condition holds for all lanes. */
+  private whereAllLanes(cond: Expr, expression: Expr, call: Extract<Expr, { kind: 'call' }>): Value {
+    const { frame } = this;
+    const all = frame.code.op('i32', { name: 'i32x4.all_true' }, [this.emit(cond)]);
+    const usual = this.emit(expression);
+    return this.scalars.guarded(
+      all,
+      () => usual,
+      () => frame.code.keepWithin(frame.scope, () => this.layered(() => this.helperByLane(call))),
+    );
   }
 
   /** A long function that has no vector form: its arguments as vectors, then a call for each lane. */

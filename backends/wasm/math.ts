@@ -1,11 +1,10 @@
 /**
- * The transcendental functions in terms of arithmetic, as expressions of the loop IR: float64 for all, float32 for
- * those that models spend their time in. Scalar code and vectors come from the same expression.
+ * The transcendental functions in float64 in terms of arithmetic, as expressions of the loop IR; those that models spend
+ * their time in have a float32 form in math-single.ts.
  *
- * Sources: float64 after FreeBSD's msun (exp, expm1, log, sin, cos, erf: the polynomials and argument reductions of
- * e_exp.c, e_log.c, k_sin.c, k_cos.c, s_atan.c, s_erf.c); float32 exp and log after Cephes (expf.c, logf.c). The two
- * polynomials of the float32 erf were fitted here (iteratively reweighted least squares on Chebyshev nodes; largest
- * relative error 2e-10 and 1e-10). Comments give formulas where they are not plain from the code.
+ * Sources: FreeBSD's msun (exp, expm1, log, sin, cos, erf: the polynomials and argument reductions of e_exp.c, e_log.c,
+ * k_sin.c, k_cos.c, s_atan.c, s_erf.c); large angles after M. H. Payne and R. N. Hanek, "Radian reduction for trigonometric
+ * functions" (1983). Comments give formulas where they are not plain from the code.
  */
 import { arith as s } from '../../compiler/ir/arith.js';
 import {
@@ -20,6 +19,7 @@ import {
   makeIter,
   type Stmt,
   store,
+  when,
 } from '../../compiler/ir/kernel.js';
 
 /** Statements that leave f(args) in `result[0]`. */
@@ -77,7 +77,7 @@ function reduceExp(x: Expr, tail: Expr | number): { k: Expr; em1: Expr } {
   return { k: s.cast('int64', rounded), em1 };
 }
 
-const clamp = (x: Expr, low: number, high: number): Expr => s.min(s.max(x, low), high);
+export const clamp = (x: Expr, low: number, high: number): Expr => s.min(s.max(x, low), high);
 
 function expWithTail(x: Expr, tail: Expr | number): Expr {
   const { k, em1 } = reduceExp(clamp(x, -746, 710), tail);
@@ -153,7 +153,7 @@ function logOf({ k, f }: { k: Expr; f: Expr }): Expr {
 }
 
 /** The values of a logarithm outside the positive finite numbers. */
-function logSpecial(x: Expr, inside: Expr): Expr {
+export function logSpecial(x: Expr, inside: Expr): Expr {
   const infinite = s.select(s.eq(x, Number.POSITIVE_INFINITY), x, inside);
   const outside = s.select(s.eq(x, 0), constant(x.dtype, Number.NEGATIVE_INFINITY), NAN);
   return s.select(s.gt(x, 0), infinite, outside);
@@ -169,15 +169,13 @@ function otherBase(x: Expr, perNatural: number, perDoubling: number): Expr {
 export const log2 = (x: Expr): Expr => otherBase(x, Math.LOG2E, 1);
 export const log10 = (x: Expr): Expr => otherBase(x, Math.LOG10E, Math.log10(2));
 
-/** log(u)·x / (u - 1) with u = 1 + x: the rounding of u cancels (Kahan). */
-const kahanLog1p =
-  (logarithm: (x: Expr) => Expr) =>
-  (x: Expr): Expr => {
-    const u = s.add(1, x);
-    const corrected = s.div(s.mul(logarithm(u), x), s.sub(u, 1));
-    return s.select(s.eq(u, 1), x, s.select(s.eq(u, Number.POSITIVE_INFINITY), u, corrected));
-  };
-export const log1p = kahanLog1p(log);
+/** log(u)·(x / (u - 1)) with u = 1 + x: the rounding of u cancels (Kahan). */
+export const log1p = (x: Expr): Expr => log1pBy(log, x);
+export function log1pBy(logarithm: (x: Expr) => Expr, x: Expr): Expr {
+  const u = s.add(1, x);
+  const corrected = s.mul(logarithm(u), s.div(x, s.sub(u, 1)));
+  return s.select(s.eq(u, 1), x, s.select(s.eq(u, Number.POSITIVE_INFINITY), u, corrected));
+}
 
 /** log(|x| + sqrt(x² + 1)); beyond 2^28 the root is |x|. */
 export function asinh(x: Expr): Expr {
@@ -254,11 +252,35 @@ export const powOfSingles = (a: Expr, b: Expr): Expr => powSpecial(a, b, exp(s.m
 const HALF_PI_PARTS = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21] as const;
 const HALF_PI_REST = 8.4784276603689e-32;
 
-/**
- * x = n·pi/2 + (r + tail), |r| <= pi/4. n is split in two so that products stay exact up to 2^40; beyond |x| of about
- * 1e12 accuracy fades.
- */
-function reduceAngle(x: Expr): { n: Expr; r: Expr; tail: Expr } {
+interface Angle {
+  /** Modulo 4 at least. */
+  readonly n: Expr;
+  readonly r: Expr;
+  readonly tail: Expr;
+}
+
+/** A function of x = n·pi/2 + (r + tail), |r| <= pi/4. */
+const circular =
+  (value: (angle: Angle, x: Expr) => Expr): Definition =>
+  (result, [x]) => {
+    const registers = { n: register('n', 'int64'), r: register('r', 'float64'), tail: register('tail', 'float64') };
+    const keep = ({ n, r, tail }: Angle): Stmt[] => [
+      store(registers.n, index(0), n),
+      store(registers.r, index(0), r),
+      store(registers.tail, index(0), tail),
+    ];
+    const [n, r, tail] = [registers.n, registers.r, registers.tail].map(buffer => load(buffer, index(0)));
+    const magnitude = s.abs(x);
+    const isLarge = s.and(s.gt(magnitude, 2 ** 30), s.lt(magnitude, Number.POSITIVE_INFINITY));
+    const body = [
+      ...when(isLarge, keep(reduceLargeAngle(x)), keep(reduceModerateAngle(x))),
+      store(result, index(0), value({ n, r, tail }, x)),
+    ];
+    return [alloc(registers.n, [alloc(registers.r, [alloc(registers.tail, body)])])];
+  };
+
+/** n is split in two so that its products with the pieces of pi/2 stay exact. */
+function reduceModerateAngle(x: Expr): Angle {
   const n = s.round(s.mul(x, 0.6366197723675814));
   const coarse = s.mul(s.round(s.mul(n, 2 ** -20)), 2 ** 20);
   const fine = s.sub(n, coarse);
@@ -270,6 +292,74 @@ function reduceAngle(x: Expr): { n: Expr; r: Expr; tail: Expr } {
   const correction = s.sub(s.sub(lost, s.mul(n, p3)), s.mul(n, HALF_PI_REST));
   const r = s.add(second, correction);
   return { n: s.cast('int64', n), r, tail: s.add(s.sub(second, r), correction) };
+}
+
+/** A word of zeros, then the bits of 2/pi behind the point, 64 to a word. */
+const TWO_OVER_PI = [
+  0n,
+  0xa2f9836e4e441529n,
+  0xfc2757d1f534ddc0n,
+  0xdb6295993c439041n,
+  0xfe5163abdebbc561n,
+  0xb7246e3a424dd2e0n,
+  0x06492eea09d1921cn,
+  0xfe1deb1cb129a73en,
+  0xe88235f52ebb4484n,
+  0xe99c7026b45f7e41n,
+  0x3991d639835339f4n,
+  0x9c845f8bbdf9283bn,
+  0x1ff897ffde05980fn,
+  0xef2f118b5a0a6d1fn,
+  0x6d367ecf27cb09b7n,
+  0x4f463f669e5fea2dn,
+  0x7527bac7ebe5f17bn,
+  0x3d0739f78a5292ean,
+  0x6bfb5fb11f8d5d08n,
+].map(word => BigInt.asIntN(64, word));
+
+/**
+ * With x = m·2^e, m of 53 bits: of the bits of 2/pi those that m·2^e makes multiples of 4 are of no interest, and those far
+ * behind too small to matter. Of the product of m with the 128 bits between, the first two are n modulo 4, the others the
+ * fraction: exact to 2^-62.
+ */
+function reduceLargeAngle(x: Expr): Angle {
+  const bits = bitcast('int64', s.abs(x));
+  const mantissa = s.or(s.and(bits, i64(0xfffffffffffffn)), i64(0x10000000000000n));
+  // The first bit of interest has weight 2 after multiplying by 2^e, e = exponent - 1075: it is bit e - 2 behind the point.
+  const first = s.sub(s.shr(bits, i64(52n)), i64(1077n - 64n));
+  const [high, low] = bitsOfTwoOverPi(first);
+  const product = multiplyHigh(mantissa, high, low);
+  const n = s.shr(s.add(product, i64(1n << 61n)), i64(62n));
+  const fraction = s.cast('float64', s.sub(product, s.shl(n, i64(62n))));
+  const angle = s.mul(fraction, (Math.PI / 2) * 2 ** -62);
+  const negative = s.lt(x, 0);
+  return { n: s.select(negative, s.neg(n), n), r: s.select(negative, s.neg(angle), angle), tail: f64(0) };
+}
+
+/** 128 bits of 2/pi from bit `first` on. */
+function bitsOfTwoOverPi(first: Expr): [high: Expr, low: Expr] {
+  const index = s.shr(first, i64(6n));
+  const shift = s.and(first, i64(63n));
+  const word = (skip: number): Expr =>
+    TWO_OVER_PI.slice(skip).reduceRight<Expr>(
+      (rest, bits, i) => s.select(s.eq(index, i64(BigInt(i))), i64(bits), rest),
+      i64(0n),
+    );
+  const [a, b, c] = [0, 1, 2].map(word);
+  const joined = (left: Expr, right: Expr): Expr =>
+    s.or(s.shl(left, shift), s.shrU(s.shrU(right, i64(1n)), s.sub(i64(63n), shift)));
+  return [joined(a, b), joined(b, c)];
+}
+
+/** The high 64 bits, modulo 2^64, of m·(high·2^64 + low) with m below 2^53: all but the last product, of words of 32 bits. */
+function multiplyHigh(m: Expr, high: Expr, low: Expr): Expr {
+  const word = (x: Expr): Expr => s.and(x, i64(0xffffffffn));
+  const upper = (x: Expr): Expr => s.shrU(x, i64(32n));
+  const [m0, m1, l0, l1] = [word(m), upper(m), word(low), upper(low)];
+  const middle = s.add(s.mul(m0, l1), upper(s.mul(m0, l0)));
+  const cross = s.add(s.mul(m1, l0), word(middle));
+  const carried = s.add(s.add(s.mul(m1, l1), upper(middle)), upper(cross));
+  return s.add(s.mul(m, high), carried);
 }
 
 function sinKernel(x: Expr, tail: Expr): Expr {
@@ -300,16 +390,17 @@ function cosKernel(x: Expr, tail: Expr): Expr {
 }
 
 /** sin(x + quarters·pi/2). */
-function sinShifted(x: Expr, quarters: bigint): Expr {
-  const { n, r, tail } = reduceAngle(x);
+function sinShifted({ n, r, tail }: Angle, quarters: bigint): Expr {
   const quadrant = s.and(s.add(n, i64(quarters)), i64(3n));
   const odd = s.ne(s.and(quadrant, i64(1n)), i64(0n));
   const value = s.select(odd, cosKernel(r, tail), sinKernel(r, tail));
   return s.select(s.gt(quadrant, i64(1n)), s.neg(value), value);
 }
-export const sin = (x: Expr): Expr => s.select(s.eq(x, 0), x, sinShifted(x, 0n));
-export const cos = (x: Expr): Expr => sinShifted(x, 1n);
-export const tan = (x: Expr): Expr => s.div(sin(x), cos(x));
+/** The sine of -0 is -0. */
+const sinOf = (angle: Angle, x: Expr): Expr => s.select(s.eq(x, 0), x, sinShifted(angle, 0n));
+export const sin = circular(sinOf);
+export const cos = circular(angle => sinShifted(angle, 1n));
+export const tan = circular((angle, x) => s.div(sinOf(angle, x), sinShifted(angle, 1n)));
 
 /**
  * Where the argument reduction of atan changes, the angle subtracted there (as two numbers), and the reduced argument.
@@ -488,93 +579,6 @@ export const fmod: Definition = (result, [a, b]) => {
     ]),
   ];
 };
-
-// ── float32 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const i32 = (value: number): Expr => constant('int32', value);
-
-const powerOf2Single = (k: Expr): Expr => bitcast('float32', s.shl(s.add(k, 127), i32(23)));
-
-function scaleSingle(y: Expr, k: Expr): Expr {
-  const half = s.shr(k, i32(1));
-  return s.mul(s.mul(y, powerOf2Single(half)), powerOf2Single(s.sub(k, half)));
-}
-
-/** x = k·ln 2 + r; `em1` is e^r - 1 = r + r²·P(r). */
-function reduceExpSingle(x: Expr): { k: Expr; em1: Expr } {
-  const rounded = s.round(s.mul(x, Math.LOG2E));
-  const r = s.sub(s.sub(x, s.mul(rounded, 0.693359375)), s.mul(rounded, -2.1219444e-4));
-  const p = s.poly(
-    r,
-    [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
-  );
-  return { k: s.cast('int32', rounded), em1: s.add(s.mul(s.square(r), p), r) };
-}
-
-export function exp32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(clamp(x, -104, 89));
-  return scaleSingle(s.add(em1, 1), k);
-}
-
-export function expm1of32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(clamp(x, -30, 89));
-  const power = powerOf2Single(k);
-  const exact = s.add(s.mul(power, em1), s.sub(power, 1));
-  return s.select(s.eq(x, 0), x, s.select(s.gt(k, i32(30)), scaleSingle(s.add(em1, 1), k), exact));
-}
-
-export function tanh32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(s.min(s.mul(2, s.abs(x)), 30));
-  const power = powerOf2Single(k);
-  const t = s.add(s.mul(power, em1), s.sub(power, 1));
-  return copysign32(s.div(t, s.add(t, 2)), x);
-}
-
-/** x = 2^e·(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f²/2 + f³·P(f). */
-export function log32(x: Expr): Expr {
-  const denormal = s.lt(x, 1.17549435e-38);
-  const bits = bitcast('int32', s.select(denormal, s.mul(x, 2 ** 25), x));
-  const exponent = s.shr(s.sub(bits, 0x3f3504f3), i32(23));
-  const f = s.sub(bitcast('float32', s.sub(bits, s.shl(exponent, i32(23)))), 1);
-  const e = s.cast('float32', s.sub(exponent, s.select(denormal, i32(25), i32(0))));
-  const p = s.poly(
-    f,
-    [
-      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-      2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
-    ],
-  );
-  const square = s.square(f);
-  const tail = s.sub(s.add(s.mul(s.mul(f, square), p), s.mul(e, -2.1219444e-4)), s.mul(0.5, square));
-  return logSpecial(x, s.add(s.add(f, tail), s.mul(e, 0.693359375)));
-}
-export const log1pOf32 = kahanLog1p(log32);
-
-/** Near 0 an odd polynomial, further out 1 - e^-P(|x|). */
-export function erf32(x: Expr): Expr {
-  const t = s.abs(x);
-  const near = s.poly(
-    s.square(x),
-    [
-      8.675391291035339e-5, -8.21110385004431e-4, 0.005206747446209192, -0.026861583814024925, 0.11283732950687408,
-      -0.37612634897232056, 0.12837916612625122,
-    ],
-  );
-  const far = s.poly(
-    s.min(t, 4),
-    [
-      2.0337149180704728e-5, -0.00042574829421937466, 0.004129125736653805, -2.50098817050457e-2, 0.10811225324869156,
-      0.6334978342056274, 1.1294411420822144, -0.0001595368084963411,
-    ],
-  );
-  return s.select(s.lt(t, 0.875), s.add(x, s.mul(x, near)), copysign32(s.sub(1, exp32(s.neg(far))), x));
-}
-
-/** Bit by bit, since vectors have no instruction for it. */
-export function copysign32(magnitude: Expr, sign: Expr): Expr {
-  const bits = s.and(bitcast('int32', magnitude), 0x7fffffff);
-  return bitcast('float32', s.or(bits, s.and(bitcast('int32', sign), -0x80000000)));
-}
 
 // ── integers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

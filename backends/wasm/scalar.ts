@@ -4,14 +4,16 @@
  */
 
 import { arith as s } from '../../compiler/ir/arith.js';
-import type { Expr } from '../../compiler/ir/kernel.js';
+import { type Expr, when } from '../../compiler/ir/kernel.js';
 import type { ElemType, ScalarFn } from '../../compiler/ir/scalar.js';
 import { valueType } from './frame.js';
 import * as math from './math.js';
+import * as single from './math-single.js';
 
 type Expand = (...args: Expr[]) => Expr;
 type Instruction = { readonly kind: 'instruction'; readonly name: string };
-type Inline = { readonly kind: 'inline'; readonly expand: Expand };
+/** `holds`: where the expression is the function; elsewhere lanes are computed one by one. */
+type Inline = { readonly kind: 'inline'; readonly expand: Expand; readonly holds?: Expand };
 export type ScalarForm = Instruction | Inline | { readonly kind: 'helper'; readonly define: math.Definition };
 /** `shift`: one amount for all lanes. */
 export type VectorForm = Instruction | Inline | { readonly kind: 'shift'; readonly name: string };
@@ -92,6 +94,16 @@ function transcendental(
   });
 }
 
+/** Large angles go by way of float64, in vectors lane by lane. */
+function circular(f64: math.Definition, f32: Expand): Spelling {
+  const define: math.Definition = (result, args) =>
+    when(single.isModerateAngle(args[0]), math.defined(f32)(result, args), math.viaDouble(f64)(result, args));
+  return spell({
+    scalar: { f64: { kind: 'helper', define: f64 }, f32: { kind: 'helper', define } },
+    vector: { f32: { kind: 'inline', expand: f32, holds: single.isModerateAngle } },
+  });
+}
+
 /** Truncated and floor division differ where the remainder is not 0 and the signs differ. */
 function needsFloor(remainder: Expr, divisor: Expr): Expr {
   return s.and(s.ne(remainder, 0), s.ne(s.lt(remainder, 0), s.lt(divisor, 0)));
@@ -147,30 +159,30 @@ export const scalar: Record<ScalarFn, Spelling> = {
   round: spell(float('nearest')),
   trunc: spell(float('trunc')),
   sqrt: spell(float('sqrt')),
-  exp: transcendental(math.defined(math.exp), null, math.exp32),
-  expm1: transcendental(math.defined(math.expm1), null, math.expm1of32),
-  log: transcendental(math.defined(math.log), null, math.log32),
-  log1p: transcendental(math.defined(math.log1p), null, math.log1pOf32),
-  log2: transcendental(math.defined(math.log2)),
-  log10: transcendental(math.defined(math.log10)),
-  sin: transcendental(math.defined(math.sin)),
-  cos: transcendental(math.defined(math.cos)),
-  tan: transcendental(math.defined(math.tan)),
-  asin: transcendental(math.defined(math.asin)),
-  acos: transcendental(math.defined(math.acos)),
-  atan: transcendental(math.defined(math.atan)),
-  sinh: transcendental(math.defined(math.sinh)),
-  cosh: transcendental(math.defined(math.cosh)),
-  tanh: transcendental(math.defined(math.tanh), null, math.tanh32),
+  exp: transcendental(math.defined(math.exp), null, single.exp32),
+  expm1: transcendental(math.defined(math.expm1), null, single.expm1of32),
+  log: transcendental(math.defined(math.log), null, single.log32),
+  log1p: transcendental(math.defined(math.log1p), null, single.log1pOf32),
+  log2: transcendental(math.defined(math.log2), null, single.log2of32),
+  log10: transcendental(math.defined(math.log10), null, single.log10of32),
+  sin: circular(math.sin, single.sin32),
+  cos: circular(math.cos, single.cos32),
+  tan: circular(math.tan, single.tan32),
+  asin: transcendental(math.defined(math.asin), null, single.asin32),
+  acos: transcendental(math.defined(math.acos), null, single.acos32),
+  atan: transcendental(math.defined(math.atan), null, single.atan32),
+  sinh: transcendental(math.defined(math.sinh), null, single.sinh32),
+  cosh: transcendental(math.defined(math.cosh), null, single.cosh32),
+  tanh: transcendental(math.defined(math.tanh), null, single.tanh32),
   asinh: transcendental(math.defined(math.asinh)),
   acosh: transcendental(math.defined(math.acosh)),
   atanh: transcendental(math.defined(math.atanh)),
-  erf: transcendental(math.defined(math.erf), null, math.erf32),
+  erf: transcendental(math.defined(math.erf), null, single.erf32),
   pow: transcendental(math.defined(math.pow), math.viaDouble(math.defined(math.powOfSingles))),
   atan2: transcendental(math.defined(math.atan2)),
   copysign: spell({
     scalar: float('copysign').scalar,
-    vector: { f32: inline(math.copysign32) },
+    vector: { f32: inline(single.copysign32) },
   }),
   eq: spell(equality('eq')),
   ne: spell(equality('ne')),
