@@ -28,6 +28,7 @@ const tree = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
     .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
     .map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter(path => !path.includes('/node_modules/'))
     .sort();
 
 /** `import … from 'x'`, `export … from 'x'`, `import 'x'`, `import('x')`; not inside comments and template strings. */
