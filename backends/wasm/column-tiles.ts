@@ -25,12 +25,14 @@ import { LANES } from './emit-vector.js';
 import { strideOf } from './linear.js';
 import {
   type Contraction,
+  type Deviation,
   eachElement,
   epilogueAt,
   largest,
-  needsStaging,
+  mustStage,
   type Operand,
   type Plan,
+  paysToStage,
   planStaging,
   register,
   type StagingPlan,
@@ -42,13 +44,13 @@ import {
 } from './operand.js';
 import { isLongFunction } from './scalar.js';
 import { axesOf, coordinatesOf, holds, type Layout } from './staging.js';
-import { blockedColumns, type Piece, pieces, type Tile, tileFor, type Width } from './tile.js';
+import { blockedColumns, type Piece, pieces, type Tile, tilesFor, type Width } from './tile.js';
 
 /** Elements of the columns' operand that stay in the second-level cache while the rows go by. */
 const COLUMN_BLOCK = 1 << 17;
 
 /** Plans whose lanes are output columns: the counter that moves the output in steps of one. */
-export function columnPlans(contraction: Contraction): Plan[] {
+export function columnPlans(contraction: Contraction, deviations: readonly Deviation[]): Plan[] {
   const sides = sidesOf(contraction);
   const [first] = contraction.epilogue;
   const lane = contraction.parallel.find(iter => strideOf(first.index, iter) === 1);
@@ -57,8 +59,8 @@ export function columnPlans(contraction: Contraction): Plan[] {
   const right: Operand = { name: 'b', value: contraction.right, iters: sides.right };
   const order = sides.left.includes(lane) ? [left, right] : sides.right.includes(lane) ? [right, left] : null;
   if (order === null) return [];
-  const plan = columnPlan(contraction, sides.batch, order[0], order[1], lane);
-  return plan === null ? [] : [plan];
+  const plans = deviations.map(deviation => columnPlan(contraction, sides.batch, order[0], order[1], lane, deviation));
+  return plans.filter(plan => plan !== null);
 }
 
 function columnPlan(
@@ -67,6 +69,7 @@ function columnPlan(
   columns: Operand,
   rows: Operand,
   lane: Iter,
+  deviation: Deviation,
 ): Plan | null {
   const { summed } = contraction;
   const row = largest(rows.iters);
@@ -77,7 +80,8 @@ function columnPlan(
       axes.some(axis => holds(axis, iter) && axis.members.some(member => summed.includes(member.iter))),
   );
   const outer = without(columns.iters, lane, ...shared);
-  const tiling = (width: Width): Tiling | null => tilingOf(columns, rows, { lane, row, shared, summed, width });
+  const tiling = (width: Width): Tiling | null =>
+    tilingOf(columns, rows, { lane, row, shared, summed, width, deviation });
   const plain = tiling(1);
   if (plain === null) return null;
 
@@ -128,19 +132,26 @@ interface Counters {
   readonly shared: readonly Iter[];
   readonly summed: readonly Iter[];
   readonly width: Width;
+  readonly deviation: Deviation;
 }
 
-/** Null where staging would take too much memory. */
-function tilingOf(columns: Operand, rows: Operand, { lane, row, shared, summed, width }: Counters): Tiling | null {
-  const tile = tileFor(row?.extent ?? 1, Math.ceil(lane.extent / LANES), width);
+/** Null where there are not so many tiles, or staging would take too much memory. */
+function tilingOf(columns: Operand, rows: Operand, counters: Counters): Tiling | null {
+  const { lane, row, shared, summed, width, deviation } = counters;
+  const tile = tilesFor(row?.extent ?? 1, Math.ceil(lane.extent / LANES), width)[deviation.tile];
+  if (tile === undefined) return null;
   const rowReads = sizeOf(columns.iters) / (tile.columns * LANES);
   const columnReads = sizeOf(rows.iters) / tile.rows;
-  const rowStaging = needsStaging(rows, null, summed, rowReads)
+  const stageRows = mustStage(rows, null) || paysToStage(rows, summed, rowReads) !== deviation.rows;
+  const stageColumns =
+    lane.extent < LANES || mustStage(columns, lane) || paysToStage(columns, summed, columnReads) !== deviation.columns;
+  const rowStaging = stageRows
     ? planStaging(rows, [...rows.iters, ...summed], { lane: row ?? summed[0], panel: row ? tile.rows : 0 })
     : undefined;
-  const mustStage = lane.extent < LANES || needsStaging(columns, lane, summed, columnReads);
   const iters = [lane, ...shared, ...summed];
-  const columnStaging = mustStage ? planStaging(columns, iters, columnLayout(columns, iters, lane, tile)) : undefined;
+  const columnStaging = stageColumns
+    ? planStaging(columns, iters, columnLayout(columns, iters, lane, tile))
+    : undefined;
   return rowStaging === null || columnStaging === null ? null : { tile, rows: rowStaging, columns: columnStaging };
 }
 

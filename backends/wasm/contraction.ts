@@ -24,33 +24,54 @@ import { type Buffer, type Expr, type Kernel, mapStmtExprs, type Stmt, substitut
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { columnPlans } from './column-tiles.js';
 import { collapse, perfectNest } from './linear.js';
-import type { Contraction } from './operand.js';
+import { asEstimated, type Contraction, type Deviation, deviations, type Plan } from './operand.js';
 import { sumPlans } from './sum-tiles.js';
 import type { Width } from './tile.js';
 
-export const tileContractions = (width: Width): Pass<Kernel> => ({
+/** Decides among the plans of a kernel's statement, the one of least estimated cost first; null leaves it to that. */
+export type Chooser = (kernel: Kernel, statement: number, plans: readonly Plan[]) => Plan | null;
+
+export const tileContractions = (width: Width, choose: Chooser | null = null): Pass<Kernel> => ({
   name: 'tile-contractions',
   doc: 'Sums of products become register tiles of vectors, over operands staged in scratch memory where needed.',
   run(kernel, context) {
-    const scheduled = kernel.body.map(stmt => schedule(stmt, width, context));
+    const scheduled = kernel.body.map((stmt, i) =>
+      schedule(stmt, width, context, choose && (plans => choose(kernel, i, plans))),
+    );
     if (scheduled.every(stmts => stmts === null)) return kernel;
     return { ...kernel, body: kernel.body.flatMap((stmt, i) => scheduled[i] ?? [stmt]) };
   },
 });
 
-function schedule(stmt: Stmt, width: Width, context: PassContext): Stmt[] | null {
+function schedule(
+  stmt: Stmt,
+  width: Width,
+  context: PassContext,
+  choose: ((plans: readonly Plan[]) => Plan | null) | null,
+): Stmt[] | null {
   const found = recognise(stmt);
   if (found === null) return null;
   const contraction = merged(found);
-  const plans = [...columnPlans(contraction), ...sumPlans(contraction)];
+  const plans = plansOf(contraction, [asEstimated]);
   if (plans.length === 0) {
     context.note('left plain', 'no counter moves the output or both operands in steps of one');
     return null;
   }
   const best = plans.reduce((a, b) => (b.cost < a.cost ? b : a));
-  context.note(best.what, `about ${Math.round(best.cost)} cycles, the least of ${plans.length} plans`);
-  return best.build(width);
+  const chosen = choose?.(distinct([best, ...plansOf(contraction, deviations)])) ?? best;
+  const why = chosen === best ? `the least of ${plans.length} plans` : `chosen over ${best.what}`;
+  context.note(chosen.what, `about ${Math.round(chosen.cost)} cycles, ${why}`);
+  return chosen.build(width);
 }
+
+const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] => [
+  ...columnPlans(contraction, ways),
+  ...sumPlans(contraction, ways),
+];
+
+/** The first plan of each description: what deviates from an estimate may come to the same. */
+const distinct = (plans: readonly Plan[]): Plan[] =>
+  plans.filter((plan, i) => plans.findIndex(({ what }) => what === plan.what) === i);
 
 // ── recognising ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -40,6 +40,19 @@ export interface Plan {
   build(width: Width): Stmt[];
 }
 
+/** By how much a plan is to differ from what the estimates say: the nth best tile, and stagings decided the other way. */
+export interface Deviation {
+  readonly tile: number;
+  readonly rows: boolean;
+  readonly columns: boolean;
+}
+export const asEstimated: Deviation = { tile: 0, rows: false, columns: false };
+const otherTiles = 6;
+/** Of these a measurement may find one better. */
+export const deviations: readonly Deviation[] = Array.from({ length: otherTiles }, (_, tile) => tile).flatMap(tile =>
+  [false, true].flatMap(rows => [false, true].map(columns => ({ tile, rows, columns }))),
+);
+
 /** The parallel counters by the operands that read them. */
 export function sidesOf({ parallel, left, right }: Contraction): { batch: Iter[]; left: Iter[]; right: Iter[] } {
   const [inLeft, inRight] = [itersOf(left), itersOf(right)];
@@ -82,11 +95,15 @@ const COPY_COST = 1;
 const TRANSPOSE_COST = 1.5;
 const EVALUATE_COST = 4;
 
-/** Whether an operand should be staged so that `lane` is contiguous, given how often each element is read. */
-export function needsStaging({ value }: Operand, lane: Iter | null, summed: readonly Iter[], reads: number): boolean {
+/** Must an operand be staged for `lane` to be contiguous? */
+export function mustStage({ value }: Operand, lane: Iter | null): boolean {
   const at = plainIndex(value);
-  if (at === null) return true;
-  if (lane !== null && strideOf(at, lane) !== 1) return true;
+  return at === null || (lane !== null && strideOf(at, lane) !== 1);
+}
+
+/** Whether an operand that need not be staged should be, given how often each element is read. */
+export function paysToStage({ value }: Operand, summed: readonly Iter[], reads: number): boolean {
+  const at = plainIndex(value)!;
   return reads >= OFTEN && summed.some(k => Math.abs(strideOf(at, k) ?? 0) >= FAR && k.extent >= OFTEN);
 }
 

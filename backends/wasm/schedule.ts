@@ -3,7 +3,7 @@
  */
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
-import { tileContractions } from './contraction.js';
+import { type Chooser, tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { keepRows } from './keep-rows.js';
 import { splitGuards } from './split-guards.js';
@@ -13,9 +13,9 @@ import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
-const scheduleFor = (width: Width): readonly Pass<Kernel>[] => [
+const scheduleFor = (width: Width, choose: Chooser | null = null): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
-  tileContractions(width),
+  tileContractions(width, choose),
   keepRows,
   splitStrides,
   splitGuards,
@@ -25,6 +25,9 @@ const scheduleFor = (width: Width): readonly Pass<Kernel>[] => [
 ];
 
 export const schedule = scheduleFor(1);
+
+/** With tiles that were chosen otherwise than by estimate: by measurement. */
+export const scheduleChosenBy = (choose: Chooser): readonly Pass<Kernel>[] => scheduleFor(1, choose);
 
 /**
  * For engines that make one operation of 256 bits of two neighbouring ones of 128 (V8's revectorizer): tiles of 4 × 16, which

@@ -33,6 +33,7 @@ import { LANES } from './emit-vector.js';
 import { strideOf } from './linear.js';
 import {
   type Contraction,
+  type Deviation,
   eachElement,
   epilogueAt,
   largest,
@@ -47,13 +48,13 @@ import {
   without,
   zero,
 } from './operand.js';
-import { type Piece, pieces, tileFor } from './tile.js';
+import { type Piece, pieces, tilesFor } from './tile.js';
 
 /**
  * Plans whose lanes are a summed counter, contiguous in both operands: each tile element is a vector, summed up at the
  * end.
  */
-export function sumPlans(contraction: Contraction): Plan[] {
+export function sumPlans(contraction: Contraction, deviations: readonly Deviation[]): Plan[] {
   const sides = sidesOf(contraction);
   const operands: Operand[] = [
     { name: 'a', value: contraction.left, iters: sides.left },
@@ -61,8 +62,8 @@ export function sumPlans(contraction: Contraction): Plan[] {
   ];
   return contraction.summed.flatMap(lane => {
     if (lane.extent < LANES) return [];
-    const plan = sumPlan(contraction, sides.batch, operands, lane);
-    return plan === null ? [] : [plan];
+    const plans = deviations.map(deviation => sumPlan(contraction, sides.batch, operands, lane, deviation));
+    return plans.filter(plan => plan !== null);
   });
 }
 
@@ -74,11 +75,13 @@ function sumPlan(
   batch: readonly Iter[],
   operands: readonly Operand[],
   lane: Iter,
+  deviation: Deviation,
 ): Plan | null {
   const { summed } = contraction;
   const [rows, columns] = operands;
   const [row, column] = [largest(rows.iters), largest(columns.iters)];
-  const tile = tileFor(row?.extent ?? 1, column?.extent ?? 1);
+  const tile = tilesFor(row?.extent ?? 1, column?.extent ?? 1)[deviation.tile];
+  if (tile === undefined) return null;
   const stagings = operands.map(operand => {
     const at = plainIndex(operand.value);
     if (at !== null && strideOf(at, lane) === 1) return undefined;

@@ -47,22 +47,23 @@ const cut = (extent: number, size: number): [number, number][] =>
     ] as [number, number][]
   ).filter(([piece, times]) => piece > 0 && times > 0);
 
-/** The tile that covers rows × columns at the least cost, its columns a multiple of the width. */
-export function tileFor(rows: number, columns: number, width: Width = 1): Tile {
-  if (width > 1) {
-    const { rows: r, columns: c, cost } = tileFor(rows, Math.ceil(columns / width));
-    return { rows: r, columns: Math.min(c * width, columns), cost };
-  }
-  let best: Tile | null = null;
+/** Tiles that cover rows × columns, their columns a multiple of the width: the one of least cost first. */
+export function tilesFor(rows: number, columns: number, width: Width = 1): Tile[] {
+  if (width > 1)
+    return tilesFor(rows, Math.ceil(columns / width)).map(tile => ({
+      ...tile,
+      columns: Math.min(tile.columns * width, columns),
+    }));
+  const tiles: Tile[] = [];
   for (let r = 1; r <= rows; r++) {
     for (let c = 1; c <= columns && fits(r, c); c++) {
       let cost = 0;
       for (const [height, down] of cut(rows, r))
         for (const [width, across] of cut(columns, c)) cost += down * across * stepCost(height, width);
-      if (best === null || cost <= best.cost) best = { rows: r, columns: c, cost };
+      tiles.push({ rows: r, columns: c, cost });
     }
   }
-  return best!;
+  return tiles.reverse().sort((a, b) => a.cost - b.cost);
 }
 
 /** Tiles along one counter: all whole ones in a loop, or the one at the end. */
