@@ -1,9 +1,19 @@
 /** Loops and branches: `scan`, `cond`, `whileLoop`, eager against compiled, and their derivatives. */
 import { describe, expect, test } from 'vitest';
+import { cudaBackend } from '../backends/cuda/backend.js';
 import { allLaunches } from '../compiler/ir/program.js';
+import { parseGraph, printGraph } from '../compiler/ir/text.js';
+import { graphProblems } from '../compiler/ir/verify.js';
 import { compile } from '../compiler/jit.js';
+import { tensorOver } from '../compiler/ops/tensor.js';
+import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
+import { nameCaptured, traceFunction } from '../compiler/trace/model.js';
+import { rowMajor } from '../runtime/eager.js';
 import * as F from '../runtime/functional.js';
 import * as g from '../runtime/index.js';
+import { hasHostCompiler } from './support/cuda-host/compile.js';
+import { runProgramOnHost } from './support/cuda-host/run.js';
+import { infer } from './support/graphs.js';
 
 const { scan } = g;
 const backends = ['js', 'wasm'] as const;
@@ -324,5 +334,215 @@ describe('whileLoop', () => {
     const x = g.tensor([2, 3, 10.5]).requiresGrad_();
     expect(() => fn(x).backward()).toThrow(/E206.*whileLoop[\s\S]*use scan/);
     expect(() => compile((y: g.Tensor) => [g.grad(fn)(y)], [g.input([3])])).toThrow(/E206.*whileLoop[\s\S]*use scan/);
+  });
+});
+
+describe('on CUDA, executed on the CPU', () => {
+  test.skipIf(!hasHostCompiler)(
+    'loops of launches; conditions are fetched by the host',
+    async () => {
+      const fn: Fn = (xs, h) => {
+        const walk = (c: g.Tensor, x: g.Tensor): readonly [g.Tensor, g.Tensor] => {
+          const next = g.cond(
+            x.sum().gt(0),
+            () => c.mul(x).cos(),
+            () => c.sub(x),
+          );
+          return [next, next.mul(x)];
+        };
+        const [last, ys] = scan(walk, h, xs, { reverse: true });
+        const halved = g.whileLoop(
+          (c: g.Tensor) => c.abs().sum().gt(0.5),
+          c => c.mul(0.5),
+          last,
+        );
+        return [last, ys, halved];
+      };
+      // rows of three floats start where no four floats may be read at once
+      const inputs = [randn(6, 3), randn(3)];
+      const all: Fn = (xs, h) => [...fn(xs, h), ...gradients((x, y) => fn(x, y).slice(0, 2))(xs, h)];
+      const specs = { xs: g.input([6, 3]), h: g.input([3]) };
+      const { graph, state } = nameCaptured(
+        traceFunction('run', specs, ({ xs, h }) =>
+          Object.fromEntries(all(xs, h).map((output, i) => [`out${i}`, output])),
+        ),
+      );
+      const { program } = compileToProgram({ name: 'loops', graphs: [graph], state }, { verify: true });
+      const host = await runProgramOnHost(scheduleProgram(program, cudaBackend, { verify: true }));
+      const expected = all(...inputs);
+      for (let run = 0; run < 2; run++) {
+        const given = { xs: rowMajor(inputs[0], 'xs'), h: rowMajor(inputs[1], 'h') };
+        const outputs = Object.values(host.entries.run(given));
+        for (const [i, array] of outputs.entries())
+          expect(distance(tensorOver(array, expected[i].type), expected[i])).toBeLessThan(1e-5);
+      }
+      host.dispose();
+    },
+    120_000,
+  );
+});
+
+describe('as text', () => {
+  const text = `graph run(%w: float32[3] input, %xs: float32[4, 3] input, %h: float32[3] input) {
+  %0 = scan(%w, %h, %xs) {captures: 1, carries: 1, length: 4, reverse: false} with {
+    graph step(%w: float32[3] input, %h: float32[3] state, %x: float32[3] input) {
+      %0 = mul(%h, %w) : float32[3]
+      %1 = add(%0, %x) : float32[3]
+      %2 = sin(%1) : float32[3]
+      return y = %2
+      update %h = %1
+    }
+  } : bool[0]
+  %1 = result(%0) {index: 0, dtype: "float32", shape: [3]} : float32[3]
+  %2 = result(%0) {index: 1, dtype: "float32", shape: [4, 3]} : float32[4, 3]
+  return last = %1
+  return ys = %2
+}
+`;
+  const problemsOf = (from: string, to: string): string => {
+    expect(text).toContain(from);
+    return graphProblems(parseGraph(text.replace(from, to)), infer).join('\n');
+  };
+
+  test('reads back what it prints', () => {
+    expect(printGraph(parseGraph(text))).toBe(text);
+    expect(graphProblems(parseGraph(text), infer)).toEqual([]);
+  });
+  test.each([
+    [
+      'graph step(%w: float32[3] input',
+      'graph step(%w: float32[4] input',
+      /needs a float32\[4\], but input 0 is float32\[3\]/,
+    ],
+    ['%x: float32[3] input', '%x: float32[5] input', /'x' needs a float32\[4, 5\]/],
+    ['%h: float32[3] state', '%h: float32[3] input', /'h' is an input of the body[\s\S]*updated but is an input/],
+    ['length: 4', 'length: 5', /'x' needs a float32\[5, 3\]/],
+    ['scan(%w, %h, %xs)', 'scan(%w, %xs)', /scan has 2 inputs, but its body step has 3 parameters/],
+    ['{index: 1, dtype', '{index: 2, dtype', /result 2 of a scan that has 2/],
+    ['shape: [3]} : float32[3]', 'shape: [7]} : float32[7]', /result 0 of scan is float32\[3\], not float32\[7\]/],
+    ['update %h = %1', 'update %h = %1\n      update %w = %1', /w is updated but is an input/],
+    ['scan(%w, %h, %xs)', 'while(%w, %h, %xs)', /while has 1 bodies, not 2/],
+  ])('%s -> %s is not legal', (from, to, problem) => {
+    expect(problemsOf(from, to)).toMatch(problem);
+  });
+});
+
+describe('mistakes', () => {
+  const step = (c: g.Tensor, x: g.Tensor): readonly [g.Tensor, null] => [c.add(x), null];
+  const eagerly = (fn: Fn, ...inputs: g.Tensor[]): unknown => fn(...inputs);
+  const compiled = (fn: Fn, ...inputs: g.Tensor[]): unknown =>
+    compile(
+      fn,
+      inputs.map(({ shape, dtype }) => g.input(shape, dtype)),
+    );
+
+  describe.each([
+    ['eagerly', eagerly],
+    ['compiled', compiled],
+  ] as const)('%s', (_, run) => {
+    const refuses = (fn: Fn, inputs: g.Tensor[], message: RegExp): void => {
+      expect(() => run(fn, ...inputs)).toThrow(message);
+      // told with the user's line
+      expect(() => run(fn, ...inputs)).toThrow(/at test\/control-flow\.test\.ts:\d+:\d+/);
+    };
+    test('a carry that changes its shape', () =>
+      refuses(
+        (xs, h) => [scan(step, h, xs)[0]],
+        [randn(4, 2, 3), randn(3)],
+        /E107: scan: the carry that the function returns: float32\[2, 3\] instead of float32\[3\]/,
+      ));
+    test('a carry that changes its dtype', () =>
+      refuses(xs => [scan(step, g.tensor(0), xs)[0]], [randn(4)], /float32\[\] instead of int64\[\]/));
+    test('a carry that changes its form', () =>
+      refuses(
+        (xs, h) => [
+          scan((c: readonly g.Tensor[], x: g.Tensor) => [[...c, x], null], [h] as readonly g.Tensor[], xs)[0][0],
+        ],
+        [randn(4), g.ones(1)],
+        /\[float32\[1\], float32\[\]\] instead of \[float32\[1\]\]/,
+      ));
+    test('a step that returns no pair', () =>
+      refuses(
+        (xs, h) => [scan((c: g.Tensor) => c as never, h, xs)[0]],
+        [randn(4), randn(1)],
+        /must return \[carry, y\]/,
+      ));
+    test('lengths that differ, or are missing', () => {
+      const two = ([a, b]: readonly g.Tensor[]) => scan((c: g.Tensor) => [c, null], g.ones(1), [a, b] as const);
+      refuses((a, b) => [two([a, b])[0]], [randn(4), randn(5)], /number of steps is not clear: 4, 5/);
+      refuses(h => [scan((c: g.Tensor) => [c, null], h, null)[0]], [randn(1)], /xs holds no tensor/);
+    });
+    test('what is no tree', () =>
+      refuses(
+        (xs, h) => [scan((c: g.Tensor) => [c, { a: 3 } as never], h, xs)[0]],
+        [randn(4), randn(1)],
+        /E110: scan: y\.a must be a Tensor, but is a number/,
+      ));
+    test('a predicate that is no bool', () =>
+      refuses(
+        x => [
+          g.cond(
+            x,
+            () => x,
+            () => x,
+          ),
+        ],
+        [randn()],
+        /E108: cond: the predicate must be bool\[\], but is float32\[\]/,
+      ));
+    test('a loop whose carry changes', () =>
+      refuses(
+        x => [
+          g.whileLoop(
+            (c: g.Tensor) => c.sum().lt(3),
+            c => c.unsqueeze(0),
+            x,
+          ),
+        ],
+        [g.zeros(2)],
+        /E107: whileLoop: bodyFn returns: float32\[1, 2\] instead of float32\[2\]/,
+      ));
+  });
+
+  test('sides of a cond that differ', () => {
+    const fn: Fn = x => [
+      g.cond(
+        x.sum().gt(0),
+        () => x.sum(),
+        () => x,
+      ),
+    ];
+    expect(() => compiled(fn, randn(3))).toThrow(/E107: cond: falseFn returns: float32\[3\] instead of float32\[\]/);
+  });
+  test('a body that changes what is outside', () => {
+    const counter = g.zeros(1);
+    const fn: Fn = (xs, h) => [
+      scan(
+        (c: g.Tensor, x: g.Tensor) => {
+          counter.add_(1);
+          return [c.add(x), null];
+        },
+        h,
+        xs,
+      )[0],
+    ];
+    expect(() => compiled(fn, randn(4), randn(1))).toThrow(
+      /E304: the body of a scan changes a float32\[1\] in place[\s\S]*at test\/control-flow\.test\.ts/,
+    );
+  });
+  test('a tensor that left a body', () => {
+    const fn: Fn = (xs, h) => {
+      let leaked = h;
+      scan(
+        (c: g.Tensor, x: g.Tensor) => {
+          leaked = c.add(x);
+          return [c, null];
+        },
+        h,
+        xs,
+      );
+      return [leaked.mul(2)];
+    };
+    expect(() => compiled(fn, randn(4), randn(1))).toThrow(/E302/);
   });
 });

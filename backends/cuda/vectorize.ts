@@ -80,6 +80,7 @@ class FourLanes {
     private readonly stmt: Write,
     values: ReadonlyMap<Iter, Expr>,
     private readonly lane: Iter,
+    private readonly loose: ReadonlySet<Buffer>,
   ) {
     this.at = substitute(stmt.index, values);
     this.value = mapExpr(substitute(stmt.value, values), e => this.fetched(e));
@@ -93,7 +94,7 @@ class FourLanes {
   }
 
   private fetch(source: Expr & { kind: 'load' }, guard: Fetch['guard']): Expr | null {
-    if (!inMemory(source.buffer) || !isAligned(source.index, this.lane)) return null;
+    if (!inMemory(source.buffer) || this.loose.has(source.buffer) || !isAligned(source.index, this.lane)) return null;
     let known = this.fetches.find(other => sameExpr(other.source, source) && sameGuard(other.guard, guard));
     if (known === undefined) {
       const registers: Buffer = { name: `${source.buffer.name}4`, dtype: source.dtype, size: four, scope: 'register' };
@@ -113,7 +114,7 @@ class FourLanes {
   }
 
   storesFour(): boolean {
-    return this.stmt.kind === 'store' && isAligned(this.at, this.lane);
+    return this.stmt.kind === 'store' && !this.loose.has(this.stmt.buffer) && isAligned(this.at, this.lane);
   }
 
   stmts(): Stmt[] {
@@ -147,77 +148,82 @@ class FourLanes {
 const sameGuard = (a: Fetch['guard'], b: Fetch['guard']): boolean =>
   a === null || b === null ? a === b : sameExpr(a.cond, b.cond) && sameExpr(a.otherwise, b.otherwise);
 
-/** The loop with a quarter of the iterations; null where an access is not four aligned neighbours. */
-function vectorized({ iter, map, body }: LoopStmt): Stmt | null {
-  const [quarter, lane] = [makeIter(iter.name, iter.extent / four), makeIter('v', four)];
-  const values = new Map([[iter, addIndex(mulIndex(iterOf(quarter), four), iterOf(lane))]]);
-  for (const { name, expr } of suggestedNames(iter)) suggestName(name, substitute(expr, values));
-  const writes: FourLanes[] = [];
-  for (const stmt of body) {
-    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return null;
-    writes.push(new FourLanes(stmt, values, lane));
-  }
-  if (!writes.every(write => write.isVector())) return null;
-  return loop(
-    quarter,
-    map,
-    writes.flatMap(write => write.stmts()),
-  );
-}
+/** Finds the loops of a kernel that may take four at a time. `loose`: what need not start where four neighbours may. */
+class Vectorizer {
+  constructor(private readonly loose: ReadonlySet<Buffer>) {}
 
-/** A loop over four neighbours of one thread, as a schedule leaves it to write results: the same, in one write. */
-function unrolled({ iter: lane, body }: LoopStmt): Stmt[] | null {
-  const [only] = body;
-  const [guard, stmts] =
-    only?.kind === 'if' && only.otherwise.length === 0 ? [withoutLane(only.cond, lane), only.then] : [null, body];
-  if ((body.length > 1 && guard !== null) || (guard !== null && moves(guard, lane))) return null;
-  const writes: FourLanes[] = [];
-  for (const stmt of stmts) {
-    if (stmt.kind !== 'store') return null;
-    writes.push(new FourLanes(stmt, new Map(), lane));
-  }
-  if (!writes.every(write => write.storesFour() && write.isVector())) return null;
-  return when(
-    guard,
-    writes.flatMap(write => write.stmts()),
-  );
-}
-
-/** `threads`: how many share out the iterations of an inner loop; 0 outside thread loops. */
-function visit(stmt: Stmt, threads: number): readonly Stmt[] {
-  switch (stmt.kind) {
-    case 'loop':
-      return visitLoop(stmt, threads);
-    case 'alloc': {
-      const body = visitAll(stmt.body, threads);
-      return [body === stmt.body ? stmt : { ...stmt, body }];
+  /** The loop with a quarter of the iterations; null where an access is not four aligned neighbours. */
+  vectorized({ iter, map, body }: LoopStmt): Stmt | null {
+    const [quarter, lane] = [makeIter(iter.name, iter.extent / four), makeIter('v', four)];
+    const values = new Map([[iter, addIndex(mulIndex(iterOf(quarter), four), iterOf(lane))]]);
+    for (const { name, expr } of suggestedNames(iter)) suggestName(name, substitute(expr, values));
+    const writes: FourLanes[] = [];
+    for (const stmt of body) {
+      if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return null;
+      writes.push(new FourLanes(stmt, values, lane, this.loose));
     }
-    case 'if': {
-      const [yes, no] = [visitAll(stmt.then, threads), visitAll(stmt.otherwise, threads)];
-      return yes === stmt.then && no === stmt.otherwise ? [stmt] : when(stmt.cond, yes, no);
+    if (!writes.every(write => write.isVector())) return null;
+    return loop(
+      quarter,
+      map,
+      writes.flatMap(write => write.stmts()),
+    );
+  }
+
+  /** A loop over four neighbours of one thread, as a schedule leaves it to write results: the same, in one write. */
+  unrolled({ iter: lane, body }: LoopStmt): Stmt[] | null {
+    const [only] = body;
+    const [guard, stmts] =
+      only?.kind === 'if' && only.otherwise.length === 0 ? [withoutLane(only.cond, lane), only.then] : [null, body];
+    if ((body.length > 1 && guard !== null) || (guard !== null && moves(guard, lane))) return null;
+    const writes: FourLanes[] = [];
+    for (const stmt of stmts) {
+      if (stmt.kind !== 'store') return null;
+      writes.push(new FourLanes(stmt, new Map(), lane, this.loose));
     }
-    default:
-      return [stmt];
+    if (!writes.every(write => write.storesFour() && write.isVector())) return null;
+    return when(
+      guard,
+      writes.flatMap(write => write.stmts()),
+    );
   }
-}
 
-function visitLoop(stmt: LoopStmt, threads: number): readonly Stmt[] {
-  const { iter, map } = stmt;
-  if (map === 'unroll' && iter.extent === four && threads > 0) {
-    const written = unrolled(stmt);
-    if (written !== null) return written;
+  /** `threads`: how many share out the iterations of an inner loop; 0 outside thread loops. */
+  visit(stmt: Stmt, threads: number): readonly Stmt[] {
+    switch (stmt.kind) {
+      case 'loop':
+        return this.visitLoop(stmt, threads);
+      case 'alloc': {
+        const body = this.visitAll(stmt.body, threads);
+        return [body === stmt.body ? stmt : { ...stmt, body }];
+      }
+      case 'if': {
+        const [yes, no] = [this.visitAll(stmt.then, threads), this.visitAll(stmt.otherwise, threads)];
+        return yes === stmt.then && no === stmt.otherwise ? [stmt] : when(stmt.cond, yes, no);
+      }
+      default:
+        return [stmt];
+    }
   }
-  const isThreads = map === 'thread.x';
-  const enough = iter.extent >= (threads > 0 ? four * threads : shortestSpread);
-  const changed = isThreads && enough && iter.extent % four === 0 ? vectorized(stmt) : null;
-  if (changed !== null) return [changed];
-  const body = visitAll(stmt.body, isThreads && threads === 0 ? iter.extent : threads);
-  return [body === stmt.body ? stmt : { ...stmt, body }];
-}
 
-function visitAll(stmts: readonly Stmt[], threads: number): readonly Stmt[] {
-  const visited = stmts.flatMap(stmt => visit(stmt, threads));
-  return visited.length === stmts.length && visited.every((stmt, i) => stmt === stmts[i]) ? stmts : visited;
+  visitLoop(stmt: LoopStmt, threads: number): readonly Stmt[] {
+    const { iter, map } = stmt;
+    if (map === 'unroll' && iter.extent === four && threads > 0) {
+      const written = this.unrolled(stmt);
+      if (written !== null) return written;
+    }
+    const isThreads = map === 'thread.x';
+    const enough = iter.extent >= (threads > 0 ? four * threads : shortestSpread);
+    const changed = isThreads && enough && iter.extent % four === 0 ? this.vectorized(stmt) : null;
+    if (changed !== null) return [changed];
+    const body = this.visitAll(stmt.body, isThreads && threads === 0 ? iter.extent : threads);
+    return [body === stmt.body ? stmt : { ...stmt, body }];
+  }
+
+  visitAll(stmts: readonly Stmt[], threads: number): readonly Stmt[] {
+    const visited = stmts.flatMap(stmt => this.visit(stmt, threads));
+    return visited.length === stmts.length && visited.every((stmt, i) => stmt === stmts[i]) ? stmts : visited;
+  }
 }
 
 /**
@@ -228,7 +234,8 @@ export const vectorizePass: Pass<Kernel> = {
   name: 'cuda-vectorize',
   doc: 'Threads take four neighbouring elements where all accesses are aligned.',
   run: kernel => {
-    const body = visitAll(kernel.body, 0);
+    const loose = new Set(kernel.params.flatMap(({ buffer, loose }) => (loose ? [buffer] : [])));
+    const body = new Vectorizer(loose).visitAll(kernel.body, 0);
     return body === kernel.body ? kernel : { ...kernel, body };
   },
 };

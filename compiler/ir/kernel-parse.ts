@@ -99,7 +99,7 @@ class Parser {
     while (!this.#cursor.accept(')')) {
       const buffer = this.#declaration('param');
       const access = this.#oneOf(['read', 'write', 'readwrite'] as const, 'an access');
-      params.push({ buffer, access });
+      params.push(this.#cursor.accept('loose') ? { buffer, access, loose: true } : { buffer, access });
       if (this.#cursor.peek() !== ')') this.#cursor.expect(',');
     }
     return params;

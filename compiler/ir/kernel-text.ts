@@ -91,7 +91,8 @@ class Printer {
 
   kernel({ name, params, body, doc }: Kernel): string {
     const texts = params.map(
-      ({ buffer, access }) => `${this.#declare(buffer, buffer.name)}: ${buffer.dtype}[${buffer.size}] ${access}`,
+      ({ buffer, access, loose }) =>
+        `${this.#declare(buffer, buffer.name)}: ${buffer.dtype}[${buffer.size}] ${access}${loose ? ' loose' : ''}`,
     );
     const line = `kernel ${quoteName(name)}(${texts.join(', ')}):`;
     const header =

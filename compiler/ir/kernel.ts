@@ -100,6 +100,8 @@ export interface Kernel {
 export interface KernelParam {
   readonly buffer: Buffer;
   readonly access: 'read' | 'write' | 'readwrite';
+  /** It may start at any element, as slices that loops walk over do; else at a multiple of 64 bytes. */
+  readonly loose?: boolean;
 }
 
 // ── expressions ────────────────────────────────────────────────────────────────────────────────────────────────────────

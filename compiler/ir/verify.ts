@@ -375,7 +375,7 @@ function stepProblems(
     const inside = isLoop(step) ? [...trips, typeof step.trips === 'number' ? step.trips : null] : trips;
     const bits = isLoop(step) ? (typeof step.trips === 'number' ? [] : [step.trips.holds]) : [step.predicate];
     return [
-      ...bits.flatMap(bit => addressProblems(bit, 1, `${what}: a condition`, totalBytes, inside)),
+      ...bits.flatMap(bit => addressProblems(bit, 1, `${what}: a condition`, totalBytes, inside, true)),
       ...blocksOf(step).flatMap(block => stepProblems(block, what, totalBytes, inside)),
     ];
   });
@@ -396,12 +396,12 @@ function addressProblems(
   what: string,
   totalBytes: number,
   trips: readonly (number | null)[],
+  loose: boolean,
 ): string[] {
   if (address.strides.length !== trips.length)
     return [`${what} moves with ${address.strides.length} loops inside ${trips.length}`];
-  const moves = address.strides.some(stride => stride !== 0);
   return extremes(address, bytes, trips, what).flatMap(span =>
-    moves ? boundProblems(span, totalBytes) : placeProblems(span, totalBytes),
+    loose ? boundProblems(span, totalBytes) : placeProblems(span, totalBytes),
   );
 }
 
@@ -425,7 +425,9 @@ function launchProblems(
     end: place.address.base + place.bytes,
   }));
   return places.flatMap((place, i) => [
-    ...new Set(addressProblems(place.address, place.bytes, place.what, totalBytes, trips)),
+    ...new Set(
+      addressProblems(place.address, place.bytes, place.what, totalBytes, trips, kernel.params[i].loose ?? false),
+    ),
     ...(kernel.params[i].access === 'read' ? [] : clashes(spans[i], spans)),
   ]);
 }

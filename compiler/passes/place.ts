@@ -9,6 +9,7 @@ import { formatType, type TensorType } from '../ir/graph.js';
 import { type Buffer, iterOf, type Kernel, load, loop, makeIter, store } from '../ir/kernel.js';
 import type { Address, Launch } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
+import { alignment } from './arena.js';
 
 export type Role = 'input' | 'output' | 'temporary';
 
@@ -62,7 +63,10 @@ export function addressOf(place: Place, depth: number): Address {
 export function launchOn(kernel: Kernel, places: readonly Place[], depth: number): Launch {
   const addresses = places.map(place => addressOf(place, depth));
   const args = addresses.map(({ base }) => base);
-  return depth === 0 ? { kernel, args } : { kernel, args, strides: addresses.map(({ strides }) => strides) };
+  if (depth === 0) return { kernel, args };
+  const isLoose = ({ base, strides }: Address): boolean => [base, ...strides].some(bytes => bytes % alignment !== 0);
+  const params = kernel.params.map((param, i) => (isLoose(addresses[i]) ? { ...param, loose: true } : param));
+  return { kernel: { ...kernel, params }, args, strides: addresses.map(({ strides }) => strides) };
 }
 
 // ── copies ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
