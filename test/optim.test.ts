@@ -201,6 +201,26 @@ describe('LBFGS', () => {
     });
     for (const value of numbers(x)) expect(value).toBeCloseTo(1, 2);
   });
+  test('minimises with a compiled closure as with an eager one', () => {
+    const [reference, x] = [0, 1].map(() => floats([-1, 1.5]).requiresGrad_());
+    const lossOf = (p: Tensor) => (): Tensor => {
+      const [a, b] = p.unbind();
+      const loss = a.neg().add(1).square().add(b.sub(a.square()).square().mul(100));
+      loss.backward();
+      return loss;
+    };
+    const minimise = (p: Tensor, lossAndGradient: () => Tensor): void => {
+      const opt = new optim.LBFGS([p], { maxIter: 10, lineSearchFn: 'strong_wolfe' });
+      opt.step(() => {
+        opt.zeroGrad();
+        return lossAndGradient();
+      });
+    };
+    minimise(reference, lossOf(reference));
+    minimise(x, compile(lossOf(x), []));
+    for (const [i, value] of numbers(x).entries()) expect(value).toBeCloseTo(reference.tolist<number[]>()[i], 3);
+    expect(Math.abs(x.tolist<number[]>()[0] + 1)).toBeGreaterThan(0.1);
+  });
   test('cannot be traced, and says so', () => {
     const w = zeros(2, { requiresGrad: true });
     const opt = new optim.LBFGS([w]);

@@ -107,6 +107,10 @@ describe.each(small.map(model => [model.definition.name, model] as const))('smal
     expect(oracle).toBe(true);
     expect(differences.filter(({ agrees }) => !agrees)).toEqual([]);
     expect(differences.some(({ kind }) => kind === 'output')).toBe(true);
+    const state = differences.filter(({ kind }) => kind === 'state').map(({ name }) => name);
+    const trains = 'trainStep' in definition.build().entries;
+    expect(state.some(name => /^net\..*(weight|bias)$/.test(name))).toBe(trains);
+    expect(state.some(name => /^opt\.(exp_avg_sq|momentum_buffer)\./.test(name))).toBe(trains);
   });
 
   test('the js kernels compute what WebAssembly computes', () => {

@@ -2,7 +2,8 @@
  * Limited-memory BFGS: Nocedal, "Updating quasi-Newton matrices with limited storage" (1980), with the line search for the
  * strong Wolfe conditions of Nocedal and Wright, "Numerical Optimization" (2006), algorithms 3.5 and 3.6.
  *
- * Each step asks for the loss several times and decides by its value, so it cannot be part of a traced entry.
+ * Each step asks for the loss several times and decides by its value, so it cannot be part of a traced entry; the loss and its
+ * gradient can be a compiled function.
  */
 import { fail, InternalError } from '../../compiler/errors.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
@@ -89,7 +90,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
       return fail('E304', {
         problem:
           'LBFGS chooses its steps by the value of the loss, which does not exist while an entry is being traced',
-        hint: 'compile an entry that returns the loss and the gradients, and run LBFGS eagerly outside',
+        hint: 'compile what the closure does after zeroGrad(), loss and backward() (the gradients add up in .grad), and call step() outside',
       });
     }
     let first: unknown = null;
