@@ -235,6 +235,13 @@ describe('LBFGS', () => {
   });
 });
 
+interface Resumable {
+  step(): void;
+  getLastLr(): readonly number[];
+  stateDict(): object;
+  loadStateDict(state: object): void;
+}
+
 describe('schedulers', () => {
   const rates = (make: (opt: AnyOptimizer) => { step(): void }, steps: number): number[] => {
     const opt = new optim.SGD([zeros(1)], { lr: 0.1, momentum: 0.9 });
@@ -275,6 +282,44 @@ describe('schedulers', () => {
       return opt.paramGroups[0].lr;
     });
     expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05]);
+  });
+  const resumable: readonly (readonly [string, (opt: AnyOptimizer) => Resumable])[] = [
+    ['StepLR', o => new lr.StepLR(o, 2, { gamma: 0.5 })],
+    ['OneCycleLR', o => new lr.OneCycleLR(o, 0.3, { totalSteps: 9, baseMomentum: [0.7] })],
+    ['CyclicLR', o => new lr.CyclicLR(o, 0.01, 0.3, { stepSizeUp: 2, scaleFn: x => 1 / x })],
+    [
+      'SequentialLR',
+      o => new lr.SequentialLR(o, [new lr.ConstantLR(o, { totalIters: 2 }), new lr.ExponentialLR(o, 0.5)], [3]),
+    ],
+    ['ChainedScheduler', o => new lr.ChainedScheduler([new lr.StepLR(o, 3), new lr.ExponentialLR(o, 0.9)])],
+    [
+      'ReduceLROnPlateau',
+      o => {
+        const scheduler = new lr.ReduceLROnPlateau(o, { patience: 1, cooldown: 1 });
+        return Object.assign(scheduler, { step: () => lr.ReduceLROnPlateau.prototype.step.call(scheduler, 1) });
+      },
+    ],
+  ];
+  test.each(resumable)('%s goes on from a state dict', (_, make) => {
+    const optimizer = (): AnyOptimizer => new optim.SGD([zeros(1)], { lr: 0.1, momentum: 0.9 });
+    const [first, second] = [optimizer(), optimizer()];
+    const [original, resumed] = [make(first), make(second)];
+    for (let i = 0; i < 4; i++) original.step();
+    resumed.loadStateDict(JSON.parse(JSON.stringify(original.stateDict())));
+    second.loadStateDict(first.stateDict());
+    expect(resumed.getLastLr()).toEqual(original.getLastLr());
+    for (let i = 0; i < 4; i++) {
+      original.step();
+      resumed.step();
+      expect(second.paramGroups[0].lr).toBe(first.paramGroups[0].lr);
+      expect(second.paramGroups[0].momentum).toBe(first.paramGroups[0].momentum);
+    }
+  });
+  test('warm restarts have rates between epochs', () => {
+    const opt = new optim.SGD([zeros(1)], { lr: 1 });
+    const scheduler = new lr.CosineAnnealingWarmRestarts(opt, 2);
+    scheduler.step(2.5);
+    expect(opt.paramGroups[0].lr).toBeCloseTo((1 + Math.cos(Math.PI / 4)) / 2, 12);
   });
   test('a scheduler inside an entry is an error, not a frozen rate', () => {
     const w = zeros(1, { requiresGrad: true });

@@ -36,12 +36,18 @@ function perGroup<T>(optimizer: AnyOptimizer, name: string, value: T | readonly 
   return value;
 }
 
+export interface SchedulerState {
+  readonly lastEpoch: number;
+  readonly baseLrs: readonly number[];
+  readonly lastLr: readonly number[];
+}
+
 export class LRScheduler {
   readonly optimizer: AnyOptimizer;
   /** The epoch the rates are set for. */
   lastEpoch: number;
   /** The rates the groups started from. */
-  readonly baseLrs: readonly number[];
+  baseLrs: readonly number[];
   #lastLr: readonly number[] = [];
   readonly #rule: Rule;
 
@@ -60,7 +66,7 @@ export class LRScheduler {
     this.step();
   }
 
-  /** Go to the next epoch, or to the one given, and set the rates for it. */
+  /** Go to the next epoch, or to the one given (a fraction where the rule has a rate for it), and set the rates for it. */
   step(epoch?: number): void {
     if (epoch === undefined) {
       this.lastEpoch += 1;
@@ -68,11 +74,9 @@ export class LRScheduler {
       return;
     }
     this.lastEpoch = epoch;
-    this.#set(
-      this.baseLrs.map((base, i) =>
-        Array.from({ length: epoch + 1 }).reduce<number>((rate, _, e) => this.#rateAfter(rate, e, i), base),
-      ),
-    );
+    const whole = Array.from({ length: Math.floor(epoch) + 1 }, (_, e) => e);
+    const epochs = Number.isInteger(epoch) ? whole : [...whole, epoch];
+    this.#set(this.baseLrs.map((base, i) => epochs.reduce((rate, e) => this.#rateAfter(rate, e, i), base)));
   }
   #rateAfter(current: number, epoch: number, group: number): number {
     return this.#rule({ epoch, current, base: this.baseLrs[group], group });
@@ -88,11 +92,14 @@ export class LRScheduler {
   getLastLr(): readonly number[] {
     return this.#lastLr;
   }
-  stateDict(): { lastEpoch: number; baseLrs: readonly number[] } {
-    return { lastEpoch: this.lastEpoch, baseLrs: this.baseLrs };
+  stateDict(): SchedulerState {
+    return { lastEpoch: this.lastEpoch, baseLrs: this.baseLrs, lastLr: this.#lastLr };
   }
-  loadStateDict(state: { readonly lastEpoch: number }): void {
-    this.lastEpoch = state.lastEpoch;
+  /** Go on from where a state dict was taken; the rates themselves are in the optimizer's. */
+  loadStateDict({ lastEpoch, baseLrs, lastLr }: SchedulerState): void {
+    this.lastEpoch = lastEpoch;
+    this.baseLrs = baseLrs;
+    this.#lastLr = lastLr;
   }
 }
 
@@ -299,9 +306,12 @@ export interface CyclicOptions extends SchedulerOptions {
   readonly stepSizeDown?: number | null;
   readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
   readonly gamma?: number;
+  /** How high a cycle goes, of its number or (`scaleMode: 'iterations'`) of the epoch; instead of `mode`. */
+  readonly scaleFn?: ((x: number) => number) | null;
+  readonly scaleMode?: 'cycle' | 'iterations';
   readonly cycleMomentum?: boolean;
-  readonly baseMomentum?: number;
-  readonly maxMomentum?: number;
+  readonly baseMomentum?: number | readonly number[];
+  readonly maxMomentum?: number | readonly number[];
 }
 /** Between two rates, up and down; momentum goes the other way. */
 export class CyclicLR extends LRScheduler {
@@ -316,6 +326,8 @@ export class CyclicLR extends LRScheduler {
       stepSizeDown,
       mode = 'triangular',
       gamma = 1,
+      scaleFn,
+      scaleMode = 'cycle',
       cycleMomentum = true,
       baseMomentum = 0.8,
       maxMomentum = 0.9,
@@ -332,11 +344,14 @@ export class CyclicLR extends LRScheduler {
       const cycle = Math.floor(1 + epoch / total);
       const x = 1 + epoch / total - cycle;
       const shape = x <= share ? x / share : (x - 1) / (share - 1);
+      if (scaleFn) return shape * scaleFn(scaleMode === 'cycle' ? cycle : epoch);
       return shape * (mode === 'triangular' ? 1 : mode === 'triangular2' ? 1 / 2 ** (cycle - 1) : gamma ** epoch);
     };
+    const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
+    const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
     super(optimizer, options, ({ epoch, base, group }) => {
       if (cycleMomentum)
-        setMomentum(optimizer.paramGroups[group], maxMomentum - (maxMomentum - baseMomentum) * height(epoch));
+        setMomentum(optimizer.paramGroups[group], fast[group] - (fast[group] - slow[group]) * height(epoch));
       return base + (high[group] - base) * height(epoch);
     });
   }
@@ -349,8 +364,8 @@ export interface OneCycleOptions extends SchedulerOptions {
   readonly pctStart?: number;
   readonly annealStrategy?: 'cos' | 'linear';
   readonly cycleMomentum?: boolean;
-  readonly baseMomentum?: number;
-  readonly maxMomentum?: number;
+  readonly baseMomentum?: number | readonly number[];
+  readonly maxMomentum?: number | readonly number[];
   readonly divFactor?: number;
   readonly finalDivFactor?: number;
   readonly threePhase?: boolean;
@@ -376,18 +391,21 @@ export class OneCycleLR extends LRScheduler {
     const peaks = perGroup(optimizer, 'max_lr', maxLr);
     const anneal = (from: number, to: number, part: number): number =>
       annealStrategy === 'linear' ? from + (to - from) * part : to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part));
-    const phases = (peak: number) => {
+    const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
+    const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
+    const phases = (group: number) => {
+      const [peak, low, high] = [peaks[group], slow[group], fast[group]];
       const start = peak / divFactor;
       const end = start / finalDivFactor;
-      const rise = { end: pctStart * total - 1, rates: [start, peak], momenta: [maxMomentum, baseMomentum] };
-      if (!threePhase) return [rise, { end: total - 1, rates: [peak, end], momenta: [baseMomentum, maxMomentum] }];
-      const fall = { end: 2 * pctStart * total - 2, rates: [peak, start], momenta: [baseMomentum, maxMomentum] };
-      return [rise, fall, { end: total - 1, rates: [start, end], momenta: [maxMomentum, maxMomentum] }];
+      const rise = { end: pctStart * total - 1, rates: [start, peak], momenta: [high, low] };
+      if (!threePhase) return [rise, { end: total - 1, rates: [peak, end], momenta: [low, high] }];
+      const fall = { end: 2 * pctStart * total - 2, rates: [peak, start], momenta: [low, high] };
+      return [rise, fall, { end: total - 1, rates: [start, end], momenta: [high, high] }];
     };
     super(optimizer, options, ({ epoch, group }) => {
       if (epoch > total)
         fail('E208', { problem: `Tried to step ${epoch} times. The specified number of total steps is ${total}` });
-      const all = phases(peaks[group]);
+      const all = phases(group);
       const found = all.findIndex(phase => epoch <= phase.end);
       const at = found < 0 ? all.length - 1 : found;
       const begin = at === 0 ? 0 : all[at - 1].end;
@@ -404,6 +422,8 @@ export class OneCycleLR extends LRScheduler {
 interface Stepping {
   step(epoch?: number): void;
   getLastLr(): readonly number[];
+  stateDict(): object;
+  loadStateDict(state: object): void;
 }
 
 /** One scheduler after another, changing at the milestones. */
@@ -432,6 +452,13 @@ export class SequentialLR {
   getLastLr(): readonly number[] {
     return this.#schedulers[this.#milestones.filter(milestone => milestone <= this.lastEpoch).length].getLastLr();
   }
+  stateDict(): { lastEpoch: number; schedulers: readonly SchedulerState[] } {
+    return { lastEpoch: this.lastEpoch, schedulers: this.#schedulers.map(scheduler => scheduler.stateDict()) };
+  }
+  loadStateDict(state: { readonly lastEpoch: number; readonly schedulers: readonly SchedulerState[] }): void {
+    this.lastEpoch = state.lastEpoch;
+    for (const [i, scheduler] of this.#schedulers.entries()) scheduler.loadStateDict(state.schedulers[i]);
+  }
 }
 
 /** Several schedulers at once, each on what the one before it left. */
@@ -446,6 +473,12 @@ export class ChainedScheduler {
   getLastLr(): readonly number[] {
     return this.#schedulers[this.#schedulers.length - 1].getLastLr();
   }
+  stateDict(): { schedulers: readonly object[] } {
+    return { schedulers: this.#schedulers.map(scheduler => scheduler.stateDict()) };
+  }
+  loadStateDict(state: { readonly schedulers: readonly object[] }): void {
+    for (const [i, scheduler] of this.#schedulers.entries()) scheduler.loadStateDict(state.schedulers[i]);
+  }
 }
 
 export interface PlateauOptions {
@@ -457,6 +490,12 @@ export interface PlateauOptions {
   readonly cooldown?: number;
   readonly minLr?: number | readonly number[];
   readonly eps?: number;
+}
+export interface PlateauState {
+  readonly lastEpoch: number;
+  readonly best: number;
+  readonly numBadEpochs: number;
+  readonly cooldownCounter: number;
 }
 /** Decay when a measured quantity has stopped improving. */
 export class ReduceLROnPlateau {
@@ -518,5 +557,13 @@ export class ReduceLROnPlateau {
   }
   getLastLr(): readonly number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
+  }
+  stateDict(): PlateauState {
+    const { lastEpoch, best, numBadEpochs } = this;
+    return { lastEpoch, best, numBadEpochs, cooldownCounter: this.#cooldownLeft };
+  }
+  loadStateDict({ lastEpoch, best, numBadEpochs, cooldownCounter }: PlateauState): void {
+    Object.assign(this, { lastEpoch, best, numBadEpochs });
+    this.#cooldownLeft = cooldownCounter;
   }
 }
