@@ -1,40 +1,16 @@
 /**
- * Linear algebra under `linalg`: norms, and what follows from triangular factors.
- *
- * Factorisations are programs over one matrix at a time (batches in parallel): Cholesky, and Gaussian elimination with
- * partial pivoting, which gives solve, inverse and determinant. Derivatives are those of M. Giles, "Collected matrix
- * derivative results for forward and reverse mode algorithmic differentiation" (2008).
+ * Linear algebra under `linalg`: norms, solutions and factors as users call them. The factorisations themselves are in
+ * `factorization.ts` and `spectral.ts`.
  */
 import { fail } from '../errors.js';
-import { arith } from '../ir/arith.js';
-import { isFloat } from '../ir/dtype.js';
-import type { TensorType } from '../ir/graph.js';
-import {
-  addIndex,
-  alloc,
-  type Buffer,
-  call,
-  cast,
-  constant,
-  type Expr,
-  type Iter,
-  index,
-  iterOf,
-  load,
-  loop,
-  makeIter,
-  reduce,
-  type Stmt,
-  select,
-  store,
-  when,
-} from '../ir/kernel.js';
-import { formatShape, normalizeDims, type Shape } from '../ir/shape.js';
+import { normalizeDims } from '../ir/shape.js';
 import { requireValues } from './checks.js';
-import { batchedMatmul, multiDot as chain } from './contraction.js';
-import { composite, define, type Op } from './define.js';
+import { multiDot as chain } from './contraction.js';
+import { composite, type Op } from './define.js';
+import { choleskyFactor, determinant, inverse, orthogonalTriangular, solveLinear } from './factorization.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
+import { eigenpairs, pseudoInverse, singularTriplets, smallestSingular } from './spectral.js';
 import type { Tensor } from './tensor.js';
 
 type Dims = number | readonly number[] | null;
@@ -61,17 +37,22 @@ export const matrixNorm: Op<
   (A: Tensor, ord?: Order | NormOptions, dim?: readonly number[], keepdim?: boolean) => Tensor
 > = composite({
   name: 'linalg.matrixNorm',
-  doc: "The norm of matrices: 'fro', or the largest (smallest) sum of columns (1, -1) or rows (inf, -inf).",
+  doc: "The norm of matrices: 'fro', 'nuc', the largest (smallest) singular value (2, -2), sum of columns (1, -1) or rows (inf, -inf).",
   signature: "A: tensor, ord: any = 'fro', dim: dims = [-2, -1], keepdim: bool = false",
   compute({ A, ord, dim, keepdim }) {
     const [rows, columns] = dim.map((d: number) => (d < 0 ? d + A.ndim : d));
     if (ord === 'fro') return pNorm(A, 2, [rows, columns], keepdim);
+    if (ord === 'nuc' || Math.abs(orderOf(ord)) === 2) {
+      const values = svdvals(A.movedim([rows, columns], [-2, -1]));
+      const found = ord === 'nuc' ? values.sum(-1) : values.select(-1, orderOf(ord) > 0 ? 0 : -1);
+      return keepdim ? [rows, columns].sort((x, y) => x - y).reduce((x, d) => x.unsqueeze(d), found) : found;
+    }
     const p = orderOf(ord);
     if (Math.abs(p) !== 1 && Math.abs(p) !== Number.POSITIVE_INFINITY) {
       return fail('E110', {
         op: 'linalg.matrixNorm',
-        problem: `ord=${ord} needs singular values, which are not there`,
-        hint: "use 'fro', 1, -1, inf or -inf",
+        problem: `Order ${ord} not supported`,
+        hint: "use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf",
       });
     }
     const [summed, other] = Math.abs(p) === 1 ? [rows, columns] : [columns, rows];
@@ -79,7 +60,13 @@ export const matrixNorm: Op<
     const found = p > 0 ? sums.amax(other, { keepdim: true }) : sums.amin(other, { keepdim: true });
     return keepdim ? found : found.squeeze([rows, columns]);
   },
-  samples: [sample(random([2, 3])), sample(random([2, 3]), 1), sample(random([2, 3]), Number.POSITIVE_INFINITY)],
+  samples: [
+    sample(random([2, 3])),
+    sample(random([2, 3]), 1),
+    sample(random([2, 3]), Number.POSITIVE_INFINITY),
+    sample(random([2, 3]), 2),
+    sample(random([2, 4, 3]), 'nuc', [0, 2], true),
+  ],
 });
 
 export const norm: Op<(A: Tensor, ord?: Order | null | NormOptions, dim?: Dims, keepdim?: boolean) => Tensor> =
@@ -101,259 +88,6 @@ export const multiDot: Op<(tensors: readonly Tensor[]) => Tensor> = composite({
   signature: 'tensors: tensors',
   compute: ({ tensors }) => chain(tensors),
   samples: [sample([random([2, 3]), random([3, 4]), random([4, 2])])],
-});
-
-// ── programs over matrices ─────────────────────────────────────────────────────────────────────────────────────────────
-
-function checkSquare(op: string, { shape, dtype }: TensorType): void {
-  const [m, n] = shape.slice(-2);
-  if (shape.length < 2 || m !== n)
-    fail('E107', {
-      op,
-      problem: `A must be batches of square matrices, but they are ${formatShape(shape.slice(-2))} matrices`,
-    });
-  if (!isFloat(dtype)) fail('E108', { op, problem: `is defined on floats, not on ${dtype}` });
-}
-
-/** Loops over the batch dims around one matrix. */
-function perMatrix(batch: Shape, body: (at: readonly Expr[]) => readonly Stmt[]): readonly Stmt[] {
-  const iters = batch.map((extent, d) => makeIter(`b${d}`, extent));
-  return iters.reduceRight<readonly Stmt[]>((inner, iter) => [loop(iter, 'parallel', inner)], body(iters.map(iterOf)));
-}
-const serial = (iter: Iter, body: readonly Stmt[], limit: Expr | null = null): Stmt =>
-  loop(iter, 'serial', body, limit);
-const zero = index(0);
-
-/** The lower triangle L with L·Lᵀ = A, row by row (Cholesky–Banachiewicz). */
-const choleskyFactor: Op<(input: Tensor) => Tensor> = define({
-  name: 'choleskyFactor',
-  doc: 'The lower triangular L with L·Lᵀ equal to a symmetric positive-definite matrix.',
-  signature: 'input: tensor',
-  fusion: 'opaque',
-  gradName: 'LinalgCholeskyExBackward0',
-  infer([input]) {
-    checkSquare('linalg.cholesky', input);
-    return input;
-  },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const n = type.shape[type.shape.length - 1];
-      const [i, j, k] = ['i', 'j', 'k'].map(name => makeIter(name, n));
-      const [row, column, inner] = [i, j, k].map(iterOf);
-      return perMatrix(type.shape.slice(0, -2), batch => {
-        const acc: Buffer = { name: 'rest', dtype: type.dtype, size: 1, scope: 'register' };
-        const L = (a: Expr, b: Expr): Expr => out.load([...batch, a, b]);
-        const rest = load(acc, zero);
-        const eliminate = serial(
-          k,
-          [reduce(acc, zero, 'add', arith.neg(arith.mul(L(row, inner), L(column, inner))))],
-          column,
-        );
-        const value = select(
-          call('eq', row, column),
-          arith.sqrt(arith.max(rest, 0)),
-          arith.div(rest, L(column, column)),
-        );
-        const entry = when(
-          call('le', column, row),
-          [
-            alloc(acc, [
-              store(acc, zero, cast(type.dtype, A.at([...batch, row, column]))),
-              eliminate,
-              out.store([...batch, row, column], value),
-            ]),
-          ],
-          [out.store([...batch, row, column], constant(type.dtype, 0))],
-        );
-        return [serial(i, [serial(j, entry)])];
-      });
-    },
-  },
-  vjp: c => {
-    const L = c.out;
-    const inner = L.transpose(-2, -1).matmul(c.grad).tril();
-    const phi = inner.sub(inner.diagonal(0, -2, -1).mul(0.5).diagEmbed());
-    const right = solveLinear(L.transpose(-2, -1), phi);
-    const whole = solveLinear(L.transpose(-2, -1), right.transpose(-2, -1)).transpose(-2, -1);
-    return [whole.add(whole.transpose(-2, -1)).mul(0.5)];
-  },
-  samples: [
-    symmetricSample(exactly([2, 2], [4, 2, 2, 3])),
-    symmetricSample(exactly([2, 2, 2], [4, 2, 2, 3, 1, 0, 0, 2])),
-  ],
-});
-
-/** X with A·X = B by Gaussian elimination with partial pivoting. */
-const solveLinear: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
-  name: 'linalg.solveMatrix',
-  doc: 'The matrix X with A·X = B.',
-  signature: 'A: tensor, B: tensor',
-  compute: ({ A, B }) => batchedMatmul(inverse(A), B),
-  samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3]))],
-});
-
-/** One elimination gives both: the inverse, and below it a row that starts with the determinant. */
-const eliminated: Op<(input: Tensor) => Tensor> = define({
-  name: 'eliminated',
-  doc: 'Gauss–Jordan elimination with partial pivoting: n rows of the inverse, and a row that starts with the determinant.',
-  signature: 'input: tensor',
-  fusion: 'opaque',
-  differentiable: false,
-  infer([input]) {
-    checkSquare('linalg.inv', input);
-    const n = input.shape[input.shape.length - 1];
-    return { dtype: input.dtype, shape: [...input.shape.slice(0, -2), n + 1, n] };
-  },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const { dtype } = type;
-      const n = type.shape[type.shape.length - 1];
-      return perMatrix(type.shape.slice(0, -2), batch =>
-        gaussJordan(
-          n,
-          dtype,
-          (r, c) => A.at([...batch, r, c]),
-          (r, c, value) => out.store([...batch, r, c], value),
-        ),
-      );
-    },
-  },
-  samples: [
-    sampleWithoutGradient(exactly([2, 2], [0, 2, 1, 3])),
-    sampleWithoutGradient(exactly([2, 2, 2], [3, 1, 1, 2, 1, 0, 0, 1])),
-  ],
-});
-
-function gaussJordan(
-  n: number,
-  dtype: TensorType['dtype'],
-  read: (row: Expr, column: Expr) => Expr,
-  write: (row: Expr, column: Expr, value: Expr) => Stmt,
-): Stmt[] {
-  const local = (name: string, size: number, type = dtype): Buffer => ({
-    name,
-    dtype: type,
-    size,
-    scope: size === 1 ? 'register' : 'local',
-  });
-  const [work, unit, det, pivot, factor, held] = [
-    local('work', n * n),
-    local('unit', n * n),
-    local('det', 1),
-    local('pivot', 1, 'int32'),
-    local('factor', 1),
-    local('held', 1),
-  ];
-  const iters = ['step', 'row', 'column', 'search', 'swap', 'scale', 'out', 'place', 'rest'].map(name =>
-    makeIter(name, n),
-  );
-  const [step, row, column, search, swap, scale, outRow, place, rest] = iters;
-  const at = (r: Expr, c: Expr): Expr => addIndex(call('mul', r, index(n)), c);
-  const pivotRow = cast('index', load(pivot, zero));
-  const s = iterOf(step);
-  const isUnit = select(call('eq', iterOf(row), iterOf(column)), constant(dtype, 1), constant(dtype, 0));
-  const fill = serial(row, [
-    serial(column, [
-      store(work, at(iterOf(row), iterOf(column)), cast(dtype, read(iterOf(row), iterOf(column)))),
-      store(unit, at(iterOf(row), iterOf(column)), isUnit),
-    ]),
-  ]);
-  const larger = arith.gt(arith.abs(load(work, at(iterOf(search), s))), arith.abs(load(work, at(pivotRow, s))));
-  const find = serial(
-    search,
-    when(call('gt', iterOf(search), s), when(larger, [store(pivot, zero, cast('int32', iterOf(search)))])),
-  );
-  const exchange = (buffer: Buffer): Stmt[] => [
-    store(held, zero, load(buffer, at(s, iterOf(swap)))),
-    store(buffer, at(s, iterOf(swap)), load(buffer, at(pivotRow, iterOf(swap)))),
-    store(buffer, at(pivotRow, iterOf(swap)), load(held, zero)),
-  ];
-  const turn = when(call('ne', pivotRow, s), [
-    serial(swap, [...exchange(work), ...exchange(unit)]),
-    store(det, zero, arith.neg(load(det, zero))),
-  ]);
-  const divide = [
-    store(factor, zero, load(work, at(s, s))),
-    store(det, zero, arith.mul(load(det, zero), load(factor, zero))),
-    serial(
-      scale,
-      [work, unit].map(buffer =>
-        store(buffer, at(s, iterOf(scale)), arith.div(load(buffer, at(s, iterOf(scale))), load(factor, zero))),
-      ),
-    ),
-  ];
-  const r = iterOf(place);
-  const clear = serial(
-    place,
-    when(call('ne', r, s), [
-      store(factor, zero, load(work, at(r, s))),
-      serial(
-        rest,
-        [work, unit].map(buffer =>
-          store(
-            buffer,
-            at(r, iterOf(rest)),
-            arith.sub(
-              load(buffer, at(r, iterOf(rest))),
-              arith.mul(load(factor, zero), load(buffer, at(s, iterOf(rest)))),
-            ),
-          ),
-        ),
-      ),
-    ]),
-  );
-  const eliminate = serial(step, [store(pivot, zero, cast('int32', s)), find, ...turn, ...divide, clear]);
-  const o = iterOf(outRow);
-  const results = serial(outRow, [
-    serial(column, [write(o, iterOf(column), load(unit, at(o, iterOf(column))))]),
-    write(index(n), o, select(call('eq', o, zero), load(det, zero), constant(dtype, 0))),
-  ]);
-  const body = [fill, store(det, zero, constant(dtype, 1)), eliminate, results];
-  return [work, unit, det, pivot, factor, held].reduceRight<Stmt[]>((inner, buffer) => [alloc(buffer, inner)], body);
-}
-
-const inverse: Op<(input: Tensor) => Tensor> = define({
-  name: 'inverse',
-  doc: 'The inverse of a matrix.',
-  signature: 'input: tensor',
-  fusion: 'composite',
-  gradName: 'LinalgInvExBackward0',
-  infer([input]) {
-    checkSquare('linalg.inv', input);
-    return input;
-  },
-  decompose: ([input]) => eliminated(input).slice(-2, 0, -1),
-  vjp: c => {
-    const turned = c.out.transpose(-2, -1);
-    return [turned.matmul(c.grad).matmul(turned).neg()];
-  },
-  samples: [
-    sample(exactly([2, 2], [3, 1, 1, 2])),
-    sample(exactly([2, 3, 3], [3, 1, 0, 1, 2, 1, 0, 1, 4, 2, 1, 0, 0, 3, 1, 1, 0, 2])),
-  ],
-});
-
-const determinant: Op<(input: Tensor) => Tensor> = define({
-  name: 'determinant',
-  doc: 'The determinant of a matrix.',
-  signature: 'input: tensor',
-  fusion: 'composite',
-  gradName: 'LinalgDetBackward0',
-  infer([input]) {
-    checkSquare('linalg.det', input);
-    return { dtype: input.dtype, shape: input.shape.slice(0, -2) };
-  },
-  decompose: ([input]) => eliminated(input).select(-2, -1).select(-1, 0),
-  vjp: c => [
-    c.grad
-      .mul(c.out)
-      .unsqueeze(-1)
-      .unsqueeze(-1)
-      .mul(inverse(c.in(0)).transpose(-2, -1)),
-  ],
-  samples: [sample(exactly([2, 2], [3, 1, 1, 2])), sample(exactly([2, 2, 2], [3, 1, 1, 2, 0, 2, 1, 3]))],
 });
 
 // ── as users call it ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -459,6 +193,133 @@ export const cholesky: Op<(input: Tensor, options?: { upper?: boolean }) => Tens
   },
   samples: [symmetricSample(exactly([2, 2], [4, 2, 2, 3]))],
   errors: [{ args: [exactly([2, 2], [1, 2, 2, 1])], message: /not positive-definite/ }],
+});
+
+// ── eigenvalues, singular values and orthogonal factors ────────────────────────────────────────────────────────────────
+
+/** The lower triangle, or with 'U' the upper one, stands for the whole symmetric matrix. */
+const triangleOf = (A: Tensor, uplo: string): Tensor => {
+  if (uplo !== 'L' && uplo !== 'U')
+    fail('E110', { op: 'linalg.eigh', problem: `Expected UPLO argument to be 'L' or 'U', but got ${uplo}` });
+  return uplo === 'L' ? A : A.transpose(-2, -1);
+};
+type Symmetric<R> = Op<(A: Tensor, uplo?: 'L' | 'U') => R>;
+
+export const eigh: Symmetric<[eigenvalues: Tensor, eigenvectors: Tensor]> = composite({
+  name: 'linalg.eigh',
+  doc: 'Eigenvalues of symmetric matrices, ascending, and eigenvectors as columns, each up to its sign.',
+  signature: "A: tensor, uplo: string = 'L'",
+  compute({ A, uplo }) {
+    const found = eigenpairs(triangleOf(A, uplo));
+    return [found.select(-2, -1), found.slice(-2, 0, -1)];
+  },
+  samples: [symmetricSample(exactly([2, 2], [2, 1, 1, 3])), symmetricSample(exactly([2, 2], [2, 1, 1, 3]), 'U')],
+  errors: [{ args: [random([2, 3])], message: /square matrices/ }],
+});
+
+export const eigvalsh: Symmetric<Tensor> = composite({
+  name: 'linalg.eigvalsh',
+  doc: 'Eigenvalues of symmetric matrices, ascending.',
+  signature: "A: tensor, uplo: string = 'L'",
+  compute: ({ A, uplo }) => eigenpairs(triangleOf(A, uplo)).select(-2, -1),
+  samples: [symmetricSample(exactly([2, 2, 2], [2, 1, 1, 3, 1, 0, 0, -1]))],
+  errors: [{ args: [exactly([2, 2], [1, 2, 2, 1]), 'X'], message: /to be 'L' or 'U', but got X/ }],
+});
+
+export const svd: Op<
+  (A: Tensor, fullMatrices?: boolean | { fullMatrices?: boolean }) => [U: Tensor, S: Tensor, Vh: Tensor]
+> = composite({
+  name: 'linalg.svd',
+  doc: 'A = U·diag(S)·Vh with singular values descending; needs fullMatrices: false unless the matrices are square.',
+  signature: 'A: tensor, fullMatrices: bool = true',
+  compute({ A, fullMatrices }) {
+    const [rows, columns] = A.shape.slice(-2);
+    if (fullMatrices && rows !== columns) {
+      const problem = 'the full matrices of a decomposition that is not square are not supported';
+      fail('E110', { op: 'linalg.svd', problem, hint: 'give fullMatrices: false, which leaves nothing out of A' });
+    }
+    const found = singularTriplets(A);
+    return [found.narrow(-2, 0, rows), found.select(-2, rows), found.narrow(-2, rows + 1, columns).transpose(-2, -1)];
+  },
+  samples: [
+    sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]), { fullMatrices: false }),
+    sample(exactly([2, 2], [1, 2, -3, 1])),
+  ],
+  errors: [{ args: [random([2, 3])], message: /not square are not supported/ }],
+});
+
+export const svdvals: Unary = composite({
+  name: 'linalg.svdvals',
+  doc: 'The singular values, descending.',
+  signature: 'A: tensor',
+  compute: ({ A }) => singularTriplets(A).select(-2, A.shape[A.ndim - 2]),
+  samples: [sample(exactly([2, 3], [1, 2, -3, 1, 2, 0.5]))],
+});
+
+export const qr: Op<(A: Tensor, mode?: 'reduced' | 'r') => [Q: Tensor, R: Tensor]> = composite({
+  name: 'linalg.qr',
+  doc: "A = Q·R with orthonormal columns of Q and an upper triangular R, as LAPACK chooses their signs; no Q for mode 'r'.",
+  signature: "A: tensor, mode: string = 'reduced'",
+  compute({ A, mode }) {
+    if (mode !== 'reduced' && mode !== 'r') {
+      const problem = `mode must be 'reduced' or 'r', but is '${mode}'`;
+      fail('E110', { op: 'linalg.qr', problem, hint: "mode 'complete' is not supported" });
+    }
+    const found = orthogonalTriangular(A);
+    const [rows, columns] = A.shape.slice(-2);
+    const k = Math.min(rows, columns);
+    const R = found.narrow(-2, rows, k);
+    return [mode === 'r' ? A.narrow(-1, 0, 0).flatten().detach() : found.narrow(-2, 0, rows).narrow(-1, 0, k), R];
+  },
+  samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5])), sampleWithoutGradient(random([2, 3]), 'r')],
+  errors: [{ args: [random([2, 3]), 'complete'], message: /'complete' is not supported/ }],
+});
+
+interface Tolerance {
+  readonly rtol?: number | null;
+}
+
+export const pinv: Op<(A: Tensor, options?: Tolerance) => Tensor> = composite({
+  name: 'linalg.pinv',
+  doc: 'The Moore–Penrose pseudoinverse.',
+  signature: 'A: tensor, *, rtol: number = null',
+  compute: ({ A, rtol }) => pseudoInverse(A, rtol ?? smallestSingular(A)),
+  samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]))],
+});
+
+export const matrixRank: Op<(A: Tensor, options?: Tolerance) => Tensor> = composite({
+  name: 'linalg.matrixRank',
+  doc: 'How many singular values are more than rtol times the largest.',
+  signature: 'A: tensor, *, rtol: number = null',
+  compute({ A, rtol }) {
+    const values = svdvals(A.detach());
+    return values.gt(values.amax(-1, { keepdim: true }).mul(rtol ?? smallestSingular(A))).sum(-1);
+  },
+  samples: [sampleWithoutGradient(exactly([2, 2, 2], [1, 2, 2, 4, 1, 0, 0, 1]))],
+});
+
+export const cond: Op<(A: Tensor, p?: Order | null) => Tensor> = composite({
+  name: 'linalg.cond',
+  doc: 'The condition number: the norm of the matrix times that of its inverse; by default the ratio of singular values.',
+  signature: 'A: tensor, p: any = null',
+  compute({ A, p }) {
+    if (p !== null && Math.abs(orderOf(p)) !== 2) return matrixNorm(A, p).mul(matrixNorm(inverse(A), p));
+    const values = svdvals(A);
+    const ratio = values.select(-1, 0).div(values.select(-1, -1));
+    return p !== null && orderOf(p) < 0 ? ratio.reciprocal() : ratio;
+  },
+  samples: [sample(exactly([2, 2], [3, 1, 1, 2])), sample(exactly([2, 2], [3, 1, 1, 2]), 'fro')],
+});
+
+export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composite({
+  name: 'linalg.lstsq',
+  doc: 'The shortest X for which A·X is nearest to B, as { solution }.',
+  signature: 'A: tensor, B: tensor',
+  compute({ A, B }) {
+    const X = pseudoInverse(A, smallestSingular(A));
+    return { solution: B.ndim === 1 ? X.matmul(B.unsqueeze(-1)).squeeze(-1) : X.matmul(B) };
+  },
+  samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]), random([3, 2]))],
 });
 
 export { cross, matmul, matrixPower } from './contraction.js';
