@@ -23,20 +23,27 @@ function scaleSingle(y: Expr, k: Expr): Expr {
   return s.mul(s.mul(y, powerOf2Single(half)), powerOf2Single(s.sub(k, half)));
 }
 
+/** 1.5·2^23: added to a small number, it leaves the nearest integer in the last bits. */
+const shifter = 12582912;
+
 /** x = k·ln 2 + r; `em1` is e^r - 1 = r + r²·P(r). */
 function reduceExpSingle(x: Expr): { k: Expr; em1: Expr } {
-  const rounded = s.round(s.mul(x, Math.LOG2E));
+  const shifted = s.add(s.mul(x, Math.LOG2E), shifter);
+  const rounded = s.sub(shifted, shifter);
   const r = s.sub(s.sub(x, s.mul(rounded, 0.693359375)), s.mul(rounded, -2.1219444e-4));
-  const p = s.poly(
-    r,
-    [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+  const square = s.square(r);
+  const pair = (high: number, low: number): Expr => s.add(s.mul(high, r), low);
+  const p = s.add(
+    s.mul(s.add(s.mul(pair(1.98756915e-4, 1.3981999507e-3), square), pair(8.3334519073e-3, 4.1665795894e-2)), square),
+    pair(1.6666665459e-1, 5.0000001201e-1),
   );
-  return { k: s.cast('int32', rounded), em1: s.add(s.mul(s.square(r), p), r) };
+  return { k: s.sub(bitcast('int32', shifted), 0x4b400000), em1: s.add(s.mul(square, p), r) };
 }
 
 export function exp32(x: Expr): Expr {
   const { k, em1 } = reduceExpSingle(clamp(x, -104, 89));
-  return scaleSingle(s.add(em1, 1), k);
+  // machines take long over a product that vanishes, not over one with 0
+  return scaleSingle(s.select(s.lt(x, -104), 0, s.add(em1, 1)), k);
 }
 
 export function expm1of32(x: Expr): Expr {
