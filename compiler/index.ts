@@ -10,9 +10,11 @@ export { type BenchOptions, type BenchResult, benchModel } from './cli/bench-mod
 export { type BuildOptions, type BuiltArtifact, buildArtifact, gzipSize, writeFiles } from './cli/build-artifact.js';
 export type { Target } from './cli/choices.js';
 export { type CompareOptions, type Comparison, compareModel, type Difference } from './cli/compare-model.js';
+export { drawKernels } from './cli/inspect/kernel-picture.js';
+export { drawMemory } from './cli/inspect/memory-picture.js';
+export { pictureStyle } from './cli/inspect/svg.js';
 export type * from './cli/json.js';
 export { loadModelFile, type ModelFile } from './cli/model-file.js';
-export { drawKernels, drawMemory, pictureStyle } from './cli/picture.js';
 export { staleness } from './cli/stale.js';
 export { escapeXml } from './cli/xml.js';
 export { GradcError } from './errors.js';

@@ -6,5 +6,5 @@ export type Target = (typeof targets)[number];
 export const nvccChoices = ['auto', 'require', 'skip'] as const;
 export type NvccChoice = (typeof nvccChoices)[number];
 
-export const stages = ['graph', 'backward', 'fused', 'kernels', 'memory', 'wat', 'cuda'] as const;
+export const stages = ['graph', 'backward', 'passes', 'fused', 'explain', 'kernels', 'memory', 'wat', 'cuda'] as const;
 export type Stage = (typeof stages)[number];

@@ -1,7 +1,5 @@
-/** `gradc inspect`: any stage of a compilation, as text or as a picture. */
-
+/** `gradc inspect`: any stage of a compilation, as text, as a picture or as a page; and a timeline of its kernels. */
 import { writeFileSync } from 'node:fs';
-import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { type Stage, stages } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
@@ -14,34 +12,41 @@ export const inspectCommand: Command = {
   options: {
     stage: { doc: 'what to show', value: 'STAGE', choices: stages, fallback: 'graph' },
     entry: { doc: 'only this entry', value: 'NAME' },
-    svg: { doc: 'write a picture (stages graph to memory; one entry)', value: 'FILE' },
+    svg: { doc: 'write a picture (of one entry)', value: 'FILE' },
     html: { doc: 'write a page with the pictures of all entries', value: 'FILE' },
+    trace: { doc: 'run each entry kernel by kernel and write a timeline for Perfetto', value: 'FILE' },
+    integers: { doc: 'for the timeline: integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
     ...debugSpecs,
   },
   async run(args, output) {
-    const { loadModelFile } = await import('./model-file.js');
-    const { compileToProgram } = await import('../pipeline.js');
-    const { traceModel } = await import('../trace/model.js');
-    const { onlyEntry, picture, stageText, standalone } = await import('./stages.js');
-    const { pictureDocument } = await import('./picture.js');
+    const [{ loadModelFile }, { traceModel }, { compileRecorded }, { onlyEntry, stageText }] = await Promise.all([
+      import('./model-file.js'),
+      import('../trace/model.js'),
+      import('./inspect/record.js'),
+      import('./inspect/stage-text.js'),
+    ]);
     const stage = args.value('stage') as Stage;
     const { definition } = await loadModelFile(args.positionals[0], {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
-    const compilation = onlyEntry(
-      compileToProgram(traceModel(definition), debugOptions(args), evaluateConstant),
-      args.value('entry'),
-    );
-    const [svg, html] = [args.value('svg'), args.value('html')];
-    if (svg !== null) writeFileSync(svg, standalone(picture(compilation, stage, 0).svg));
-    if (html !== null) {
-      const pictures = compilation.fused.map((_, i) => picture(compilation, stage, i));
-      writeFileSync(html, pictureDocument(`${definition.name}: ${stage}`, pictures));
+    const traced = traceModel(definition);
+    const whole = compileRecorded(traced, debugOptions(args));
+    const recorded = { ...whole, compilation: onlyEntry(whole.compilation, args.value('entry')) };
+    const [svg, html, trace] = [args.value('svg'), args.value('html'), args.value('trace')];
+    if (svg !== null || html !== null) {
+      const { stagePage, stagePicture } = await import('./inspect/stage-pictures.js');
+      const { standalone } = await import('./inspect/svg.js');
+      if (svg !== null) writeFileSync(svg, standalone(stagePicture(recorded, stage)));
+      if (html !== null) writeFileSync(html, stagePage(recorded, stage));
     }
-    const files = [svg, html].filter(file => file !== null);
-    const text = files.length > 0 ? '' : stageText(compilation, stage);
+    if (trace !== null) {
+      const { timeline } = await import('./inspect/timeline.js');
+      writeFileSync(trace, JSON.stringify(timeline(traced, recorded.compilation, args.number('integers', 1))));
+    }
+    const files = [svg, html, trace].filter(file => file !== null);
+    const text = files.length > 0 ? '' : stageText(recorded, stage);
     output.result(text, { name: definition.name, stage, ...(files.length > 0 ? { files } : { text }) });
     return exitCodes.ok;
   },

@@ -11,7 +11,7 @@ const layout = `
   h1 { font-size: 1.7rem; margin: 0 0 0.2rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 0.4rem; } p { margin: 0.2rem 0 0.8rem; } .faint { color: var(--faint); }
   .scroll { overflow: auto; border: 1px solid var(--line); border-radius: 8px; padding: 0.7rem; }
   pre { margin: 0; font: 12.5px/1.5 ui-monospace, monospace; } code { font-family: ui-monospace, monospace; font-size: 0.92em; }
-  table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: 0.18rem 1.1rem 0.18rem 0; text-align: right; white-space: nowrap; font-weight: normal; } th { color: var(--faint); border-bottom: 1px solid var(--line); } td:first-child, th:first-child { text-align: left; }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: 0.18rem 1.1rem 0.18rem 0; text-align: right; white-space: nowrap; font-weight: normal; } th { color: var(--faint); border-bottom: 1px solid var(--line); } td:first-child, th:first-child, .text td, .text th { text-align: left; } .text td { white-space: normal; vertical-align: top; }
   .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
   .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 0.8rem; margin: 1.2rem 0; }
   .card { border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 0.9rem; font-size: 0.82rem; color: var(--faint); } .card strong { display: block; font-size: 1.35rem; color: var(--ink); }`;

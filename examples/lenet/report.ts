@@ -1,15 +1,7 @@
 /**
  * What a run of the example showed: `report.json` for programs, `report.html` for people, one file without outside assets.
  */
-import {
-  type BuiltArtifact,
-  type Comparison,
-  drawKernels,
-  drawMemory,
-  escapeXml,
-  memoryUses,
-  pictureStyle,
-} from 'gradc/compiler';
+import { type BuiltArtifact, type Comparison, drawKernels, drawMemory, escapeXml, pictureStyle } from 'gradc/compiler';
 
 export interface FileSize {
   readonly path: string;
@@ -48,7 +40,7 @@ const percent = (part: number): string => `${(100 * part).toFixed(2)} %`;
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
 
 export function reportPage(report: Report, { built, losses, confusion }: ReportDetails): string {
-  const { program, fused } = built.compilation;
+  const { program, fused, plan } = built.compilation;
   const { milliseconds, replay } = report;
   const cards = [
     ['test accuracy', percent(report.accuracy.part), `${report.accuracy.correct} of ${report.accuracy.images} digits`],
@@ -107,7 +99,7 @@ ${lossChart(
 <h2>Test digits by label and prediction</h2>
 ${confusionTable(confusion)}
 ${fused.map(f => `<h2>Kernels of ${escapeXml(f.graph.name)}</h2>\n<p>${f.groups.length} kernels; each box lists the ops fused into it. Blue boxes lead to the results, orange ones to new state only.</p>\n<div class="scroll">${drawKernels(f)}</div>`).join('\n')}
-${program.entries.map(entry => `<h2>Memory of ${escapeXml(entry.name)}</h2>\n<p>Inputs, outputs and temporaries share one arena; state (${kib(program.stateBytes)}) lies below it. ${kib(program.totalBytes)} in all.</p>\n<div class="scroll">${drawMemory(entry.name, memoryUses(program, entry))}</div>`).join('\n')}
+${plan.entries.map(entry => `<h2>Memory of ${escapeXml(entry.name)}</h2>\n<p>Inputs, outputs and temporaries share one arena; state (${kib(program.stateBytes)}) lies below it. ${kib(program.totalBytes)} in all.</p>\n<div class="scroll">${drawMemory(entry)}</div>`).join('\n')}
 <h2>Largest differences between eager and compiled</h2>
 ${table(
   ['tensor', 'largest difference', 'relative to the largest element', ''],

@@ -105,7 +105,7 @@ export function comparisonPage(name: string, comparison: Comparison): string {
   const { costs, modules, agrees, firstDivergence } = comparison;
   const variants = modules.map(({ variant }) => variant);
   const body = [
-    `<div class="banner${agrees ? '' : ' wrong'}"><strong>${escapeXml(agrees ? `All ${rows.length} tensors agree` : `${rows.filter(row => !row.agrees).length} of ${rows.length} tensors differ`)}</strong><br>${escapeXml(agrees ? rule(comparison) : whereFrom(comparison))}</div>`,
+    `<div class="banner${agrees ? '' : ' wrong'}"><strong>${escapeXml(agrees ? `All ${rows.length} tensors agree` : `${rows.filter(row => !row.agrees).length} of ${rows.length} tensors differ`)}</strong><br>${escapeXml(agrees ? farthestText(rows[0]) : whereFrom(comparison))}</div>`,
     `<div class="cards">${costs.flatMap(speedCards).join('')}</div>`,
     ...(firstDivergence === null
       ? []
@@ -142,6 +142,9 @@ export function comparisonPage(name: string, comparison: Comparison): string {
   ].join('\n');
   return pageDocument({ title: `${name}: eager and compiled`, lead: rule(comparison), body, style: pageStyle });
 }
+
+const farthestText = ({ label, variants }: Row): string =>
+  `Farthest from the truth is ${label}: ${variants.map(d => `${d.variant} ${distanceText(d.compiledError ?? d)}`).join(', ')}.`;
 
 const rule = ({ oracle }: Comparison): string =>
   oracle

@@ -1,32 +1,17 @@
-/**
- * Pictures of a compilation as SVG text, for `inspect --svg` and for reports: the kernels of an entry with what was fused
- * into each, and the arena over time. Colours follow the reader's light or dark preference through CSS variables.
- */
-
-import type { MemoryUse } from '../artifact/manifest.js';
-import { type Graph, isParam, type Node, paramName, roots, topological } from '../ir/graph.js';
-import { formatShape } from '../ir/shape.js';
-import { opDef } from '../ops/define.js';
-import type { FusedGraph, FusedGroup } from '../passes/fuse.js';
-import { escapeXml } from './xml.js';
-
-/** The colours that pictures use; a page may set them again. */
-export const pictureStyle = `
-  :root { --ink: #1f2430; --faint: #8a93a3; --line: #b9c0cc; --paper: #ffffff; --forward: #e3effd; --forward-edge: #5b93d6; --update: #fdeedd; --update-edge: #dd9a4c; --input: #e7f5e6; --input-edge: #66ad62; }
-  @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --faint: #8a93a3; --line: #49505e; --paper: #171a21; --forward: #1d2f47; --forward-edge: #5b93d6; --update: #40301e; --update-edge: #dd9a4c; --input: #1f3520; --input-edge: #66ad62; } }
-  svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-  svg .small { font-size: 10.5px; fill: var(--faint); }
-  svg .edge { fill: none; stroke: var(--line); stroke-width: 1.2; }`;
-
-const svg = (left: number, width: number, height: number, label: string, body: string): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${left} 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeXml(label)}">${body}</svg>
-`;
-
-// ── kernels and what was fused into them ───────────────────────────────────────────────────────────────────────────────
+/** The kernels of an entry as a picture, with what was fused into each; resting on one shows the user's lines behind it. */
+import { type Graph, type Node, paramName, topological } from '../../ir/graph.js';
+import { formatShape } from '../../ir/shape.js';
+import { opDef } from '../../ops/define.js';
+import type { FusedGraph, FusedGroup } from '../../passes/fuse.js';
+import { escapeXml } from '../xml.js';
+import { sourceText } from './source-lines.js';
+import { clip, svg } from './svg.js';
 
 interface Box {
   readonly title: string;
   readonly lines: readonly string[];
+  /** Shown when the pointer rests on it. */
+  readonly about: string;
   readonly kind: 'input' | 'forward' | 'update';
   readonly sources: readonly Box[];
   readonly layer: number;
@@ -81,8 +66,8 @@ function drawBox(box: Box, x: number, y: number): string {
     (line, i) => `<text class="small" x="${x + 10}" y="${y + 18 + lineHeight * (i + 1)}">${escapeXml(line)}</text>`,
   );
   return (
-    `<rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight(box)}" rx="6" fill="var(--${box.kind})" stroke="var(--${box.kind}-edge)"/>` +
-    `<text x="${x + 10}" y="${y + 18}">${escapeXml(clip(box.title, 28))}</text>${lines.join('')}`
+    `<g class="row"><title>${escapeXml(box.about)}</title><rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight(box)}" rx="6" fill="var(--${box.kind})" stroke="var(--${box.kind}-edge)"/>` +
+    `<text x="${x + 10}" y="${y + 18}">${escapeXml(clip(box.title, 28))}</text>${lines.join('')}</g>`
   );
 }
 
@@ -141,8 +126,6 @@ function arrange(layers: readonly Item[][]): void {
 const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const clip = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
-
 /** Inputs of the entry, then its kernels in order; state is named inside the kernels that read it. */
 function boxesOf({ graph, groups }: FusedGraph): Box[] {
   const towardsResults = new Set(topological(graph.results.map(result => result.node)));
@@ -152,6 +135,7 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
     const box: Box = {
       title: paramName(param),
       lines: [`${param.type.dtype}${formatShape(param.type.shape)}`],
+      about: `input ${paramName(param)}`,
       kind: 'input',
       sources: [],
       layer: 0,
@@ -164,6 +148,7 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
     const box: Box = {
       title: 'kernel' in group.lowered ? group.lowered.kernel.name : group.lowered.control.op,
       lines: describeGroup(group, graph),
+      about: sourcesOf(group),
       kind: group.outputs.some(output => towardsResults.has(output)) ? 'forward' : 'update',
       sources,
       layer: Math.max(-1, ...sources.map(source => source.layer)) + 1,
@@ -190,6 +175,12 @@ function describeGroup({ nodes, outputs }: FusedGroup, graph: Graph): string[] {
   ];
 }
 
+/** The user's lines that are computed in a kernel. */
+function sourcesOf({ nodes }: FusedGroup): string {
+  const lines = new Set([...nodes].map(node => sourceText(node.site)).filter(text => text !== ''));
+  return [...lines].join('\n');
+}
+
 /** `mul, mul, add` as `mul ×2, add`. */
 function counted(words: readonly string[]): string[] {
   const counts = new Map<string, number>();
@@ -206,45 +197,4 @@ function wrap(words: readonly string[], width: number): string[] {
     else lines.push(word);
   }
   return lines.length <= 3 ? lines : [...lines.slice(0, 2), `and ${lines.slice(2).join(', ').split(', ').length} more`];
-}
-
-// ── the arena ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The arena of an entry: kernels from left to right, addresses upwards, one rectangle per buffer. */
-export function drawMemory(name: string, uses: readonly MemoryUse[]): string {
-  const steps = Math.max(1, ...uses.map(use => use.last + 1));
-  const low = Math.min(...uses.map(use => use.offset));
-  const high = Math.max(...uses.map(use => use.offset + use.bytes));
-  const [left, width, height] = [78, 900, 300];
-  const x = (step: number): number => left + (step / steps) * width;
-  const y = (offset: number): number => 10 + height - ((offset - low) / Math.max(1, high - low)) * height;
-  const rects = uses.map((use, i) => {
-    const tall = Math.max(0.6, y(use.offset) - y(use.offset + use.bytes));
-    const hue = (i * 137.5) % 360;
-    return `<rect x="${x(use.first).toFixed(1)}" y="${(y(use.offset) - tall).toFixed(1)}" width="${(x(use.last + 1) - x(use.first)).toFixed(1)}" height="${tall.toFixed(1)}" fill="hsl(${hue.toFixed(0)} 60% 62% / 0.8)" stroke="var(--paper)" stroke-width="0.6"><title>${(use.bytes / 1024).toFixed(1)} KiB at ${use.offset}, kernels ${use.first} to ${use.last}</title></rect>`;
-  });
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map(part => {
-    const at = low + part * (high - low);
-    return `<line x1="${left}" x2="${left + width}" y1="${y(at)}" y2="${y(at)}" stroke="var(--line)" stroke-width="0.5"/><text class="small" x="${left - 8}" y="${y(at) + 4}" text-anchor="end">${(at / 1024).toFixed(0)} KiB</text>`;
-  });
-  const axis = `<text class="small" x="${left}" y="${height + 28}">kernel 0</text><text class="small" x="${left + width}" y="${height + 28}" text-anchor="end">kernel ${steps - 1}</text>`;
-  return svg(0, left + width + 12, height + 38, `Memory of ${name}`, [...ticks, ...rects, axis].join(''));
-}
-
-/** A page of its own for pictures. */
-export const pictureDocument = (
-  title: string,
-  sections: readonly { readonly heading: string; readonly svg: string }[],
-): string => `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>${escapeXml(title)}</title>
-<style>${pictureStyle} body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 2rem; } .scroll { overflow-x: auto; }</style>
-<h1>${escapeXml(title)}</h1>
-${sections.map(section => `<h2>${escapeXml(section.heading)}</h2><div class="scroll">${section.svg}</div>`).join('\n')}
-</html>
-`;
-
-/** Nodes that only new state needs: the gradient and the optimizer, without what the results need anyway. */
-export function backwardNodes(graph: Graph): Node[] {
-  const forward = new Set(topological(graph.results.map(result => result.node)));
-  return topological(roots(graph)).filter(node => !forward.has(node) && !isParam(node));
 }

@@ -1,21 +1,23 @@
-/** The stages of a compilation as text and as pictures. */
-import { cudaBackend } from '../../backends/cuda/backend.js';
-import { wasm } from '../../backends/wasm/backend.js';
-import { memoryUses } from '../artifact/manifest.js';
-import { fail } from '../errors.js';
-import { formatType, type Graph } from '../ir/graph.js';
-import { allLaunches, launchesOf } from '../ir/program.js';
-import { printGraph, printKernel, printNode } from '../ir/text.js';
-import { type FusedGroup, kernelsOf } from '../passes/fuse.js';
-import { type Compilation, emitProgram } from '../pipeline.js';
-import type { Stage } from './choices.js';
-import { backwardNodes, drawKernels, drawMemory, pictureStyle } from './picture.js';
+/** The stages of a compilation as text. */
+import { cudaBackend } from '../../../backends/cuda/backend.js';
+import { wasm } from '../../../backends/wasm/backend.js';
+import { fail } from '../../errors.js';
+import { formatType, type Graph, isParam, type Node, roots, topological } from '../../ir/graph.js';
+import type { Kernel } from '../../ir/kernel.js';
+import { allLaunches, launchesOf } from '../../ir/program.js';
+import { printGraph, printKernel, printNode } from '../../ir/text.js';
+import { type FusedGroup, kernelsOf } from '../../passes/fuse.js';
+import { type Compilation, emitProgram } from '../../pipeline.js';
+import type { Stage } from '../choices.js';
+import { kib } from '../page.js';
+import { explanationText, passesText } from './explain.js';
+import { type RecordedCompilation, scheduleRecorded } from './record.js';
 
 /** A compilation with one entry left, or all of them. */
 export function onlyEntry(compilation: Compilation, name: string | null): Compilation {
   if (name === null) return compilation;
   const keep = <T>(list: readonly T[]): T[] => list.filter((_, i) => compilation.program.entries[i].name === name);
-  const { source, graphs, fused, program } = compilation;
+  const { source, graphs, fused, plan, program } = compilation;
   if (keep(program.entries).length === 0)
     fail('E501', {
       problem: `there is no entry '${name}'`,
@@ -26,17 +28,23 @@ export function onlyEntry(compilation: Compilation, name: string | null): Compil
     source: { ...source, graphs: keep(source.graphs) },
     graphs: keep(graphs),
     fused: keep(fused),
+    plan: { ...plan, entries: keep(plan.entries) },
     program: { ...program, entries: keep(program.entries) },
   };
 }
 
-export function stageText(compilation: Compilation, stage: Stage): string {
+export function stageText(recorded: RecordedCompilation, stage: Stage): string {
+  const { compilation } = recorded;
   const { source, graphs, fused, program } = compilation;
   switch (stage) {
     case 'graph':
       return source.graphs.map(graph => `${printGraph(graph)}\n`).join('\n');
     case 'backward':
       return graphs.map(backwardText).join('\n');
+    case 'passes':
+      return passesText(recorded, scheduleRecorded(compilation));
+    case 'explain':
+      return explanationText(recorded);
     case 'fused':
       return fused
         .map(
@@ -45,7 +53,7 @@ export function stageText(compilation: Compilation, stage: Stage): string {
         )
         .join('\n');
     case 'kernels':
-      return [...new Set(allLaunches(program).map(launch => launch.kernel))]
+      return kernelsIn(compilation)
         .map(kernel => `${printKernel(kernel)}\n`)
         .join('\n');
     case 'memory':
@@ -58,6 +66,11 @@ export function stageText(compilation: Compilation, stage: Stage): string {
       return stage satisfies never;
   }
 }
+
+/** Each kernel of a program once. */
+export const kernelsIn = ({ program }: Compilation): Kernel[] => [
+  ...new Set(allLaunches(program).map(launch => launch.kernel)),
+];
 
 /** A kernel in a line; a loop or branch with those inside it. */
 function groupText({ lowered }: FusedGroup, indent: string): string {
@@ -84,32 +97,25 @@ function backwardText(graph: Graph): string {
   return `${graph.name}: ${lines.length} nodes beside those of the results\n${lines.join('')}`;
 }
 
-function memoryText({ program }: Compilation): string {
-  const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
+function memoryText({ program, plan }: Compilation): string {
   const state = program.state
     .map(({ name, type, offset }) => `  ${String(offset).padStart(9)}  ${name}: ${formatType(type)}\n`)
     .join('');
-  const entries = program.entries.map(entry => {
-    const uses = memoryUses(program, entry).map(
-      use =>
-        `  ${String(use.offset).padStart(9)}  ${kib(use.bytes).padStart(12)}  kernels ${use.first} to ${use.last}\n`,
-    );
-    return `${entry.name}: ${launchesOf(entry.steps).length} kernels\n${uses.join('')}`;
+  const entries = plan.entries.map(({ name, arenaBytes, lowerBound, lifetimes }, i) => {
+    const rows = [...lifetimes]
+      .sort((a, b) => a.first - b.first || a.offset - b.offset)
+      .map(
+        ({ name, role, bytes, offset, first, last }) =>
+          `  ${String(offset).padStart(9)}  ${kib(bytes).padStart(12)}  kernels ${Math.max(0, first)} to ${last}  ${role} ${name}\n`,
+      );
+    const kernels = launchesOf(program.entries[i].steps).length;
+    return `${name}: ${kernels} kernels; planned peak ${kib(arenaBytes)}, lower bound ${kib(lowerBound)} (the most alive at once)\n${rows.join('')}`;
   });
   return `${program.name}: ${kib(program.totalBytes)}, of which state ${kib(program.stateBytes)}\n${state}\n${entries.join('\n')}`;
 }
 
-export function picture(
-  { fused, program }: Compilation,
-  stage: Stage,
-  entry: number,
-): { heading: string; svg: string } {
-  if (stage === 'wat' || stage === 'cuda')
-    fail('E501', { problem: `stage ${stage} has no picture`, hint: 'pictures: graph, fused, kernels and memory' });
-  const heading = program.entries[entry].name;
-  const svg =
-    stage === 'memory' ? drawMemory(heading, memoryUses(program, program.entries[entry])) : drawKernels(fused[entry]);
-  return { heading, svg };
+/** Nodes that only new state needs: the gradient and the optimizer, without what the results need anyway. */
+function backwardNodes(graph: Graph): Node[] {
+  const forward = new Set(topological(graph.results.map(result => result.node)));
+  return topological(roots(graph)).filter(node => !forward.has(node) && !isParam(node));
 }
-
-export const standalone = (svg: string): string => svg.replace('>', `><style>${pictureStyle}</style>`);
