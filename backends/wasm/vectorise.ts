@@ -319,7 +319,9 @@ function reductionOf(stmt: Loop): Reduction | null {
  *     unroll i<4: vector l<4: store part[i*4 + l] = 0
  *     serial g<6: unroll u<4: vector l<4: reduce part[u*4 + l] add= load x[g*16 + u*4 + l]
  *     serial g<1: vector l<4: reduce part[l] add= load x[96 + g*4 + l]
- *     unroll i<16: reduce s[0] add= load part[i]
+ *     unroll u<2: vector l<4: reduce part[u*4 + l] add= load part[(u + 2)*4 + l]
+ *     vector l<4: reduce part[l] add= load part[4 + l]
+ *     unroll i<4: reduce s[0] add= load part[i]
  *   (and the elements that fill no vector, one by one)
  */
 function vectorReduction(stmt: Loop, context: PassContext): Stmt[] | null {
@@ -371,7 +373,7 @@ function partialSums({ outer, lane, steps }: Reduction, { buffer, index: at, fn,
   const single = Math.floor(lane.extent / LANES) - wide * count;
   const rest = lane.extent % LANES;
   const [g, h, t] = [makeIter(lane.name, wide), makeIter(lane.name, single), makeIter(lane.name, rest)];
-  const [u, l, i] = [makeIter('u', count), makeIter('l', LANES), makeIter('i', count * LANES)];
+  const [u, l, i] = [makeIter('u', count), makeIter('l', LANES), makeIter('i', LANES)];
   const group = addIndex(mulIndex(iterOf(u), LANES), iterOf(l));
   const at4 = (target: Expr, position: Expr): Stmt =>
     loop(l, 'vector', [reduce(part, target, fn, substitute(value, new Map([[lane, position]])))]);
@@ -388,6 +390,7 @@ function partialSums({ outer, lane, steps }: Reduction, { buffer, index: at, fn,
             ])
           : []),
       ]),
+      ...halvings(part, fn),
       loop(i, 'unroll', [reduce(buffer, at, fn, load(part, iterOf(i)))]),
     ]),
     ...(rest > 0
@@ -396,4 +399,16 @@ function partialSums({ outer, lane, steps }: Reduction, { buffer, index: at, fn,
         ])
       : []),
   ];
+}
+
+/** Vectors of partial results made one: the second half onto the first, until one is left. */
+function halvings(part: Buffer, fn: Reduce['fn']): Stmt[] {
+  const steps: Stmt[] = [];
+  for (let half = part.size / LANES / 2; half >= 1; half /= 2) {
+    const [u, l] = [makeIter('u', half), makeIter('l', LANES)];
+    const at = addIndex(mulIndex(iterOf(u), LANES), iterOf(l));
+    const added = reduce(part, at, fn, load(part, addIndex(at, half * LANES)));
+    steps.push(loop(u, 'unroll', [loop(l, 'vector', [added])]));
+  }
+  return steps;
 }
