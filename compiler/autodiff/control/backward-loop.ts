@@ -1,13 +1,12 @@
 /**
  * The backward loop, cut out of one step forwards and backwards.
  *
- * What depends on a gradient is the backward loop's. What does not belongs to the forward loop, and the backward loop gets it as
- * a slice of what that stacks; except views, constants and what depends on captures alone, which are cheaper made again.
+ * What the step forwards computed comes in slices, where the forward loop has stacked it (`residuals.ts`); the rest is made again.
  */
+import { invariant } from '../../errors.js';
 import { type Control, isReversed, layoutOf, scanLength } from '../../ir/control.js';
-import { Interner, isParam, type Node, topological } from '../../ir/graph.js';
+import { Interner, isParam, type Node } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
-import { opDef } from '../../ops/define.js';
 
 /** Where a slice of the backward loop comes from, by number. */
 export interface Source {
@@ -46,19 +45,18 @@ interface Carried {
   readonly outgoing: Node;
 }
 
-/** The loop that runs the step backwards. `stackedAt` tells which result of the forward loop holds a value. */
-export function cutBackward(control: Control, step: BackwardStep, stackedAt: (node: Node) => number): BackwardLoop {
+/** The loop that runs the step backwards. `stackedAt` tells which result of the forward loop holds a value, if one does. */
+export function cutBackward(
+  control: Control,
+  step: BackwardStep,
+  stackedAt: (node: Node) => number | undefined,
+): BackwardLoop {
   const carried = [...step.carries, ...step.sums];
-  const outgoing = [...carried, ...step.stacks].map(each => each.outgoing);
-  const incoming = [...carried.map(each => each.incoming), ...step.incomingResults.filter(node => node !== null)];
-  const late = reachedFrom(incoming, outgoing);
-  const { captures } = layoutOf(control);
-  const varying = reachedFrom(step.inputs.slice(captures), outgoing);
   const params = new Parameters(control, step, stackedAt);
   const made = new Rebuilder(params.interner, node => {
     if (isParam(node)) return params.forParam(node);
-    if (late.has(node) || !varying.has(node) || isRemade(node)) return null;
-    return params.slice({ kind: 'stacked', index: stackedAt(node) }, node);
+    const index = stackedAt(node);
+    return index === undefined ? null : params.slice({ kind: 'stacked', index }, node);
   });
   const updates = new Map(carried.map(each => [params.forParam(each.incoming), made.node(each.outgoing)] as const));
   const results = step.stacks.map(({ outgoing: node }, i) => ({ name: `out.${i}`, node: made.node(node) }));
@@ -82,16 +80,6 @@ export function cutBackward(control: Control, step: BackwardStep, stackedAt: (no
   };
 }
 
-/** A view of what is stacked needs no memory of its own; a value of a loop inside is taken from it, not the loop. */
-const isRemade = (node: Node): boolean => opDef(node.op).fusion === 'view' || node.op === 'scan' || node.op === 'cond';
-
-/** The nodes that depend on one of `sources`, those included. */
-function reachedFrom(sources: readonly Node[], roots: readonly Node[]): ReadonlySet<Node> {
-  const reached = new Set(sources);
-  for (const node of topological(roots)) if (node.inputs.some(input => reached.has(input))) reached.add(node);
-  return reached;
-}
-
 /** The parameters of the backward body, made as they are asked for. */
 class Parameters {
   readonly interner = new Interner();
@@ -104,7 +92,7 @@ class Parameters {
   constructor(
     readonly control: Control,
     readonly step: BackwardStep,
-    readonly stackedAt: (node: Node) => number,
+    readonly stackedAt: (node: Node) => number | undefined,
   ) {
     this.#carries = [...step.carries, ...step.sums].map(({ incoming }, i) => {
       const param = this.interner.param(`carry.${i}`, 'state', incoming.type);
@@ -125,8 +113,10 @@ class Parameters {
     const input = this.step.inputs.indexOf(node);
     const { captures, carries } = layoutOf(this.control);
     if (input < captures) return this.#capture(input, node);
-    if (input < captures + carries) return this.slice({ kind: 'stacked', index: this.stackedAt(node) }, node);
-    return this.slice({ kind: 'input', index: input }, node);
+    if (input >= captures + carries) return this.slice({ kind: 'input', index: input }, node);
+    const index = this.stackedAt(node);
+    invariant(index !== undefined, 'a carry is needed backwards but was not stacked');
+    return this.slice({ kind: 'stacked', index }, node);
   }
 
   #capture(input: number, { type }: Node): Node {

@@ -10,7 +10,6 @@
  * those of the op table. What part of that belongs to which loop is decided in `backward-loop.ts`. Since both are scans, the
  * gradient of a gradient is made the same way. After Radul et al., "You Only Linearize Once" (2023).
  */
-import { invariant } from '../../errors.js';
 import { type Control, carriesOf, isControl, layoutOf, mainBody, nextCarry } from '../../ir/control.js';
 import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, isParam, type Node, roots, topological } from '../../ir/graph.js';
@@ -23,6 +22,7 @@ import { Trace } from '../../trace/trace.js';
 import { type BackwardLoop, type BackwardStep, cutBackward } from './backward-loop.js';
 import { type Incoming, pulledBack } from './pull.js';
 import { type RunControl, replay } from './replay.js';
+import { residualsOf } from './residuals.js';
 
 export class LinearizedScan {
   /** The loop that stacks what backward needs, too: after its own results. */
@@ -63,24 +63,16 @@ export class LinearizedScan {
     this.#nexts = carriesOf(control).map(carry => valueOf(nextCarry(this.#body, carry)));
     this.#results = this.#body.results.map(({ node }) => valueOf(node));
     for (const [i, result] of this.#results.entries()) this.#stacked.set(this.#trace.nodeOf(result), i);
-    const residuals: Node[] = [];
-    this.#backward(
-      this.#results.map(() => true),
-      node => {
-        const index = this.#results.length + residuals.length;
-        this.#stacked.set(node, index);
-        residuals.push(node);
-        return index;
-      },
-    );
+    const step = withExecutor(this.#trace, () => this.#step(this.#results.map(() => true)));
+    const residuals = residualsOf(control, step, new Set(this.#stacked.keys()));
+    for (const [i, node] of residuals.entries()) this.#stacked.set(node, this.#results.length + i);
     this.forward = this.#stacking(residuals);
   }
 
   /** The backward loop where `given` says which stacked results have a gradient. */
   backward(given: readonly boolean[]): BackwardLoop {
-    return this.#backward(given, node => {
-      invariant(false, () => `the value of ${node.op} is needed backwards but was not stacked`);
-    });
+    const step = withExecutor(this.#trace, () => this.#step(given));
+    return cutBackward(this.control, step, node => this.#stacked.get(node));
   }
 
   /** The forward loop with more results. */
@@ -106,11 +98,6 @@ export class LinearizedScan {
       ),
     };
     return { ...this.control, bodies: [body] };
-  }
-
-  #backward(given: readonly boolean[], stack: (node: Node) => number): BackwardLoop {
-    const step = withExecutor(this.#trace, () => this.#step(given));
-    return cutBackward(this.control, step, node => this.#stacked.get(node) ?? stack(node));
   }
 
   /** One step backwards, in the tracer: from the gradients of what the body gives to those of what it takes. */
