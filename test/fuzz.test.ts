@@ -1,18 +1,23 @@
 /**
- * Differential fuzzing: random programs over the whole op table, compiled, against eager.
+ * Differential fuzzing: random programs over the whole op table, compiled, against eager; and by several threads, against one,
+ * bit for bit.
  *
  * A short fixed slice runs with the other tests; `npm run fuzz` runs for two minutes from a new seed. GRADC_FUZZ_SEED starts
  * from a given seed, GRADC_FUZZ_SECONDS changes the time. A failure is shrunk and printed as steps and as a graph.
  */
+import { setFlagsFromString } from 'node:v8';
 import { type CompileOptions, compile } from 'gradc/compiler';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { evaluateConstant } from '../backends/js/evaluate.js';
 import { GradcError } from '../compiler/errors.js';
 import { isFloat } from '../compiler/ir/dtype.js';
 import { printGraph } from '../compiler/ir/text.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
-import { input, traceFunction } from '../compiler/trace/model.js';
+import { compileToProgram } from '../compiler/pipeline.js';
+import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
 import { elementsIn } from './support/op-samples.js';
 import { describeProgram, type RandomProgram, randomProgram, runSteps, shrink } from './support/random-programs.js';
+import { bitDifference, runAlone, Team } from './support/team.js';
 
 const long = process.env.MODE === 'fuzz';
 const seed = Number(process.env.GRADC_FUZZ_SEED ?? (long ? Date.now() % 1_000_000 : 1));
@@ -21,10 +26,28 @@ const programs = long ? Number.POSITIVE_INFINITY : 60;
 /** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
 const tolerance = 1e-3;
 
-const backends: readonly CompileOptions[] = [{ backend: 'js' }, { backend: 'wasm' }];
+/** Node 20 has relaxed SIMD behind a flag, which can still be set here. */
+if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
+interface Variant extends CompileOptions {
+  readonly name: string;
+  /** Also compare so many threads with one. */
+  readonly threads?: number;
+}
+const variants = (seed: number): readonly Variant[] => [
+  { name: 'js', backend: 'js' },
+  { name: 'wasm', backend: 'wasm', threads: 2 + (seed % 3) },
+  { name: 'wasm-relaxed', backend: 'wasm', relaxed: true, threads: 2 + ((seed + 1) % 3) },
+];
+
+let team: Team;
+beforeAll(async () => {
+  team = await Team.start();
+});
+afterAll(() => team.end());
 
 /** What differs between two calls of a compiled program and eager, state included; null where nothing does. */
-function difference(program: RandomProgram, options: CompileOptions): string | null {
+function difference(program: RandomProgram, { name, threads, ...options }: Variant): string | null {
   const [ownState, compiledState] = [0, 1].map(() => program.state.map(tensor => tensor.clone()));
   const specs = program.inputs.map(({ shape, dtype }) => input(shape, dtype));
   const fn = (...inputs: Tensor[]): Tensor[] => runSteps(program, inputs, compiledState);
@@ -38,10 +61,28 @@ function difference(program: RandomProgram, options: CompileOptions): string | n
     ];
     for (const [what, got, want] of pairs) {
       const problem = mismatch(got, want);
-      if (problem !== null) return `${options.backend}, ${call} call, ${what}: ${problem}`;
+      if (problem !== null) return `${name}, ${call} call, ${what}: ${problem}`;
     }
   }
-  return null;
+  return threads === undefined ? null : threadDifference(program, threads, options);
+}
+
+/** Whether several threads leave the same bits in memory as one, after two calls. */
+function threadDifference(program: RandomProgram, threads: number, options: CompileOptions): string | null {
+  const state = program.state.map(tensor => tensor.clone());
+  const specs = Object.fromEntries(program.inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
+  const traced = nameCaptured(
+    traceFunction('fuzz', specs, inputs =>
+      Object.fromEntries(runSteps(program, Object.values(inputs), state).map((tensor, i) => [`out${i}`, tensor])),
+    ),
+  );
+  const source = { name: 'fuzz', graphs: [traced.graph], state: traced.state };
+  const compiled = compileToProgram(source, {}, evaluateConstant).program;
+  const values = new Map([
+    ...traced.state.map(({ name, storage }) => [name, storage.array] as const),
+    ...program.inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()] as const),
+  ]);
+  return bitDifference(compiled, values, runAlone(compiled, options), team.run(compiled, threads, options), threads);
 }
 
 function mismatch(got: Tensor, want: Tensor): string | null {
@@ -58,17 +99,17 @@ function mismatch(got: Tensor, want: Tensor): string | null {
 }
 
 /** The difference, or the error that a program ends in; null where it agrees, or where a backend lacks an element type. */
-function failure(program: RandomProgram, options: CompileOptions): string | null {
+function failure(program: RandomProgram, variant: Variant): string | null {
   try {
-    return difference(program, options);
+    return difference(program, variant);
   } catch (error) {
     const refused = error instanceof GradcError && (error.code === 'E601' || error.code === 'E206');
-    return refused ? null : `${options.backend}: ${(error as Error).message.slice(0, 2000)}`;
+    return refused ? null : `${variant.name}: ${(error as Error).message.slice(0, 2000)}`;
   }
 }
 
-function report(program: RandomProgram, options: CompileOptions, from: number): string {
-  const smallest = shrink(program, candidate => failure(candidate, options) !== null);
+function report(program: RandomProgram, variant: Variant, from: number): string {
+  const smallest = shrink(program, candidate => failure(candidate, variant) !== null);
   const state = smallest.state.map(tensor => tensor.clone());
   const specs = Object.fromEntries(smallest.inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
   let graph: string;
@@ -81,7 +122,7 @@ function report(program: RandomProgram, options: CompileOptions, from: number): 
   } catch (error) {
     graph = `(does not trace: ${(error as Error).message})`;
   }
-  return `GRADC_FUZZ_SEED=${from}\n${failure(smallest, options)}\n\n${describeProgram(smallest)}\n\n${graph}`;
+  return `GRADC_FUZZ_SEED=${from}\n${failure(smallest, variant)}\n\n${describeProgram(smallest)}\n\n${graph}`;
 }
 
 test(`random programs from seed ${seed} on agree with eager`, { timeout: (seconds + 60) * 1000 }, () => {
@@ -89,8 +130,8 @@ test(`random programs from seed ${seed} on agree with eager`, { timeout: (second
   let count = 0;
   for (; count < programs && Date.now() < end; count++) {
     const program = randomProgram(seed + count);
-    for (const options of backends) {
-      if (failure(program, options) !== null) expect.fail(report(program, options, seed + count));
+    for (const variant of variants(seed + count)) {
+      if (failure(program, variant) !== null) expect.fail(report(program, variant, seed + count));
     }
   }
   console.log(`${count} random programs from seed ${seed} agree`);

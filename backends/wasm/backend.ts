@@ -8,15 +8,19 @@
 import { dtypes } from '../../compiler/ir/dtype.js';
 import type { Program } from '../../compiler/ir/program.js';
 import type { ArtifactFiles, Backend } from '../backend.js';
+import { measuredCosts, type TeamCosts } from './divide.js';
 import { buildModule, moduleText } from './module.js';
-import { type Plan, planAlone, planTeam } from './plan.js';
+import { planAlone, planTeam } from './plan.js';
 import { schedule } from './schedule.js';
 
 export interface WasmOptions {
   /** Also write `<name>.relaxed.wasm`, in which products and sums are fused. */
   readonly relaxed?: boolean;
-  /** Also write `<name>.threads.wasm`, for several threads, and with `relaxed` `<name>.threads.relaxed.wasm`. */
-  readonly threads?: boolean;
+  /**
+   * Also write `<name>.threads.wasm`, for several threads, and with `relaxed` `<name>.threads.relaxed.wasm`. What working
+   * together costs decides which kernels are divided.
+   */
+  readonly threads?: boolean | TeamCosts;
   /** Also write `<name>.wat`. */
   readonly text?: boolean;
 }
@@ -31,13 +35,13 @@ export const wasm: Backend<WasmOptions> = {
 function emit(program: Program, options: WasmOptions = {}): ArtifactFiles {
   const { name } = program;
   const files = new Map<string, Uint8Array | string>();
-  const write = (plan: Plan, suffix: string): void => {
-    files.set(`${name}${suffix}.wasm`, buildModule({ ...plan, relaxed: false }));
-    if (options.relaxed) files.set(`${name}${suffix}.relaxed.wasm`, buildModule({ ...plan, relaxed: true }));
-  };
-  const plan = planAlone(program);
-  write(plan, '');
-  if (options.text) files.set(`${name}.wat`, moduleText({ ...plan, relaxed: false }));
-  if (options.threads) write(planTeam(program), '.threads');
+  const costs = options.threads === true ? measuredCosts : options.threads;
+  for (const relaxed of options.relaxed ? [false, true] : [false]) {
+    const suffix = relaxed ? '.relaxed' : '';
+    const plan = planAlone(program, relaxed);
+    files.set(`${name}${suffix}.wasm`, buildModule(plan));
+    if (options.text && !relaxed) files.set(`${name}.wat`, moduleText(plan));
+    if (costs) files.set(`${name}.threads${suffix}.wasm`, buildModule(planTeam(program, relaxed, costs)));
+  }
   return files;
 }

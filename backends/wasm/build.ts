@@ -6,7 +6,7 @@ import binaryen from 'binaryen';
 import { invariant } from '../../compiler/errors.js';
 import { type FunctionCode, type Item, isRepeated, type Scope, type Value } from './code.js';
 import { BARRIER } from './globals.js';
-import type { Instruction, ValType } from './instruction.js';
+import { type Instruction, RELAXED_MADD, type ValType } from './instruction.js';
 
 const types: Record<ValType, number> = {
   i32: binaryen.i32,
@@ -28,6 +28,7 @@ function builderOf(module: binaryen.Module, name: string): Builder {
 }
 
 function instruct(module: binaryen.Module, { name, memory, lane, mask }: Instruction, args: readonly number[]): number {
+  if (name === RELAXED_MADD) return relaxedMadd(module, args);
   const build = builderOf(module, name);
   if (memory) return build(memory.offset, memory.align, ...args);
   if (lane !== undefined) return build(args[0], lane, ...args.slice(1));
@@ -42,20 +43,9 @@ function relaxedMadd(module: binaryen.Module, [a, b, c]: readonly number[]): num
   return raw._BinaryenSIMDTernary((module as unknown as { ptr: number }).ptr, binaryen.RelaxedMaddVecF32x4, a, b, c);
 }
 
-export interface BuildOptions {
-  /** Fuse `a * b + c` of float vectors into `relaxed_madd`, which rounds once where the machine can. */
-  readonly relaxed: boolean;
-}
-
 /** Adds the finished function to a module. */
-export function buildFunction(
-  module: binaryen.Module,
-  name: string,
-  code: FunctionCode,
-  result: Value | null,
-  options: BuildOptions,
-): void {
-  new FunctionBuilder(module, code, options).build(name, result);
+export function buildFunction(module: binaryen.Module, name: string, code: FunctionCode, result: Value | null): void {
+  new FunctionBuilder(module, code).build(name, result);
 }
 
 class FunctionBuilder {
@@ -67,7 +57,6 @@ class FunctionBuilder {
   constructor(
     private readonly module: binaryen.Module,
     private readonly code: FunctionCode,
-    private readonly options: BuildOptions,
   ) {
     for (const variable of code.variables.slice(code.params.length)) this.vars.push(typeOf(variable.type));
   }
@@ -168,13 +157,10 @@ class FunctionBuilder {
       case 'choose':
         return this.choose(value, form);
       case 'op':
-        return (
-          this.fused(form.instruction, form.args) ??
-          instruct(
-            module,
-            form.instruction,
-            form.args.map(arg => this.value(arg)),
-          )
+        return instruct(
+          module,
+          form.instruction,
+          form.args.map(arg => this.value(arg)),
         );
       default:
         return form satisfies never;
@@ -187,20 +173,7 @@ class FunctionBuilder {
       this.module.block(null, [...this.items(scope.items), this.value(result)], type);
     return this.module.if(this.value(cond), arm(yes.scope, yes.result), arm(no.scope, no.result));
   }
-
-  /** f32x4.add(f32x4.mul(a, b), c) as one relaxed_madd, where the product has no other use. */
-  private fused({ name }: Instruction, args: readonly Value[]): number | null {
-    if (!this.options.relaxed || name !== 'f32x4.add') return null;
-    const at = args.findIndex(
-      arg => arg.form.kind === 'op' && arg.form.instruction.name === 'f32x4.mul' && !isKept(arg),
-    );
-    if (at < 0) return null;
-    const [a, b] = argsOf(args[at]).map(arg => this.value(arg));
-    return relaxedMadd(this.module, [a, b, this.value(args[1 - at])]);
-  }
 }
-
-const argsOf = ({ form }: Value): readonly Value[] => (form.kind === 'op' ? form.args : []);
 
 /** Values used more than once, or from further inside, are kept in a local; unused ones are not computed at all. */
 function isKept(value: Value): boolean {

@@ -28,7 +28,8 @@ export function compileKernels(
 ): KernelFunction[] {
   memory ??= new WebAssembly.Memory({ initial: 1 });
   const names = kernels.map((kernel, i) => `${kernel.name}.${i}`);
-  const emitted = kernels.map(emitKernel);
+  const { relaxed = false } = options;
+  const emitted = kernels.map(kernel => emitKernel(kernel, relaxed));
   const functions = new Map(names.map((name, i) => [name, emitted[i]]));
   const bytes = buildModule({
     functions,
@@ -36,7 +37,7 @@ export function compileKernels(
     exported: names,
     memoryBytes: 'imported',
     scratchBase: 0,
-    relaxed: options.relaxed ?? false,
+    relaxed,
   });
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { env: { memory } });
   return kernels.map((kernel, i) =>

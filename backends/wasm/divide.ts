@@ -20,8 +20,16 @@ import { withBarriers } from './barriers.js';
 import { withSharedScratch } from './shared-scratch.js';
 import { workOf } from './work.js';
 
-/** Cycles from one thread's arrival at a barrier to when all have left it: about half a microsecond. */
-export const BARRIER = 1500;
+/** What working together costs, in cycles. */
+export interface TeamCosts {
+  /** From one thread's arrival at a barrier to when all have left it. */
+  readonly barrier: number;
+  /** To call the team to an entry: its threads may be asleep. */
+  readonly waking: number;
+}
+/** About half a microsecond, and twenty of them. */
+export const measuredCosts: TeamCosts = { barrier: 1500, waking: 60_000 };
+
 /** The sizes of teams that a division should suit. */
 const TEAMS = [2, 4];
 
@@ -33,10 +41,10 @@ export interface DividedKernel {
 }
 
 /** The kernel for a team; null where one thread is as fast. */
-export function divideKernel(kernel: Kernel): DividedKernel | null {
+export function divideKernel(kernel: Kernel, costs: TeamCosts = measuredCosts): DividedKernel | null {
   const alone = workOf(kernel.body);
-  const { stmts, cycles: together } = block(kernel.body);
-  if (together + BARRIER >= alone) return null;
+  const { stmts, cycles: together } = new Divider(costs.barrier).block(kernel.body);
+  if (together + costs.barrier >= alone) return null;
   return { kernel: { ...kernel, body: withBarriers(withSharedScratch(stmts)) }, alone, together };
 }
 
@@ -49,38 +57,44 @@ interface Division {
   readonly cycles: number;
 }
 
-function block(stmts: readonly Stmt[]): Division {
-  const parts = stmts.map(divided);
-  return { stmts: parts.flatMap(part => part.stmts), cycles: parts.reduce((sum, part) => sum + part.cycles, 0) };
-}
+class Divider {
+  constructor(private readonly barrier: number) {}
 
-function divided(stmt: Stmt): Division {
-  const alone = workOf([stmt]);
-  const outside = writtenOutside(stmt);
-  const isMemory = (buffer: Buffer): boolean => buffer.scope !== 'register';
-  const options: Division[] = [];
-  if (![...writesOf([stmt])].some(isMemory)) options.push({ stmts: [stmt], cycles: alone });
-  if (outside.every(isMemory)) {
-    if (stmt.kind === 'loop' && stmt.map === 'parallel' && stmt.limit === null)
-      options.push({ stmts: [{ ...stmt, map: 'thread.x' }], cycles: alone * share(stmt.iter.extent) + BARRIER });
-    options.push({ stmts: [loop(makeIter('one', 1), 'thread.x', [stmt])], cycles: alone + BARRIER });
+  block(stmts: readonly Stmt[]): Division {
+    const parts = stmts.map(stmt => this.divided(stmt));
+    return { stmts: parts.flatMap(part => part.stmts), cycles: parts.reduce((sum, part) => sum + part.cycles, 0) };
   }
-  const inside = dividedInside(stmt);
-  if (inside !== null) options.push(inside);
-  return options.reduce((a, b) => (b.cycles < a.cycles ? b : a));
-}
 
-/** Every thread runs the loop, or has the buffer, and what is inside is divided. */
-function dividedInside(stmt: Stmt): Division | null {
-  if (stmt.kind === 'alloc') {
-    const { stmts, cycles } = block(stmt.body);
-    return { stmts: [{ ...stmt, body: stmts }], cycles };
+  private divided(stmt: Stmt): Division {
+    const alone = workOf([stmt]);
+    const outside = writtenOutside(stmt);
+    const isMemory = (buffer: Buffer): boolean => buffer.scope !== 'register';
+    const options: Division[] = [];
+    if (![...writesOf([stmt])].some(isMemory)) options.push({ stmts: [stmt], cycles: alone });
+    if (outside.every(isMemory)) {
+      if (stmt.kind === 'loop' && stmt.map === 'parallel' && stmt.limit === null)
+        options.push({ stmts: [{ ...stmt, map: 'thread.x' }], cycles: alone * share(stmt.iter.extent) + this.barrier });
+      options.push({ stmts: [loop(makeIter('one', 1), 'thread.x', [stmt])], cycles: alone + this.barrier });
+    }
+    const inside = this.dividedInside(stmt);
+    if (inside !== null) options.push(inside);
+    // what fills both memory and registers that live on is for one thread, with all that those registers are for
+    const impossible: Division = { stmts: [stmt], cycles: Number.POSITIVE_INFINITY };
+    return options.reduce((a, b) => (b.cycles < a.cycles ? b : a), impossible);
   }
-  if (stmt.kind !== 'loop' || stmt.limit !== null || (stmt.map !== 'parallel' && stmt.map !== 'serial')) return null;
-  const { stmts, cycles } = block(stmt.body);
-  // a perfect nest needs no barrier but the one at its end
-  const between = stmt.map === 'parallel' && stmt.body.length === 1 && stmts[0].kind === 'loop' ? BARRIER : 0;
-  return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between) + between };
+
+  /** Every thread runs the loop, or has the buffer, and what is inside is divided. */
+  private dividedInside(stmt: Stmt): Division | null {
+    if (stmt.kind === 'alloc') {
+      const { stmts, cycles } = this.block(stmt.body);
+      return { stmts: [{ ...stmt, body: stmts }], cycles };
+    }
+    if (stmt.kind !== 'loop' || stmt.limit !== null || (stmt.map !== 'parallel' && stmt.map !== 'serial')) return null;
+    const { stmts, cycles } = this.block(stmt.body);
+    // a perfect nest needs no barrier but the one at its end
+    const between = stmt.map === 'parallel' && stmt.body.length === 1 && stmts[0].kind === 'loop' ? this.barrier : 0;
+    return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between) + between };
+  }
 }
 
 /** The part of a loop's time that its slowest thread takes. */

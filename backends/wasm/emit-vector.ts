@@ -5,11 +5,20 @@
  * What has no vector form (int64, float64, a gather, a long function) is computed lane by lane with scalar code.
  */
 import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
-import { addIndex, affineOf, type Buffer, type Expr, index as fixed, type Iter } from '../../compiler/ir/kernel.js';
+import {
+  addIndex,
+  affineOf,
+  type Buffer,
+  childrenOf,
+  type Expr,
+  index as fixed,
+  type Iter,
+} from '../../compiler/ir/kernel.js';
 import type { ElemType } from '../../compiler/ir/scalar.js';
 import type { Value } from './code.js';
 import { laneName, type ScalarEmitter } from './emit-scalar.js';
 import { alignOf, type Frame, isInBounds } from './frame.js';
+import { RELAXED_MADD } from './instruction.js';
 import { scalar } from './scalar.js';
 
 export const LANES = 4;
@@ -21,6 +30,8 @@ export const fitsLane = (type: ElemType): boolean =>
 export class VectorEmitter {
   private readonly layers: Map<Expr, Value>[] = [new Map()];
   private readonly dependence = new Map<Expr, boolean>();
+  /** How many expressions of the statement use each. */
+  private readonly userCounts = new Map<Expr, number>();
 
   /** Of one statement in the vector loop over `iter`. */
   constructor(
@@ -28,6 +39,27 @@ export class VectorEmitter {
     private readonly scalars: ScalarEmitter,
     private readonly iter: Iter,
   ) {}
+
+  /** What the statement computes. */
+  emitWhole(root: Expr): Value {
+    this.countUsers(root);
+    return this.emit(root);
+  }
+
+  private countUsers(root: Expr): void {
+    const walk = (expr: Expr): void => {
+      for (const child of childrenOf(expr)) {
+        const users = this.userCounts.get(child) ?? 0;
+        this.userCounts.set(child, users + 1);
+        if (users === 0) walk(child);
+      }
+    };
+    walk(root);
+  }
+
+  private users(expr: Expr): number {
+    return this.userCounts.get(expr) ?? 0;
+  }
 
   emit(expr: Expr): Value {
     for (const layer of this.layers) {
@@ -216,19 +248,39 @@ export class VectorEmitter {
       return scalar[expr.fn].scalar(type)?.kind === 'helper' ? this.helperByLane(expr) : this.byLane(expr);
     if (form.kind === 'inline' && form.holds !== undefined)
       return this.whereAllLanes(form.holds(...expr.args), form.expand(...expr.args), expr);
-    if (form.kind === 'inline') return this.emit(form.expand(...expr.args));
+    if (form.kind === 'inline') return this.emitWhole(form.expand(...expr.args));
     if (form.kind === 'shift') return this.shift(form.name, expr);
     const fast = type === 'float32' && (expr.fn === 'min' || expr.fn === 'max') ? this.minMaxWithConstant(expr) : null;
     if (fast !== null) return fast;
-    const args = expr.args.map(arg => this.emit(arg));
-    return this.wrap(this.frame.code.op('v128', { name: form.name }, args), expr.dtype);
+    const args = this.fusedArguments(expr) ?? expr.args;
+    const name = args.length === 3 ? RELAXED_MADD : form.name;
+    return this.wrap(
+      this.frame.code.op(
+        'v128',
+        { name },
+        args.map(arg => this.emit(arg)),
+      ),
+      expr.dtype,
+    );
+  }
+
+  /**
+   * a, b and c of a * b + c, where they are to be fused and the product is for nothing else. This is told by the statement
+   * alone, not by where its values end up: so the same is fused however loops are divided among threads.
+   */
+  private fusedArguments({ fn, args }: Extract<Expr, { kind: 'call' }>): readonly Expr[] | null {
+    if (!this.frame.relaxed || fn !== 'add' || args[0].dtype !== 'float32') return null;
+    const at = args.findIndex(
+      arg => arg.kind === 'call' && arg.fn === 'mul' && this.varies(arg) && this.users(arg) === 1,
+    );
+    return at < 0 ? null : [...childrenOf(args[at]), args[1 - at]];
   }
 
   /** An expression in place of a function where a condition holds for all lanes. */
   private whereAllLanes(cond: Expr, expression: Expr, call: Extract<Expr, { kind: 'call' }>): Value {
     const { frame } = this;
-    const all = frame.code.op('i32', { name: 'i32x4.all_true' }, [this.emit(cond)]);
-    const usual = this.emit(expression);
+    const all = frame.code.op('i32', { name: 'i32x4.all_true' }, [this.emitWhole(cond)]);
+    const usual = this.emitWhole(expression);
     return this.scalars.guarded(
       all,
       () => usual,

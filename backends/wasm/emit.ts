@@ -44,9 +44,9 @@ export interface EmittedFunction {
   readonly sharedBytes: number;
 }
 
-export function emitKernel(kernel: Kernel): EmittedFunction {
+export function emitKernel(kernel: Kernel, relaxed: boolean): EmittedFunction {
   const code = new FunctionCode(kernel.params.map(() => 'i32' as const));
-  const frame = new Frame(code);
+  const frame = new Frame(code, relaxed);
   for (const [i, { buffer }] of kernel.params.entries()) {
     frame.places.set(buffer, { kind: 'memory', base: code.read(code.variables[i], code.root) });
   }
@@ -287,7 +287,7 @@ class StatementEmitter {
       this.scalars.beginStatement();
       const vectors = new VectorEmitter(this.frame, this.scalars, iter);
       if (vectors.strideOf(stmt.index) === 1) {
-        const value = vectors.emit(stmt.kind === 'store' ? stmt.value : combined(stmt));
+        const value = vectors.emitWhole(stmt.kind === 'store' ? stmt.value : combined(stmt));
         this.storeVector(stmt.buffer, stmt.index, value, vectors);
       } else this.storeLanes(stmt, vectors);
     }
@@ -309,7 +309,7 @@ class StatementEmitter {
    * Targets that are not next to each other: one store after the other; reductions into one element add up in order.
    */
   private storeLanes(stmt: Extract<Stmt, { kind: 'store' | 'reduce' }>, vectors: VectorEmitter): void {
-    const vector = stmt.kind === 'store' ? vectors.emit(stmt.value) : null;
+    const vector = stmt.kind === 'store' ? vectors.emitWhole(stmt.value) : null;
     for (let lane = 0; lane < LANES; lane++) {
       vectors.lane(lane, () =>
         this.assign(stmt.buffer, stmt.index, () =>

@@ -36,7 +36,11 @@ export class Frame {
   /** Counts the stores to each buffer in memory, to tell loads before and after apart. */
   private readonly versions = new Map<Buffer, number>();
 
-  constructor(readonly code: FunctionCode) {
+  /** `relaxed`: products and sums of float vectors are fused, which rounds once where the machine can. */
+  constructor(
+    readonly code: FunctionCode,
+    readonly relaxed = false,
+  ) {
     this.scope = code.root;
   }
 

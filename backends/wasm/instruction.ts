@@ -15,3 +15,6 @@ export interface Instruction {
 /** A key that two instructions share exactly when they are the same. */
 export const sameInstruction = ({ name, memory, lane, mask }: Instruction): string =>
   `${name}${memory ? `+${memory.offset}` : ''}${lane === undefined ? '' : `#${lane}`}${mask ?? ''}`;
+
+/** a * b + c of float vectors, rounded once where the machine can. */
+export const RELAXED_MADD = 'f32x4.relaxed_madd';

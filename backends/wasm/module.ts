@@ -20,6 +20,7 @@ export interface ModulePlan {
   readonly memoryBytes: number | 'imported';
   /** Where scratch memory starts. */
   readonly scratchBase: number;
+  /** Whether functions hold instructions of relaxed SIMD. */
   readonly relaxed: boolean;
   /** Threads that run the entries together, over a shared memory that the module imports. */
   readonly team?: TeamPlan;
@@ -71,8 +72,7 @@ function planModule(plan: ModulePlan): binaryen.Module {
   addMemory(module, plan);
   if (plan.team) addTeam(module, plan.team, plan.scratchBase);
   else module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
-  for (const [name, emitted] of withHelpers(plan.functions))
-    buildFunction(module, name, emitted.code, emitted.result, { relaxed: plan.relaxed });
+  for (const [name, emitted] of withHelpers(plan.functions)) buildFunction(module, name, emitted.code, emitted.result);
   for (const [name, steps] of plan.entries) addEntry(module, name, steps);
   for (const name of plan.exported) module.addFunctionExport(name, name);
   if (!module.validate()) throw new InternalError(`binaryen refuses the module\n${module.emitText()}`);

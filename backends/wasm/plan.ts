@@ -5,14 +5,12 @@
 import { bytesOf } from '../../compiler/ir/dtype.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import { type EntryProgram, isLaunch, type Launch, type Program } from '../../compiler/ir/program.js';
-import { type DividedKernel, divideKernel, forOneThread } from './divide.js';
+import { type DividedKernel, divideKernel, forOneThread, type TeamCosts } from './divide.js';
 import { type EmittedFunction, emitKernel } from './emit.js';
 import { type Call, type EntryStep, entrySteps } from './entry.js';
 import type { ModulePlan } from './module.js';
 import { type Span, type Step, stepsOf, type TeamStep } from './steps.js';
 import { CONTROL_BYTES } from './team.js';
-
-export type Plan = Omit<ModulePlan, 'relaxed'>;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
@@ -21,12 +19,14 @@ class Functions {
   readonly emitted = new Map<string, EmittedFunction>();
   private readonly names = new Map<Kernel, string>();
 
+  constructor(private readonly relaxed: boolean) {}
+
   nameOf(kernel: Kernel): string {
     let name = this.names.get(kernel);
     if (name === undefined) {
       name = `${kernel.name}.${this.names.size}`;
       this.names.set(kernel, name);
-      this.emitted.set(name, emitKernel(kernel));
+      this.emitted.set(name, emitKernel(kernel, this.relaxed));
     }
     return name;
   }
@@ -37,8 +37,8 @@ class Functions {
 }
 
 /** For one thread: scratch memory behind the tensors. */
-export function planAlone(program: Program): Plan {
-  const functions = new Functions();
+export function planAlone(program: Program, relaxed: boolean): ModulePlan {
+  const functions = new Functions(relaxed);
   const entries = new Map<string, readonly EntryStep[]>();
   for (const { name, steps } of program.entries) {
     entries.set(
@@ -48,16 +48,17 @@ export function planAlone(program: Program): Plan {
   }
   const scratchBase = aligned(program.totalBytes);
   const scratchBytes = functions.most(emitted => emitted.scratchBytes);
-  return { functions: functions.emitted, entries, exported: [], memoryBytes: scratchBase + scratchBytes, scratchBase };
+  const memoryBytes = scratchBase + scratchBytes;
+  return { functions: functions.emitted, entries, exported: [], memoryBytes, scratchBase, relaxed };
 }
 
 /**
  * For a team: behind the tensors come the words through which threads meet, the scratch memory they have in common, and
  * that of each thread.
  */
-export function planTeam(program: Program): Plan {
-  const functions = new Functions();
-  const kernels = new TeamKernels();
+export function planTeam(program: Program, relaxed: boolean, costs: TeamCosts): ModulePlan {
+  const functions = new Functions(relaxed);
+  const kernels = new TeamKernels(costs);
   const entries = new Map(program.entries.map(entry => [entry.name, teamSteps(entry, kernels, functions)]));
   const control = aligned(program.totalBytes);
   const shared = control + CONTROL_BYTES;
@@ -69,6 +70,7 @@ export function planTeam(program: Program): Plan {
     exported: [],
     memoryBytes: scratch,
     scratchBase: scratch,
+    relaxed,
     team: { entries, control, shared, scratchBytes },
   };
 }
@@ -78,10 +80,12 @@ class TeamKernels {
   private readonly divisions = new Map<Kernel, DividedKernel | null>();
   private readonly single = new Map<Kernel, Kernel>();
 
+  constructor(readonly costs: TeamCosts) {}
+
   divided(kernel: Kernel): DividedKernel | null {
     const known = this.divisions.get(kernel);
     if (known !== undefined) return known;
-    const division = divideKernel(kernel);
+    const division = divideKernel(kernel, this.costs);
     this.divisions.set(kernel, division);
     return division;
   }
@@ -93,14 +97,11 @@ class TeamKernels {
   }
 }
 
-/** Cycles that a team must save an entry to be called at all: waking a thread that sleeps takes some tens of microseconds. */
-const WAKING = 60_000;
-
 /** Loops and branches are the first thread's: the team helps with the kernels around them. */
 function teamSteps({ steps }: EntryProgram, kernels: TeamKernels, functions: Functions): Step[] {
   const divisions = steps.map(step => (isLaunch(step) ? kernels.divided(step.kernel) : null));
   const saved = divisions.reduce((sum, division) => sum + (division ? division.alone - division.together : 0), 0);
-  const isWorthIt = saved > WAKING;
+  const isWorthIt = saved > kernels.costs.waking;
   const callOf = ({ kernel, ...places }: Launch, division: DividedKernel | null): Call => ({
     ...places,
     target: functions.nameOf(division?.kernel ?? kernels.alone(kernel)),

@@ -23,7 +23,7 @@ function takePart(part: Part, answer: (answer: Answer) => void): void {
 
 const port: MessagePort | null | undefined = globalThis.process?.getBuiltinModule?.('node:worker_threads').parentPort;
 if (port && typeof globalThis.postMessage !== 'function') {
-  port.once('message', (part: Part) => takePart(part, answer => port.postMessage(answer)));
+  port.on('message', (part: Part) => takePart(part, answer => port.postMessage(answer)));
 } else {
   globalThis.onmessage = ({ data }) => takePart(data, answer => globalThis.postMessage(answer));
 }

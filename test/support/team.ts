@@ -1,0 +1,128 @@
+/**
+ * Programs run by a team of threads within one process, at once: unlike the loader, which waits for the threads to answer,
+ * the first call waits for them in the module's own barrier.
+ */
+import { Worker } from 'node:worker_threads';
+import { wasm } from '../../backends/wasm/backend.js';
+import type { TeamCosts } from '../../backends/wasm/divide.js';
+import { threadSource } from '../../compiler/artifact/glue.js';
+import { bytesOf } from '../../compiler/ir/dtype.js';
+import type { Program, Slot } from '../../compiler/ir/program.js';
+import { numel } from '../../compiler/ir/shape.js';
+import { emitProgram } from '../../compiler/pipeline.js';
+import { join } from '../../runtime/deploy/part.js';
+
+/** Everything is divided that can be. */
+export const divideAll: TeamCosts = { barrier: 0, waking: 0 };
+
+/** A program in memory: write the state and inputs there, run an entry, read. */
+export interface Running {
+  readonly memory: Uint8Array;
+  run(entry: string): void;
+  end(): void;
+}
+
+export interface RunOptions {
+  readonly relaxed?: boolean;
+}
+
+const moduleOf = (program: Program, suffix: string, options: Parameters<typeof wasm.emit>[1]): BufferSource =>
+  emitProgram(program, wasm, options).get(`${program.name}${suffix}.wasm`) as BufferSource;
+
+export function runAlone(program: Program, { relaxed = false }: RunOptions = {}): Running {
+  const module = new WebAssembly.Module(moduleOf(program, relaxed ? '.relaxed' : '', { relaxed }));
+  const { exports } = new WebAssembly.Instance(module);
+  return {
+    memory: new Uint8Array((exports.memory as WebAssembly.Memory).buffer),
+    run: entry => (exports[entry] as () => void)(),
+    end() {},
+  };
+}
+
+/** Workers, each of which takes part in one team after the other. */
+export class Team {
+  readonly #url: URL;
+  readonly #workers: Worker[] = [];
+
+  private constructor(source: string) {
+    this.#url = new URL(`data:text/javascript;base64,${Buffer.from(source).toString('base64')}`);
+  }
+
+  static async start(): Promise<Team> {
+    return new Team(await threadSource());
+  }
+
+  run(
+    program: Program,
+    threads: number,
+    { relaxed = false, costs = divideAll }: RunOptions & { costs?: TeamCosts } = {},
+  ): Running {
+    const module = new WebAssembly.Module(
+      moduleOf(program, relaxed ? '.threads.relaxed' : '.threads', { relaxed, threads: costs }),
+    );
+    const [fixed, each] = new Uint32Array(WebAssembly.Module.customSections(module, 'gradc.team')[0]);
+    const pages = Math.ceil((fixed + threads * each) / 65536);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const part = { module, memory, threads, spins: 1000 };
+    for (let thread = 1; thread < threads; thread++) this.#worker(thread).postMessage({ ...part, thread });
+    const { exports, release } = join({ ...part, thread: 0 });
+    return {
+      memory: new Uint8Array(memory.buffer),
+      run: entry => (exports[entry] as () => void)(),
+      end: release,
+    };
+  }
+
+  #worker(thread: number): Worker {
+    if (this.#workers[thread] === undefined) {
+      const worker = new Worker(this.#url);
+      worker.unref();
+      this.#workers[thread] = worker;
+    }
+    return this.#workers[thread];
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map(worker => worker.terminate()));
+  }
+}
+
+/**
+ * Two calls of each entry from the same contents: which tensor or piece of state has other bits; null where none has.
+ */
+export function bitDifference(
+  program: Program,
+  values: ReadonlyMap<string, ArrayBufferView>,
+  alone: Running,
+  team: Running,
+  threads: number,
+): string | null {
+  const write = (slots: readonly Slot[]): void => {
+    for (const { name, offset } of slots) {
+      const { buffer, byteOffset, byteLength } = values.get(name)!;
+      for (const { memory } of [alone, team]) memory.set(new Uint8Array(buffer, byteOffset, byteLength), offset);
+    }
+  };
+  write(program.state);
+  try {
+    for (const call of ['first', 'second']) {
+      for (const { name, inputs, outputs } of program.entries) {
+        write(inputs);
+        alone.run(name);
+        team.run(name);
+        for (const slot of [...outputs, ...program.state]) {
+          const [want, got] = [alone, team].map(({ memory }) =>
+            memory.subarray(slot.offset, slot.offset + slotBytes(slot)),
+          );
+          const at = want.findIndex((byte, i) => byte !== got[i]);
+          if (at >= 0) return `${threads} threads, ${call} call of ${name}: byte ${at} of ${slot.name} is another`;
+        }
+      }
+    }
+    return null;
+  } finally {
+    team.end();
+  }
+}
+
+const slotBytes = ({ type }: Slot): number => numel(type.shape) * bytesOf(type.dtype);
