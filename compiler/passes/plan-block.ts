@@ -64,6 +64,7 @@ export class BlockPlan {
   readonly #writerOf = new Map<Node, number>();
   readonly #readersOf = new Map<Node, number[]>();
   readonly #controls = new Map<number, ControlPlan>();
+  readonly #firstCopies: Copy[] = [];
   #lastCopies: readonly Copy[] = [];
 
   constructor(
@@ -86,7 +87,8 @@ export class BlockPlan {
     this.#lastCopies = orderCopies(this.#copies, ({ target }) =>
       this.#extraPlace(`${target.name} (old)`, target.bytes, this.#end),
     );
-    this.copies = this.#lastCopies.length + [...this.#controls.values()].reduce((sum, { copies }) => sum + copies, 0);
+    const ownCopies = this.#firstCopies.length + this.#lastCopies.length;
+    this.copies = ownCopies + [...this.#controls.values()].reduce((sum, { copies }) => sum + copies, 0);
   }
 
   /** The places that need memory. */
@@ -108,6 +110,7 @@ export class BlockPlan {
   steps(): Step[] {
     const { depth } = this.around;
     return [
+      ...this.#firstCopies.map(copy => copyLaunch(copy, depth)),
       ...this.units.flatMap((unit, i) => (isKernel(unit) ? [this.#launch(unit)] : this.#controls.get(i)!.steps())),
       ...this.#lastCopies.map(copy => copyLaunch(copy, depth)),
     ];
@@ -141,25 +144,32 @@ export class BlockPlan {
         this.outputs.push(this.#places.get(node)!);
       } else {
         const bytes = bytesOfType(node.type);
-        const output =
-          given ?? blockPlace({ name, role: 'output', bytes, first: this.#end, last: this.#end }, this.around.arena);
+        const isOld = this.graph.updates.has(node);
+        const first = isOld ? -1 : this.#end;
+        const output = given ?? blockPlace({ name, role: 'output', bytes, first, last: this.#end }, this.around.arena);
         this.outputs.push(output);
-        this.#copy(
-          output,
-          node,
-          `result '${name}' is also ${isParam(node) ? `the parameter '${paramName(node)}'` : 'another result'}`,
-        );
+        if (isOld) this.#copyFirst(output, node);
+        else
+          this.#copy(
+            output,
+            node,
+            `result '${name}' is also ${isParam(node) ? `the parameter '${paramName(node)}'` : 'another result'}`,
+          );
       }
     }
   }
 
+  /** State that is handed out as it was before: copied before anything runs, so that the new may replace it. */
+  #copyFirst(target: Place, param: Node): void {
+    this.context.note(`${this.graph.name}: ${target.name}`, 'copied at the start: it is state before the update');
+    this.#firstCopies.push({ target, source: this.#places.get(param)!, type: param.type });
+  }
+
   #placeUpdates(): void {
-    const needed = new Set([...this.graph.results.map(result => result.node), ...this.graph.updates.values()]);
+    const needed = new Set(this.graph.updates.values());
     for (const [param, value] of this.graph.updates) {
       if (value === param) continue;
-      const obstacle = needed.has(param)
-        ? 'its old value is handed out or moved at the end'
-        : this.#obstacle(param, value);
+      const obstacle = needed.has(param) ? 'its old value is moved at the end' : this.#obstacle(param, value);
       const state = this.#places.get(param)!;
       if (obstacle === null) this.#places.set(value, state);
       else {
