@@ -6,9 +6,11 @@ import { defineModel, entry, fromTypedArray, input, manualSeed, nn, optim, type 
 import { compareModel } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
+import { variants } from '../compiler/cli/choices.js';
 import { accuracyOf } from '../compiler/cli/compare/accuracy.js';
 import { checkCompiled } from '../compiler/cli/compare/check.js';
 import { parseRepro } from '../compiler/cli/compare/repro.js';
+import { isRunnable } from '../compiler/cli/compare/variants.js';
 import { parseGraph } from '../compiler/ir/text.js';
 import { gpt } from '../examples/zoo/gpt.model.js';
 import { type Fault, faultsAt } from './support/faults.js';
@@ -53,9 +55,9 @@ describe('a compiled tensor is accepted', () => {
   });
 });
 
-test('the key bias of attention under Adam is noise, and is called so', () => {
+test('the key bias of attention under Adam is noise, and is called so', async () => {
   const definition = gpt({ layers: 1, width: 16, heads: 2, time: 9, vocabulary: 24 }, 2);
-  const { agrees, oracle, differences } = compareModel(definition, { steps: 3, integers: 24, measure: false });
+  const { agrees, oracle, differences } = await compareModel(definition, { steps: 3, integers: 24, measure: false });
   expect(differences.filter(d => !d.agrees)).toEqual([]);
   expect({ agrees, oracle }).toEqual({ agrees: true, oracle: true });
   expect(differences.filter(d => d.noise).map(d => d.name)).toEqual(expect.arrayContaining([]));
@@ -100,24 +102,29 @@ describe('a broken pass is found', () => {
     ['fuse', 'enlarge-exponentials', /softmax/],
     ['plan-memory', 'misplace-outputs', /./],
     ['vectorise-loops', 'enlarge-stores', /./],
-  ])('%s: %s', (pass, fault, op) => {
+  ])('%s: %s', async (pass, fault, op) => {
     const debug = { faults: faultsAt({ [pass]: fault }) };
-    const { agrees, firstDivergence } = compareModel(definition, { steps: 1, debug, measure: false });
+    const { agrees, firstDivergence } = await compareModel(definition, { steps: 1, debug, measure: false });
     expect(agrees).toBe(false);
     expect(firstDivergence).toMatchObject({ entry: 'trainStep', pass, op: expect.stringMatching(op) });
     expect(firstDivergence!.site).toMatchObject({ file: 'test/compare.test.ts' });
     expect(firstDivergence!.nodes).toBeLessThanOrEqual(3);
 
     const repro = parseRepro(firstDivergence!.repro);
-    const isRight = (options: { debug?: typeof debug }): boolean =>
-      checkCompiled(repro, { ...repro, ...options }).every(value => value.agrees);
-    expect(isRight({ debug })).toBe(false);
-    expect(isRight({})).toBe(true);
+    const isRight = async (options: { debug?: typeof debug }): Promise<boolean> =>
+      (await checkCompiled(repro, { ...repro, ...options })).every(value => value.agrees);
+    expect(await isRight({ debug })).toBe(false);
+    expect(await isRight({})).toBe(true);
   });
 
-  test('and without a fault nothing is', () => {
-    const { agrees, firstDivergence } = compareModel(definition, { steps: 2, measure: false });
+  test('and without a fault nothing is, in any variant', async () => {
+    const { agrees, firstDivergence, modules } = await compareModel(definition, {
+      steps: 2,
+      variants: variants.filter(isRunnable),
+      measure: false,
+    });
     expect({ agrees, firstDivergence }).toEqual({ agrees: true, firstDivergence: null });
+    expect(modules.map(({ variant }) => variant)).toEqual(expect.arrayContaining(['simd', 'threads']));
   });
 });
 

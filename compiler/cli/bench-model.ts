@@ -15,8 +15,9 @@ import { type Cost, rooflineMs, totalCost } from './bench/cost.js';
 import { type LaunchTime, launchTimes } from './bench/kernel-times.js';
 import { countedLaunches } from './bench/launches.js';
 import { measure, type Times } from './bench/timing.js';
+import { type Variant, variants } from './choices.js';
 import { allocatedBytes } from './compare/cost.js';
-import { type Instance, instances, isRunnable, type Variant, variants } from './compare/variants.js';
+import { type Instance, instances, isRunnable } from './compare/variants.js';
 import { type EntryInputs, randomInputs } from './random-inputs.js';
 
 export interface BenchOptions {
@@ -74,15 +75,15 @@ export interface KernelBench extends Cost, Times {
   readonly roofline: number;
 }
 
-export function benchModel(definition: ModelDefinition, options: BenchOptions = {}): BenchResult {
+export async function benchModel(definition: ModelDefinition, options: BenchOptions = {}): Promise<BenchResult> {
   const { progress = () => {} } = options;
   progress('measuring what the machine can do');
   const ceilings = measureCeilings();
   const traced = traceModel(definition);
   const { program } = compileToProgram(traced, {}, evaluateConstant);
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
-  const wanted = options.variants ?? variants.filter(isRunnable);
-  const compiled = instances(program, state, wanted);
+  const wanted = options.variants ?? variants.filter(variant => variant !== 'threads' && isRunnable(variant));
+  const compiled = await instances(program, state, wanted);
   const run = new Run(traced, program, state, compiled, ceilings, options);
   const entries = chosenEntries(program, options.entries);
   return {

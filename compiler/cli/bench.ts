@@ -1,8 +1,8 @@
 /** `gradc bench`: what each entry of a model costs in time, memory and size, eagerly and compiled, and kernel by kernel. */
 import { columns } from './arguments.js';
 import type { BenchResult, EntryBench, EntryTime, KernelBench } from './bench-model.js';
+import { type Variant, variants } from './choices.js';
 import type { Command } from './command.js';
-import { type Variant, variants } from './compare/variants.js';
 import { exitCodes } from './diagnostics.js';
 
 export const benchCommand: Command = {
@@ -11,7 +11,12 @@ export const benchCommand: Command = {
   positionals: ['MODEL.ts'],
   options: {
     entry: { doc: 'only these entries', value: 'NAMES', list: true },
-    variant: { doc: 'which modules; default those this engine runs', value: 'VARIANTS', list: true, choices: variants },
+    variant: {
+      doc: 'which modules; default those for one thread that this engine runs',
+      value: 'VARIANTS',
+      list: true,
+      choices: variants,
+    },
     seconds: { doc: 'for each measurement', value: 'S', fallback: '1' },
     integers: { doc: 'integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     'no-eager': { doc: 'leave the eager model out' },
@@ -34,7 +39,7 @@ export const benchCommand: Command = {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
-    const result = benchModel(definition, options);
+    const result = await benchModel(definition, options);
     output.result(benchText(result), result);
     return exitCodes.ok;
   },

@@ -6,5 +6,9 @@ export type Target = (typeof targets)[number];
 export const nvccChoices = ['auto', 'require', 'skip'] as const;
 export type NvccChoice = (typeof nvccChoices)[number];
 
+/** The modules that the wasm backend writes: plain, with relaxed SIMD, and for several threads. */
+export const variants = ['simd', 'relaxed', 'threads'] as const;
+export type Variant = (typeof variants)[number];
+
 export const stages = ['graph', 'backward', 'passes', 'fused', 'explain', 'kernels', 'memory', 'wat', 'cuda'] as const;
 export type Stage = (typeof stages)[number];

@@ -16,6 +16,7 @@ import { tensorOver } from '../ops/tensor.js';
 import type { DebugOptions } from '../pass.js';
 import { compileToProgram, type Source } from '../pipeline.js';
 import { type Entry, type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
+import type { Variant } from './choices.js';
 import { type Accuracy, accuracyOf, type Tolerance } from './compare/accuracy.js';
 import { noiseSamples, unlessRefused } from './compare/check.js';
 import { allocatedBytes, type EntryCost, leastTime, type ModuleCost } from './compare/cost.js';
@@ -23,7 +24,7 @@ import { type Divergence, firstDivergence } from './compare/divergence.js';
 import { isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf, roundingNoise } from './compare/values.js';
-import { callEntry, type Instance, instances, type Variant } from './compare/variants.js';
+import { callEntry, type Instance, instances } from './compare/variants.js';
 import { type EntryInputs, randomInputs, uniformNumbers } from './random-inputs.js';
 
 export interface CompareOptions extends Tolerance {
@@ -66,18 +67,48 @@ export interface Comparison {
   readonly modules: readonly ModuleCost[];
 }
 
-export function compareModel(definition: ModelDefinition, options: CompareOptions): Comparison {
-  const run = new ComparedRun(definition, options);
-  for (let step = 0; step < options.steps; step++) for (const entry of run.entries) run.call(entry, step);
-  const differences = run.worst.list;
-  return {
-    agrees: run.worst.agree,
-    oracle: run.hasOracle,
-    differences,
-    firstDivergence: run.divergence(),
-    costs: options.measure === false ? [] : run.costs(),
-    modules: run.modules(),
+export async function compareModel(definition: ModelDefinition, options: CompareOptions): Promise<Comparison> {
+  const forms = await compiledForms(definition, options);
+  try {
+    const run = new ComparedRun(forms, options);
+    for (let step = 0; step < options.steps; step++) for (const entry of run.entries) run.call(entry, step);
+    return {
+      agrees: run.worst.agree,
+      oracle: run.hasOracle,
+      differences: run.worst.list,
+      firstDivergence: await run.divergence(),
+      costs: options.measure === false ? [] : run.costs(),
+      modules: run.modules(),
+    };
+  } finally {
+    for (const { model } of [...forms.shipped, ...forms.probes]) model.dispose();
+  }
+}
+
+/** A model as it is traced, and its variants in memory. */
+interface Forms {
+  readonly traced: TracedModel;
+  /** The state that all start from. */
+  readonly initial: Arrays;
+  readonly shipped: readonly Instance[];
+  /** The same with gradients as results; the shipped ones where there are none. */
+  readonly probes: readonly Instance[];
+}
+
+async function compiledForms(
+  definition: ModelDefinition,
+  { variants = ['simd'], debug, progress }: CompareOptions,
+): Promise<Forms> {
+  const traced = traceModel(withGradients(definition));
+  const initial = new Map(traced.state.map(({ name, storage }) => [name, storage.array.slice()]));
+  const instantiate = (source: Source): Promise<Instance[]> => {
+    progress?.('compiling');
+    return instances(compileToProgram(source, debug, evaluateConstant).program, initial, variants, { debug });
   };
+  const graphs = traced.graphs.map(withoutGradients);
+  const shipped = await instantiate({ ...traced, graphs });
+  const same = graphs.every((graph, i) => graph.results.length === traced.graphs[i].results.length);
+  return { traced, initial, shipped, probes: same ? shipped : await instantiate(traced) };
 }
 
 /** A call, what it was made on, and the first variant that got it wrong. */
@@ -91,11 +122,7 @@ interface FailedCall {
 class ComparedRun {
   readonly worst = new Worst();
   readonly entries: readonly EntryProgram[];
-  readonly #traced: TracedModel;
   readonly #eagerState: ReadonlyMap<string, TypedArray>;
-  readonly #shipped: readonly Instance[];
-  /** The same with gradients as results; the shipped program where there are none. */
-  readonly #probes: readonly Instance[];
   readonly #calls: Call[] = [];
   readonly #exact: Trajectory;
   readonly #noisy: readonly Trajectory[];
@@ -104,28 +131,17 @@ class ComparedRun {
   #refused = false;
 
   constructor(
-    definition: ModelDefinition,
+    readonly forms: Forms,
     readonly options: CompareOptions,
   ) {
-    const { variants = ['simd'], debug } = options;
-    this.#traced = traceModel(withGradients(definition));
-    const { graphs } = this.#traced;
-    this.#eagerState = new Map(this.#traced.state.map(({ name, storage }) => [name, storage.array]));
-    const initial = new Map([...this.#eagerState].map(([name, array]) => [name, array.slice()]));
-    this.#exact = new Trajectory(graphs, initial);
+    const { traced, initial, probes } = forms;
+    this.entries = probes[0].program.entries;
+    this.#eagerState = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
+    this.#exact = new Trajectory(traced.graphs, initial);
     this.#noisy = Array.from(
       { length: noiseSamples },
-      (_, i) => new Trajectory(graphs, initial, roundingNoise(uniformNumbers(i + 1))),
+      (_, i) => new Trajectory(traced.graphs, initial, roundingNoise(uniformNumbers(i + 1))),
     );
-    const instantiate = (source: Source): Instance[] => {
-      options.progress?.('compiling');
-      return instances(compileToProgram(source, debug, evaluateConstant).program, initial, variants, { debug });
-    };
-    const shipped = { ...this.#traced, graphs: graphs.map(withoutGradients) };
-    this.#shipped = instantiate(shipped);
-    const same = shipped.graphs.every((graph, i) => graph.results.length === graphs[i].results.length);
-    this.#probes = same ? this.#shipped : instantiate(this.#traced);
-    this.entries = this.#probes[0].program.entries;
     this.#drawn = randomInputs(options.integers ?? 2);
   }
 
@@ -138,20 +154,20 @@ class ComparedRun {
     this.options.progress?.(`${name}, step ${step}`);
     const inputs = this.options.inputs?.(name, step) ?? this.#drawn(entry);
     this.#calls.push({ entry: name, inputs });
-    const graph = this.#traced.graphs.find(g => g.name === name)!;
+    const graph = this.forms.traced.graphs.find(g => g.name === name)!;
     const parameters = parametersOf(graph, inputs, this.#eagerState);
     const results = this.#runEagerly(entry, inputs);
     const updates = new Map([...graph.updates.keys()].map(param => this.#stateBy(this.#eagerState, paramName(param))));
     const exact = this.#oracle();
-    for (const [i, shipped] of this.#shipped.entries()) {
-      const compiled = this.#runCompiled(shipped, this.#probes[i], name, inputs);
+    for (const [i, shipped] of this.forms.shipped.entries()) {
+      const compiled = this.#runCompiled(shipped, this.forms.probes[i], name, inputs);
       const agrees = this.#judge(graph, step, shipped.variant, { results, updates }, compiled, exact);
       if (!agrees) this.#failed ??= { graph, parameters, variant: shipped.variant };
     }
   }
 
   /** Looked for at the first call that went wrong. */
-  divergence(): Divergence | null {
+  async divergence(): Promise<Divergence | null> {
     if (this.#failed === null) return null;
     const { graph, parameters, variant } = this.#failed;
     const { debug, progress } = this.options;
@@ -166,7 +182,7 @@ class ComparedRun {
       return {
         entry: entry.name,
         eager: { ms: leastTime(eagerly), bytes: allocatedBytes(eagerly) },
-        compiled: this.#shipped.map(({ variant, model }) => ({
+        compiled: this.forms.shipped.map(({ variant, model }) => ({
           variant,
           ms: leastTime(() => model[entry.name](inputs, { copy: false })),
         })),
@@ -175,7 +191,7 @@ class ComparedRun {
   }
 
   modules(): ModuleCost[] {
-    return this.#shipped.map(({ variant, moduleBytes, program }) => ({
+    return this.forms.shipped.map(({ variant, moduleBytes, program }) => ({
       variant,
       moduleBytes,
       stateBytes: program.stateBytes,
@@ -191,7 +207,7 @@ class ComparedRun {
   }
 
   #runEagerly({ name, outputs }: EntryProgram, inputs: EntryInputs): Arrays {
-    const entry: Entry = this.#traced.parts.entries[name];
+    const entry: Entry = this.forms.traced.parts.entries[name];
     const tensors = Object.entries(entry.inputs).map(([key, { shape, dtype }]) => [
       key,
       tensorOver(inputs[key].slice(), { dtype, shape }),

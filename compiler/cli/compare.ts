@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fail } from '../errors.js';
 import type { Arguments } from './arguments.js';
+import { variants } from './choices.js';
 import type { Command } from './command.js';
 import { type ExitCode, exitCodes } from './diagnostics.js';
 import type { Output } from './output.js';
@@ -16,10 +17,10 @@ export const compareCommand: Command = {
   options: {
     target: { doc: 'what to compare with', value: 'TARGET', choices: ['wasm'], fallback: 'wasm' },
     variant: {
-      doc: 'modules to compare: simd, relaxed; default all that this engine runs',
+      doc: 'modules to compare; default all that this engine runs',
       value: 'VARIANTS',
       list: true,
-      choices: ['simd', 'relaxed'],
+      choices: variants,
     },
     steps: { doc: 'calls of each entry, on random inputs', value: 'N', fallback: '5' },
     rtol: { doc: 'floor of the tolerance, relative to the largest element of a tensor', value: 'X', fallback: '1e-4' },
@@ -36,13 +37,12 @@ export const compareCommand: Command = {
 };
 
 async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
-  const [{ loadModelFile }, { compareModel }, { isRunnable, variants }, { comparisonPage, comparisonText }] =
-    await Promise.all([
-      import('./model-file.js'),
-      import('./compare-model.js'),
-      import('./compare/variants.js'),
-      import('./compare/report.js'),
-    ]);
+  const [{ loadModelFile }, { compareModel }, { isRunnable }, { comparisonPage, comparisonText }] = await Promise.all([
+    import('./model-file.js'),
+    import('./compare-model.js'),
+    import('./compare/variants.js'),
+    import('./compare/report.js'),
+  ]);
   const model = await loadModelFile(args.positionals[0], {
     checkTypes: !args.has('no-typecheck'),
     warn: output.warn,
@@ -54,7 +54,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
   }
   const wanted = args.list('variant');
   output.progress(`comparing ${definition.name}`);
-  const comparison = compareModel(definition, {
+  const comparison = await compareModel(definition, {
     steps: args.number('steps', 1),
     rtol: args.number('rtol', 0),
     atol: args.number('atol', 0),
@@ -79,7 +79,7 @@ async function runRepro(args: Arguments, output: Output): Promise<ExitCode> {
   ]);
   const [path] = args.positionals;
   const repro = parseRepro(readRepro(path));
-  const values = checkCompiled(repro, repro);
+  const values = await checkCompiled(repro, repro);
   output.result(reproText(values), { name: path, values });
   return values.every(({ agrees }) => agrees) ? exitCodes.ok : exitCodes.checkFailed;
 }

@@ -39,7 +39,7 @@ async function main(): Promise<boolean> {
   const test = evaluate(lenet, testDigits());
   const replay = replayEagerly(built, digits, training.losses);
   const batchOf = firstBatches(digits);
-  const comparison = compareModel(built.definition, {
+  const comparison = await compareModel(built.definition, {
     steps: compareSteps,
     inputs: (entry, step) =>
       entry === 'trainStep' ? batchOf(step) : { x: digits.images.slice(step * pixels, (step + 1) * pixels) },

@@ -7,10 +7,11 @@ import { GradcError } from '../../errors.js';
 import type { DType, TypedArray } from '../../ir/dtype.js';
 import { type Graph, paramName, paramRole } from '../../ir/graph.js';
 import { compileToProgram, type Source } from '../../pipeline.js';
+import type { Variant } from '../choices.js';
 import { uniformNumbers } from '../random-inputs.js';
 import { type Accuracy, accuracyOf, type Tensors, type Tolerance } from './accuracy.js';
 import { type Arrays, evaluate, evaluateExactly, type GraphValues, roundingNoise } from './values.js';
-import { callEntry, type EmitOptions, instances, type Variant } from './variants.js';
+import { callEntry, type EmitOptions, instances } from './variants.js';
 
 /** A graph with what it is run on. */
 export interface Case {
@@ -33,15 +34,20 @@ export interface CheckedValue extends Accuracy {
 export const noiseSamples = 2;
 
 /** Compile and run a case, and judge every result and update of it. */
-export const checkCompiled = (given: Case, options: CheckOptions): CheckedValue[] =>
-  new References(given, options.tolerance).judge(runCompiled(given, options));
+export async function checkCompiled(given: Case, options: CheckOptions): Promise<CheckedValue[]> {
+  return new References(given, options.tolerance).judge(await runCompiled(given, options));
+}
 
 /** Compile a graph by itself and run it once. */
-export function runCompiled({ graph, parameters }: Case, { variant, ...options }: CheckOptions): GraphValues {
+export async function runCompiled(
+  { graph, parameters }: Case,
+  { variant, ...options }: CheckOptions,
+): Promise<GraphValues> {
   const { program } = compileToProgram(sourceOf(graph), options.debug, evaluateConstant);
-  const [{ model }] = instances(program, parameters, [variant], options);
+  const [{ model }] = await instances(program, parameters, [variant], options);
   const results = callEntry(model, program.entries[0], Object.fromEntries(parameters));
   const updates = [...graph.updates.keys()].map(param => [paramName(param), stateOf(model.state, param)] as const);
+  model.dispose();
   return { results, updates: new Map(updates) };
 }
 

@@ -4,12 +4,12 @@
  */
 import type { Site } from '../../errors.js';
 import { type Graph, isParam, type Node, paramName, roots, topological } from '../../ir/graph.js';
+import type { Variant } from '../choices.js';
 import type { Distance } from './accuracy.js';
 import { type Case, type CheckedValue, type CheckOptions, checkCompiled } from './check.js';
 import { guiltyPass } from './guilty-pass.js';
 import { printRepro } from './repro.js';
 import { smallestFailing } from './shrink.js';
-import type { Variant } from './variants.js';
 
 export interface Divergence extends Distance {
   readonly entry: string;
@@ -29,14 +29,16 @@ export interface SearchOptions extends CheckOptions {
 }
 
 /** null where the call is right when it is made by itself: the difference has built up over several. */
-export function firstDivergence(given: Case, options: SearchOptions): Divergence | null {
-  const wrong = (part: Case): CheckedValue | undefined => checkCompiled(part, options).find(value => !value.agrees);
+export async function firstDivergence(given: Case, options: SearchOptions): Promise<Divergence | null> {
+  const wrong = async (part: Case): Promise<CheckedValue | undefined> =>
+    (await checkCompiled(part, options)).find(value => !value.agrees);
+  const fails = async (part: Case): Promise<boolean> => (await wrong(part)) !== undefined;
   options.progress?.('looking for the first divergent op');
-  if (wrong(given) === undefined) return null;
-  const part = smallestFailing(given, candidate => wrong(candidate) !== undefined);
-  const value = wrong(part)!;
+  if (!(await fails(given))) return null;
+  const part = await smallestFailing(given, fails);
+  const value = (await wrong(part))!;
   const node = nodeOf(part.graph, value);
-  const pass = guiltyPass(part, options);
+  const pass = await guiltyPass(part, options);
   const { variant, tolerance } = options;
   const { absolute, relative, ulps } = value;
   const about = { variant, pass, op: node.op, tolerance };
@@ -47,7 +49,7 @@ export function firstDivergence(given: Case, options: SearchOptions): Divergence
     site: node.site,
     pass,
     nodes: topological(roots(part.graph)).filter(n => !isParam(n)).length,
-    repro: printRepro(part, about, simpler => wrong(simpler) !== undefined),
+    repro: await printRepro(part, about, fails),
     absolute,
     relative,
     ulps,

@@ -20,23 +20,27 @@ import { type Arrays, evaluate, type GraphValues } from './values.js';
 /** What the compiler has made of a graph at some point, ready to run. */
 interface Stage {
   readonly pass: string;
-  readonly run: () => GraphValues;
+  readonly run: () => GraphValues | Promise<GraphValues>;
 }
 
 /** The first pass whose result no longer agrees; null where all do, and so each by itself is right. */
-export function guiltyPass(given: Case, options: CheckOptions): string | null {
+export async function guiltyPass(given: Case, options: CheckOptions): Promise<string | null> {
   const references = new References(given, options.tolerance);
-  const isSpoiled = ({ run }: Stage): boolean => references.judge(run()).some(({ agrees }) => !agrees);
+  const isSpoiled = async ({ run }: Stage): Promise<boolean> =>
+    references.judge(await run()).some(({ agrees }) => !agrees);
   const stages = stagesOf(given, options);
-  return firstSpoiled(stages, isSpoiled)?.pass ?? null;
+  return (await firstSpoiled(stages, isSpoiled))?.pass ?? null;
 }
 
 /** Bisection: what a pass has spoiled stays spoiled. */
-function firstSpoiled(stages: readonly Stage[], isSpoiled: (stage: Stage) => boolean): Stage | null {
+async function firstSpoiled(
+  stages: readonly Stage[],
+  isSpoiled: (stage: Stage) => Promise<boolean>,
+): Promise<Stage | null> {
   let [good, bad] = [-1, stages.length];
   while (bad - good > 1) {
     const middle = (good + bad) >> 1;
-    if (isSpoiled(stages[middle])) bad = middle;
+    if (await isSpoiled(stages[middle])) bad = middle;
     else good = middle;
   }
   return stages[bad] ?? null;

@@ -16,11 +16,12 @@ import { arrayOf, bytesOf, type TypedArray } from '../../ir/dtype.js';
 import { formatType, type Graph, paramName } from '../../ir/graph.js';
 import { numel } from '../../ir/shape.js';
 import { parseGraph, printGraph } from '../../ir/text.js';
+import { type Variant, variants } from '../choices.js';
 import { randomInputs } from '../random-inputs.js';
 import type { Tolerance } from './accuracy.js';
 import type { Case } from './check.js';
+import { firstOf } from './shrink.js';
 import type { Arrays } from './values.js';
-import { type Variant, variants } from './variants.js';
 
 export interface ReproDetails {
   readonly variant: Variant;
@@ -37,9 +38,13 @@ export interface Repro extends Case {
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
 
 /** `fails` tells whether a case goes wrong: random values are written where it does on them. */
-export function printRepro(given: Case, details: ReproDetails, fails: (simpler: Case) => boolean): string {
+export async function printRepro(
+  given: Case,
+  details: ReproDetails,
+  fails: (simpler: Case) => Promise<boolean>,
+): Promise<string> {
   const { graph } = given;
-  const seed = seeds.find(candidate => fails({ graph, parameters: randomParameters(graph, candidate) }));
+  const seed = await firstOf(seeds, candidate => fails({ graph, parameters: randomParameters(graph, candidate) }));
   const { variant, tolerance, op, pass } = details;
   const value = (name: string): string => (seed === undefined ? base64(given.parameters.get(name)!) : `random ${seed}`);
   const lines = [

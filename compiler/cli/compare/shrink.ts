@@ -25,27 +25,36 @@ import { evaluateAll } from './values.js';
 const mostTrials = 200;
 
 /** `fails` holds for `given`; and for what is returned, which cannot lose a node without passing. */
-export function smallestFailing(given: Case, fails: (part: Case) => boolean): Case {
+export async function smallestFailing(given: Case, fails: (part: Case) => Promise<boolean>): Promise<Case> {
   const cutter = new Cutter(given);
   let trials = 0;
-  const failsAlone = (nodes: readonly Node[]): boolean =>
+  const failsAlone = async (nodes: readonly Node[]): Promise<boolean> =>
     nodes.length > 0 && trials++ < mostTrials && fails(cutter.cut(new Set(nodes)));
-  const nodes = minimise(cutter.candidates, failsAlone);
+  const nodes = await minimise(cutter.candidates, failsAlone);
   const part = cutter.cut(new Set(nodes));
-  return withOneResult(trials > mostTrials || !fails(part) ? given : part, fails);
+  return withOneResult((await fails(part)) ? part : given, fails);
+}
+
+/** The first that passes a test, which is asked of one after another. */
+export async function firstOf<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T | undefined> {
+  for (const item of items) if (await test(item)) return item;
+  return undefined;
 }
 
 /** Delta debugging: a sublist that fails and of which no chunk can go. */
-function minimise<T>(items: readonly T[], fails: (items: readonly T[]) => boolean): readonly T[] {
+async function minimise<T>(
+  items: readonly T[],
+  fails: (items: readonly T[]) => Promise<boolean>,
+): Promise<readonly T[]> {
   let chunks = 2;
   while (items.length > 1) {
     const size = Math.ceil(items.length / chunks);
     const parts = Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
       items.slice(i * size, (i + 1) * size),
     );
-    const part = parts.find(fails);
-    const rest =
-      part ?? (parts.length > 2 ? parts.map(p => items.filter(item => !p.includes(item))).find(fails) : undefined);
+    const part = await firstOf(parts, fails);
+    const others = parts.length > 2 ? parts.map(p => items.filter(item => !p.includes(item))) : [];
+    const rest = part ?? (await firstOf(others, fails));
     if (rest !== undefined) {
       chunks = part === undefined ? Math.max(2, chunks - 1) : 2;
       items = rest;
@@ -56,7 +65,7 @@ function minimise<T>(items: readonly T[], fails: (items: readonly T[]) => boolea
 }
 
 /** Only the first result that fails without the others, where there is one. */
-function withOneResult({ graph, parameters }: Case, fails: (part: Case) => boolean): Case {
+async function withOneResult({ graph, parameters }: Case, fails: (part: Case) => Promise<boolean>): Promise<Case> {
   const wanted = [
     ...graph.results,
     ...[...graph.updates].map(([param, node]) => ({ name: `new ${paramName(param)}`, node })),
@@ -64,7 +73,7 @@ function withOneResult({ graph, parameters }: Case, fails: (part: Case) => boole
   if (wanted.length > 1 || graph.updates.size > 0) {
     for (const result of wanted) {
       const alone = { graph: withReadParams({ ...graph, results: [result], updates: new Map() }), parameters };
-      if (fails(alone)) return alone;
+      if (await fails(alone)) return alone;
     }
   }
   return { graph, parameters };

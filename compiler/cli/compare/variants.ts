@@ -1,8 +1,12 @@
 /** The modules that one program is compiled to, and running them on typed arrays. */
+
+import { availableParallelism } from 'node:os';
 import { wasm } from '../../../backends/wasm/backend.js';
 import { hasFeature } from '../../../runtime/deploy/loader.js';
 import type { Feature } from '../../../runtime/deploy/manifest.js';
-import { instantiate, type Model, type OutputValue } from '../../../runtime/deploy/model.js';
+import { type Engine, engineOf, type Model, modelOver, type OutputValue } from '../../../runtime/deploy/model.js';
+import { startTeam } from '../../../runtime/deploy/team.js';
+import { threadSource } from '../../artifact/glue.js';
 import { loaderManifest } from '../../artifact/manifest.js';
 import { artifactState } from '../../artifact/write.js';
 import { fail } from '../../errors.js';
@@ -12,15 +16,14 @@ import type { EntryProgram, Program } from '../../ir/program.js';
 import { numel } from '../../ir/shape.js';
 import type { DebugOptions } from '../../pass.js';
 import { emitProgram } from '../../pipeline.js';
+import { type Variant, variants } from '../choices.js';
 import type { EntryInputs } from '../random-inputs.js';
 import type { Arrays } from './values.js';
-
-export const variants = ['simd', 'relaxed'] as const;
-export type Variant = (typeof variants)[number];
 
 const modules: Readonly<Record<Variant, { readonly suffix: string; readonly requires: Feature | null }>> = {
   simd: { suffix: '.wasm', requires: null },
   relaxed: { suffix: '.relaxed.wasm', requires: 'relaxed-simd' },
+  threads: { suffix: '.threads.wasm', requires: 'threads' },
 };
 
 /** Can this engine run it? */
@@ -37,6 +40,9 @@ export interface Instance {
   readonly moduleBytes: number;
 }
 
+/** Threads that run a module for threads: at least two, so that it is seen to divide the work. */
+const teamSize = Math.max(2, availableParallelism());
+
 export interface EmitOptions {
   readonly debug?: DebugOptions;
   /** With another schedule. */
@@ -44,12 +50,12 @@ export interface EmitOptions {
 }
 
 /** Emit a program and instantiate it with the given state once for each variant. Throws E601 for one the engine cannot run. */
-export function instances(
+export async function instances(
   program: Program,
   state: Arrays,
   wanted: readonly Variant[],
   { debug = {}, backend = wasm }: EmitOptions = {},
-): Instance[] {
+): Promise<Instance[]> {
   const missing = wanted.find(variant => !isRunnable(variant));
   if (missing !== undefined)
     fail('E601', {
@@ -57,13 +63,32 @@ export function instances(
       what: `the variant '${missing}': this engine has no ${modules[missing].requires}`,
       hint: `compare the others (--variant ${variants.filter(isRunnable).join(',')}), or use a newer Node`,
     });
-  const files = emitProgram(program, backend, { relaxed: wanted.includes('relaxed') }, debug);
+  const files = emitProgram(
+    program,
+    backend,
+    {
+      relaxed: wanted.includes('relaxed'),
+      threads: wanted.includes('threads'),
+    },
+    debug,
+  );
   const stateFile = artifactState(program, state);
-  return wanted.map(variant => {
-    const bytes = files.get(`${program.name}${modules[variant].suffix}`) as Uint8Array<ArrayBuffer>;
-    const model = instantiate(new WebAssembly.Module(bytes), loaderManifest(program), stateFile);
-    return { variant, program, model, moduleBytes: bytes.length };
-  });
+  return Promise.all(
+    wanted.map(async variant => {
+      const bytes = files.get(`${program.name}${modules[variant].suffix}`) as Uint8Array<ArrayBuffer>;
+      const module = new WebAssembly.Module(bytes);
+      const engine = variant === 'threads' ? await teamOver(module) : engineOf(module);
+      const count = variant === 'threads' ? teamSize : 1;
+      const model = modelOver(engine, loaderManifest(program), stateFile, { count });
+      return { variant, program, model, moduleBytes: bytes.length };
+    }),
+  );
+}
+
+async function teamOver(module: WebAssembly.Module): Promise<Engine> {
+  const source = new URL(`data:text/javascript,${encodeURIComponent(await threadSource())}`);
+  const { engine, reason } = await startTeam(teamSize, async () => module, source);
+  return engine ?? fail('E601', { backend: 'wasm', what: `threads here: ${reason}`, hint: 'compare without them' });
 }
 
 /** Call an entry; gives its outputs as typed arrays of their own. */
