@@ -424,6 +424,15 @@ export const multiDot: Op<(tensors: readonly Tensor[]) => Tensor> = composite({
   samples: [sample([random([2, 3]), random([3, 4]), random([4, 2])])],
 });
 
+/** PyTorch's older name, with the matrices one by one. */
+export const chainMatmul: Op<(...matrices: readonly Tensor[]) => Tensor> = composite({
+  name: 'chainMatmul',
+  doc: 'Product of a chain of matrices.',
+  signature: 'matrices: tensors',
+  compute: ({ matrices }) => multiDot(matrices),
+  samples: [sample(random([2, 3]), random([3, 4]), random([4, 2]))],
+});
+
 export const matrixPower: Op<(input: Tensor, n: number) => Tensor> = composite({
   name: 'matrixPower',
   doc: 'A square matrix multiplied by itself n >= 0 times.',

@@ -10,6 +10,7 @@ export * from './linear.js';
 export * from './loss.js';
 export { type ForwardHook, type ForwardPreHook, type LoadReport, Module, type StateDict } from './module.js';
 export * from './normalization.js';
+export * from './padding.js';
 export { Parameter, type ParameterOptions } from './parameter.js';
 export * from './pooling.js';
 export * from './recurrent.js';

@@ -1,8 +1,8 @@
-/** Pooling. */
+/** Pooling, and dims flattened after it. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
 import type { Size } from './convolution.js';
-import { positional, settings, UnaryLayer } from './layer.js';
+import { Layer, settings, UnaryLayer } from './layer.js';
 
 export interface MaxPoolOptions {
   readonly stride?: Size | null;
@@ -11,6 +11,7 @@ export interface MaxPoolOptions {
   readonly ceilMode?: boolean;
 }
 abstract class MaxPoolNd extends UnaryLayer {
+  protected abstract readonly pool: typeof F.maxPool2d;
   readonly kernelSize: Size;
   readonly stride: Size;
   readonly padding: Size;
@@ -24,25 +25,22 @@ abstract class MaxPoolNd extends UnaryLayer {
     this.dilation = dilation;
     this.ceilMode = ceilMode;
   }
+  override forward(input: Tensor): Tensor {
+    return this.pool(input, this.kernelSize, this.stride, this.padding, this.dilation, this.ceilMode);
+  }
   override extraRepr(): string {
     const { kernelSize, stride, padding, dilation, ceilMode } = this;
     return settings({ kernelSize, stride, padding, dilation, ceilMode });
   }
 }
 export class MaxPool1d extends MaxPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.maxPool1d(input, this.kernelSize, this.stride, this.padding, this.dilation, this.ceilMode);
-  }
+  protected override readonly pool = F.maxPool1d;
 }
 export class MaxPool2d extends MaxPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.maxPool2d(input, this.kernelSize, this.stride, this.padding, this.dilation, this.ceilMode);
-  }
+  protected override readonly pool = F.maxPool2d;
 }
 export class MaxPool3d extends MaxPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.maxPool3d(input, this.kernelSize, this.stride, this.padding, this.dilation, this.ceilMode);
-  }
+  protected override readonly pool = F.maxPool3d;
 }
 
 export interface AvgPoolOptions {
@@ -53,6 +51,7 @@ export interface AvgPoolOptions {
   readonly divisorOverride?: number | null;
 }
 abstract class AvgPoolNd extends UnaryLayer {
+  protected abstract readonly pool: typeof F.avgPool2d;
   readonly kernelSize: Size;
   readonly stride: Size;
   readonly padding: Size;
@@ -71,15 +70,17 @@ abstract class AvgPoolNd extends UnaryLayer {
     this.countIncludePad = countIncludePad;
     this.divisorOverride = divisorOverride;
   }
+  override forward(input: Tensor): Tensor {
+    const { kernelSize, stride, padding, ceilMode, countIncludePad, divisorOverride } = this;
+    return this.pool(input, kernelSize, stride, padding, ceilMode, countIncludePad, divisorOverride);
+  }
   override extraRepr(): string {
     const { kernelSize, stride, padding } = this;
     return settings({ kernelSize, stride, padding });
   }
 }
 export class AvgPool1d extends AvgPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.avgPool1d(input, this.kernelSize, this.stride, this.padding, this.ceilMode, this.countIncludePad);
-  }
+  protected override readonly pool = F.avgPool1d;
   /** Unlike its kin, PyTorch's keeps its settings as lists of one. */
   override extraRepr(): string {
     const [kernelSize, stride, padding] = [this.kernelSize, this.stride, this.padding].map(size => [size].flat());
@@ -87,53 +88,75 @@ export class AvgPool1d extends AvgPoolNd {
   }
 }
 export class AvgPool2d extends AvgPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.avgPool2d(
-      input,
-      this.kernelSize,
-      this.stride,
-      this.padding,
-      this.ceilMode,
-      this.countIncludePad,
-      this.divisorOverride,
-    );
-  }
+  protected override readonly pool = F.avgPool2d;
 }
 export class AvgPool3d extends AvgPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.avgPool3d(
-      input,
-      this.kernelSize,
-      this.stride,
-      this.padding,
-      this.ceilMode,
-      this.countIncludePad,
-      this.divisorOverride,
-    );
-  }
+  protected override readonly pool = F.avgPool3d;
 }
 
 /** An output size; null keeps the size of a dim. */
 export type OutputSize = number | readonly (number | null)[];
 abstract class AdaptivePoolNd extends UnaryLayer {
+  protected abstract readonly pool: typeof F.adaptiveAvgPool2d;
   readonly outputSize: OutputSize;
   constructor(outputSize: OutputSize) {
     super();
     this.outputSize = outputSize;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.pool(input, this.outputSize);
   }
   override extraRepr(): string {
     return settings({ outputSize: this.outputSize });
   }
 }
 export class AdaptiveAvgPool1d extends AdaptivePoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.adaptiveAvgPool1d(input, this.outputSize);
-  }
+  protected override readonly pool = F.adaptiveAvgPool1d;
 }
 export class AdaptiveAvgPool2d extends AdaptivePoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.adaptiveAvgPool2d(input, this.outputSize);
+  protected override readonly pool = F.adaptiveAvgPool2d;
+}
+export class AdaptiveAvgPool3d extends AdaptivePoolNd {
+  protected override readonly pool = F.adaptiveAvgPool3d;
+}
+export class AdaptiveMaxPool1d extends AdaptivePoolNd {
+  protected override readonly pool = F.adaptiveMaxPool1d;
+}
+export class AdaptiveMaxPool2d extends AdaptivePoolNd {
+  protected override readonly pool = F.adaptiveMaxPool2d;
+}
+export class AdaptiveMaxPool3d extends AdaptivePoolNd {
+  protected override readonly pool = F.adaptiveMaxPool3d;
+}
+
+/** The inverse of max pooling as far as there is one: each value at its index, 0 elsewhere. */
+abstract class MaxUnpoolNd extends Layer {
+  protected abstract readonly unpool: typeof F.maxUnpool2d;
+  readonly kernelSize: Size;
+  readonly stride: Size;
+  readonly padding: Size;
+  constructor(kernelSize: Size, { stride, padding = 0 }: Pick<MaxPoolOptions, 'stride' | 'padding'> = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.stride = stride ?? kernelSize;
+    this.padding = padding;
   }
+  override forward(input: Tensor, indices: Tensor, outputSize: readonly number[] | null = null): Tensor {
+    return this.unpool(input, indices, this.kernelSize, this.stride, this.padding, outputSize);
+  }
+  override extraRepr(): string {
+    const { kernelSize, stride, padding } = this;
+    return settings({ kernelSize, stride, padding });
+  }
+}
+export class MaxUnpool1d extends MaxUnpoolNd {
+  protected override readonly unpool = F.maxUnpool1d;
+}
+export class MaxUnpool2d extends MaxUnpoolNd {
+  protected override readonly unpool = F.maxUnpool2d;
+}
+export class MaxUnpool3d extends MaxUnpoolNd {
+  protected override readonly unpool = F.maxUnpool3d;
 }
 
 /** All dims from one to another in one. */
@@ -165,80 +188,5 @@ export class Unflatten extends UnaryLayer {
   }
   override extraRepr(): string {
     return settings({ dim: this.dim, unflattenedSize: this.unflattenedSize });
-  }
-}
-
-/** A border around the last dims: [before, after] of each, from the last dim to the first. */
-abstract class PadNd extends UnaryLayer {
-  readonly padding: readonly number[];
-  constructor(rank: number, padding: Size) {
-    super();
-    this.padding = typeof padding === 'number' ? new Array<number>(2 * rank).fill(padding) : padding;
-  }
-  override extraRepr(): string {
-    return positional([this.padding]);
-  }
-}
-abstract class ConstantPadNd extends PadNd {
-  constructor(
-    rank: number,
-    padding: Size,
-    readonly value: number,
-  ) {
-    super(rank, padding);
-  }
-  override forward(input: Tensor): Tensor {
-    return F.pad(input, this.padding, 'constant', this.value);
-  }
-  override extraRepr(): string {
-    return settings({ padding: this.padding, value: this.value });
-  }
-}
-export class ConstantPad1d extends ConstantPadNd {
-  constructor(padding: Size, value: number) {
-    super(1, padding, value);
-  }
-}
-export class ConstantPad2d extends ConstantPadNd {
-  constructor(padding: Size, value: number) {
-    super(2, padding, value);
-  }
-}
-export class ZeroPad2d extends ConstantPadNd {
-  constructor(padding: Size) {
-    super(2, padding, 0);
-  }
-  override extraRepr(): string {
-    return positional([this.padding]);
-  }
-}
-abstract class ReflectionPadNd extends PadNd {
-  override forward(input: Tensor): Tensor {
-    return F.pad(input, this.padding, 'reflect');
-  }
-}
-export class ReflectionPad1d extends ReflectionPadNd {
-  constructor(padding: Size) {
-    super(1, padding);
-  }
-}
-export class ReflectionPad2d extends ReflectionPadNd {
-  constructor(padding: Size) {
-    super(2, padding);
-  }
-}
-abstract class ReplicationPadNd extends PadNd {
-  override forward(input: Tensor): Tensor {
-    return F.pad(input, this.padding, 'replicate');
-  }
-}
-export class ReplicationPad1d extends ReplicationPadNd {
-  constructor(padding: Size) {
-    super(1, padding);
-  }
-}
-export class ReplicationPad2d extends ReplicationPadNd {
-  constructor(padding: Size) {
-    super(2, padding);
   }
 }

@@ -119,6 +119,7 @@ export interface LPPoolOptions {
 }
 /** The p-norm of each window. */
 abstract class LPPoolNd extends UnaryLayer {
+  protected abstract readonly pool: typeof F.lpPool2d;
   readonly normType: number;
   readonly kernelSize: Size;
   readonly stride: Size | null;
@@ -130,18 +131,17 @@ abstract class LPPoolNd extends UnaryLayer {
     this.stride = stride;
     this.ceilMode = ceilMode;
   }
+  override forward(input: Tensor): Tensor {
+    return this.pool(input, this.normType, this.kernelSize, this.stride, this.ceilMode);
+  }
   override extraRepr(): string {
     const { normType, kernelSize, stride, ceilMode } = this;
     return settings({ normType, kernelSize, stride, ceilMode });
   }
 }
 export class LPPool1d extends LPPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.lpPool1d(input, this.normType, this.kernelSize, this.stride, this.ceilMode);
-  }
+  protected override readonly pool = F.lpPool1d;
 }
 export class LPPool2d extends LPPoolNd {
-  override forward(input: Tensor): Tensor {
-    return F.lpPool2d(input, this.normType, this.kernelSize, this.stride, this.ceilMode);
-  }
+  protected override readonly pool = F.lpPool2d;
 }
