@@ -1,17 +1,27 @@
 /**
- * `npm run bench [-- --json] [--kernels] [--no-eager] [--compare DIR] [workload…]`: how long the workloads take, compiled
- * and eagerly, beside what the machine could do.
+ * `npm run bench`: how long the workloads take, compiled for one thread and for several, and eagerly, beside what the machine
+ * could do; what they take of memory. With `--math` the functions of vectors, with `--startup` whole processes.
  */
-import { launchesOf } from '../../compiler/ir/program.js';
+import { type Ceilings, measureCeilings } from '../../compiler/cli/bench/ceilings.js';
+import { rooflineMs, totalCost } from '../../compiler/cli/bench/cost.js';
+import { measure } from '../../compiler/cli/bench/timing.js';
 import { tensorOver } from '../../compiler/ops/tensor.js';
 import { hasFeature } from '../../runtime/deploy/loader.js';
+import type { Model } from '../../runtime/deploy/model.js';
 import { type Agreement, compareWithCases } from './cases.js';
-import { type Ceilings, measureCeilings } from './ceilings.js';
-import { CompiledWorkload, type Inputs } from './compiled.js';
-import { rooflineMs, totalCost } from './cost.js';
-import { agreementTable, ceilingsText, kernelTable, resultTable } from './report.js';
-import { measure } from './timing.js';
-import { type Workload, workloads } from './workloads.js';
+import { CompiledWorkload, type Inputs, type Sizes } from './compiled.js';
+import { type Options, optionsOf, UsageError, usage } from './options.js';
+import {
+  agreementTable,
+  ceilingsText,
+  kernelTable,
+  resultTable,
+  sizesTable,
+  startupTable,
+  vectorTable,
+} from './report.js';
+import { measureStartup } from './startup.js';
+import { measureVectorMath } from './vector-math.js';
 
 /** One measurement. */
 export interface Result {
@@ -23,105 +33,112 @@ export interface Result {
   readonly minMs: number;
   readonly flops: number;
   readonly bytes: number;
-  /** The least time on this machine, kernel by kernel, over the median. */
+  /** The least time of this many threads on this machine, kernel by kernel, over the median. */
   readonly roofline: number;
 }
 
-interface Options {
-  readonly json: boolean;
-  readonly kernels: boolean;
-  readonly eager: boolean;
-  /** A folder of outputs recorded from PyTorch. */
-  readonly cases: string | null;
-  readonly workloads: readonly Workload[];
+export interface WorkloadSizes extends Sizes {
+  readonly workload: string;
 }
 
-const usage = `usage: npm run bench -- [--json] [--kernels] [--no-eager] [--compare DIR] [workload…]
-workloads: ${workloads.map(({ name }) => name).join(' ')}
-A name stands for all that begin with it. DIR: outputs recorded from PyTorch, one npz file for each workload.`;
+/** For each measurement. */
+const seconds = 1;
 
-class UsageError extends Error {}
-
-function optionsOf(args: readonly string[]): Options {
-  const rest = [...args];
-  const flag = (name: string): boolean => {
-    const at = rest.indexOf(name);
-    if (at >= 0) rest.splice(at, 1);
-    return at >= 0;
-  };
-  const valueOf = (name: string): string | null => {
-    const at = rest.indexOf(name);
-    if (at < 0) return null;
-    const [, value] = rest.splice(at, 2);
-    if (value === undefined) throw new UsageError(`${name} needs a value`);
-    return value;
-  };
-  const options = {
-    json: flag('--json'),
-    kernels: flag('--kernels'),
-    eager: !flag('--no-eager'),
-    cases: valueOf('--compare'),
-  };
-  for (const name of rest) {
-    if (name.startsWith('-')) throw new UsageError(`unknown option '${name}'`);
-    if (!workloads.some(workload => workload.name.startsWith(name))) throw new UsageError(`no workload '${name}'`);
-  }
-  const wanted = ({ name }: Workload): boolean => rest.length === 0 || rest.some(prefix => name.startsWith(prefix));
-  return { ...options, workloads: workloads.filter(wanted) };
-}
-
-/** Results are printed as they come, as a table; with --json once, as one object. */
-function main(args: readonly string[]): void {
+async function main(args: readonly string[], thread: URL): Promise<void> {
   const options = optionsOf(args);
-  const say = (text: string): void => {
-    if (!options.json) process.stdout.write(`${text}\n`);
-  };
-  const ceilings = measureCeilings();
-  say(`Node ${process.version}, one thread; ${ceilingsText(ceilings)}`);
-  const table = resultTable();
-  say(table.head);
-  const results: Result[] = [];
-  const details: string[] = [];
-  const agreements: Agreement[] = [];
-  for (const workload of options.workloads) {
-    const compiled = new CompiledWorkload(workload);
-    const inputs = workload.inputs();
-    if (options.cases !== null) agreements.push(...compareWithCases(options.cases, workload, inputs));
-    for (const result of measureWorkload(compiled, inputs, ceilings, options)) {
-      results.push(result);
-      say(table.row(result));
-    }
-    if (options.kernels) details.push(kernelDetails(compiled, inputs, ceilings));
+  const print = (text: string): void => void process.stdout.write(`${text}\n`);
+  const json = (report: object): void =>
+    print(JSON.stringify({ schemaVersion: 1, node: process.version, ...report }, null, 2));
+  if (options.math) {
+    const speeds = measureVectorMath(hasFeature('relaxed-simd'));
+    if (options.json) json({ functions: speeds });
+    else print(vectorTable(speeds));
+  } else if (options.startup) {
+    const processes = measureStartup();
+    if (options.json) json({ processes });
+    else print(startupTable(processes));
+  } else {
+    const report = await new Bench(options, thread, options.json ? () => {} : print).run();
+    if (options.json) json(report);
+    if (!report.agreements.every(({ agrees }) => agrees)) process.exitCode = 1;
   }
-  for (const text of details) say(text);
-  if (agreements.length > 0) say(`\nagainst PyTorch\n${agreementTable(agreements)}`);
-  if (options.json)
-    process.stdout.write(
-      `${JSON.stringify({ schemaVersion: 1, node: process.version, ceilings, results, agreements }, null, 2)}\n`,
-    );
-  if (!agreements.every(({ agrees }) => agrees)) process.exitCode = 1;
 }
 
-function* measureWorkload(
-  compiled: CompiledWorkload,
-  inputs: Inputs,
-  ceilings: Ceilings,
-  options: Options,
-): Generator<Result> {
-  const { name, entry } = compiled.workload;
-  const launches = launchesOf(compiled.entry.steps);
-  const variants = ['simd128', ...(hasFeature('relaxed-simd') ? ['relaxed'] : [])] as const;
-  for (const variant of variants as readonly ('simd128' | 'relaxed')[]) {
-    const relaxed = variant === 'relaxed';
-    const model = compiled.model(relaxed);
-    const times = measure(() => model[entry](inputs));
-    const roofline = rooflineMs(launches, ceilings, relaxed) / times.medianMs;
-    yield { workload: name, threads: 1, variant, mode: 'compiled', ...times, ...totalCost(launches), roofline };
+interface Report {
+  readonly ceilings: Ceilings;
+  readonly results: readonly Result[];
+  readonly sizes: readonly WorkloadSizes[];
+  readonly agreements: readonly Agreement[];
+}
+
+/** Results are said as they come. */
+class Bench {
+  private readonly ceilings = measureCeilings();
+
+  constructor(
+    private readonly options: Options,
+    private readonly thread: URL,
+    private readonly say: (text: string) => void,
+  ) {}
+
+  async run(): Promise<Report> {
+    const { ceilings, options, say } = this;
+    const table = resultTable();
+    say(`Node ${process.version}; ${ceilingsText(ceilings)}\n${table.head}`);
+    const results: Result[] = [];
+    const sizes: WorkloadSizes[] = [];
+    const details: string[] = [];
+    const agreements: Agreement[] = [];
+    for (const workload of options.workloads) {
+      const compiled = new CompiledWorkload(workload);
+      const inputs = workload.inputs();
+      if (options.cases !== null) agreements.push(...compareWithCases(options.cases, workload, inputs));
+      for await (const result of this.measured(compiled, inputs)) {
+        results.push(result);
+        say(table.row(result));
+      }
+      sizes.push({ workload: workload.name, ...compiled.sizes() });
+      if (options.kernels) details.push(this.kernelDetails(compiled, inputs));
+    }
+    for (const text of details) say(text);
+    say(`\n${sizesTable(sizes)}`);
+    if (agreements.length > 0) say(`\nagainst PyTorch\n${agreementTable(agreements)}`);
+    return { ceilings, results, sizes, agreements };
   }
-  if (!options.eager) return;
-  const times = measure(() => runEagerly(compiled, inputs));
-  const roofline = rooflineMs(launches, ceilings, hasFeature('relaxed-simd')) / times.medianMs;
-  yield { workload: name, threads: 1, variant: 'eager', mode: 'eager', ...times, ...totalCost(launches), roofline };
+
+  private async *measured(compiled: CompiledWorkload, inputs: Inputs): AsyncGenerator<Result> {
+    const { options, thread } = this;
+    const { entry } = compiled.workload;
+    for (const relaxed of hasFeature('relaxed-simd') ? [false, true] : [false]) {
+      for (const threads of options.threads) {
+        const model: Model =
+          threads === 1 ? compiled.model(relaxed) : await compiled.modelOfTeam(relaxed, threads, thread);
+        const run = (): unknown => model[entry](inputs);
+        yield this.result(compiled, { threads, variant: relaxed ? 'relaxed' : 'simd128', mode: 'compiled', run });
+        model.dispose();
+      }
+    }
+    const run = (): unknown => runEagerly(compiled, inputs);
+    if (options.eager) yield this.result(compiled, { threads: 1, variant: 'eager', mode: 'eager', run });
+  }
+
+  private result(
+    { workload, launches }: CompiledWorkload,
+    { run, ...measured }: Pick<Result, 'threads' | 'variant' | 'mode'> & { readonly run: () => unknown },
+  ): Result {
+    const times = measure(run, seconds);
+    const fused = measured.variant === 'relaxed' || (measured.mode === 'eager' && hasFeature('relaxed-simd'));
+    const least = rooflineMs(launches, this.ceilings, fused) / measured.threads;
+    return { workload: workload.name, ...measured, ...times, ...totalCost(launches), roofline: least / times.medianMs };
+  }
+
+  private kernelDetails(compiled: CompiledWorkload, inputs: Inputs): string {
+    const relaxed = hasFeature('relaxed-simd');
+    const { workload, launches, compileMs } = compiled;
+    const times = compiled.kernelTimes(relaxed, inputs);
+    const head = `\n${workload.name}: ${launches.length} kernels, compiled in ${compileMs.toFixed(0)} ms`;
+    return `${head}\n${kernelTable(times, this.ceilings, relaxed)}`;
+  }
 }
 
 function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Inputs): unknown {
@@ -129,17 +146,10 @@ function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Input
   return traced.parts.entries[workload.entry].run(Object.fromEntries(tensors));
 }
 
-function kernelDetails(compiled: CompiledWorkload, inputs: Inputs, ceilings: Ceilings): string {
-  const relaxed = hasFeature('relaxed-simd');
-  const launches = launchesOf(compiled.entry.steps).length;
-  const times = compiled.kernelTimes(relaxed, inputs);
-  return `\n${compiled.workload.name}: ${launches} kernels, compiled in ${compiled.compileMs.toFixed(0)} ms\n${kernelTable(times, ceilings, relaxed)}`;
-}
-
-/** As a program: messages for the user's mistakes, the exit code. */
-export async function runAsProgram(args: readonly string[]): Promise<void> {
+/** As a program: messages for the user's mistakes, the exit code. `thread`: the bundle of `runtime/deploy/thread.ts`. */
+export async function runAsProgram(args: readonly string[], thread: string): Promise<void> {
   try {
-    main(args);
+    await main(args, new URL(thread));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`${error.message}\n\n${usage}`);

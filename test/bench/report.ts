@@ -1,10 +1,13 @@
 /** Results as text for people. */
+import type { Ceilings } from '../../compiler/cli/bench/ceilings.js';
+import { costOf, type Limits, leastMs, limitsOf } from '../../compiler/cli/bench/cost.js';
+import type { LaunchTime } from '../../compiler/cli/bench/kernel-times.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Agreement } from './cases.js';
-import type { Ceilings } from './ceilings.js';
-import type { KernelTime } from './compiled.js';
-import { costOf, rooflineMs } from './cost.js';
-import type { Result } from './main.js';
+import type { Result, WorkloadSizes } from './main.js';
+import { reasonFor } from './reasons.js';
+import type { Startup } from './startup.js';
+import type { VectorSpeed } from './vector-math.js';
 
 export interface Table<Row> {
   readonly head: string;
@@ -22,19 +25,21 @@ export const milliseconds = (ms: number): string => (ms < 1 ? ms.toFixed(4) : ms
 const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
 const rate = (count: number, ms: number): string => (count / ms / 1e6).toFixed(1);
 
-export function ceilingsText({ mulAddGflops, fusedGflops, streams }: Ceilings): string {
+export function ceilingsText({ mulAddGflops, fusedGflops, functions, streams }: Ceilings): string {
   const sizes = streams.map(({ bytes, gigabytesPerSecond }) => `${bytes / 1024} KiB ${gigabytesPerSecond.toFixed(0)}`);
   const fused = fusedGflops === null ? 'no relaxed SIMD' : `${fusedGflops.toFixed(1)} fused`;
-  return `ceilings: ${mulAddGflops.toFixed(1)} GFLOP/s (${fused}); GB/s of ${sizes.join(', ')}`;
+  const rates = Object.entries(functions).map(([fn, rate]) => `${fn} ${(1000 * rate).toFixed(0)}`);
+  return `ceilings: ${mulAddGflops.toFixed(1)} GFLOP/s (${fused}); GB/s of ${sizes.join(', ')}; 10^6/s of ${rates.join(', ')}`;
 }
 
 export function resultTable(): Table<Result> {
-  const widths = [16, 8, 10, 10, 9, 8, 9];
+  const widths = [16, 7, 8, 10, 10, 9, 8, 9];
   return {
-    head: line(widths, ['workload', 'variant', 'median ms', 'least ms', 'GFLOP/s', 'GB/s', 'roofline']),
-    row: ({ workload, variant, medianMs, minMs, flops, bytes, roofline }) =>
+    head: line(widths, ['workload', 'threads', 'variant', 'median ms', 'least ms', 'GFLOP/s', 'GB/s', 'roofline']),
+    row: ({ workload, threads, variant, medianMs, minMs, flops, bytes, roofline }) =>
       line(widths, [
         workload,
+        `${threads}`,
         variant,
         milliseconds(medianMs),
         milliseconds(minMs),
@@ -45,36 +50,74 @@ export function resultTable(): Table<Result> {
   };
 }
 
-/** Kernels, those that take longest first; equal ones together. */
-export function kernelTable(times: readonly KernelTime[], ceilings: Ceilings, fused: boolean): string {
-  const total = times.reduce((sum, { medianMs }) => sum + medianMs, 0);
-  const groups = new Map<Kernel, KernelTime[]>();
+/** Kernels, those that take longest first; equal ones together. What bounds each, and why it is not closer to that. */
+export function kernelTable(times: readonly LaunchTime[], ceilings: Ceilings, fused: boolean): string {
+  const total = times.reduce((sum, { runs, medianMs }) => sum + runs * medianMs, 0);
+  const groups = new Map<Kernel, LaunchTime[]>();
   for (const time of times) groups.set(time.launch.kernel, [...(groups.get(time.launch.kernel) ?? []), time]);
   const rows = [...groups].map(([kernel, all]) => {
-    const ms = all.reduce((sum, { medianMs }) => sum + medianMs, 0);
-    const least = rooflineMs(
-      all.map(({ launch }) => launch),
-      ceilings,
-      fused,
-    );
-    return { kernel, calls: all.length, ms, least, cost: costOf(kernel) };
+    const calls = all.reduce((sum, { runs }) => sum + runs, 0);
+    const ms = all.reduce((sum, { runs, medianMs }) => sum + runs * medianMs, 0);
+    return { kernel, calls, ms, limits: limitsOf(kernel, ceilings, fused) };
   });
-  const widths = [28, 5, 9, 6, 9, 8, 9];
+  const widths = [28, 5, 9, 6, 9, 8, 9, 10];
   const cells = rows
     .sort((a, b) => b.ms - a.ms)
-    .map(({ kernel, calls, ms, least, cost }) => {
-      const each = [rate(calls * cost.flops, ms), rate(calls * cost.bytes, ms), percent(least / ms)];
+    .map(({ kernel, calls, ms, limits }) => {
+      const { flops, bytes } = costOf(kernel);
       const start = line(widths, [
         kernel.name.slice(0, 28),
         `${calls}`,
         milliseconds(ms),
         percent(ms / total),
-        ...each,
+        rate(calls * flops, ms),
+        rate(calls * bytes, ms),
+        percent((calls * leastMs(limits)) / ms),
+        boundOf(limits),
       ]);
-      return `${start}  ${kernel.doc}`;
+      const reason = reasonFor(kernel, limits, ms / calls);
+      return `${start}  ${kernel.doc}${reason === null ? '' : `\n${' '.repeat(30)}${reason}`}`;
     });
-  const head = line(widths, ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'roofline']);
+  const head = line(widths, ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'roofline', 'bound by']);
   return [head, ...cells, line(widths, ['all', `${times.length}`, milliseconds(total)])].join('\n');
+}
+
+function boundOf({ arithmetic, functions, memory }: Limits): string {
+  if (memory >= arithmetic + functions) return 'memory';
+  return functions > arithmetic ? 'functions' : 'arithmetic';
+}
+
+/** What calls take of memory beside what they must, and what modules weigh. */
+export function sizesTable(all: readonly WorkloadSizes[]): string {
+  const widths = [16, 10, 12, 12, 6, 10, 10];
+  const kib = (bytes: number): string => (bytes / 1024).toFixed(1);
+  const rows = all.map(({ workload, state, planned, lowerBound, module, moduleGzip }) =>
+    line(widths, [
+      workload,
+      kib(state),
+      kib(planned),
+      kib(lowerBound),
+      (planned / lowerBound).toFixed(3),
+      kib(module),
+      kib(moduleGzip),
+    ]),
+  );
+  return [line(widths, ['KiB', 'state', 'planned', 'lower bound', 'ratio', 'module', 'gzip']), ...rows].join('\n');
+}
+
+export function vectorTable(all: readonly VectorSpeed[]): string {
+  const widths = [12, 11, 8, 8];
+  const rows = all.map(({ name, millionsPerSecond, largestUlp, statedUlp, unit }) => {
+    const cells = [name, millionsPerSecond.toFixed(0), largestUlp.toFixed(2), statedUlp.toString()];
+    return `${line(widths, cells)}${unit === 'argument' ? '  of the argument' : ''}`;
+  });
+  return [line(widths, ['function', '10^6 / s', 'ulp', 'stated']), ...rows].join('\n');
+}
+
+export function startupTable(all: readonly Startup[]): string {
+  const widths = [34, 10, 9];
+  const rows = all.map(({ what, medianMs, minMs }) => line(widths, [what, medianMs.toFixed(1), minMs.toFixed(1)]));
+  return [line(widths, ['a process', 'median ms', 'least ms']), ...rows].join('\n');
 }
 
 export function agreementTable(agreements: readonly Agreement[]): string {

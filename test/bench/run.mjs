@@ -1,4 +1,6 @@
 /** Launcher of `npm run bench`. */
-import { runBundled } from '../support/run-bundled.mjs';
+import { bundle } from '../support/run-bundled.mjs';
 
-await runBundled('test/bench/main.ts');
+const thread = await bundle('runtime/deploy/thread.ts');
+const { runAsProgram } = await import(await bundle('test/bench/main.ts'));
+await runAsProgram(process.argv.slice(2), thread);

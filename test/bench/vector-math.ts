@@ -29,7 +29,7 @@ export function speedOf(fn: VectorFunction, relaxed: boolean): number {
     floats(name, length, { center: (low + high) / 2, bound: (high - low) / 2 });
   const inputs = (): Record<string, TypedArray> => ({ x: data('x'), y: data('y') });
   const compiled = new CompiledWorkload({ name: fn.name, definition, entry: 'run', inputs });
-  const milliseconds = compiled.kernelTimes(relaxed, inputs()).reduce((sum, { minMs }) => sum + minMs, 0);
+  const milliseconds = compiled.kernelTimes(relaxed, inputs(), 0.1).reduce((sum, { minMs }) => sum + minMs, 0);
   return length / milliseconds / 1000;
 }
 

@@ -1,8 +1,10 @@
 /**
- * What the machine can do, measured in the same run as the workloads: arithmetic from registers, and memory traffic at
- * several sizes of data. A kernel's roofline is the slower of the two (Williams, Waterman and Patterson, "Roofline", 2009).
+ * What the machine can do, measured in the same run as the workloads: arithmetic from registers, the longer functions, and
+ * memory traffic at several sizes of data. A kernel's roofline is the slower of what it computes and what it moves
+ * (Williams, Waterman and Patterson, "Roofline", 2009).
  */
 import binaryen from 'binaryen';
+import { type FunctionRates, measureFunctions } from './function-rates.js';
 import { bestTime } from './timing.js';
 
 export interface Ceilings {
@@ -10,23 +12,27 @@ export interface Ceilings {
   readonly mulAddGflops: number;
   /** The same of `f32x4.relaxed_madd`; null where the engine has no relaxed SIMD. */
   readonly fusedGflops: number | null;
+  /** 10^9 results a second, of the best variant that the engine runs. */
+  readonly functions: FunctionRates;
   /** Reading one array and writing another of together `bytes`, in 10^9 bytes a second; by size. */
   readonly streams: readonly { readonly bytes: number; readonly gigabytesPerSecond: number }[];
 }
 
 const accumulators = 12;
 const rounds = 1 << 16;
-/** For each measurement. */
-const seconds = 0.2;
+/** How long nothing has to get better; a starved compiler of the engine shows in arithmetic most. */
+const seconds = { arithmetic: 1, stream: 0.3 };
 const streamSizes = [1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 26];
 
 /** An engine without relaxed SIMD refuses the module. */
 const fits = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> => WebAssembly.validate(bytes as BufferSource);
 
 export function measureCeilings(): Ceilings {
+  const fusedGflops = arithmetic('(f32x4.relaxed_madd {acc} (local.get $x) (local.get $y))');
   return {
     mulAddGflops: arithmetic('(f32x4.add (f32x4.mul {acc} (local.get $x)) (local.get $y))')!,
-    fusedGflops: arithmetic('(f32x4.relaxed_madd {acc} (local.get $x) (local.get $y))'),
+    fusedGflops,
+    functions: measureFunctions(fusedGflops !== null),
     streams: streamSizes.map(bytes => ({ bytes, gigabytesPerSecond: stream(bytes) })),
   };
 }
@@ -45,7 +51,7 @@ function arithmetic(step: string): number | null {
     (f32x4.extract_lane 0 ${names.reduce((sum, name) => (sum === '' ? `(local.get ${name})` : `(f32x4.add ${sum} (local.get ${name}))`), '')})))`);
   if (!fits(bytes)) return null;
   const run = instantiate(bytes).run as (rounds: number) => void;
-  const milliseconds = bestTime(() => run(rounds), seconds);
+  const milliseconds = bestTime(() => run(rounds), seconds.arithmetic);
   return (rounds * accumulators * 4 * 2) / milliseconds / 1e6;
 }
 
@@ -68,7 +74,7 @@ function stream(bytes: number): number {
   const repeats = Math.max(1, (1 << 22) / bytes);
   const milliseconds = bestTime(() => {
     for (let i = 0; i < repeats; i++) run(0, half, half);
-  }, seconds);
+  }, seconds.stream);
   return (repeats * bytes) / milliseconds / 1e6;
 }
 

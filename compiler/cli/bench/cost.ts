@@ -14,6 +14,10 @@ export interface Cost {
   readonly flops: number;
   readonly bytes: number;
 }
+export interface KernelCost extends Cost {
+  /** How often each function is called that is more than one operation. */
+  readonly calls: ReadonlyMap<ScalarFn, number>;
+}
 
 /** Operations of functions that are more than one; a division or root occupies its unit for about as long as these many. */
 const operations: Partial<Record<ScalarFn, number>> = {
@@ -34,11 +38,11 @@ const operations: Partial<Record<ScalarFn, number>> = {
   pow: 45,
 };
 
-export function costOf(kernel: Kernel): Cost {
+export function costOf(kernel: Kernel): KernelCost {
   const counter = new Counter();
   counter.count(kernel.body, 1);
   const bytes = kernel.params.map(param => trafficOf(param, counter.accesses.get(param.buffer.name) ?? 0));
-  return { flops: counter.flops, bytes: bytes.reduce((sum, b) => sum + b, 0) };
+  return { flops: counter.flops, bytes: bytes.reduce((sum, b) => sum + b, 0), calls: counter.calls };
 }
 
 /** A gather touches no more elements than it loads. */
@@ -48,6 +52,7 @@ function trafficOf({ buffer, access }: KernelParam, accesses: number): number {
 
 class Counter {
   flops = 0;
+  readonly calls = new Map<ScalarFn, number>();
   /** Loads and stores by name of the buffer. */
   readonly accesses = new Map<string, number>();
 
@@ -69,9 +74,13 @@ class Counter {
   private expression(root: Parameters<typeof walkExpr>[0], times: number): void {
     walkExpr(root, expr => {
       if (expr.kind === 'load') this.access(expr.buffer.name, times);
-      if (expr.kind === 'call' && expr.dtype !== 'index' && isFloat(expr.dtype))
-        this.flops += times * (operations[expr.fn] ?? 1);
+      if (expr.kind === 'call' && expr.dtype !== 'index' && isFloat(expr.dtype)) this.call(expr.fn, times);
     });
+  }
+
+  private call(fn: ScalarFn, times: number): void {
+    this.flops += times * (operations[fn] ?? 1);
+    if (operations[fn] !== undefined) this.calls.set(fn, (this.calls.get(fn) ?? 0) + times);
   }
 
   private access(buffer: string, times: number): void {
@@ -87,12 +96,32 @@ export function totalCost(launches: readonly CountedLaunch[]): Cost {
   };
 }
 
-/** The least milliseconds of kernels on a machine with these ceilings. */
-export function rooflineMs(launches: readonly CountedLaunch[], ceilings: Ceilings, fused: boolean): number {
-  const gflops = (fused && ceilings.fusedGflops) || ceilings.mulAddGflops;
-  const least = launches.map(({ launch, runs }) => {
-    const { flops, bytes } = costOf(launch.kernel);
-    return (runs * Math.max(flops / gflops, bytes / streamRate(ceilings, bytes))) / 1e6;
-  });
-  return least.reduce((sum, ms) => sum + ms, 0);
+/** What each of a kernel's needs takes by itself, in milliseconds. */
+export interface Limits {
+  /** Plain operations. */
+  readonly arithmetic: number;
+  /** Functions whose rate is measured. */
+  readonly functions: number;
+  readonly memory: number;
 }
+
+export function limitsOf(kernel: Kernel, ceilings: Ceilings, fused: boolean): Limits {
+  const gflops = (fused && ceilings.fusedGflops) || ceilings.mulAddGflops;
+  const { flops, bytes, calls } = costOf(kernel);
+  let plain = flops;
+  let functions = 0;
+  for (const [fn, count] of calls) {
+    const rate = ceilings.functions[fn];
+    if (rate === undefined) continue;
+    plain -= count * operations[fn]!;
+    functions += count / rate / 1e6;
+  }
+  return { arithmetic: plain / gflops / 1e6, functions, memory: bytes / streamRate(ceilings, bytes) / 1e6 };
+}
+
+/** Computing and moving overlap; computing this and that does not. */
+export const leastMs = ({ arithmetic, functions, memory }: Limits): number => Math.max(arithmetic + functions, memory);
+
+/** The least milliseconds of kernels on a machine with these ceilings. */
+export const rooflineMs = (launches: readonly CountedLaunch[], ceilings: Ceilings, fused: boolean): number =>
+  launches.reduce((sum, { launch, runs }) => sum + runs * leastMs(limitsOf(launch.kernel, ceilings, fused)), 0);

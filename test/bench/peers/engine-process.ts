@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { EngineName } from './engine.js';
-import type { Reply, Request } from './serve.js';
+import type { EngineStart, Reply, Request } from './serve.js';
 
 type Kind = Exclude<Reply['kind'], 'unsupported'>;
 type ReplyOf<K extends Kind> = Extract<Reply, { kind: K }>;
@@ -19,13 +19,14 @@ export class EngineProcess {
     private readonly child: ChildProcess,
   ) {}
 
-  static async start(program: string, name: EngineName, threads: number, node: string): Promise<EngineProcess> {
-    const child = fork(fileURLToPath(program), [JSON.stringify({ engine: name, threads })], {
+  /** `program`: where the bundle of `serve.ts` is; `node`: what runs it. */
+  static async start(program: string, node: string, start: EngineStart): Promise<EngineProcess> {
+    const child = fork(fileURLToPath(program), [JSON.stringify(start)], {
       execPath: node,
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    const engine = new EngineProcess(name, child);
+    const engine = new EngineProcess(start.engine, child);
     const started = await engine.reply('started');
     if (started.kind === 'unsupported') engine.failure = started.reason;
     else Object.assign(engine, { title: started.title, node: started.node });

@@ -6,7 +6,7 @@
  * over, so that whatever else the machine does falls on all of them alike. Outputs are compared with gradc's.
  */
 import { existsSync } from 'node:fs';
-import { median } from '../timing.js';
+import { median } from '../median.js';
 import { type EngineName, engineNames } from './engine.js';
 import { EngineProcess } from './engine-process.js';
 import { peerWorkloads } from './networks.js';
@@ -83,7 +83,7 @@ function optionsOf(args: readonly string[]): Options {
   };
 }
 
-async function main(args: readonly string[], program: string): Promise<void> {
+async function main(args: readonly string[], { program, thread }: Bundles): Promise<void> {
   const options = optionsOf(args);
   if (!isInstalled()) throw new UsageError(`the other engines are not installed: ${installCommand}`);
   const say = (text: string): void => {
@@ -92,7 +92,9 @@ async function main(args: readonly string[], program: string): Promise<void> {
   const engines: EngineProcess[] = [];
   try {
     for (const name of options.engines)
-      engines.push(await EngineProcess.start(program, name, options.threads, options.node));
+      engines.push(
+        await EngineProcess.start(program, options.node, { engine: name, threads: options.threads, thread }),
+      );
     say(`Node ${engines[0].node}, ${options.threads === 1 ? 'one thread' : `${options.threads} threads`}`);
     for (const { name, title, failure } of engines) say(failure === null ? title : `${name} ${failure}`);
     say(`\n${peerHead}`);
@@ -161,10 +163,16 @@ function relativeError(actual: Float64Array, expected: Float64Array): number {
   return actual.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / largest;
 }
 
-/** As a program: messages for the user's mistakes, the exit code. `program`: where the bundle of `serve.ts` is. */
-export async function runAsProgram(args: readonly string[], program: string): Promise<void> {
+/** Where the bundles of `serve.ts` and of `runtime/deploy/thread.ts` are. */
+interface Bundles {
+  readonly program: string;
+  readonly thread: string;
+}
+
+/** As a program: messages for the user's mistakes, the exit code. */
+export async function runAsProgram(args: readonly string[], bundles: Bundles): Promise<void> {
   try {
-    await main(args, program);
+    await main(args, bundles);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`${error.message}\n\n${usage}`);

@@ -1,4 +1,4 @@
-/** The process of one engine: prepares workloads and times them when it is asked to. Its argument: `{engine, threads}`. */
+/** The process of one engine: prepares workloads and times them when it is asked to. Its argument: an `EngineStart`. */
 import type { TypedArray } from 'gradc';
 import { workloads } from '../workloads.js';
 import { type Engine, type EngineName, type Prepared, type StartEngine, Unsupported } from './engine.js';
@@ -8,8 +8,16 @@ import { peerWorkloads } from './networks.js';
 import { startOnnxNode, startOnnxWeb } from './onnxruntime.js';
 import { startTensorFlow } from './tfjs.js';
 
+export interface EngineStart {
+  readonly engine: EngineName;
+  readonly threads: number;
+  /** The bundle of `runtime/deploy/thread.ts`. */
+  readonly thread: string;
+}
+const { engine: name, threads, thread } = JSON.parse(process.argv[2]) as EngineStart;
+
 const engines: Record<EngineName, StartEngine> = {
-  gradc: startGradc,
+  gradc: startGradc(new URL(thread)),
   'onnxruntime-web': startOnnxWeb,
   'onnxruntime-node': startOnnxNode,
   'tfjs-wasm': startTensorFlow,
@@ -64,7 +72,6 @@ const unsupported = (error: unknown): Reply => {
   return { kind: 'unsupported', reason: error instanceof Unsupported ? reason : `fails: ${reason}` };
 };
 
-const { engine: name, threads } = JSON.parse(process.argv[2]) as { engine: EngineName; threads: number };
 try {
   const engine = await engines[name](threads);
   process.on('message', (request: Request) => {

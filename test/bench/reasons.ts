@@ -1,0 +1,92 @@
+/** Why a kernel stays below its roofline, as far as its form tells. */
+import { type Limits, leastMs } from '../../compiler/cli/bench/cost.js';
+import { bytesOf, isFloat } from '../../compiler/ir/dtype.js';
+import { type Expr, expressionsOf, type Kernel, type Stmt, walkExpr, walkStmts } from '../../compiler/ir/kernel.js';
+
+/** From here on a kernel is as fast as it should be. */
+const goodPart = 0.8;
+
+/** Calling a function from JavaScript, and filling and emptying its loops: milliseconds that no roofline knows of. */
+const startMs = 1e-3;
+
+/** Null for a kernel that is good, or for which nothing is found. */
+export function reasonFor(kernel: Kernel, limits: Limits, medianMs: number): string | null {
+  const isGood = (ms: number): boolean => ms / medianMs >= goodPart;
+  const least = leastMs(limits);
+  const { arithmetic, functions, memory } = limits;
+  if (isGood(least)) return null;
+  if (isGood(least + startMs)) return `short: the call and the ends of its loops are part of ${microseconds(medianMs)}`;
+  if (isGood(arithmetic + functions + memory))
+    return 'computing and moving take about as long and do not overlap in full';
+  return (
+    gathers(kernel) ??
+    wideElements(kernel) ??
+    choices(kernel) ??
+    (functions > arithmetic ? 'its functions were measured alone, with all registers to themselves' : null) ??
+    edges(kernel) ??
+    shortSums(kernel)
+  );
+}
+
+const microseconds = (ms: number): string => `${(1000 * ms).toFixed(1)} µs`;
+const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
+
+function contains(root: Expr, isWanted: (part: Expr) => boolean): boolean {
+  let found = false;
+  walkExpr(root, part => {
+    found ||= isWanted(part);
+  });
+  return found;
+}
+
+function statementsOf({ body }: Kernel): Stmt[] {
+  const all: Stmt[] = [];
+  walkStmts(body, stmt => all.push(stmt));
+  return all;
+}
+
+function gathers(kernel: Kernel): string | null {
+  const jumps = (index: Expr): boolean => contains(index, part => part.kind === 'load');
+  const found = statementsOf(kernel).some(
+    stmt =>
+      ((stmt.kind === 'store' || stmt.kind === 'reduce') && jumps(stmt.index)) ||
+      expressionsOf(stmt).some(expr => contains(expr, part => part.kind === 'load' && jumps(part.index))),
+  );
+  return found ? 'which element is next is in the data, so they come one at a time' : null;
+}
+
+function wideElements({ params }: Kernel): string | null {
+  const wide = params.find(({ buffer }) => bytesOf(buffer.dtype) === 8);
+  return wide === undefined ? null : `elements of ${wide.buffer.dtype} are computed one at a time`;
+}
+
+/** Comparisons, choices and whole numbers take their time and are no floating point operations. */
+function choices(kernel: Kernel): string | null {
+  let [floats, others] = [0, 0];
+  for (const expr of statementsOf(kernel).flatMap(expressionsOf))
+    walkExpr(expr, part => {
+      if (part.dtype === 'index' || !['call', 'select', 'cast'].includes(part.kind)) return;
+      if (part.kind === 'call' && isFloat(part.dtype)) floats++;
+      else others++;
+    });
+  const share = others / Math.max(1, floats + others);
+  return share >= 0.4
+    ? `${percent(share)} of its operations compare, choose or convert, which counts for nothing`
+    : null;
+}
+
+const loopsOf = (kernel: Kernel, map: 'parallel' | 'serial'): number[] =>
+  statementsOf(kernel).flatMap(stmt => (stmt.kind === 'loop' && stmt.map === map ? [stmt.iter.extent] : []));
+
+/** What is left of the last loop beyond whole vectors. */
+function edges(kernel: Kernel): string | null {
+  const extent = loopsOf(kernel, 'parallel').at(-1) ?? 4;
+  const fill = extent / (Math.ceil(extent / 4) * 4);
+  return fill < 0.95 ? `rows of ${extent} fill vectors of 4 to ${percent(fill)}` : null;
+}
+
+function shortSums(kernel: Kernel): string | null {
+  const terms = loopsOf(kernel, 'serial').reduce((product, extent) => product * extent, 1);
+  const sums = statementsOf(kernel).some(stmt => stmt.kind === 'reduce');
+  return sums && terms <= 256 ? `sums of ${terms} terms: loading and storing them is part of each` : null;
+}
