@@ -1,9 +1,9 @@
 /** Optimizers against PyTorch's trajectories, and traced steps against eager ones. The `optim` reference group holds more. */
 import { float32, manualSeed, nn, optim, rand, type Tensor, tensor, zeros } from 'gradc';
-import { compile } from 'gradc/compiler';
+import { compile, compileDefinition } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
-import { input } from '../compiler/trace/model.js';
+import { defineModel, entry, input } from '../compiler/trace/model.js';
 
 const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
 const floats = (values: number[] | number[][]): Tensor => tensor(values, { dtype: float32 });
@@ -321,12 +321,83 @@ describe('schedulers', () => {
     scheduler.step(2.5);
     expect(opt.paramGroups[0].lr).toBeCloseTo((1 + Math.cos(Math.PI / 4)) / 2, 12);
   });
-  test('a scheduler inside an entry is an error, not a frozen rate', () => {
-    const w = zeros(1, { requiresGrad: true });
-    const opt = new optim.SGD([w], { lr: 0.1 });
-    const scheduler = new lr.StepLR(opt, 1);
+  const inEntry: readonly (readonly [string, (opt: AnyOptimizer) => { step(): void }])[] = [
+    ['StepLR', o => new lr.StepLR(o, 2, { gamma: 0.5 })],
+    ['MultiStepLR', o => new lr.MultiStepLR(o, [1, 3, 3], { gamma: 0.5 })],
+    ['ExponentialLR', o => new lr.ExponentialLR(o, 0.5)],
+    ['ConstantLR', o => new lr.ConstantLR(o, { factor: 0.2, totalIters: 3 })],
+    ['LinearLR', o => new lr.LinearLR(o, { startFactor: 0.2, endFactor: 0.7, totalIters: 4 })],
+    ['PolynomialLR', o => new lr.PolynomialLR(o, { totalIters: 5, power: 2 })],
+    ['CosineAnnealingLR', o => new lr.CosineAnnealingLR(o, 3, { etaMin: 0.01 })],
+    ['warm restarts', o => new lr.CosineAnnealingWarmRestarts(o, 2, { tMult: 2, etaMin: 0.01 })],
+    ['warm restarts of one length', o => new lr.CosineAnnealingWarmRestarts(o, 3)],
+    ['CyclicLR', o => new lr.CyclicLR(o, 0.01, 0.2, { stepSizeUp: 2, mode: 'triangular2' })],
+    ['CyclicLR, decaying', o => new lr.CyclicLR(o, 0.01, 0.2, { stepSizeUp: 1, mode: 'exp_range', gamma: 0.9 })],
+    ['OneCycleLR', o => new lr.OneCycleLR(o, 0.2, { totalSteps: 9, threePhase: true })],
+    ['OneCycleLR, straight', o => new lr.OneCycleLR(o, 0.2, { totalSteps: 9, annealStrategy: 'linear' })],
+    ['ChainedScheduler', o => new lr.ChainedScheduler([new lr.StepLR(o, 3), new lr.ExponentialLR(o, 0.9)])],
+  ];
+  test.each(inEntry)('%s steps inside a compiled entry as eagerly', (_, make) => {
+    const train = (compiled: boolean) => {
+      const w = floats([1, -2]).requiresGrad_();
+      const opt: AnyOptimizer = new optim.SGD([w], { lr: 0.1, momentum: 0.9 });
+      const scheduler = make(opt);
+      const step = (x: Tensor): Tensor => {
+        opt.zeroGrad();
+        w.sub(x).square().sum().backward();
+        opt.step();
+        scheduler.step();
+        return x;
+      };
+      const run = compiled ? compile(step, [input([2])]) : step;
+      return Array.from({ length: 8 }, () => {
+        run(floats([0.5, 0.25]));
+        return [opt.paramGroups[0].lr, opt.paramGroups[0].momentum, ...numbers(w)];
+      });
+    };
+    const [eager, compiled] = [train(false), train(true)];
+    for (const [i, row] of compiled.entries())
+      for (const [j, value] of row.entries()) expect(Math.abs(value - eager[i][j])).toBeLessThan(1e-6);
+  });
+  test('a scheduler is named in the state of its model, and a call of the entry moves its epoch', () => {
+    const opt = new optim.SGD([zeros(1, { requiresGrad: true })], { lr: 0.1 });
+    const scheduler = new lr.StepLR(opt, 2);
+    const { executable } = compileDefinition(
+      defineModel('scheduled', () => ({
+        state: { opt, scheduler },
+        entries: {
+          advance: entry({ x: input([1]) }, ({ x }) => {
+            scheduler.step();
+            return { x };
+          }),
+        },
+      })),
+    );
+    expect(executable.state.map(({ name }) => name)).toEqual(['opt.lr', 'scheduler.epoch']);
+    for (let i = 0; i < 3; i++) executable.call('advance', { x: zeros(1) });
+    expect(scheduler.lastEpoch).toBe(3);
+    expect(opt.paramGroups[0].lr).toBeCloseTo(0.01, 12);
+  });
+  const undecided: readonly (readonly [string, (opt: AnyOptimizer) => { step(metric?: number): void }])[] = [
+    ['LambdaLR', o => new lr.LambdaLR(o, epoch => 1 / (1 + epoch))],
+    ['MultiplicativeLR', o => new lr.MultiplicativeLR(o, () => 0.5)],
+    ['SequentialLR', o => new lr.SequentialLR(o, [new lr.StepLR(o, 1), new lr.StepLR(o, 2)], [3])],
+    ['ReduceLROnPlateau', o => new lr.ReduceLROnPlateau(o) as { step(metric?: number): void }],
+  ];
+  test.each(undecided)('%s inside an entry is an error, not a frozen rate', (name, make) => {
+    const opt = new optim.SGD([zeros(1, { requiresGrad: true })], { lr: 0.1 });
+    const scheduler = make(opt);
     const step = (x: Tensor): Tensor => {
-      scheduler.step();
+      if (name === 'ReduceLROnPlateau') scheduler.step(1);
+      else scheduler.step();
+      return x;
+    };
+    expect(() => compile(step, [input([1])])).toThrow(/E304.*outside the entry, between calls/s);
+  });
+  test('a rate set inside an entry is an error, not a frozen rate', () => {
+    const opt = new optim.SGD([zeros(1, { requiresGrad: true })], { lr: 0.1 });
+    const step = (x: Tensor): Tensor => {
+      opt.paramGroups[0].lr *= 0.5;
       return x;
     };
     expect(() => compile(step, [input([1])])).toThrow(

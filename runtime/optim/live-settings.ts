@@ -67,9 +67,32 @@ export function keepLive(group: Group, name: LiveName): void {
 /** The value of a setting that steps compute with: a tensor where it may change. */
 export function liveValue(group: Group, name: LiveName): number | Tensor {
   const { tensors } = known.get(group)!;
+  const kept = tensors.get(name);
+  if (kept) return kept;
   const value = numberIn(name, group[name]);
-  return tensors.has(name) ? (tensors.get(name) ?? eagerScalar(value)) : value;
+  return tensors.has(name) ? eagerScalar(value) : value;
 }
+
+/** Give a setting that may change a new value, computed from others: in an entry, an update of the state. */
+export function moveLive(group: Group, name: LiveName, to: Tensor): void {
+  const kept = known.get(group)!.tensors.get(name);
+  if (kept) noGrad(() => kept.copy_(to));
+  else if (name === 'betas') group.betas = [to.item(), group.betas![1]];
+  else group[name] = to.item();
+}
+
+/** Refuse in the trace of an entry what only plain JavaScript decides, and so only once, unless the group is the entry's own. */
+export function betweenCallsOnly(what: string, group: Group): void {
+  if (executor().kind === 'trace' && !known.get(group)!.ofEntry) {
+    fail('E304', {
+      problem: `${what} decides by numbers that only exist while the entry is being traced; the compiled entry would not decide again`,
+      hint: 'call its step() outside the entry, between calls: the learning rate is part of the state',
+    });
+  }
+}
+
+/** Compute where the numbers of a group are: eagerly for a group made in an entry, whose numbers are known. */
+export const whereKept = <T>(group: Group, fn: () => T): T => (known.get(group)!.ofEntry ? eagerly(fn) : noGrad(fn));
 
 /** The settings kept as state, by name. */
 export const liveState = (group: object): (readonly [name: string, tensor: Tensor])[] =>

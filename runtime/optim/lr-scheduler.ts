@@ -1,12 +1,20 @@
 /**
  * Learning rates over time, as PyTorch's schedulers set them. Each scheduler is a rule for the next rate of a group.
  *
- * A scheduler changes `group.lr` from outside the step, where plain numbers do; in a compiled model the rate, and a momentum
- * that the scheduler moves, are part of the state and are set between calls. Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning
- * rates" (2015), and Smith and Topin, "Super-convergence" (2017), for cycles.
+ * Rates, the momentum that cycles move, and the epoch are 0-d tensors, state of the model: a scheduler steps between calls of
+ * a compiled training step or inside it, and nothing is compiled anew. Rules that ask plain JavaScript (a function of the epoch,
+ * a measured quantity, the choice among schedulers) step between calls only.
+ *
+ * Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning rates" (2015), and Smith and Topin,
+ * "Super-convergence" (2017), for cycles.
  */
 import { fail } from '../../compiler/errors.js';
-import { keepLive } from './live-settings.js';
+import { full } from '../../compiler/ops/define.js';
+import { pow } from '../../compiler/ops/power.js';
+import { where } from '../../compiler/ops/selection.js';
+import { isConstant, type Tensor } from '../../compiler/ops/tensor.js';
+import { tensor } from '../creation.js';
+import { betweenCallsOnly, keepLive, liveValue, moveLive, whereKept } from './live-settings.js';
 import type { GroupSettings, Optimizer, ParamGroup } from './optimizer.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: any optimizer has groups with a learning rate
@@ -17,13 +25,15 @@ export interface SchedulerOptions {
   readonly lastEpoch?: number;
 }
 
-/** The rate of a group at an epoch, from its rate at the epoch before and the one it started from. */
+/** The rate of a group at an epoch, from its rate at the epoch before and the one it started from; 0-d float64 tensors. */
 type Rule = (at: {
-  readonly epoch: number;
-  readonly current: number;
+  readonly epoch: Tensor;
+  readonly current: Tensor;
   readonly base: number;
   readonly group: number;
-}) => number;
+}) => Tensor;
+
+const scalar = (value: number): Tensor => full([], value, { dtype: 'float64' });
 
 /** A value per parameter group: given as a list, or one for all. */
 function perGroup<T>(optimizer: AnyOptimizer, name: string, value: T | readonly T[]): readonly T[] {
@@ -39,16 +49,13 @@ function perGroup<T>(optimizer: AnyOptimizer, name: string, value: T | readonly 
 export interface SchedulerState {
   readonly lastEpoch: number;
   readonly baseLrs: readonly number[];
-  readonly lastLr: readonly number[];
 }
 
 export class LRScheduler {
   readonly optimizer: AnyOptimizer;
-  /** The epoch the rates are set for. */
-  lastEpoch: number;
   /** The rates the groups started from. */
   baseLrs: readonly number[];
-  #lastLr: readonly number[] = [];
+  readonly #epoch: Tensor;
   readonly #rule: Rule;
 
   constructor(optimizer: AnyOptimizer, { lastEpoch = -1 }: SchedulerOptions, rule: Rule) {
@@ -62,52 +69,63 @@ export class LRScheduler {
         });
     }
     this.baseLrs = optimizer.paramGroups.map(group => group.initialLr!);
-    this.lastEpoch = lastEpoch;
+    this.#epoch = this.#kept(() => scalar(lastEpoch));
     this.step();
+  }
+
+  #kept<T>(fn: () => T): T {
+    return whereKept(this.optimizer.paramGroups[0], fn);
+  }
+
+  /** The epoch the rates are set for. */
+  get lastEpoch(): number {
+    return this.#epoch.item();
+  }
+  set lastEpoch(epoch: number) {
+    this.#kept(() => this.#epoch.fill_(epoch));
   }
 
   /** Go to the next epoch, or to the one given (a fraction where the rule has a rate for it), and set the rates for it. */
   step(epoch?: number): void {
-    if (epoch === undefined) {
-      this.lastEpoch += 1;
-      this.#set(this.optimizer.paramGroups.map((group, i) => this.#rateAfter(group.lr, this.lastEpoch, i)));
-      return;
-    }
-    this.lastEpoch = epoch;
+    this.#kept(() => {
+      this.optimizer.paramGroups.forEach((group, i) => {
+        moveLive(group, 'lr', epoch === undefined ? this.#next(i) : this.#at(epoch, i));
+      });
+      if (epoch === undefined) this.#epoch.add_(1);
+      else this.#epoch.fill_(epoch);
+    });
+  }
+  #next(group: number): Tensor {
+    const current = liveValue(this.optimizer.paramGroups[group], 'lr') as Tensor;
+    return this.#rule({ epoch: this.#epoch.add(1), current, base: this.baseLrs[group], group });
+  }
+  #at(epoch: number, group: number): Tensor {
+    const base = this.baseLrs[group];
     const whole = Array.from({ length: Math.floor(epoch) + 1 }, (_, e) => e);
     const epochs = Number.isInteger(epoch) ? whole : [...whole, epoch];
-    this.#set(this.baseLrs.map((base, i) => epochs.reduce((rate, e) => this.#rateAfter(rate, e, i), base)));
-  }
-  #rateAfter(current: number, epoch: number, group: number): number {
-    return this.#rule({ epoch, current, base: this.baseLrs[group], group });
-  }
-  #set(rates: readonly number[]): void {
-    rates.forEach((rate, i) => {
-      this.optimizer.paramGroups[i].lr = rate;
-    });
-    this.#lastLr = rates;
+    return epochs.reduce((current, e) => this.#rule({ epoch: scalar(e), current, base, group }), scalar(base));
   }
 
   /** The rates last set. */
   getLastLr(): readonly number[] {
-    return this.#lastLr;
+    return this.optimizer.paramGroups.map(group => group.lr);
+  }
+  /** What a model keeps of it: listed among a model's state it has this name there. */
+  *namedState(): IterableIterator<[string, Tensor]> {
+    yield ['epoch', this.#epoch];
   }
   stateDict(): SchedulerState {
-    return { lastEpoch: this.lastEpoch, baseLrs: this.baseLrs, lastLr: this.#lastLr };
+    return { lastEpoch: this.lastEpoch, baseLrs: this.baseLrs };
   }
   /** Go on from where a state dict was taken; the rates themselves are in the optimizer's. */
-  loadStateDict({ lastEpoch, baseLrs, lastLr }: SchedulerState): void {
+  loadStateDict({ lastEpoch, baseLrs }: SchedulerState): void {
     this.lastEpoch = lastEpoch;
     this.baseLrs = baseLrs;
-    this.#lastLr = lastLr;
   }
 }
 
-/** The current rate times a factor that the epoch decides. */
-const scaled =
-  (factor: (epoch: number) => number): Rule =>
-  ({ epoch, current }) =>
-    current * factor(epoch);
+/** `then` where a condition on the epoch holds, else the rate as it is. */
+const changedWhere = (current: Tensor, condition: Tensor, then: Tensor): Tensor => where(condition, then, current);
 
 /** Decay by gamma every `stepSize` epochs. */
 export class StepLR extends LRScheduler {
@@ -116,10 +134,8 @@ export class StepLR extends LRScheduler {
     stepSize: number,
     { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
   ) {
-    super(
-      optimizer,
-      options,
-      scaled(epoch => (epoch > 0 && epoch % stepSize === 0 ? gamma : 1)),
+    super(optimizer, options, ({ epoch, current }) =>
+      changedWhere(current, epoch.gt(0).logicalAnd(epoch.remainder(stepSize).eq(0)), current.mul(gamma)),
     );
   }
 }
@@ -131,10 +147,8 @@ export class MultiStepLR extends LRScheduler {
     milestones: readonly number[],
     { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
   ) {
-    super(
-      optimizer,
-      options,
-      scaled(epoch => gamma ** milestones.filter(milestone => milestone === epoch).length),
+    super(optimizer, options, ({ epoch, current }) =>
+      milestones.reduce((rate, milestone) => changedWhere(rate, epoch.eq(milestone), rate.mul(gamma)), current),
     );
   }
 }
@@ -142,11 +156,7 @@ export class MultiStepLR extends LRScheduler {
 /** Decay by gamma every epoch. */
 export class ExponentialLR extends LRScheduler {
   constructor(optimizer: AnyOptimizer, gamma: number, options: SchedulerOptions = {}) {
-    super(
-      optimizer,
-      options,
-      scaled(epoch => (epoch === 0 ? 1 : gamma)),
-    );
+    super(optimizer, options, ({ epoch, current }) => changedWhere(current, epoch.gt(0), current.mul(gamma)));
   }
 }
 
@@ -160,10 +170,8 @@ export class ConstantLR extends LRScheduler {
       ...options
     }: SchedulerOptions & { readonly factor?: number; readonly totalIters?: number } = {},
   ) {
-    super(
-      optimizer,
-      options,
-      scaled(epoch => (epoch === 0 ? factor : epoch === totalIters ? 1 / factor : 1)),
+    super(optimizer, options, ({ epoch, current }) =>
+      where(epoch.eq(0), current.mul(factor), changedWhere(current, epoch.eq(totalIters), current.mul(1 / factor))),
     );
   }
 }
@@ -184,13 +192,14 @@ export class LinearLR extends LRScheduler {
     } = {},
   ) {
     const rise = endFactor - startFactor;
-    super(
-      optimizer,
-      options,
-      scaled(epoch =>
-        epoch === 0 ? startFactor : epoch > totalIters ? 1 : 1 + rise / (totalIters * startFactor + (epoch - 1) * rise),
-      ),
-    );
+    super(optimizer, options, ({ epoch, current }) => {
+      const before = epoch
+        .sub(1)
+        .mul(rise)
+        .add(totalIters * startFactor);
+      const risen = current.mul(before.reciprocal().mul(rise).add(1));
+      return where(epoch.eq(0), current.mul(startFactor), changedWhere(current, epoch.le(totalIters), risen));
+    });
   }
 }
 
@@ -204,16 +213,28 @@ export class PolynomialLR extends LRScheduler {
       ...options
     }: SchedulerOptions & { readonly totalIters?: number; readonly power?: number } = {},
   ) {
-    const left = (epoch: number): number => 1 - epoch / totalIters;
-    super(
-      optimizer,
-      options,
-      scaled(epoch => (epoch === 0 || epoch > totalIters ? 1 : (left(epoch) / left(epoch - 1)) ** power)),
-    );
+    const left = (epoch: Tensor): Tensor => epoch.div(-totalIters).add(1);
+    super(optimizer, options, ({ epoch, current }) => {
+      const lowered = current.mul(
+        left(epoch)
+          .div(left(epoch.sub(1)))
+          .pow(power),
+      );
+      return changedWhere(current, epoch.gt(0).logicalAnd(epoch.le(totalIters)), lowered);
+    });
   }
 }
 
 export type EpochFunction = (epoch: number) => number;
+
+/** The epoch as a number, for what only JavaScript computes. Throws E304 where an entry changes it. */
+function epochNumber(scheduler: string, epoch: Tensor): number {
+  if (isConstant(epoch)) return epoch.item();
+  return fail('E304', {
+    problem: `${scheduler} asks a JavaScript function for the rate of an epoch that is only known when the compiled entry runs`,
+    hint: 'call its step() outside the entry, between calls: the learning rate is part of the state',
+  });
+}
 
 /** The initial rate times a function of the epoch. */
 export class LambdaLR extends LRScheduler {
@@ -223,7 +244,9 @@ export class LambdaLR extends LRScheduler {
     options: SchedulerOptions = {},
   ) {
     const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
-    super(optimizer, options, ({ epoch, base, group }) => base * lambdas[group](epoch));
+    super(optimizer, options, ({ epoch, base, group }) =>
+      scalar(base * lambdas[group](epochNumber('LambdaLR', epoch))),
+    );
   }
 }
 
@@ -235,7 +258,10 @@ export class MultiplicativeLR extends LRScheduler {
     options: SchedulerOptions = {},
   ) {
     const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
-    super(optimizer, options, ({ epoch, current, group }) => (epoch > 0 ? current * lambdas[group](epoch) : current));
+    super(optimizer, options, ({ epoch, current, group }) => {
+      const at = epochNumber('MultiplicativeLR', epoch);
+      return at > 0 ? current.mul(lambdas[group](at)) : current;
+    });
   }
 }
 
@@ -246,12 +272,22 @@ export class CosineAnnealingLR extends LRScheduler {
     tMax: number,
     { etaMin = 0, ...options }: SchedulerOptions & { readonly etaMin?: number } = {},
   ) {
-    const height = (epoch: number): number => 1 + Math.cos((Math.PI * epoch) / tMax);
+    const height = (epoch: Tensor): Tensor =>
+      epoch
+        .mul(Math.PI / tMax)
+        .cos()
+        .add(1);
     super(optimizer, options, ({ epoch, current, base }) => {
-      if (epoch === 0) return current;
-      if ((epoch - 1 - tMax) % (2 * tMax) === 0)
-        return current + ((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
-      return (height(epoch) / height(epoch - 1)) * (current - etaMin) + etaMin;
+      const fromLowest = current.add(((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2);
+      const along = height(epoch)
+        .div(height(epoch.sub(1)))
+        .mul(current.sub(etaMin))
+        .add(etaMin);
+      const isLowest = epoch
+        .sub(1 + tMax)
+        .remainder(2 * tMax)
+        .eq(0);
+      return changedWhere(current, epoch.gt(0), where(isLowest, fromLowest, along));
     });
   }
 }
@@ -270,15 +306,26 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     if (!(t0 > 0 && Number.isInteger(t0))) fail('E208', { problem: `Expected positive integer T_0, but got ${t0}` });
     if (!(tMult >= 1 && Number.isInteger(tMult)))
       fail('E208', { problem: `Expected integer T_mult >= 1, but got ${tMult}` });
+    const { starts, periods } = restarts(t0, tMult);
     super(optimizer, options, ({ epoch, base }) => {
-      let [since, period] = [epoch, t0];
-      while (since >= period) {
-        since -= period;
-        period *= tMult;
-      }
-      return etaMin + ((base - etaMin) * (1 + Math.cos((Math.PI * since) / period))) / 2;
+      const begun = epoch.ge(tensor(starts, { dtype: 'float64' }));
+      const latest = (values: readonly number[]): Tensor =>
+        where(begun, tensor(values, { dtype: 'float64' }), 0).amax();
+      const since = tMult === 1 ? epoch.remainder(t0) : epoch.sub(latest(starts));
+      const height = since.mul(Math.PI).div(latest(periods)).cos().add(1);
+      return height.mul((base - etaMin) / 2).add(etaMin);
     });
   }
+}
+
+/** When the periods of warm restarts start, and how long they are, as far as numbers count epochs exactly. */
+function restarts(t0: number, tMult: number): { starts: number[]; periods: number[] } {
+  const [starts, periods] = [[0], [t0]];
+  while (tMult > 1 && starts.length < 64 && starts[starts.length - 1] + periods[periods.length - 1] < 2 ** 53) {
+    starts.push(starts[starts.length - 1] + periods[periods.length - 1]);
+    periods.push(periods[periods.length - 1] * tMult);
+  }
+  return { starts, periods };
 }
 
 // ── cycles of rate and momentum ────────────────────────────────────────────────────────────────────────────────────────
@@ -286,10 +333,7 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
 type MomentumGroup = ParamGroup<GroupSettings> & { momentum?: number; betas?: readonly [number, number] };
 
 /** Momentum goes by `momentum`, or by the first of `betas`. */
-function setMomentum(group: MomentumGroup, momentum: number): void {
-  if (group.betas) group.betas = [momentum, group.betas[1]];
-  else group.momentum = momentum;
-}
+const momentumOf = (group: MomentumGroup): 'momentum' | 'betas' => (group.betas === undefined ? 'momentum' : 'betas');
 /** Momentum will change: a compiled step is to see it. */
 function takeMomentum(optimizer: AnyOptimizer): void {
   const groups = optimizer.paramGroups as MomentumGroup[];
@@ -298,7 +342,7 @@ function takeMomentum(optimizer: AnyOptimizer): void {
       problem: 'optimizer must support momentum with `cycle_momentum` option enabled',
       hint: 'pass { cycleMomentum: false }',
     });
-  for (const group of groups) keepLive(group, group.betas === undefined ? 'momentum' : 'betas');
+  for (const group of groups) keepLive(group, momentumOf(group));
 }
 
 export interface CyclicOptions extends SchedulerOptions {
@@ -340,19 +384,29 @@ export class CyclicLR extends LRScheduler {
     low.forEach((rate, i) => {
       optimizer.paramGroups[i].lr = rate;
     });
-    const height = (epoch: number): number => {
-      const cycle = Math.floor(1 + epoch / total);
-      const x = 1 + epoch / total - cycle;
-      const shape = x <= share ? x / share : (x - 1) / (share - 1);
-      if (scaleFn) return shape * scaleFn(scaleMode === 'cycle' ? cycle : epoch);
-      return shape * (mode === 'triangular' ? 1 : mode === 'triangular2' ? 1 / 2 ** (cycle - 1) : gamma ** epoch);
+    const height = (epoch: Tensor): Tensor => {
+      const cycle = epoch.div(total).add(1).floor();
+      const x = epoch.div(total).add(1).sub(cycle);
+      const shape = where(x.le(share), x.div(share), x.sub(1).div(share - 1));
+      if (scaleFn) return shape.mul(scaleFn(epochNumber('CyclicLR', scaleMode === 'cycle' ? cycle : epoch)));
+      if (mode === 'triangular') return shape;
+      return shape.mul(mode === 'triangular2' ? pow(2, cycle.neg().add(1)) : pow(gamma, epoch));
     };
     const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
     const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
-    super(optimizer, options, ({ epoch, base, group }) => {
+    super(optimizer, options, ({ epoch, base, group: i }) => {
+      const group = optimizer.paramGroups[i];
       if (cycleMomentum)
-        setMomentum(optimizer.paramGroups[group], fast[group] - (fast[group] - slow[group]) * height(epoch));
-      return base + (high[group] - base) * height(epoch);
+        moveLive(
+          group,
+          momentumOf(group),
+          height(epoch)
+            .mul(slow[i] - fast[i])
+            .add(fast[i]),
+        );
+      return height(epoch)
+        .mul(high[i] - base)
+        .add(base);
     });
   }
 }
@@ -369,6 +423,12 @@ export interface OneCycleOptions extends SchedulerOptions {
   readonly divFactor?: number;
   readonly finalDivFactor?: number;
   readonly threePhase?: boolean;
+}
+/** Until which epoch it lasts, and from what to what rate and momentum go. */
+interface Phase {
+  readonly end: number;
+  readonly rates: readonly [number, number];
+  readonly momenta: readonly [number, number];
 }
 /** One rise to `maxLr` and one fall far below the start. */
 export class OneCycleLR extends LRScheduler {
@@ -389,30 +449,47 @@ export class OneCycleLR extends LRScheduler {
       fail('E208', { problem: `Expected float between 0 and 1 pct_start, but got ${pctStart}` });
     if (cycleMomentum) takeMomentum(optimizer);
     const peaks = perGroup(optimizer, 'max_lr', maxLr);
-    const anneal = (from: number, to: number, part: number): number =>
-      annealStrategy === 'linear' ? from + (to - from) * part : to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part));
+    const anneal = ([from, to]: readonly number[], part: Tensor): Tensor =>
+      annealStrategy === 'linear'
+        ? part.mul(to - from).add(from)
+        : part
+            .mul(Math.PI)
+            .cos()
+            .add(1)
+            .mul((from - to) / 2)
+            .add(to);
     const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
     const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
-    const phases = (group: number) => {
+    const phases = (group: number): Phase[] => {
       const [peak, low, high] = [peaks[group], slow[group], fast[group]];
       const start = peak / divFactor;
       const end = start / finalDivFactor;
-      const rise = { end: pctStart * total - 1, rates: [start, peak], momenta: [high, low] };
+      const rise: Phase = { end: pctStart * total - 1, rates: [start, peak], momenta: [high, low] };
       if (!threePhase) return [rise, { end: total - 1, rates: [peak, end], momenta: [low, high] }];
-      const fall = { end: 2 * pctStart * total - 2, rates: [peak, start], momenta: [low, high] };
+      const fall: Phase = { end: 2 * pctStart * total - 2, rates: [peak, start], momenta: [low, high] };
       return [rise, fall, { end: total - 1, rates: [start, end], momenta: [high, high] }];
     };
-    super(optimizer, options, ({ epoch, group }) => {
-      if (epoch > total)
-        fail('E208', { problem: `Tried to step ${epoch} times. The specified number of total steps is ${total}` });
-      const all = phases(group);
-      const found = all.findIndex(phase => epoch <= phase.end);
-      const at = found < 0 ? all.length - 1 : found;
-      const begin = at === 0 ? 0 : all[at - 1].end;
-      const { end, rates, momenta } = all[at];
-      const part = (epoch - begin) / (end - begin);
-      if (cycleMomentum) setMomentum(optimizer.paramGroups[group], anneal(momenta[0], momenta[1], part));
-      return anneal(rates[0], rates[1], part);
+    super(optimizer, options, ({ epoch, group: i }) => {
+      if (isConstant(epoch) && epoch.item() > total)
+        fail('E208', {
+          problem: `Tried to step ${epoch.item()} times. The specified number of total steps is ${total}`,
+        });
+      const all = phases(i);
+      const along = (values: (phase: Phase) => readonly number[]): Tensor =>
+        all
+          .map((phase, at) => {
+            const begin = at === 0 ? 0 : all[at - 1].end;
+            return anneal(values(phase), epoch.sub(begin).div(phase.end - begin));
+          })
+          .reduceRight((later, value, at) => where(epoch.le(all[at].end), value, later));
+      const group = optimizer.paramGroups[i];
+      if (cycleMomentum)
+        moveLive(
+          group,
+          momentumOf(group),
+          along(phase => phase.momenta),
+        );
+      return along(phase => phase.rates);
     });
   }
 }
@@ -429,6 +506,7 @@ interface Stepping {
 /** One scheduler after another, changing at the milestones. */
 export class SequentialLR {
   lastEpoch = 0;
+  readonly #optimizer: AnyOptimizer;
   readonly #schedulers: readonly LRScheduler[];
   readonly #milestones: readonly number[];
   constructor(optimizer: AnyOptimizer, schedulers: readonly LRScheduler[], milestones: readonly number[]) {
@@ -437,6 +515,7 @@ export class SequentialLR {
         problem: `Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, but got number of schedulers ${schedulers.length} and the number of milestones to be equal to ${milestones.length}`,
       });
     }
+    this.#optimizer = optimizer;
     this.#schedulers = schedulers;
     this.#milestones = milestones;
     for (const group of optimizer.paramGroups) group.lr = group.initialLr;
@@ -444,6 +523,7 @@ export class SequentialLR {
     schedulers[0].step();
   }
   step(): void {
+    betweenCallsOnly('SequentialLR', this.#optimizer.paramGroups[0]);
     this.lastEpoch += 1;
     const at = this.#milestones.filter(milestone => milestone <= this.lastEpoch).length;
     const starts = at > 0 && this.#milestones[at - 1] === this.lastEpoch;
@@ -534,6 +614,7 @@ export class ReduceLROnPlateau {
 
   /** Note a new measurement. */
   step(metric: number | { item(): number }): void {
+    betweenCallsOnly('ReduceLROnPlateau', this.optimizer.paramGroups[0]);
     const value = typeof metric === 'number' ? metric : metric.item();
     this.lastEpoch += 1;
     const better = this.#isBetter(value);
