@@ -15,12 +15,21 @@ import { allLaunches, type Launch, launchesOf, mapLaunches, type Program } from 
 import { printGraph, printKernel } from './ir/text.js';
 import { verifyGraph, verifyKernel, verifyProgram } from './ir/verify.js';
 import { opDef } from './ops/define.js';
-import { type DebugOptions, left, type Pass, type PassContext, type PassHooks, passContext, runPasses } from './pass.js';
+import {
+  type DebugOptions,
+  left,
+  type Pass,
+  type PassContext,
+  type PassHooks,
+  passContext,
+  runPasses,
+} from './pass.js';
 import { inBodies } from './passes/bodies.js';
 import { canonicalize, type Evaluate } from './passes/canonicalize.js';
 import { cse } from './passes/cse.js';
 import { deadCode } from './passes/dead-code.js';
 import { decompose } from './passes/decompose.js';
+import { deferSums } from './passes/defer-sums.js';
 import { type FusedGraph, fuse, kernelsOf } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
@@ -34,6 +43,8 @@ export const graphPasses = (evaluate: Evaluate | null): readonly Pass<Graph>[] =
   inBodies(decompose(expandNode)),
   inBodies(canonicalize(evaluate)),
   inBodies(cse),
+  trimControl,
+  inBodies(deferSums),
   trimControl,
   inBodies(cse),
   deadCode,
@@ -92,7 +103,7 @@ export function compileToProgram(
 }
 
 /** A kernel as text in which its tensors have numbers for names: equal for kernels that do the same to other tensors. */
-function anonymousText(kernel: Kernel): string {
+export function anonymousText(kernel: Kernel): string {
   const numbers = new Map(kernel.params.map(({ buffer }, i) => [buffer.name, `$${i}`]));
   return printKernel({ ...kernel, name: '', doc: '' }).replace(/[A-Za-z_]\w*/g, word => numbers.get(word) ?? word);
 }

@@ -31,6 +31,8 @@ export interface BenchOptions {
   readonly integers?: number;
   /** false: leave the eager model out. */
   readonly eager?: boolean;
+  /** With the plans of a tuning; default as estimated. */
+  readonly backend?: typeof wasm;
   readonly progress?: (text: string) => void;
 }
 
@@ -83,7 +85,7 @@ export async function benchModel(definition: ModelDefinition, options: BenchOpti
   const { program } = compileToProgram(traced, {}, evaluateConstant);
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
   const wanted = options.variants ?? variants.filter(variant => variant !== 'threads' && isRunnable(variant));
-  const compiled = await instances(program, state, wanted);
+  const compiled = await instances(program, state, wanted, { backend: options.backend });
   const run = new Run(traced, program, state, compiled, ceilings, options);
   const entries = chosenEntries(program, options.entries);
   return {
@@ -138,7 +140,8 @@ class Run {
       times: [...this.#compiledTimes(entry, inputs), ...(withEager ? [this.#eagerTime(entry, eagerly)] : [])],
       memoryBytes: mostAlive(program, entry),
       eagerBytes: withEager ? allocatedBytes(eagerly) : null,
-      moduleBytes: emitProgram({ ...program, entries: [entry] }, wasm).get(`${program.name}.wasm`)!.length,
+      moduleBytes: emitProgram({ ...program, entries: [entry] }, options.backend ?? wasm).get(`${program.name}.wasm`)!
+        .length,
       kernels: this.#kernels(entry, inputs),
     };
   }
@@ -170,7 +173,7 @@ class Run {
     const contents = new Map([...this.state, ...Object.entries(inputs)]);
     const relaxed = this.compiled.at(-1)?.variant === 'relaxed';
     const byKernel = new Map<Kernel, LaunchTime[]>();
-    for (const time of launchTimes(this.program, entry, contents, relaxed, this.#seconds)) {
+    for (const time of launchTimes(this.program, entry, contents, relaxed, this.#seconds, this.options.backend)) {
       const { kernel } = time.launch;
       byKernel.set(kernel, [...(byKernel.get(kernel) ?? []), time]);
     }

@@ -23,9 +23,10 @@ export const benchCommand: Command = {
     'no-typecheck': { doc: 'leave the type checker and the source analysis out' },
   },
   async run(args, output) {
-    const [{ loadModelFile }, { benchModel }] = await Promise.all([
+    const [{ loadModelFile }, { benchModel }, { wasmTunedBy }] = await Promise.all([
       import('./model-file.js'),
       import('./bench-model.js'),
+      import('./tune/tuned-backend.js'),
     ]);
     const options = {
       entries: args.stated('entry') === null ? undefined : args.list('entry'),
@@ -35,11 +36,11 @@ export const benchCommand: Command = {
       eager: !args.has('no-eager'),
       progress: output.progress,
     };
-    const { definition } = await loadModelFile(args.positionals[0], {
+    const { definition, tuning } = await loadModelFile(args.positionals[0], {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
-    const result = await benchModel(definition, options);
+    const result = await benchModel(definition, { ...options, backend: wasmTunedBy(tuning) });
     output.result(benchText(result), result);
     return exitCodes.ok;
   },

@@ -4,12 +4,11 @@
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
-import { wasm } from '../../backends/wasm/backend.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
@@ -18,6 +17,9 @@ import { writeWhole } from './cache/atomic.js';
 import type { NvccChoice, Target } from './choices.js';
 import { EnvironmentError } from './diagnostics.js';
 import { type LoadModelOptions, loadModelFile, type ModelFile } from './model-file.js';
+import { tuneProgram } from './tune/tune.js';
+import { wasmTunedBy } from './tune/tuned-backend.js';
+import { type Tuning, tuningPath } from './tune/tuning-file.js';
 
 export interface BuildOptions extends LoadModelOptions, CompileOptions {}
 export interface CompileOptions {
@@ -26,6 +28,8 @@ export interface CompileOptions {
   readonly nvcc?: NvccChoice;
   /** Also modules that several threads run together. */
   readonly threads?: boolean;
+  /** Measure on this machine which plans of the contractions are best, instead of following a tuning file. */
+  readonly tune?: boolean;
   readonly debug?: DebugOptions;
   readonly progress?: (text: string) => void;
 }
@@ -35,6 +39,8 @@ export interface BuiltArtifact {
   readonly compilation: Compilation;
   /** By path in the artifact's folder. */
   readonly files: ReadonlyMap<string, Uint8Array | string>;
+  /** What was measured, for the tuning file; null where nothing was. */
+  readonly tuning: string | null;
 }
 
 /** Compile a model file. Throws located errors of the model, and E601 where a target lacks what it needs. */
@@ -61,35 +67,41 @@ export async function traceModelFile(
 
 /** The rest: from the graphs to the files of the artifact. */
 export async function compileArtifact(
-  { definition, traced, sources }: TracedFile,
+  { path, definition, traced, ...file }: TracedFile,
   options: CompileOptions,
 ): Promise<BuiltArtifact> {
   const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
   progress('compiling');
   const compilation = compileToProgram(traced, debug, evaluateConstant);
+  const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
+  const measured = options.tune ? tuneProgram(compilation.program, state, { progress }) : null;
+  const tuning = measured && `${JSON.stringify(measured, null, 2)}\n`;
+  const sources = new Map(file.sources);
+  if (tuning !== null) sources.set(basename(tuningPath(path)), new TextEncoder().encode(tuning));
   const emitted = new Map<string, Uint8Array | string>();
   for (const target of wanted) {
     progress(`emitting ${target}`);
-    for (const [path, content] of emit(target, compilation, options)) emitted.set(path, content);
+    for (const [path, content] of emit(target, compilation, measured ?? file.tuning, options))
+      emitted.set(path, content);
   }
   if (wanted.includes('cuda')) {
     progress('building the CUDA library');
     const library = await cudaLibrary(emitted, options.nvcc ?? 'auto');
     if (library !== null) emitted.set(`cuda/lib${definition.name}.so`, library);
   }
-  const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
   const files = await artifactFiles({ program: compilation.program, state, emitted, sources });
-  return { definition, traced, compilation, files };
+  return { definition, traced, compilation, files, tuning };
 }
 
 function emit(
   target: Target,
   { program }: Compilation,
+  tuning: Tuning | null,
   { threads, debug }: CompileOptions,
 ): ReadonlyMap<string, Uint8Array | string> {
   switch (target) {
     case 'wasm':
-      return emitProgram(program, wasm, { relaxed: true, threads }, debug);
+      return emitProgram(program, wasmTunedBy(tuning), { relaxed: true, threads }, debug);
     case 'cuda':
       return emitProgram(program, cudaBackend, undefined, debug);
     default:

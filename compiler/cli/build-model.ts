@@ -13,9 +13,11 @@ import { dependenciesOf } from './cache/code-dependencies.js';
 import { type Dependencies, sha256, writtenSince } from './cache/dependencies.js';
 import { buildKey } from './cache/request.js';
 import { Store } from './cache/store.js';
+import type { CheckedSource } from './check-types.js';
 import type { NvccChoice, Target } from './choices.js';
 import { type CompiledModel, compileInThread, type StoppedAfter } from './compile-thread.js';
 import { type Diagnostic, EnvironmentError } from './diagnostics.js';
+import { tuningPath } from './tune/tuning-file.js';
 
 export interface BuildRequest {
   readonly modelFile: string;
@@ -30,6 +32,8 @@ export interface BuildRequest {
   readonly cache: string | null;
   /** Compile even if nothing changed. */
   readonly force: boolean;
+  /** Measure the plans of contractions, and write what was found beside the model. */
+  readonly tune: boolean;
 }
 
 export interface BuiltFile {
@@ -46,6 +50,8 @@ export interface ModelBuild {
   readonly outcome: 'built' | 'restored' | 'unchanged';
   /** Why the next build will compile again, where that is so. */
   readonly uncached: string | null;
+  /** The tuning file that was written; null where nothing was measured. */
+  readonly tuning: string | null;
   readonly files: readonly BuiltFile[];
 }
 export interface BuildResult {
@@ -71,7 +77,10 @@ export async function buildModel(request: BuildRequest, progress: Progress): Pro
   if (cache === null) return compileAndWrite(request, null, progress);
   const store = new Store(cache);
   const key = buildKey(request);
-  return (request.force ? null : reuse(request, store, key)) ?? compileAndWrite(request, { store, key }, progress);
+  return (
+    (request.force || request.tune ? null : reuse(request, store, key)) ??
+    compileAndWrite(request, { store, key }, progress)
+  );
 }
 
 /** The result of an earlier build; null where there is none of everything as it is now. */
@@ -89,6 +98,7 @@ function reuse({ folder }: BuildRequest, store: Store, key: string): BuildResult
     out,
     outcome: missing.length === 0 ? 'unchanged' : 'restored',
     uncached: null,
+    tuning: null,
     files,
   };
   const { paths, environment } = kept.dependencies;
@@ -127,15 +137,18 @@ async function compileAndWrite(
   const compiled = await compileChecked(request, progress);
   if ('stoppedAfter' in compiled) return compiled;
   const { model, warnings, typeFiles } = compiled;
+  const tuningFile = tuningPath(request.modelFile);
+  const { dependencies, uncheckable } = dependenciesOf(model, [...typeFiles, resolve(tuningFile)]);
+  const changed = writtenSince(dependencies, start) ? 'a source changed meanwhile' : null;
   const out = request.folder(model.name);
   const files = await Promise.all([...model.files].map(([path, content]) => fileRecord(path, content)));
   for (const [path, content] of model.files) writeOutput(join(out, path), content);
-  const { dependencies, uncheckable } = dependenciesOf(model, typeFiles);
+  if (model.tuning !== null) writeOutput(tuningFile, model.tuning);
   const kept: KeptBuild = { name: model.name, files, warnings };
   const contents = files.map(file => [file.sha256, model.files.get(file.path)!] as const);
-  const changed = writtenSince(dependencies, start) ? 'a source changed meanwhile' : null;
   const uncached = uncheckable ?? changed ?? cache?.store.keep(cache.key, dependencies, kept, contents) ?? null;
-  return { build: { name: model.name, out, outcome: 'built', uncached, files }, warnings, dependencies };
+  const tuning = model.tuning && tuningFile;
+  return { build: { name: model.name, out, outcome: 'built', uncached, tuning, files }, warnings, dependencies };
 }
 
 interface CheckedModel {
@@ -150,13 +163,17 @@ interface CheckedModel {
  * be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
-  const { modelFile, targets, nvcc, threads, debug } = request;
-  const thread = compileInThread({ modelFile, targets, nvcc, threads, debug }, progress);
+  const { modelFile, targets, nvcc, threads, tune, debug } = request;
+  const check = (): Promise<CheckedSource> => checkUnless(!request.checkTypes, modelFile);
+  // what is measured wants the machine for itself
+  const early = tune ? await check() : null;
+  const thread = compileInThread({ modelFile, targets, nvcc, threads, tune, debug }, progress);
   const [checked, compiled] = await Promise.allSettled([
-    checkUnless(!request.checkTypes, modelFile).catch(async error => {
-      await thread.stop();
-      throw error;
-    }),
+    early ??
+      check().catch(async error => {
+        await thread.stop();
+        throw error;
+      }),
     thread.result,
   ]);
   if (checked.status === 'rejected') throw checked.reason;
@@ -165,10 +182,7 @@ async function compileChecked(request: BuildRequest, progress: Progress): Promis
   return { model: compiled.value, warnings: checked.value.warnings, typeFiles: checked.value.files };
 }
 
-async function checkUnless(
-  skipped: boolean,
-  modelFile: string,
-): Promise<{ warnings: readonly Diagnostic[]; files: readonly string[] }> {
+async function checkUnless(skipped: boolean, modelFile: string): Promise<CheckedSource> {
   if (skipped) return { warnings: [], files: [] };
   const { checkSource } = await import('./check-types.js');
   return checkSource(resolve(modelFile));

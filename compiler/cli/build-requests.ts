@@ -77,6 +77,7 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     folder: name => fromHere(artifactFolder(name, model, found, args.stated('out'), single)),
     cache: isDebugging(debug) ? null : cacheOf(model, found, args),
     force: args.has('force'),
+    tune: args.has('tune'),
   };
 }
 

@@ -21,6 +21,9 @@ export const buildCommand: Command = {
     out: { doc: 'the folder to write, for several models the one above; default dist/<model>', value: 'FOLDER' },
     nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
     threads: { doc: 'also write modules that several threads run together' },
+    tune: {
+      doc: 'measure how to compute the contractions on this machine; writes <model>.tuning.json, which later builds follow',
+    },
     watch: { doc: 'go on, and build again what a change concerns' },
     config: { doc: 'the configuration; default the nearest gradc.config.ts from here upward', value: 'FILE' },
     force: { doc: 'compile even what has not changed' },
@@ -104,10 +107,11 @@ function distinct(built: readonly ModelBuild[], build: ModelBuild): ModelBuild {
   return build;
 }
 
-export function buildText({ out, outcome, files, uncached }: ModelBuild): string {
+export function buildText({ out, outcome, files, uncached, tuning }: ModelBuild): string {
   if (outcome !== 'built') return `${out}: ${outcome === 'unchanged' ? 'unchanged' : 'restored from the cache'}\n`;
   const rows = files.map(({ path, bytes, gzip }) => [path, `${size(bytes)}  (${size(gzip)} gzip)`]);
-  return `${out}\n${columns(rows)}${uncached === null ? '' : `  not kept for the next build: ${uncached}\n`}`;
+  const tuned = tuning === null ? '' : `  tuned: ${tuning}\n`;
+  return `${out}\n${columns(rows)}${tuned}${uncached === null ? '' : `  not kept for the next build: ${uncached}\n`}`;
 }
 
 const size = (bytes: number): string => `${(bytes / 1024).toFixed(1).padStart(8)} KiB`;

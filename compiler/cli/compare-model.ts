@@ -24,7 +24,7 @@ import { type Divergence, firstDivergence } from './compare/divergence.js';
 import { isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf, roundingNoise } from './compare/values.js';
-import { callEntry, type Instance, instances } from './compare/variants.js';
+import { callEntry, type EmitOptions, type Instance, instances } from './compare/variants.js';
 import { type EntryInputs, randomInputs, uniformNumbers } from './random-inputs.js';
 
 export interface CompareOptions extends Tolerance {
@@ -40,6 +40,8 @@ export interface CompareOptions extends Tolerance {
   readonly measure?: boolean;
   /** Of the compilation; tests spoil passes here. */
   readonly debug?: DebugOptions;
+  /** With the plans of a tuning; default as estimated. */
+  readonly backend?: EmitOptions['backend'];
   /** Is told what goes on. */
   readonly progress?: (text: string) => void;
 }
@@ -97,13 +99,13 @@ interface Forms {
 
 async function compiledForms(
   definition: ModelDefinition,
-  { variants = ['simd'], debug, progress }: CompareOptions,
+  { variants = ['simd'], debug, backend, progress }: CompareOptions,
 ): Promise<Forms> {
   const traced = traceModel(withGradients(definition));
   const initial = new Map(traced.state.map(({ name, storage }) => [name, storage.array.slice()]));
   const instantiate = (source: Source): Promise<Instance[]> => {
     progress?.('compiling');
-    return instances(compileToProgram(source, debug, evaluateConstant).program, initial, variants, { debug });
+    return instances(compileToProgram(source, debug, evaluateConstant).program, initial, variants, { debug, backend });
   };
   const graphs = traced.graphs.map(withoutGradients);
   const shipped = await instantiate({ ...traced, graphs });
@@ -191,8 +193,9 @@ class ComparedRun {
   }
 
   modules(): ModuleCost[] {
-    return this.forms.shipped.map(({ variant, moduleBytes, program }) => ({
+    return this.forms.shipped.map(({ variant, model, moduleBytes, program }) => ({
       variant,
+      threads: model.threads.count,
       moduleBytes,
       stateBytes: program.stateBytes,
       memoryBytes: program.totalBytes,

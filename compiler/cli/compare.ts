@@ -37,12 +37,14 @@ export const compareCommand: Command = {
 };
 
 async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
-  const [{ loadModelFile }, { compareModel }, { isRunnable }, { comparisonPage, comparisonText }] = await Promise.all([
-    import('./model-file.js'),
-    import('./compare-model.js'),
-    import('./compare/variants.js'),
-    import('./compare/report.js'),
-  ]);
+  const [{ loadModelFile }, { compareModel }, { isRunnable }, { comparisonPage, comparisonText }, { wasmTunedBy }] =
+    await Promise.all([
+      import('./model-file.js'),
+      import('./compare-model.js'),
+      import('./compare/variants.js'),
+      import('./compare/report.js'),
+      import('./tune/tuned-backend.js'),
+    ]);
   const model = await loadModelFile(args.positionals[0], {
     checkTypes: !args.has('no-typecheck'),
     warn: output.warn,
@@ -61,6 +63,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     integers: args.number('integers', 1),
     variants: variants.filter(variant => (wanted.length === 0 ? isRunnable(variant) : wanted.includes(variant))),
     measure: !args.has('check'),
+    backend: wasmTunedBy(model.tuning),
     progress: output.progress,
   });
   const [html, repro] = [args.value('html'), args.value('repro')];

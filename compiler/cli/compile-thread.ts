@@ -14,6 +14,7 @@ export interface CompileJob {
   readonly targets: readonly Target[];
   readonly nvcc: NvccChoice;
   readonly threads: boolean;
+  readonly tune: boolean;
   readonly debug: Omit<DebugOptions, 'write'>;
 }
 
@@ -21,6 +22,8 @@ export interface CompiledModel extends RunCode {
   readonly name: string;
   /** By path in the artifact's folder. */
   readonly files: ReadonlyMap<string, Uint8Array | string>;
+  /** What was measured, for the tuning file; null where nothing was. */
+  readonly tuning: string | null;
 }
 
 /** What the thread says. */

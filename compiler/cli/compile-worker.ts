@@ -28,11 +28,12 @@ async function compile(job: CompileJob): Promise<CompiledModel> {
   const observer = new Observer();
   const options = { ...job, checkTypes: false, progress: step, observer };
   const traced = await traceModelFile(job.modelFile, options);
-  const { files } = await compileArtifact(traced, options);
+  const { files, tuning } = await compileArtifact(traced, options);
   step(null);
   return {
     name: traced.definition.name,
     files,
+    tuning,
     sources: [...traced.sources.keys()].map(path => resolve(dirname(job.modelFile), path)),
     packageFiles: traced.packageFiles,
     observation: observer.observation,

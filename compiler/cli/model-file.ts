@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type BuildFailure, build, type Message, type Metafile, type Plugin } from 'esbuild';
 import { fail } from '../errors.js';
@@ -14,6 +14,7 @@ import type { ModelDefinition } from '../trace/model.js';
 import type { Observer } from './cache/observation.js';
 import { type Diagnostic, ModelTypeError } from './diagnostics.js';
 import { ownModules } from './own-modules.js';
+import { readTuning, type Tuning, tuningPath } from './tune/tuning-file.js';
 
 export interface ModelFile {
   readonly path: string;
@@ -22,6 +23,8 @@ export interface ModelFile {
   readonly sources: ReadonlyMap<string, Uint8Array>;
   /** Files of packages, which Node has loaded. */
   readonly packageFiles: readonly string[];
+  /** From the tuning file beside it, which counts as a source. */
+  readonly tuning: Tuning | null;
 }
 
 export interface LoadModelOptions {
@@ -56,8 +59,18 @@ export async function loadModelFile(
       hint: "write `export default defineModel('name', () => ({ state, entries }))`",
     });
   }
-  const sources = new Map(inputs.map(input => [relative(dirname(file), input), readFileSync(input)]));
-  return { path, definition: exported as ModelDefinition, sources, packageFiles };
+  const sources = new Map<string, Uint8Array>(
+    inputs.map(input => [relative(dirname(file), input), readFileSync(input)]),
+  );
+  const tuned = readTuning(path);
+  if (tuned !== null) sources.set(basename(tuningPath(path)), new TextEncoder().encode(tuned.text));
+  return {
+    path,
+    definition: exported as ModelDefinition,
+    sources,
+    packageFiles,
+    tuning: tuned?.tuning ?? null,
+  };
 }
 
 export interface RunFile {
