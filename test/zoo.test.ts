@@ -18,8 +18,10 @@ import {
   type Tensor,
   type TypedArray,
 } from 'gradc';
-import { compareModel, compileDefinition } from 'gradc/compiler';
+import { compareModel, compileDefinition, traceModel } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
+import { evaluateConstant } from '../backends/js/evaluate.js';
+import { compileToProgram } from '../compiler/pipeline.js';
 import { chain } from '../examples/zoo/chain.model.js';
 import { gpt } from '../examples/zoo/gpt.model.js';
 import { Encoder } from '../examples/zoo/minilm.model.js';
@@ -30,6 +32,7 @@ import { withGradients } from './bench/cases.js';
 import { CompiledWorkload, type Inputs } from './bench/compiled.js';
 import { floats, integers } from './bench/data.js';
 import { workloads } from './bench/workloads.js';
+import { bitDifference, runAlone, Team } from './support/team.js';
 
 /** A network that only computes, with a training step on top: `loss` of what it makes of `x`. */
 function trained(name: string, make: () => nn.Module, x: Tensor, loss: (out: Tensor) => Tensor): SmallModel {
@@ -117,6 +120,18 @@ describe.each(small.map(model => [model.definition.name, model] as const))('smal
     const trains = 'trainStep' in definition.build().entries;
     expect(state.some(name => /^net\..*(weight|bias)$/.test(name))).toBe(trains);
     expect(state.some(name => /^opt\.(exp_avg_sq|momentum_buffer)\./.test(name))).toBe(trains);
+  });
+
+  test('any number of threads gives the bits of one', async () => {
+    const traced = traceModel(definition);
+    const { program } = compileToProgram(traced, {}, evaluateConstant);
+    const state = Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array]));
+    const team = await Team.start();
+    for (const threads of [2, 3, 4]) {
+      const [alone, together] = [runAlone(program), team.run(program, threads)];
+      expect(bitDifference(program, { state, inputs }, alone, together, threads)).toBeNull();
+    }
+    await team.end();
   });
 
   test('the js kernels compute what WebAssembly computes', () => {

@@ -1,5 +1,8 @@
-/** ResNet-18 for 224x224 images. He et al., "Deep residual learning for image recognition" (2015). */
-import { defineModel, entry, input, manualSeed, nn, type Tensor } from 'gradc';
+/**
+ * ResNet-18 for 224x224 images, trained by SGD with momentum and weight decay as in the paper, batch norm over the batch.
+ * He et al., "Deep residual learning for image recognition" (2015).
+ */
+import { defineModel, entry, input, int64, manualSeed, nn, optim, type Tensor } from 'gradc';
 import * as F from 'gradc/functional';
 
 class BasicBlock extends nn.Module {
@@ -57,11 +60,34 @@ export class ResNet18 extends nn.Module {
   }
 }
 
-export default defineModel('resnet18', () => {
-  manualSeed(0);
-  const net = new ResNet18().eval();
-  return {
-    state: { net },
-    entries: { predict: entry({ x: input([1, 3, 224, 224]) }, ({ x }) => ({ logits: net.forward(x) })) },
-  };
-});
+export interface ResNet18Options {
+  readonly channels?: readonly number[];
+  readonly classes?: number;
+  /** Of the square images. */
+  readonly size?: number;
+  /** Images of a training step. */
+  readonly batch?: number;
+}
+
+export const resnet18 = ({ channels, classes = 1000, size = 224, batch = 8 }: ResNet18Options = {}) =>
+  defineModel('resnet18', () => {
+    manualSeed(0);
+    const net = new ResNet18(channels, classes);
+    const opt = new optim.SGD(net.parameters(), { lr: 0.1, momentum: 0.9, weightDecay: 1e-4 });
+    const images = (count: number): ReturnType<typeof input> => input([count, 3, size, size]);
+    return {
+      state: { net, opt },
+      entries: {
+        predict: entry({ x: images(1) }, ({ x }) => ({ logits: net.eval().forward(x) })),
+        trainStep: entry({ x: images(batch), y: input([batch], int64) }, ({ x, y }) => {
+          opt.zeroGrad();
+          const loss = F.crossEntropy(net.train().forward(x), y);
+          loss.backward();
+          opt.step();
+          return { loss };
+        }),
+      },
+    };
+  });
+
+export default resnet18();
