@@ -9,13 +9,13 @@ const goodPart = 0.8;
 /** Calling a function from JavaScript, and filling and emptying its loops: milliseconds that no roofline knows of. */
 const startMs = 1e-3;
 
-/** Null for a kernel that is good, or for which nothing is found. */
-export function reasonFor(kernel: Kernel, limits: Limits, medianMs: number): string | null {
-  const isGood = (ms: number): boolean => ms / medianMs >= goodPart;
+/** Null for a kernel that is good. */
+export function reasonFor(kernel: Kernel, limits: Limits, minMs: number): string | null {
+  const isGood = (ms: number): boolean => ms / minMs >= goodPart;
   const least = leastMs(limits);
   const { arithmetic, functions, memory } = limits;
   if (isGood(least)) return null;
-  if (isGood(least + startMs)) return `short: the call and the ends of its loops are part of ${microseconds(medianMs)}`;
+  if (isGood(least + startMs)) return `short: the call and the ends of its loops are part of ${microseconds(minMs)}`;
   if (isGood(arithmetic + functions + memory))
     return 'computing and moving take about as long and do not overlap in full';
   return (
@@ -24,7 +24,8 @@ export function reasonFor(kernel: Kernel, limits: Limits, medianMs: number): str
     choices(kernel) ??
     (functions > arithmetic ? 'its functions were measured alone, with all registers to themselves' : null) ??
     edges(kernel) ??
-    shortSums(kernel)
+    shortSums(kernel) ??
+    'nothing in its form says why'
   );
 }
 
