@@ -55,7 +55,7 @@ export function comparisonText(comparison: Comparison, all: boolean): string {
     `largest errors against ${truth}, relative to the largest element and in its ulps\n${columns(lines)}`,
     ...(hidden > 0 ? [`  and ${hidden} more that agree (--all shows them)\n`] : []),
     `\n${columns(comparison.costs.map(cost => [cost.entry, costText(cost)]))}`,
-    `${columns(comparison.modules.map(m => [`${m.variant} module`, `${kib(m.moduleBytes)} of code, ${kib(m.memoryBytes)} of memory with ${kib(m.stateBytes)} of state`]))}\n`,
+    `${columns(comparison.modules.map(m => [`${m.variant} module${m.threads > 1 ? `, ${m.threads} threads` : ''}`, `${kib(m.moduleBytes)} of code, ${kib(m.memoryBytes)} of memory with ${kib(m.stateBytes)} of state`]))}\n`,
     `${summary(comparison)}\n`,
   ].join('');
 }

@@ -31,9 +31,9 @@ const trunkGap = 7;
 const lineHeight = 15;
 const boxHeight = (box: Box): number => 12 + lineHeight * (1 + box.lines.length);
 
-/** One box per kernel, listing the ops in it; arrows follow the tensors between them. */
-export function drawKernels(fused: FusedGraph): string {
-  const layers = layersOf(boxesOf(fused));
+/** One box per kernel, listing the ops in it; arrows follow the tensors between them. `notes` are shown with each, by name. */
+export function drawKernels(fused: FusedGraph, notes: ReadonlyMap<string, string> = new Map()): string {
+  const layers = layersOf(boxesOf(fused, notes));
   arrange(layers);
   const left = Math.min(...layers.flat().map(item => item.x - item.width / 2)) - gap.x;
   const right = Math.max(...layers.flat().map(item => item.x + item.width / 2)) + gap.x;
@@ -127,7 +127,7 @@ const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Inputs of the entry, then its kernels in order; state is named inside the kernels that read it. */
-function boxesOf({ graph, groups }: FusedGraph): Box[] {
+function boxesOf({ graph, groups }: FusedGraph, notes: ReadonlyMap<string, string>): Box[] {
   const towardsResults = new Set(topological(graph.results.map(result => result.node)));
   const producer = new Map<Node, Box>();
   const boxes: Box[] = [];
@@ -145,10 +145,11 @@ function boxesOf({ graph, groups }: FusedGraph): Box[] {
   }
   for (const group of groups) {
     const sources = [...new Set(group.lowered.reads.map(read => producer.get(read)).filter(box => box !== undefined))];
+    const title = 'kernel' in group.lowered ? group.lowered.kernel.name : group.lowered.control.op;
     const box: Box = {
-      title: 'kernel' in group.lowered ? group.lowered.kernel.name : group.lowered.control.op,
+      title,
       lines: describeGroup(group, graph),
-      about: sourcesOf(group),
+      about: [sourcesOf(group), notes.get(title) ?? ''].filter(text => text !== '').join('\n\n'),
       kind: group.outputs.some(output => towardsResults.has(output)) ? 'forward' : 'update',
       sources,
       layer: Math.max(-1, ...sources.map(source => source.layer)) + 1,
@@ -169,7 +170,7 @@ function describeGroup({ nodes, outputs }: FusedGroup, graph: Graph): string[] {
   const made =
     written.length > 0 ? written : outputs.map(output => `${output.type.dtype}${formatShape(output.type.shape)}`);
   return [
-    ...wrap(counted(ops.map(node => node.op)), 32),
+    ...wrap(counted(ops.map(node => node.op)), 30),
     ...(module ? [clip(`in ${module}`, 32)] : []),
     clip(`→ ${made[0]}${made.length > 1 ? ` and ${made.length - 1} more` : ''}`, 32),
   ];

@@ -18,7 +18,8 @@ const about: Readonly<Record<Stage, string>> = {
   backward:
     'Forward runs down, the gradient runs up beside it; purple is what is kept for it. On the right, the state that the call renews.',
   passes: 'What each pass left, and what it chose.',
-  fused: 'One box per kernel with the ops in it. Blue leads to results, orange to new state only.',
+  fused:
+    'One box per kernel with the ops in it. Blue leads to results, orange to new state only. Rest on one to see the lines behind it, and why it is not one with the next.',
   explain: 'For each kernel the neighbours it was not fused with, and why.',
   kernels: 'The loops of each kernel, as every backend gets them.',
   memory: 'Buffers over the steps of a call, in one arena behind the state.',
@@ -47,23 +48,32 @@ export function stagePicture(recorded: RecordedCompilation, stage: Stage): strin
 }
 
 function entryPicture(
-  { compilation }: RecordedCompilation,
+  recorded: RecordedCompilation,
   stage: 'graph' | 'backward' | 'fused' | 'memory',
   i: number,
 ): string {
+  const { compilation } = recorded;
   switch (stage) {
     case 'graph':
       return drawGraph(compilation.source.graphs[i], 'forward');
     case 'backward':
       return drawGraph(compilation.source.graphs[i], 'all');
     case 'fused':
-      return drawKernels(compilation.fused[i]);
+      return drawKernels(compilation.fused[i], reasons(recorded, compilation.fused[i].graph.name));
     case 'memory':
       return drawMemory(compilation.plan.entries[i]);
     default:
       return stage satisfies never;
   }
 }
+
+/** Why each kernel of an entry is not one with those that read it. */
+const reasons = (recorded: RecordedCompilation, entry: string): ReadonlyMap<string, string> =>
+  new Map(
+    boundaries(recorded)
+      .get(entry)!
+      .map(({ kernel, apart }) => [kernel, apart.map(({ from, why }) => `not in ${from}: ${why}`).join('\n')]),
+  );
 
 /** A page with all entries. */
 export function stagePage(recorded: RecordedCompilation, stage: Stage): string {
