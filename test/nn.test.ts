@@ -288,3 +288,83 @@ describe('layers over functional forms', () => {
     for (const [i, value] of numbers(got).entries()) expect(value).toBeCloseTo(numbers(want)[i], 5);
   });
 });
+
+describe('backward hooks', () => {
+  class Pair extends nn.Module {
+    forward(a: Tensor, b: Tensor, scale: number): [Tensor, Tensor] {
+      return [a.mul(b).mul(scale), a.add(1)];
+    }
+  }
+
+  test('see the gradients of all inputs and outputs, once', () => {
+    const pair = new Pair();
+    const calls: (readonly (number[] | null)[])[] = [];
+    pair.registerFullBackwardHook((_, gradInput, gradOutput) => {
+      calls.push([...gradInput, ...gradOutput].map(grad => grad && numbers(grad)));
+    });
+    const [a, b] = [tensor([1, 2]).float().requiresGrad_(), tensor([3, 5]).float().requiresGrad_()];
+    const [product, sum] = pair.forward(a, b, 2);
+    product.sum().add(sum.mul(10).sum()).backward();
+    expect(calls).toEqual([[[16, 20], [2, 4], null, [1, 1], [10, 10]]]);
+    expect(numbers(a.grad!)).toEqual([16, 20]);
+  });
+
+  test('change the gradients of the inputs, compiled too, until removed', () => {
+    const layer = new nn.Linear(2, 2);
+    const remove = layer.registerFullBackwardHook((_, [grad]) => [grad!.mul(3)]);
+    const gradient = (x: Tensor): Tensor => {
+      const leaf = x.detach().clone().requiresGrad_();
+      layer.forward(leaf).sum().backward();
+      return leaf.grad!;
+    };
+    const x = tensor([[1, 2]]).float();
+    const hooked = numbers(gradient(x));
+    const compiled = numbers(compile(gradient, [input([1, 2])])(x));
+    remove();
+    const plain = numbers(gradient(x));
+    expect(hooked).toEqual(plain.map(value => Math.fround(value * 3)));
+    expect(compiled).toEqual(hooked);
+  });
+});
+
+describe('transformer', () => {
+  const options = { dModel: 8, nhead: 2, numEncoderLayers: 2, numDecoderLayers: 1, dimFeedforward: 16, dropout: 0 };
+
+  test('is its encoder, then its decoder over what that made; masked, compiled, and as PyTorch names its parts', () => {
+    manualSeed(3);
+    const net = new nn.Transformer({ ...options, batchFirst: true });
+    const [src, tgt] = [randn(2, 5, 8), randn(2, 4, 8)];
+    const tgtMask = nn.Transformer.generateSquareSubsequentMask(4);
+    const whole = net.forward(src, tgt, { tgtMask });
+    const parts = net.decoder.forward(tgt, net.encoder.forward(src), { tgtMask });
+    expect(numbers(whole)).toEqual(numbers(parts));
+    const compiled = compile(
+      (s: Tensor, t: Tensor) => net.forward(s, t, { tgtMask }),
+      [input([2, 5, 8]), input([2, 4, 8])],
+    );
+    expect(compiled(src, tgt).sub(whole).abs().max().item()).toBeLessThan(1e-5);
+    const changed = net.forward(src, tgt.slice(1, 0, 2), { tgtMask: nn.Transformer.generateSquareSubsequentMask(2) });
+    expect(
+      changed
+        .sub(whole.slice(1, 0, 2))
+        .abs()
+        .max()
+        .item(),
+    ).toBeLessThan(1e-6);
+    const names = [...net.namedParameters()].map(([name]) => name);
+    expect(names.slice(0, 4)).toEqual([
+      'encoder.layers.0.self_attn.in_proj_weight',
+      'encoder.layers.0.self_attn.in_proj_bias',
+      'encoder.layers.0.self_attn.out_proj.weight',
+      'encoder.layers.0.self_attn.out_proj.bias',
+    ]);
+    expect(names).toContain('decoder.layers.0.multihead_attn.in_proj_weight');
+    expect(names).toContain('decoder.norm.weight');
+  });
+
+  test('wants sequences of one batch and of its size', () => {
+    const net = new nn.Transformer(options);
+    expect(() => net.forward(zeros(5, 2, 8), zeros(4, 3, 8))).toThrow(/batch number of src and tgt must be equal/);
+    expect(() => net.forward(zeros(5, 2, 6), zeros(4, 2, 8))).toThrow(/feature number of src and tgt/);
+  });
+});

@@ -15,5 +15,6 @@ export { Parameter, type ParameterOptions } from './parameter.js';
 export * from './pooling.js';
 export * from './recurrent.js';
 export * from './similarity.js';
+export * from './transformer.js';
 export * as utils from './utils.js';
 export * from './vision.js';

@@ -10,6 +10,7 @@ import { sameShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 import { setModulePathSource } from '../../compiler/trace/site.js';
+import { type BackwardHook, runObserved } from './backward-hooks.js';
 import { Parameter } from './parameter.js';
 
 export type StateDict = Record<string, Tensor>;
@@ -26,6 +27,7 @@ export interface LoadReport {
 interface Internals {
   readonly preHooks: Set<ForwardPreHook>;
   readonly hooks: Set<ForwardHook>;
+  readonly backwardHooks: Set<BackwardHook>;
   /** Fields that hold buffers; false for those left out of the state dict. */
   readonly buffers: Map<string, boolean>;
 }
@@ -271,6 +273,10 @@ export abstract class Module {
   registerForwardHook(hook: ForwardHook): () => void {
     return addTo(internalsOf(this).hooks, hook);
   }
+  /** Runs when the gradients of the arguments have been computed. Returns a function that removes the hook. */
+  registerFullBackwardHook(hook: BackwardHook): () => void {
+    return addTo(internalsOf(this).backwardHooks, hook);
+  }
 
   // ── printing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -336,7 +342,7 @@ type Forward = (...args: unknown[]) => unknown;
 
 /** Give a module its hooks and a `forward` that runs them. */
 function prepare(module: Module): void {
-  internals.set(module, { preHooks: new Set(), hooks: new Set(), buffers: new Map() });
+  internals.set(module, { preHooks: new Set(), hooks: new Set(), backwardHooks: new Set(), buffers: new Map() });
   const forward: Forward =
     module.forward ??
     (() =>
@@ -353,7 +359,7 @@ function prepare(module: Module): void {
 }
 
 function run(module: Module, forward: Forward, given: readonly unknown[]): unknown {
-  const { preHooks, hooks } = internalsOf(module);
+  const { preHooks, hooks, backwardHooks } = internalsOf(module);
   let args = given;
   running.push({ module, path: null });
   try {
@@ -361,7 +367,8 @@ function run(module: Module, forward: Forward, given: readonly unknown[]): unkno
       const replaced = hook(module, args);
       if (replaced !== undefined && replaced !== null) args = Array.isArray(replaced) ? replaced : [replaced];
     }
-    let output = forward.apply(module, [...args]);
+    const compute = (inputs: readonly unknown[]): unknown => forward.apply(module, [...inputs]);
+    let output = backwardHooks.size > 0 ? runObserved(module, backwardHooks, args, compute) : compute(args);
     for (const hook of hooks) output = hook(module, args, output) ?? output;
     return output;
   } finally {
