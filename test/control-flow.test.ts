@@ -1,11 +1,16 @@
 /** Loops and branches: `scan`, `cond`, `whileLoop`, eager against compiled, and their derivatives. */
 import { describe, expect, test } from 'vitest';
 import { cudaBackend } from '../backends/cuda/backend.js';
+import { isControl } from '../compiler/ir/control.js';
+import { type Graph, roots, topological } from '../compiler/ir/graph.js';
 import { allLaunches } from '../compiler/ir/program.js';
 import { parseGraph, printGraph } from '../compiler/ir/text.js';
 import { graphProblems } from '../compiler/ir/verify.js';
 import { compile } from '../compiler/jit.js';
 import { tensorOver } from '../compiler/ops/tensor.js';
+import type { Pass } from '../compiler/pass.js';
+import { deferSums } from '../compiler/passes/defer-sums.js';
+import { trimControl } from '../compiler/passes/trim-control.js';
 import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
 import { nameCaptured, traceFunction } from '../compiler/trace/model.js';
 import { rowMajor } from '../runtime/eager.js';
@@ -380,6 +385,100 @@ describe('on CUDA, executed on the CPU', () => {
     },
     120_000,
   );
+});
+
+describe('passes', () => {
+  const passed = (pass: Pass<Graph>, text: string): string => {
+    const graph = pass.run(parseGraph(text), { note: () => {} });
+    expect(graphProblems(graph, infer)).toEqual([]);
+    return printGraph(graph);
+  };
+
+  test('a loop loses what nobody takes, and computes before itself what does not change', () => {
+    const before = `graph run(%w: float32[3] input, %xs: float32[4, 3] input, %h: float32[3] input) {
+  %0 = scan(%w, %w, %h, %h, %xs, %xs) {captures: 2, carries: 2, length: 4, reverse: false} with {
+    graph step(
+      %w: float32[3] input,
+      %v: float32[3] input,
+      %h: float32[3] state,
+      %dead: float32[3] state,
+      %x: float32[3] input,
+      %z: float32[3] input,
+    ) {
+      %0 = exp(%w) : float32[3]
+      %1 = mul(%h, %0) : float32[3]
+      %2 = mul(%x, %v) : float32[3]
+      %3 = add(%1, %2) {alpha: 1} : float32[3]
+      %4 = mul(%dead, %z) : float32[3]
+      return unused = %4
+      update %h = %3
+      update %dead = %4
+    }
+  } : bool[0]
+  %1 = result(%0) {index: 0, dtype: "float32", shape: [3]} : float32[3]
+  return last = %1
+}
+`;
+    expect(
+      after(trimControl, before),
+    ).toBe(`graph run(%w: float32[3] input, %xs: float32[4, 3] input, %h: float32[3] input) {
+  %0 = exp(%w) : float32[3]
+  %1 = scan(%w, %0, %h, %xs) {captures: 2, carries: 1, length: 4, reverse: false} with {
+    graph step(%w: float32[3] input, %before.1: float32[3] input, %h: float32[3] state, %x: float32[3] input) {
+      %0 = mul(%h, %before.1) : float32[3]
+      %1 = mul(%x, %w) : float32[3]
+      %2 = add(%0, %1) {alpha: 1} : float32[3]
+      update %h = %2
+    }
+  } : bool[0]
+  %2 = result(%1) {index: 0, dtype: "float32", shape: [3]} : float32[3]
+  return last = %2
+}
+`);
+  });
+
+  test('products that a loop adds up are one product after it', () => {
+    const before = `graph run(%xs: float32[4, 2, 3] input, %gs: float32[4, 2, 5] input) {
+  %0 = full() {size: [3, 5], value: 0, dtype: "float32"} : float32[3, 5]
+  %1 = scan(%0, %xs, %gs) {captures: 0, carries: 1, length: 4, reverse: true} with {
+    graph step(%sum: float32[3, 5] state, %x: float32[2, 3] input, %g: float32[2, 5] input) {
+      %0 = permute(%x) {dims: [1, 0]} : float32[3, 2]
+      %1 = sin(%g) : float32[2, 5]
+      %2 = batchedMatmul(%0, %1) : float32[3, 5]
+      %3 = add(%sum, %2) {alpha: 1} : float32[3, 5]
+      return sine = %1
+      update %sum = %3
+    }
+  } : bool[0]
+  %2 = result(%1) {index: 0, dtype: "float32", shape: [3, 5]} : float32[3, 5]
+  %3 = result(%1) {index: 1, dtype: "float32", shape: [4, 2, 5]} : float32[4, 2, 5]
+  return total = %2
+  return sines = %3
+}
+`;
+    const text = passed(deferSums, before);
+    expect(text).toContain('carries: 0');
+    expect(text).toMatch(/reshape\(%xs\) \{shape: \[8, 3\]\}/);
+    expect(text).toMatch(/batchedMatmul\(%\d+, %\d+\) : float32\[3, 5\]\n {2}return|return total/);
+    expect(text.indexOf('batchedMatmul')).toBeGreaterThan(text.indexOf('bool[0]'));
+  });
+
+  test('so the gradient of a weight that all steps share', () => {
+    const w = randn(4, 4).requiresGrad_();
+    const { compilation } = compile(
+      (xs: g.Tensor, h: g.Tensor) => {
+        const [last] = scan((c: g.Tensor, x: g.Tensor) => [c.matmul(w).add(x).tanh(), null], h, xs);
+        const [grad] = g.autograd.grad(last.sum(), [w]);
+        return grad as g.Tensor;
+      },
+      [g.input([6, 2, 4]), g.input([2, 4])],
+    );
+    const loops = topological(roots(compilation.graphs[0])).filter(isControl);
+    expect(loops.map(({ attrs }) => [attrs.reverse, attrs.carries])).toEqual([
+      [false, 1],
+      [true, 1],
+    ]);
+  });
 });
 
 describe('as text', () => {
