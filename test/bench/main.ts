@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: how long the workloads take, compiled for one thread and for several, and eagerly, beside what the machine
- * could do; what they take of memory. With `--math` the functions of vectors, with `--startup` whole processes.
+ * could do; what they take of memory. With `--math` the functions of vectors, with `--startup` whole processes, with
+ * `--growth` what many calls leave behind.
  */
 import { type Ceilings, measureCeilings } from '../../compiler/cli/bench/ceilings.js';
 import { rooflineMs, totalCost } from '../../compiler/cli/bench/cost.js';
@@ -10,10 +11,12 @@ import { hasFeature } from '../../runtime/deploy/loader.js';
 import type { Model } from '../../runtime/deploy/model.js';
 import { type Agreement, compareWithCases } from './cases.js';
 import { CompiledWorkload, type Inputs, type Sizes } from './compiled.js';
+import { measureGrowth } from './growth.js';
 import { type Options, optionsOf, UsageError, usage } from './options.js';
 import {
   agreementTable,
   ceilingsText,
+  growthTable,
   kernelTable,
   resultTable,
   sizesTable,
@@ -57,6 +60,10 @@ async function main(args: readonly string[], thread: URL): Promise<void> {
     const processes = measureStartup();
     if (options.json) json({ processes });
     else print(startupTable(processes));
+  } else if (options.growth) {
+    const growth = measureGrowth(1e5);
+    if (options.json) json({ growth });
+    else print(growthTable(growth));
   } else {
     const report = await new Bench(options, thread, options.json ? () => {} : print).run();
     if (options.json) json(report);

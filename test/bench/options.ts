@@ -8,6 +8,7 @@ export interface Options {
   /** Instead of the workloads. */
   readonly math: boolean;
   readonly startup: boolean;
+  readonly growth: boolean;
   /** How many threads, each in turn. */
   readonly threads: readonly number[];
   /** A folder of outputs recorded from PyTorch. */
@@ -16,7 +17,7 @@ export interface Options {
 }
 
 export const usage = `usage: npm run bench -- [--json] [--threads 1,2] [--kernels] [--no-eager] [--compare DIR] [workload…]
-       npm run bench -- --math | --startup [--json]
+       npm run bench -- --math | --startup | --growth [--json]
 workloads: ${workloads.map(({ name }) => name).join(' ')}
 A name stands for all that begin with it. DIR: outputs recorded from PyTorch, one npz file for each workload.`;
 
@@ -42,6 +43,7 @@ export function optionsOf(args: readonly string[]): Options {
     eager: !flag('--no-eager'),
     math: flag('--math'),
     startup: flag('--startup'),
+    growth: flag('--growth'),
     threads: threadCounts(valueOf('--threads') ?? '1,2'),
     cases: valueOf('--compare'),
   };

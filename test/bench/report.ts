@@ -4,6 +4,7 @@ import { costOf, type Limits, leastMs, limitsOf } from '../../compiler/cli/bench
 import type { LaunchTime } from '../../compiler/cli/bench/kernel-times.js';
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Agreement } from './cases.js';
+import type { Growth } from './growth.js';
 import type { Result, WorkloadSizes } from './main.js';
 import { reasonFor } from './reasons.js';
 import type { Startup } from './startup.js';
@@ -121,6 +122,14 @@ export function startupTable(all: readonly Startup[]): string {
   const widths = [34, 10, 9];
   const rows = all.map(({ what, medianMs, minMs }) => line(widths, [what, medianMs.toFixed(1), minMs.toFixed(1)]));
   return [line(widths, ['a process', 'median ms', 'least ms']), ...rows].join('\n');
+}
+
+export function growthTable(all: readonly Growth[]): string {
+  const widths = [12, 8, 12, 12, 14];
+  const rows = all.map(({ entry, calls, heapBytes, bufferBytes, modelBytes }) =>
+    line(widths, [entry, `${calls}`, `${heapBytes}`, `${bufferBytes}`, `${modelBytes}`]),
+  );
+  return [line(widths, ['bytes more', 'calls', 'heap', 'buffers', 'linear memory']), ...rows].join('\n');
 }
 
 export function agreementTable(agreements: readonly Agreement[]): string {
