@@ -190,7 +190,7 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
       ]),
     ]),
   ];
-  if (!(width === 1 ? hasLongEpilogue(contraction) : hasEpilogue(contraction)))
+  if (!isFinishedApart(contraction, width))
     return alloc(tile, [...accumulate, eachElement(rows, columns, (row, c) => finish(tile, row, c))]);
   const sums: Buffer = { ...tile, name: 'sums', scope: 'local' };
   const keep = eachElement(rows, columns, (row, c) => [
@@ -201,11 +201,18 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
   return alloc(sums, [alloc(tile, [...accumulate, keep]), ...nest([r], 'parallel', finishRow)]);
 }
 
-/** Neighbouring operations are made one if nothing but their stores comes after the sums. */
-const hasEpilogue = ({ epilogue }: Contraction): boolean => epilogue.some(({ value }) => value.kind !== 'load');
+/** Steps of a sum beside which storing it and reading it back costs nothing. */
+const LONG_SUM = 512;
 
-/** Written out for every vector of a tile, functions of many instructions would leave its registers and fill pages. */
-const hasLongEpilogue = ({ epilogue }: Contraction): boolean => allExpressions(epilogue).some(isLong);
+/**
+ * Whether the sums of a tile are stored, and finished in a loop of their own. Functions of many instructions, written out for
+ * every vector, would leave its registers and fill pages; anything else, too, leaves the registers to long sums; and
+ * neighbouring operations are made one only if nothing but stores comes after them.
+ */
+function isFinishedApart({ epilogue, summed }: Contraction, width: Width): boolean {
+  if (width > 1 || sizeOf(summed) >= LONG_SUM) return epilogue.some(({ value }) => value.kind !== 'load');
+  return allExpressions(epilogue).some(isLong);
+}
 
 function isLong(root: Expr): boolean {
   let found = false;
