@@ -7,11 +7,19 @@
  */
 import { fail } from '../errors.js';
 import { type Arith, arith } from '../ir/arith.js';
-import type { DType } from '../ir/dtype.js';
 import { addIndex, call, cast, constant, type Expr, index, type Stmt, select, subIndex, when } from '../ir/kernel.js';
 import { batchedMatmul } from './contraction.js';
 import { composite, define, type Op } from './define.js';
-import { Cell, checkMatrices, checkSquare, declare, each, Matrix, perMatrix } from './matrix-program.js';
+import {
+  Cell,
+  checkMatrices,
+  checkSquare,
+  declare,
+  each,
+  Matrix,
+  type MatrixAccess,
+  perMatrix,
+} from './matrix-program.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import type { Tensor } from './tensor.js';
 
@@ -28,31 +36,23 @@ export const choleskyFactor: Op<(input: Tensor) => Tensor> = define({
     checkSquare('linalg.cholesky', input);
     return input;
   },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const n = type.shape[type.shape.length - 1];
-      const rest = new Cell('rest', type.dtype);
-      return perMatrix(type.shape.slice(0, -2), batch => {
-        const L = (a: Expr, b: Expr): Expr => out.load([...batch, a, b]);
-        const entry = (row: Expr, column: Expr): Stmt[] => [
-          rest.set(A.at([...batch, row, column])),
-          each('k', n, k => [rest.add(s.neg(s.mul(L(row, k), L(column, k))))], column),
-          out.store(
-            [...batch, row, column],
-            select(call('eq', row, column), s.sqrt(s.max(rest.get(), 0)), s.div(rest.get(), L(column, column))),
-          ),
-        ];
-        const above = (row: Expr, column: Expr): Stmt[] => [
-          out.store([...batch, row, column], constant(type.dtype, 0)),
-        ];
-        const body = each('i', n, row => [
-          each('j', n, column => when(call('le', column, row), entry(row, column), above(row, column))),
-        ]);
-        return declare([rest], [body]);
-      });
-    },
-  },
+  lower: perMatrix(({ rows: n, dtype, read, write, written: L }) => {
+    const rest = new Cell('rest', dtype);
+    const entry = (row: Expr, column: Expr): Stmt[] => [
+      rest.set(read(row, column)),
+      each('k', n, k => [rest.add(s.neg(s.mul(L(row, k), L(column, k))))], column),
+      write(
+        row,
+        column,
+        select(call('eq', row, column), s.sqrt(s.max(rest.get(), 0)), s.div(rest.get(), L(column, column))),
+      ),
+    ];
+    const above = (row: Expr, column: Expr): Stmt[] => [write(row, column, constant(dtype, 0))];
+    const body = each('i', n, row => [
+      each('j', n, column => when(call('le', column, row), entry(row, column), above(row, column))),
+    ]);
+    return declare([rest], [body]);
+  }),
   vjp: c => {
     const L = c.out;
     const inner = L.transpose(-2, -1).matmul(c.grad).tril();
@@ -88,32 +88,14 @@ const eliminated: Op<(input: Tensor) => Tensor> = define({
     const n = input.shape[input.shape.length - 1];
     return { dtype: input.dtype, shape: [...input.shape.slice(0, -2), n + 1, n] };
   },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const n = type.shape[type.shape.length - 1];
-      return perMatrix(type.shape.slice(0, -2), batch =>
-        gaussJordan(
-          n,
-          type.dtype,
-          (r, c) => A.at([...batch, r, c]),
-          (r, c, value) => out.store([...batch, r, c], value),
-        ),
-      );
-    },
-  },
+  lower: perMatrix(gaussJordan),
   samples: [
     sampleWithoutGradient(exactly([2, 2], [0, 2, 1, 3])),
     sampleWithoutGradient(exactly([2, 2, 2], [3, 1, 1, 2, 1, 0, 0, 1])),
   ],
 });
 
-function gaussJordan(
-  n: number,
-  dtype: DType,
-  read: (row: Expr, column: Expr) => Expr,
-  write: (row: Expr, column: Expr, value: Expr) => Stmt,
-): Stmt[] {
+function gaussJordan({ rows: n, dtype, read, write }: MatrixAccess): Stmt[] {
   const [work, unit] = ['work', 'unit'].map(name => new Matrix(name, dtype, n, n));
   const [det, factor, held] = ['det', 'factor', 'held'].map(name => new Cell(name, dtype));
   const pivot = new Cell('pivot', 'int32');
@@ -225,21 +207,7 @@ export const orthogonalTriangular: Op<(input: Tensor) => Tensor> = define({
     const { batch, rows, columns } = checkMatrices('linalg.qr', input);
     return { dtype: input.dtype, shape: [...batch, rows + Math.min(rows, columns), columns] };
   },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const [rows, columns] = A.type.shape.slice(-2);
-      return perMatrix(type.shape.slice(0, -2), batch =>
-        householder(
-          rows,
-          columns,
-          type.dtype,
-          (r, c) => A.at([...batch, r, c]),
-          (r, c, value) => out.store([...batch, r, c], value),
-        ),
-      );
-    },
-  },
+  lower: perMatrix(householder),
   vjp: c => {
     const [rows, columns] = c.types[0].shape.slice(-2);
     if (rows < columns) {
@@ -262,13 +230,7 @@ export const orthogonalTriangular: Op<(input: Tensor) => Tensor> = define({
   ],
 });
 
-function householder(
-  rows: number,
-  columns: number,
-  dtype: DType,
-  read: (row: Expr, column: Expr) => Expr,
-  write: (row: Expr, column: Expr, value: Expr) => Stmt,
-): Stmt[] {
+function householder({ rows, columns, dtype, read, write }: MatrixAccess): Stmt[] {
   const k = Math.min(rows, columns);
   const R = new Matrix('R', dtype, rows, columns);
   const Q = new Matrix('Q', dtype, rows, k);

@@ -25,6 +25,7 @@ import {
   store,
 } from '../ir/kernel.js';
 import { formatShape, type Shape } from '../ir/shape.js';
+import type { ProgramLowering } from './define.js';
 
 /** A matrix in memory of the program. */
 export class Matrix {
@@ -75,11 +76,35 @@ export function each(name: string, extent: number, body: (i: Expr) => readonly S
   return loop(iter, 'serial', body(iterOf(iter)), limit ?? null);
 }
 
-/** Loops over the batch dims around the program of one matrix. */
-export function perMatrix(batch: Shape, body: (at: readonly Expr[]) => readonly Stmt[]): readonly Stmt[] {
-  const iters = batch.map((extent, d) => makeIter(`b${d}`, extent));
-  return iters.reduceRight<readonly Stmt[]>((inner, iter) => [loop(iter, 'parallel', inner)], body(iters.map(iterOf)));
+/** One matrix of a batch as a program reads and writes it. */
+export interface MatrixAccess {
+  readonly rows: number;
+  readonly columns: number;
+  readonly dtype: DType;
+  read(row: Expr, column: Expr): Expr;
+  write(row: Expr, column: Expr, value: Expr): Stmt;
+  /** What has been written. */
+  written(row: Expr, column: Expr): Expr;
 }
+
+/** The lowering of an op that makes a matrix of each matrix: batches run in parallel. */
+export const perMatrix = (program: (matrix: MatrixAccess) => readonly Stmt[]): ProgramLowering => ({
+  kind: 'program',
+  build({ inputs: [A], type, out }) {
+    const iters = type.shape.slice(0, -2).map((extent, d) => makeIter(`b${d}`, extent));
+    const batch = iters.map(iterOf);
+    const [rows, columns] = A.type.shape.slice(-2);
+    const body = program({
+      rows,
+      columns,
+      dtype: type.dtype,
+      read: (row, column) => A.at([...batch, row, column]),
+      write: (row, column, value) => out.store([...batch, row, column], value),
+      written: (row, column) => out.load([...batch, row, column]),
+    });
+    return iters.reduceRight<readonly Stmt[]>((inner, iter) => [loop(iter, 'parallel', inner)], body);
+  },
+});
 
 /** Batches of matrices of floats, and their size. */
 export function checkMatrices(

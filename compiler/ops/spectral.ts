@@ -10,15 +10,22 @@ import { type Arith, arith } from '../ir/arith.js';
 import type { DType } from '../ir/dtype.js';
 import { call, constant, type Expr, index, type Stmt, select, when } from '../ir/kernel.js';
 import { define, type Op } from './define.js';
-import { Cell, checkMatrices, checkSquare, declare, each, Matrix, perMatrix } from './matrix-program.js';
+import {
+  Cell,
+  checkMatrices,
+  checkSquare,
+  declare,
+  each,
+  Matrix,
+  type MatrixAccess,
+  perMatrix,
+} from './matrix-program.js';
 import { exactly, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
 
 const s: Arith = arith;
 const sweeps = 15;
-type Read = (row: Expr, column: Expr) => Expr;
-type Write = (row: Expr, column: Expr, value: Expr) => Stmt;
 
 /** Below this part of their size two columns count as orthogonal. */
 const negligible = (dtype: DType): number => (dtype === 'float64' ? 1e-16 : 3e-8);
@@ -88,24 +95,11 @@ const jacobiEigen: Op<(input: Tensor) => Tensor> = define({
     const n = input.shape[input.shape.length - 1];
     return { dtype: input.dtype, shape: [...input.shape.slice(0, -2), n + 1, n] };
   },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const n = type.shape[type.shape.length - 1];
-      return perMatrix(type.shape.slice(0, -2), batch =>
-        eigenProgram(
-          n,
-          type.dtype,
-          (r, c) => A.at([...batch, r, c]),
-          (r, c, value) => out.store([...batch, r, c], value),
-        ),
-      );
-    },
-  },
+  lower: perMatrix(eigenProgram),
   samples: [sampleWithoutGradient(exactly([2, 2], [2, 0, 0, 1]))],
 });
 
-function eigenProgram(n: number, dtype: DType, read: Read, write: Write): Stmt[] {
+function eigenProgram({ rows: n, dtype, read, write }: MatrixAccess): Stmt[] {
   const [A, V] = ['A', 'V'].map(name => new Matrix(name, dtype, n, n));
   const rotation = new Rotation(dtype);
   const fill = each('row', n, r => [each('column', n, c => [A.set(r, c, read(call('max', r, c), call('min', r, c)))])]);
@@ -173,25 +167,12 @@ const jacobiSingular: Op<(input: Tensor) => Tensor> = define({
     const { batch, rows, columns } = checkMatrices('linalg.svd', input);
     return { dtype: input.dtype, shape: [...batch, rows + 1 + columns, columns] };
   },
-  lower: {
-    kind: 'program',
-    build({ inputs: [A], type, out }) {
-      const [rows, columns] = A.type.shape.slice(-2);
-      return perMatrix(type.shape.slice(0, -2), batch =>
-        singularProgram(
-          [rows, columns],
-          type.dtype,
-          (r, c) => A.at([...batch, r, c]),
-          (r, c, value) => out.store([...batch, r, c], value),
-        ),
-      );
-    },
-  },
+  lower: perMatrix(singularProgram),
   samples: [sampleWithoutGradient(exactly([2, 2], [2, 0, 0, 1]))],
 });
 
 /** One-sided: U·diag(σ) = A·V comes from turning the columns of A, V from the same turns of the unit matrix. */
-function singularProgram([rows, n]: readonly [number, number], dtype: DType, read: Read, write: Write): Stmt[] {
+function singularProgram({ rows, columns: n, dtype, read, write }: MatrixAccess): Stmt[] {
   const [W, V] = [new Matrix('W', dtype, rows, n), new Matrix('V', dtype, n, n)];
   const rotation = new Rotation(dtype);
   const [first, second, product] = ['first', 'second', 'product'].map(name => new Cell(name, dtype));

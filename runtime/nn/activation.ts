@@ -7,30 +7,27 @@ import { constant_ } from './init.js';
 import { positional, settings, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
 
-export class Sigmoid extends UnaryLayer {
+/** A layer that is a function of its input. */
+abstract class FunctionLayer extends UnaryLayer {
+  protected abstract readonly fn: (input: Tensor) => Tensor;
   override forward(input: Tensor): Tensor {
-    return F.sigmoid(input);
+    return this.fn(input);
   }
 }
-export class Tanh extends UnaryLayer {
-  override forward(input: Tensor): Tensor {
-    return F.tanh(input);
-  }
+export class Sigmoid extends FunctionLayer {
+  protected override readonly fn = F.sigmoid;
 }
-export class Tanhshrink extends UnaryLayer {
-  override forward(input: Tensor): Tensor {
-    return F.tanhshrink(input);
-  }
+export class Tanh extends FunctionLayer {
+  protected override readonly fn = F.tanh;
 }
-export class Softsign extends UnaryLayer {
-  override forward(input: Tensor): Tensor {
-    return F.softsign(input);
-  }
+export class Tanhshrink extends FunctionLayer {
+  protected override readonly fn = F.tanhshrink;
 }
-export class LogSigmoid extends UnaryLayer {
-  override forward(input: Tensor): Tensor {
-    return F.logsigmoid(input);
-  }
+export class Softsign extends FunctionLayer {
+  protected override readonly fn = F.softsign;
+}
+export class LogSigmoid extends FunctionLayer {
+  protected override readonly fn = F.logsigmoid;
 }
 
 export interface InplaceOptions {
@@ -53,43 +50,35 @@ abstract class InplaceLayer extends UnaryLayer {
     return this.inplace ? 'inplace=True' : '';
   }
 }
-export class ReLU extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.relu(input);
+abstract class InplaceFunctionLayer extends InplaceLayer {
+  protected abstract readonly fn: (input: Tensor) => Tensor;
+  protected override activate(input: Tensor): Tensor {
+    return this.fn(input);
   }
 }
-export class ReLU6 extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.relu6(input);
-  }
+export class ReLU extends InplaceFunctionLayer {
+  protected override readonly fn = F.relu;
 }
-export class SELU extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.selu(input);
-  }
+export class ReLU6 extends InplaceFunctionLayer {
+  protected override readonly fn = F.relu6;
 }
-export class SiLU extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.silu(input);
-  }
+export class SELU extends InplaceFunctionLayer {
+  protected override readonly fn = F.selu;
 }
-export class Mish extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.mish(input);
-  }
+export class SiLU extends InplaceFunctionLayer {
+  protected override readonly fn = F.silu;
 }
-export class Hardswish extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.hardswish(input);
-  }
+export class Mish extends InplaceFunctionLayer {
+  protected override readonly fn = F.mish;
+}
+export class Hardswish extends InplaceFunctionLayer {
+  protected override readonly fn = F.hardswish;
   override extraRepr(): string {
     return '';
   }
 }
-export class Hardsigmoid extends InplaceLayer {
-  protected activate(input: Tensor): Tensor {
-    return F.hardsigmoid(input);
-  }
+export class Hardsigmoid extends InplaceFunctionLayer {
+  protected override readonly fn = F.hardsigmoid;
   override extraRepr(): string {
     return '';
   }
@@ -243,34 +232,36 @@ export class PReLU extends UnaryLayer {
 }
 
 abstract class AlongDim extends UnaryLayer {
+  protected abstract readonly along: (input: Tensor, dim: number) => Tensor;
   constructor(readonly dim: number) {
     super();
+  }
+  override forward(input: Tensor): Tensor {
+    return this.along(input, this.dim);
   }
   override extraRepr(): string {
     return settings({ dim: this.dim });
   }
 }
 export class Softmax extends AlongDim {
-  override forward(input: Tensor): Tensor {
-    return F.softmax(input, this.dim);
-  }
+  protected override readonly along = F.softmax;
 }
 export class LogSoftmax extends AlongDim {
-  override forward(input: Tensor): Tensor {
-    return F.logSoftmax(input, this.dim);
-  }
+  protected override readonly along = F.logSoftmax;
 }
 export class Softmin extends AlongDim {
+  protected override readonly along = F.softmin;
+}
+/** Over the channels of images. */
+export class Softmax2d extends UnaryLayer {
   override forward(input: Tensor): Tensor {
-    return F.softmin(input, this.dim);
+    return F.softmax(input, -3);
   }
 }
 /** One half of the channels gated by the other. */
 export class GLU extends AlongDim {
+  protected override readonly along = F.glu;
   constructor(dim = -1) {
     super(dim);
-  }
-  override forward(input: Tensor): Tensor {
-    return F.glu(input, this.dim);
   }
 }

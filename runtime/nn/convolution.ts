@@ -67,11 +67,13 @@ abstract class ConvNd extends UnaryLayer {
     resetLinear(this.weight, this.bias);
   }
 
-  protected abstract convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor;
+  protected abstract readonly convolution: typeof F.conv2d;
 
   override forward(input: Tensor): Tensor {
-    if (this.paddingMode === 'zeros') return this.convolve(input, this.padding);
-    return this.convolve(F.pad(input, this.pads(), this.paddingMode), 'valid');
+    const { weight, bias, stride, dilation, groups } = this;
+    const bordered = this.paddingMode === 'zeros' ? input : F.pad(input, this.pads(), this.paddingMode);
+    const padding = bordered === input ? this.padding : 'valid';
+    return this.convolution(bordered, weight, bias, stride, padding, dilation, groups);
   }
 
   /** Before and after each dim, from the last dim to the first. */
@@ -97,27 +99,21 @@ abstract class ConvNd extends UnaryLayer {
 }
 
 export class Conv1d extends ConvNd {
+  protected override readonly convolution = F.conv1d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);
   }
-  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
-    return F.conv1d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
-  }
 }
 export class Conv2d extends ConvNd {
+  protected override readonly convolution = F.conv2d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options);
   }
-  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
-    return F.conv2d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
-  }
 }
 export class Conv3d extends ConvNd {
+  protected override readonly convolution = F.conv3d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options);
-  }
-  protected convolve(input: Tensor, padding: readonly number[] | 'same' | 'valid'): Tensor {
-    return F.conv3d(input, this.weight, this.bias, this.stride, padding, this.dilation, this.groups);
   }
 }
 
@@ -159,6 +155,13 @@ abstract class ConvTransposeNd extends UnaryLayer {
     this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;
     resetLinear(this.weight, this.bias);
   }
+
+  protected abstract readonly convolution: typeof F.convTranspose2d;
+
+  override forward(input: Tensor): Tensor {
+    const { weight, bias, stride, padding, outputPadding, groups, dilation } = this;
+    return this.convolution(input, weight, bias, stride, padding, outputPadding, groups, dilation);
+  }
   override extraRepr(): string {
     return positional([this.inChannels, this.outChannels], {
       kernelSize: this.kernelSize,
@@ -173,53 +176,20 @@ abstract class ConvTransposeNd extends UnaryLayer {
 }
 
 export class ConvTranspose1d extends ConvTransposeNd {
+  protected override readonly convolution = F.convTranspose1d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);
   }
-  override forward(input: Tensor): Tensor {
-    return F.convTranspose1d(
-      input,
-      this.weight,
-      this.bias,
-      this.stride,
-      this.padding,
-      this.outputPadding,
-      this.groups,
-      this.dilation,
-    );
-  }
 }
 export class ConvTranspose2d extends ConvTransposeNd {
+  protected override readonly convolution = F.convTranspose2d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options);
   }
-  override forward(input: Tensor): Tensor {
-    return F.convTranspose2d(
-      input,
-      this.weight,
-      this.bias,
-      this.stride,
-      this.padding,
-      this.outputPadding,
-      this.groups,
-      this.dilation,
-    );
-  }
 }
 export class ConvTranspose3d extends ConvTransposeNd {
+  protected override readonly convolution = F.convTranspose3d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options);
-  }
-  override forward(input: Tensor): Tensor {
-    return F.convTranspose3d(
-      input,
-      this.weight,
-      this.bias,
-      this.stride,
-      this.padding,
-      this.outputPadding,
-      this.groups,
-      this.dilation,
-    );
   }
 }
