@@ -2,7 +2,7 @@
  * `compare`: the rule of acceptance, and the search for a fault: passes are broken on purpose, and the first divergent node,
  * the pass and a reproduction must be found.
  */
-import { defineModel, entry, fromTypedArray, input, manualSeed, nn, optim, type Tensor } from 'gradc';
+import { defineModel, entry, fromTypedArray, input, manualSeed, nn, optim, scan, type Tensor } from 'gradc';
 import { compareModel } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
@@ -126,6 +126,30 @@ describe('a broken pass is found', () => {
     expect({ agrees, firstDivergence }).toEqual({ agrees: true, firstDivergence: null });
     expect(modules.map(({ variant }) => variant)).toEqual(expect.arrayContaining(['simd', 'threads']));
   });
+});
+
+test('in a model with a loop the broken op is found too, and the loop where it is inside', async () => {
+  const accumulate = defineModel('loop', () => ({
+    state: {},
+    entries: {
+      run: entry({ xs: input([5, 3]), start: input([3]) }, ({ xs, start }) => {
+        const [last, all] = scan(
+          (sum: Tensor, x: Tensor) => {
+            const next = sum.mul(0.5).sub(x.exp());
+            return [next, next];
+          },
+          start.add(start.sin()),
+          xs,
+        );
+        return { last, all };
+      }),
+    },
+  }));
+  const search = async (faults: ReturnType<typeof faultsAt>) =>
+    (await compareModel(accumulate, { steps: 1, debug: { faults }, measure: false })).firstDivergence;
+  expect(await search(faultsAt({ cse: 'drop-add' }))).toMatchObject({ op: 'add', pass: 'cse', nodes: 1 });
+  expect(await search(faultsAt({ 'vectorise-loops': 'enlarge-stores' }))).toMatchObject({ pass: 'vectorise-loops' });
+  expect(await search(undefined)).toBeNull();
 });
 
 describe('a reproduction', () => {

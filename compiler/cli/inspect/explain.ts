@@ -19,10 +19,9 @@ export function boundaries({ compilation, passes }: RecordedCompilation): Readon
 }
 
 function boundariesOf({ groups }: FusedGraph, notes: readonly Note[]): Boundary[] {
-  const groupOf = new Map<Node, FusedGroup>(
-    groups.flatMap(group => [...group.nodes].map(node => [node, group] as const)),
-  );
-  const byGroup = new Map<FusedGroup, Boundary['apart'][number][]>(groups.map(group => [group, []]));
+  const all = withInner(groups);
+  const groupOf = new Map<Node, FusedGroup>(all.flatMap(group => [...group.nodes].map(node => [node, group] as const)));
+  const byGroup = new Map<FusedGroup, Boundary['apart'][number][]>(all.map(group => [group, []]));
   for (const { about, why } of notes) {
     const [node, reader] = (about as readonly Node[]).map(n => ({ n, group: groupOf.get(n) }));
     if (node?.group === undefined || reader?.group === undefined) continue;
@@ -31,8 +30,14 @@ function boundariesOf({ groups }: FusedGraph, notes: readonly Note[]): Boundary[
       .get(node.group)!
       .push({ from: nameOf(reader.group), node: `${node.n.op} ${formatType(node.n.type)}`, why: reason });
   }
-  return groups.map(group => ({ kernel: nameOf(group), does: docOf(group), apart: byGroup.get(group)! }));
+  return all.map(group => ({ kernel: nameOf(group), does: docOf(group), apart: byGroup.get(group)! }));
 }
+
+/** Groups, each loop or branch followed by those inside it. */
+const withInner = (groups: readonly FusedGroup[]): FusedGroup[] =>
+  groups.flatMap(group =>
+    'kernel' in group.lowered ? [group] : [group, ...group.lowered.bodies.flatMap(body => withInner(body.groups))],
+  );
 
 const nameOf = ({ lowered }: FusedGroup): string => ('kernel' in lowered ? lowered.kernel.name : lowered.control.op);
 const docOf = (group: FusedGroup): string =>
