@@ -17,7 +17,7 @@ import { compileToProgram } from '../compiler/pipeline.js';
 import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
 import { elementsIn } from './support/op-samples.js';
 import { describeProgram, type RandomProgram, randomProgram, runSteps, shrink } from './support/random-programs.js';
-import { bitDifference, runAlone, Team } from './support/team.js';
+import { bitDifference, type Contents, runAlone, Team } from './support/team.js';
 
 const long = process.env.MODE === 'fuzz';
 const seed = Number(process.env.GRADC_FUZZ_SEED ?? (long ? Date.now() % 1_000_000 : 1));
@@ -78,11 +78,12 @@ function threadDifference(program: RandomProgram, threads: number, options: Comp
   );
   const source = { name: 'fuzz', graphs: [traced.graph], state: traced.state };
   const compiled = compileToProgram(source, {}, evaluateConstant).program;
-  const values = new Map([
-    ...traced.state.map(({ name, storage }) => [name, storage.array] as const),
-    ...program.inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()] as const),
-  ]);
-  return bitDifference(compiled, values, runAlone(compiled, options), team.run(compiled, threads, options), threads);
+  const inputs = program.inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()]);
+  const contents: Contents = {
+    state: Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array])),
+    inputs: () => Object.fromEntries(inputs),
+  };
+  return bitDifference(compiled, contents, runAlone(compiled, options), team.run(compiled, threads, options), threads);
 }
 
 function mismatch(got: Tensor, want: Tensor): string | null {

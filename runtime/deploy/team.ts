@@ -40,6 +40,7 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
     end();
     return { reason: (error as Error).message };
   }
+  for (const worker of workers) if ('unref' in worker) worker.unref();
   const own = join({ module, memory, thread: 0, threads, spins: mayWait() ? spins : 0 });
   return { engine: engineOver(own, memory.buffer, end) };
 }
@@ -104,12 +105,8 @@ const processors = (): number =>
 
 const nodeWorkers = (): typeof NodeWorkers | undefined => globalThis.process?.getBuiltinModule?.('node:worker_threads');
 
-function openWorker(url: URL): AnyWorker {
-  if (typeof Worker !== 'undefined') return new Worker(url, { type: 'module' });
-  const worker = new (nodeWorkers()!.Worker)(url);
-  worker.unref();
-  return worker;
-}
+const openWorker = (url: URL): AnyWorker =>
+  typeof Worker === 'undefined' ? new (nodeWorkers()!.Worker)(url) : new Worker(url, { type: 'module' });
 
 /** Resolves when the thread is about to wait for work. */
 function started(worker: AnyWorker, part: Part): Promise<void> {

@@ -87,27 +87,33 @@ export class Team {
   }
 }
 
+/** What memory holds at first, and what each entry is given. */
+export interface Contents {
+  readonly state: Readonly<Record<string, ArrayBufferView>>;
+  readonly inputs: (entry: string) => Readonly<Record<string, ArrayBufferView>>;
+}
+
 /**
  * Two calls of each entry from the same contents: which tensor or piece of state has other bits; null where none has.
  */
 export function bitDifference(
   program: Program,
-  values: ReadonlyMap<string, ArrayBufferView>,
+  { state, inputs }: Contents,
   alone: Running,
   team: Running,
   threads: number,
 ): string | null {
-  const write = (slots: readonly Slot[]): void => {
+  const write = (slots: readonly Slot[], values: Contents['state']): void => {
     for (const { name, offset } of slots) {
-      const { buffer, byteOffset, byteLength } = values.get(name)!;
+      const { buffer, byteOffset, byteLength } = values[name];
       for (const { memory } of [alone, team]) memory.set(new Uint8Array(buffer, byteOffset, byteLength), offset);
     }
   };
-  write(program.state);
+  write(program.state, state);
   try {
     for (const call of ['first', 'second']) {
-      for (const { name, inputs, outputs } of program.entries) {
-        write(inputs);
+      for (const { name, inputs: slots, outputs } of program.entries) {
+        write(slots, inputs(name));
         alone.run(name);
         team.run(name);
         for (const slot of [...outputs, ...program.state]) {

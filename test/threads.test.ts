@@ -1,0 +1,199 @@
+/**
+ * Several threads: how kernels are divided, that every number of threads gives the bits of one, and what a loaded model does
+ * with its threads.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { arange, defineModel, entry, input, int64, type ModelDefinition } from 'gradc';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { evaluateConstant } from '../backends/js/evaluate.js';
+import { wasm } from '../backends/wasm/backend.js';
+import { divideKernel, measuredCosts } from '../backends/wasm/divide.js';
+import { artifactFiles } from '../compiler/artifact/write.js';
+import type { Kernel } from '../compiler/ir/kernel.js';
+import { printKernel } from '../compiler/ir/text.js';
+import { compileToProgram, emitProgram } from '../compiler/pipeline.js';
+import { traceModel } from '../compiler/trace/model.js';
+import lenet from '../examples/lenet/lenet.model.js';
+import type { LoadOptions, Model } from '../runtime/deploy/index.js';
+import { matmul, softmax } from './support/plain-kernels.js';
+import { divideAll } from './support/team.js';
+
+const scheduled = (kernel: Kernel): Kernel =>
+  wasm.schedule.reduce((ir, pass) => pass.run(ir, { note: () => {} }), kernel);
+const divided = (kernel: Kernel): string => printKernel(divideKernel(scheduled(kernel), divideAll)!.kernel);
+
+describe('a divided kernel', () => {
+  test('fills what it stages together, then waits', () => {
+    const text = divided(matmul(64, 300, 300));
+    expect(text).toMatch(/float32\[\d+\] shared/);
+    const [fill, tiles, ...rest] = text.split(/^ *barrier\n/m);
+    expect(fill).toContain('thread.x');
+    expect(tiles).toContain('thread.x');
+    expect(rest).toEqual([]);
+  });
+
+  test('rows are independent: no barrier, scratch memory of each thread', () => {
+    const text = divided(softmax(40, 300));
+    expect(text).toContain('thread.x(40)');
+    expect(text).toContain('local');
+    expect(text).not.toMatch(/barrier|shared/);
+  });
+
+  test('is left alone where working together costs more than it saves', () => {
+    expect(divideKernel(scheduled(matmul(4, 8, 8)), measuredCosts)).toBeNull();
+    expect(divideKernel(scheduled(matmul(64, 300, 300)), measuredCosts)).not.toBeNull();
+  });
+});
+
+const ELEMENTS = 1 << 16;
+
+/** Reads wherever it is told to. */
+const wild = defineModel('wild', () => {
+  const table = arange(ELEMENTS).div(ELEMENTS);
+  return {
+    state: { table },
+    entries: {
+      pick: entry({ index: input([ELEMENTS], int64) }, ({ index }) => ({ out: table.gather(0, index).exp().tanh() })),
+    },
+  };
+});
+
+describe('a loaded model', () => {
+  const folders: string[] = [];
+  afterAll(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true });
+  });
+
+  /** The artifact of a model in a folder: the address of its JavaScript. */
+  async function artifact(definition: ModelDefinition, threads: boolean): Promise<URL> {
+    const traced = traceModel(definition);
+    const { program } = compileToProgram(traced, {}, evaluateConstant);
+    const files = await artifactFiles({
+      program,
+      state: new Map(traced.state.map(({ name, storage }) => [name, storage.array])),
+      emitted: emitProgram(program, wasm, { threads }),
+      sources: new Map(),
+    });
+    const folder = mkdtempSync(join(tmpdir(), 'gradc-threads-'));
+    folders.push(folder);
+    for (const [path, content] of files) writeFileSync(join(folder, path), content);
+    return pathToFileURL(join(folder, `${program.name}.js`));
+  }
+
+  let url: URL;
+  beforeAll(async () => {
+    url = await artifact(lenet, true);
+  });
+  const load = async (options: LoadOptions, from = url): Promise<Model> =>
+    (await import(/* @vite-ignore */ from.href)).load(options);
+
+  const batch = {
+    x: Float32Array.from({ length: 64 * 1024 }, (_, i) => Math.sin(i)),
+    y: BigInt64Array.from({ length: 64 }, (_, i) => BigInt(i % 10)),
+  };
+
+  test('trains on several threads as on one, and goes on after its threads have fallen asleep', async () => {
+    const models = [await load({}), await load({ threads: 2 }), await load({ threads: 3, requireThreads: true })];
+    expect(models.map(model => model.threads.count)).toEqual([1, 2, 3]);
+    for (let step = 0; step < 3; step++) {
+      const [alone, ...teams] = models.map(model => model.trainStep(batch).loss);
+      expect(teams).toEqual([alone, alone]);
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
+    const [alone, ...teams] = models.map(model => model.saveState());
+    for (const state of teams) expect(Buffer.compare(state, alone)).toBe(0);
+    for (const model of models) model.dispose();
+  });
+
+  test('reads, saves and loads its state, gives copies or views', async () => {
+    const model = await load({ threads: 2 });
+    const before = model.saveState();
+    const { loss } = model.trainStep(batch);
+    model.loadState(before);
+    expect(model.trainStep(batch).loss).toBe(loss);
+    model.state['net.fc3.bias'].fill(7 as never);
+    const x = new Float32Array(1024);
+    const copied = model.predict({ x }).logits as Float32Array;
+    const view = model.predict({ x }, { copy: false }).logits as Float32Array;
+    expect([...view]).toEqual([...copied]);
+    expect(copied.buffer).toBeInstanceOf(ArrayBuffer);
+    expect(view.buffer).toBeInstanceOf(SharedArrayBuffer);
+    model.dispose();
+    model.dispose();
+    expect(() => model.predict({ x })).toThrow("E414: model 'lenet' has been disposed of");
+  });
+
+  test('says why it has one thread, or refuses', async () => {
+    const one = await artifact(lenet, false);
+    expect((await load({ threads: 2 }, one)).threads).toEqual({ count: 1, reason: 'it is built for one thread' });
+    await expect(load({ threads: 2, requireThreads: true }, one)).rejects.toThrow('E415: it is built for one thread');
+    expect((await load({ threads: 1, requireThreads: true }, one)).threads).toEqual({ count: 1 });
+    await expect(load({ threads: 1.5 })).rejects.toThrow('E415: threads must be a whole number from 1 on, given 1.5');
+
+    const alone = new URL('lenet.wasm', url);
+    expect((await load({ threads: 2, wasm: alone })).threads.reason).toBe('the module given is for one thread');
+    vi.stubGlobal('crossOriginIsolated', false);
+    expect((await load({ threads: 2 })).threads.reason).toMatch(/^the page is not cross-origin isolated, /);
+    vi.unstubAllGlobals();
+    vi.stubGlobal('SharedArrayBuffer', undefined);
+    expect((await load({ threads: 2 })).threads.reason).toBe('there is no SharedArrayBuffer here');
+    vi.unstubAllGlobals();
+  });
+
+  test('whose worker does not start has one thread', async () => {
+    const broken = await artifact(lenet, true);
+    writeFileSync(new URL('lenet.threads.js', broken), 'throw new Error("no such luck")');
+    const { threads } = await load({ threads: 2 }, broken);
+    expect(threads).toEqual({ count: 1, reason: 'its worker does not start: no such luck' });
+  });
+
+  test('that fails in a thread says so from then on, and keeps its state', async () => {
+    const model = await load({ threads: 2 }, await artifact(wild, true));
+    const index = new BigInt64Array(ELEMENTS);
+    expect((model.pick({ index }).out as Float32Array).length).toBe(ELEMENTS);
+    index.fill(1n << 29n, ELEMENTS / 2);
+    expect(() => model.pick({ index })).toThrow(WebAssembly.RuntimeError);
+    expect(() => model.pick({ index })).toThrow(
+      /E415: the threads are gone since 'pick' failed with RuntimeError.*; load the model again$/,
+    );
+    expect(model.state.table.length).toBe(ELEMENTS);
+    model.dispose();
+  });
+
+  test('lets the process end, with its threads asleep, busy or disposed of', () => {
+    for (const last of ['', 'await new Promise(resolve => setTimeout(resolve, 100));', 'model.dispose();']) {
+      const program = `
+        import { load } from ${JSON.stringify(url.href)};
+        const model = await load({ threads: 2 });
+        const { loss } = model.trainStep({ x: new Float32Array(65536), y: new BigInt64Array(64) });
+        ${last}
+        console.log(model.threads.count, loss > 0);`;
+      const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+      expect({ stdout, stderr, status }).toEqual({ stdout: '2 true\n', stderr: '', status: 0 });
+    }
+  });
+
+  test('sleeps between calls', () => {
+    const program = `
+      import { load } from ${JSON.stringify(url.href)};
+      const model = await load({ threads: 2 });
+      model.trainStep({ x: new Float32Array(65536), y: new BigInt64Array(64) });
+      await new Promise(resolve => setTimeout(resolve, 100));
+      const before = process.cpuUsage();
+      await new Promise(resolve => setTimeout(resolve, 400));
+      const { user, system } = process.cpuUsage(before);
+      console.log((user + system) / 1000);`;
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect(Number(stdout)).toBeLessThan(200);
+  });
+});
