@@ -2,7 +2,8 @@
  * What `gradc build` keeps between builds: used while everything is as it was, and only then. Run as users run it, the built
  * `dist` in processes of its own, since what is to be seen is what one process leaves for the next.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -127,6 +128,32 @@ describe('a second build', () => {
     for (const heavy of ['binaryen', 'ts-morph', 'esbuild', 'pipeline.js'])
       expect(stderr.includes(`/${heavy}`) ? heavy : null).toBe(null);
   });
+});
+
+describe('builds at once, and one that is killed,', () => {
+  const started = (): ChildProcess =>
+    spawn(process.execPath, [cli, 'build', ...quickly], { cwd: folder, env: { ...process.env, SCALE: '2' } });
+
+  test('leave a cache that later builds can use', async () => {
+    const [first, second, killed] = [started(), started(), started()];
+    const ends = [first, second, killed].map(child => once(child, 'exit'));
+    setTimeout(() => killed.kill('SIGKILL'), 300);
+    const [[firstCode], [secondCode]] = await Promise.all(ends);
+    expect([firstCode, secondCode]).toEqual([0, 0]);
+    const { outcome, files } = build(...quickly);
+    expect(outcome).toBe('unchanged');
+    for (const { path: name, sha256 } of files)
+      expect(
+        createHash('sha256')
+          .update(readFileSync(path(`dist/line/${name}`)))
+          .digest('hex'),
+      ).toBe(sha256);
+  });
+});
+
+test('what the code of a model leaves running does not keep the command', () => {
+  write('line.model.ts', `setInterval(() => {}, 1000);\n${readFileSync(path('line.model.ts'), 'utf8')}`);
+  expect(build(...quickly).outcome).toBe('built');
 });
 
 describe('--watch', () => {

@@ -77,7 +77,7 @@ describe('usage', () => {
     expect(gradc('--version')).toEqual({ code: 0, out: `${packageVersion}\n`, err: '' });
     const { code, out } = gradc('--help');
     expect(code).toBe(0);
-    for (const command of ['build', 'compare', 'inspect', 'doctor']) {
+    for (const command of ['build', 'compare', 'bench', 'inspect', 'doctor']) {
       expect(out).toContain(`  ${command}`);
       const help = gradc(command, '--help').out;
       expect(help.startsWith(`gradc ${command}`)).toBe(true);

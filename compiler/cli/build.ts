@@ -9,6 +9,7 @@ import type { Command } from './command.js';
 import type { StoppedAfter } from './compile-thread.js';
 import { debugSpecs } from './debug-options.js';
 import { type Diagnostic, diagnosticsOf, type ExitCode, exitCodeOf, exitCodes } from './diagnostics.js';
+import type { BuildsJson } from './json.js';
 import type { Output } from './output.js';
 
 export const buildCommand: Command = {
@@ -92,7 +93,9 @@ async function buildAll(requests: readonly BuildRequest[], output: Output): Prom
       output.errors(found);
     }
   }
-  output.result(models.map(buildText).join(''), { models, ...(exitCode === exitCodes.ok ? {} : { exitCode, errors }) });
+  const result: Omit<BuildsJson, 'schemaVersion'> =
+    exitCode === exitCodes.ok ? { models } : { models, exitCode, errors };
+  output.result(models.map(buildText).join(''), result);
   return exitCode;
 }
 

@@ -48,14 +48,22 @@ export interface CompileThread {
   stop(): Promise<unknown>;
 }
 
+/** What the user's code left running, a timer or a server, must not keep the command from ending. */
+function endSoon(worker: Worker): void {
+  const time = setTimeout(() => worker.terminate(), patienceMs).unref();
+  worker.once('exit', () => clearTimeout(time));
+}
+const patienceMs = 500;
+
 export function compileInThread(job: CompileJob, progress: (text: string) => void): CompileThread {
   const worker = new Worker(new URL('./compile-worker.js', import.meta.url), { workerData: job });
   const result = new Promise<CompiledModel | StoppedAfter>((resolve, reject) => {
     worker.on('error', reject);
     worker.on('exit', () => reject(new Error('internal: the thread that compiles ended without a result')));
     worker.on('message', (message: ThreadMessage) => {
-      if (message.kind === 'progress') progress(message.text);
-      else if (message.kind === 'compiled') resolve(message.model);
+      if (message.kind === 'progress') return progress(message.text);
+      endSoon(worker);
+      if (message.kind === 'compiled') resolve(message.model);
       else if (message.kind === 'stopped') resolve({ stoppedAfter: message.pass });
       else reject(Object.assign(new Reported(message.diagnostics, message.exitCode), { stack: message.stack }));
     });

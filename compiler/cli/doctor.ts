@@ -6,6 +6,7 @@ import { version } from '../artifact/version.js';
 import { columns } from './arguments.js';
 import type { Command } from './command.js';
 import { exitCodes } from './diagnostics.js';
+import type { DoctorJson } from './json.js';
 
 export interface Finding {
   readonly name: string;
@@ -23,11 +24,8 @@ export const doctorCommand: Command = {
     const text = columns(
       findings.map(({ name, available, detail }) => [name, `${available ? 'yes' : 'no '}  ${detail}`]),
     );
-    output.result(`gradc ${version}, Node ${process.version}\n${text}`, {
-      gradc: version,
-      node: process.version,
-      findings,
-    });
+    const result: Omit<DoctorJson, 'schemaVersion'> = { gradc: version, node: process.version, findings };
+    output.result(`gradc ${version}, Node ${process.version}\n${text}`, result);
     return exitCodes.ok;
   },
 };
