@@ -10,7 +10,9 @@ import { variants } from '../compiler/cli/choices.js';
 import { accuracyOf } from '../compiler/cli/compare/accuracy.js';
 import { checkCompiled } from '../compiler/cli/compare/check.js';
 import { parseRepro } from '../compiler/cli/compare/repro.js';
+import { toFloat64 } from '../compiler/cli/compare/values.js';
 import { isRunnable } from '../compiler/cli/compare/variants.js';
+import { randomInputs } from '../compiler/cli/random-inputs.js';
 import { parseGraph } from '../compiler/ir/text.js';
 import { gpt } from '../examples/zoo/gpt.model.js';
 import { type Fault, faultsAt } from './support/faults.js';
@@ -150,6 +152,16 @@ test('in a model with a loop the broken op is found too, and the loop where it i
   expect(await search(faultsAt({ cse: 'drop-add' }))).toMatchObject({ op: 'add', pass: 'cse', nodes: 1 });
   expect(await search(faultsAt({ 'vectorise-loops': 'enlarge-stores' }))).toMatchObject({ pass: 'vectorise-loops' });
   expect(await search(undefined)).toBeNull();
+});
+
+test('random inputs of every float type are spread over [-1, 1)', () => {
+  for (const dtype of ['float16', 'bfloat16', 'float32', 'float64'] as const) {
+    const { x } = randomInputs(2)({ inputs: [{ name: 'x', type: { dtype, shape: [100] } }] });
+    const values = Array.from(toFloat64(x, dtype), Number);
+    expect(Math.min(...values), dtype).toBeLessThan(-0.8);
+    expect(Math.max(...values), dtype).toBeGreaterThan(0.8);
+    expect(Math.max(...values.map(Math.abs)), dtype).toBeLessThanOrEqual(1);
+  }
 });
 
 describe('a reproduction', () => {

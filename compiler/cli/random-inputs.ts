@@ -1,5 +1,6 @@
 /** Inputs for an entry when the user gives none: the same in every run. */
-import { arrayOf, isFloat, type TypedArray } from '../ir/dtype.js';
+import { store } from '../../runtime/elements.js';
+import { isFloat, type TypedArray } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
 import { numel } from '../ir/shape.js';
 
@@ -14,11 +15,11 @@ export function randomInputs(integers: number, seed = 1): (entry: TakesInputs) =
   const random = uniformNumbers(seed);
   const element = (dtype: TensorType['dtype']): number =>
     isFloat(dtype) ? random() * 2 - 1 : Math.floor(random() * (dtype === 'bool' ? 2 : integers));
-  const array = ({ dtype, shape }: TensorType): TypedArray => {
-    const elements = new (arrayOf(dtype))(numel(shape));
-    for (let i = 0; i < elements.length; i++) elements[i] = dtype === 'int64' ? BigInt(element(dtype)) : element(dtype);
-    return elements;
-  };
+  const array = ({ dtype, shape }: TensorType): TypedArray =>
+    store(
+      dtype,
+      Array.from({ length: numel(shape) }, () => element(dtype)),
+    );
   return entry => Object.fromEntries(entry.inputs.map(({ name, type }) => [name, array(type)]));
 }
 

@@ -61,7 +61,9 @@ export function comparisonText(comparison: Comparison, all: boolean): string {
 }
 
 const distanceText = ({ relative, ulps }: Distance): string =>
-  `${relative.toExponential(1)}${ulps === null ? '' : ` (${ulps < 100 ? ulps.toFixed(1) : ulps.toExponential(1)} ulp)`}`;
+  relative === Number.POSITIVE_INFINITY
+    ? 'infinite'
+    : `${relative.toExponential(1)}${ulps === null ? '' : ` (${ulps < 100 ? ulps.toFixed(1) : ulps.toExponential(1)} ulp)`}`;
 const verdict = ({ agrees, noise, step }: Difference): string =>
   agrees ? (noise ? 'ok, as far as rounding goes' : 'ok') : `FAIL at step ${step}`;
 
