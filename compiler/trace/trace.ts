@@ -85,6 +85,13 @@ export class Trace implements Executor {
     return [...this.#fromOutside.keys()];
   }
 
+  /** For a body: the parameter that stands for a tensor from outside, and its value at the end. */
+  fromOutside(tensor: Tensor): { readonly param: Node; readonly value: Node } {
+    const { cell } = this.#traced(tensor, this.name);
+    invariant(cell.param !== null, 'a tensor from outside has a parameter');
+    return { param: cell.param, value: cell.node };
+  }
+
   // ── values and nodes ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A tensor of this trace with memory of its own. */
@@ -131,6 +138,8 @@ export class Trace implements Executor {
     let traced = this.#fromOutside.get(tensor);
     if (traced === undefined) {
       outer.nodeOf(tensor, op);
+      for (const [other, { cell }] of this.#fromOutside)
+        if (cell.version > 0 && outer.sharesMemory(other, tensor)) this.#refuseAlias(tensor);
       const node = this.interner.param(`capture.${this.#fromOutside.size}`, 'input', tensor.type);
       const cell: Cell = { node, version: 0, param: node };
       const strides = contiguousStrides(tensor.shape);
@@ -196,16 +205,29 @@ export class Trace implements Executor {
 
   write(target: Tensor, value: Tensor): void {
     const to = this.#traced(target, 'an in-place change');
-    if (this.outer !== null && to.cell.param !== null) this.#refuseWrite(to.cell.param);
+    if (this.outer !== null && to.cell.param !== null) this.#checkWrite(to.cell, this.outer);
     const node = this.nodeOf(value, 'an in-place change');
     to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
     to.cell.version++;
   }
 
-  #refuseWrite({ attrs, type }: Node): never {
+  /** A body may change what comes from outside, where it sees that memory as one tensor; its arguments it may not. */
+  #checkWrite(cell: Cell, outer: Trace): void {
+    const brought = [...this.#fromOutside].find(([, traced]) => traced.cell === cell);
+    if (brought === undefined)
+      fail('E304', {
+        problem: `the body of a ${this.name} changes its argument '${cell.param!.attrs.name}' (${formatType(cell.param!.type)}) in place`,
+        hint: 'clone() it first, and return the new value: what a step gets is not its own',
+      });
+    const [tensor] = brought;
+    for (const other of this.#fromOutside.keys())
+      if (other !== tensor && outer.sharesMemory(tensor, other)) this.#refuseAlias(tensor);
+  }
+
+  #refuseAlias({ type }: Tensor): never {
     return fail('E304', {
-      problem: `the body of a ${this.name} changes a ${formatType(type)} in place that comes from outside it (${attrs.name})`,
-      hint: 'pass it in as a carry and return its new value, or clone() it first: a body changes nothing but what it returns',
+      problem: `the body of a ${this.name} changes memory from outside that it also sees through another tensor, here ${formatType(type)}`,
+      hint: 'take views of it inside the body',
     });
   }
 

@@ -2,10 +2,22 @@
  * Tracing the body of a loop or branch: a function of tensors becomes a graph of its own.
  *
  * What the function uses from outside, traced tensors, parameters and state alike, becomes an input of the body, so that the
- * node that runs it says all it reads. The tape is off meanwhile: a control node is differentiated as a whole.
+ * node that runs it says all it reads. Memory from outside that it changes in place (running statistics, the state of a random
+ * generator) is carried from step to step, or handed out by a branch, and written back afterwards. The tape is off meanwhile: a
+ * control node is differentiated as a whole.
  */
 import { fail } from '../../errors.js';
-import { type Graph, Interner, type ParamRole, type TensorType } from '../../ir/graph.js';
+import {
+  formatType,
+  type Graph,
+  Interner,
+  type Node,
+  type ParamRole,
+  paramName,
+  paramRole,
+  type TensorType,
+} from '../../ir/graph.js';
+import { Rebuilder } from '../../ir/rebuild.js';
 import { noGrad } from '../../ops/tape.js';
 import { executor, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
@@ -18,11 +30,21 @@ export interface Argument {
   readonly role: ParamRole;
 }
 
-/** A body before its captures are known to all its siblings. */
+/** A body before it is known what its siblings capture. */
 export interface TracedBody {
   readonly trace: Trace;
-  readonly graph: Graph;
+  readonly args: readonly Node[];
+  readonly results: readonly Node[];
+  /** The new values of the arguments with the role of state. */
+  readonly next: readonly Node[];
+}
+
+/** Bodies of one node: they take the same captures, in one order, then the memory that one of them changes, then arguments. */
+export interface JoinedBodies {
   readonly captures: readonly Tensor[];
+  /** Tensors from outside that a body changes in place. */
+  readonly changed: readonly Tensor[];
+  readonly graphs: readonly Graph[];
 }
 
 /** The trace that is running; null where ops run eagerly. */
@@ -32,8 +54,8 @@ export function currentTrace(): Trace | null {
 }
 
 /**
- * Run `body` on tensors that stand for its arguments. Its results are named by number; `updatesOf` says how many of them, from
- * the first on, are the new values of the arguments with the role of state.
+ * Run `body` on tensors that stand for its arguments. As many of its results as there are arguments with the role of state are
+ * the new values of those.
  */
 export function traceBody(
   op: string,
@@ -44,33 +66,73 @@ export function traceBody(
   const trace = new Trace(op, new Interner(), undefined, outer);
   const inputs = args.map(({ name, type, role }) => trace.input(name, type, role));
   const outputs = withExecutor(trace, () => noGrad(() => body(inputs).map(tensor => trace.nodeOf(tensor, op))));
-  const carried = args.flatMap(({ role }, i) => (role === 'state' ? [trace.nodeOf(inputs[i])] : []));
-  const results = outputs.slice(carried.length).map((node, i) => ({ name: `out.${i}`, node }));
-  const { params } = trace.finish(results);
-  const captures = trace.capturedFromOutside;
+  trace.finish([]);
+  const carried = args.filter(({ role }) => role === 'state').length;
   return {
     trace,
-    captures,
-    graph: {
-      name: op,
-      params: [...captures.map(tensor => trace.nodeOf(tensor)), ...params],
-      results,
-      updates: new Map(carried.map((param, i) => [param, outputs[i]])),
-    },
+    args: inputs.map(input => trace.nodeOf(input)),
+    next: outputs.slice(0, carried),
+    results: outputs.slice(carried),
   };
 }
 
-/** Bodies that take the same captures, in one order: what a sibling alone uses is a parameter of all. */
-export function shareCaptures(bodies: readonly TracedBody[]): {
-  captures: readonly Tensor[];
-  graphs: readonly Graph[];
-} {
-  const captures = [...new Set(bodies.flatMap(body => body.captures))];
-  const graphs = bodies.map(({ trace, graph, captures: own }) => ({
-    ...graph,
-    params: [...captures.map(tensor => trace.nodeOf(tensor)), ...graph.params.slice(own.length)],
-  }));
-  return { captures, graphs };
+/** How the memory that a body changes leaves it: as a new carry, as one more result; or it must change none. */
+export type Leaving = 'carry' | 'result' | 'nothing';
+
+/** The graphs of bodies that run as one node. Throws E304 for a change by a body that must make none. */
+export function joinBodies(bodies: readonly TracedBody[], leaving: readonly Leaving[]): JoinedBodies {
+  const seen = [...new Set(bodies.flatMap(({ trace }) => trace.capturedFromOutside))];
+  const changed = seen.filter(tensor => bodies.some((body, i) => changes(body, tensor, leaving[i])));
+  const captures = seen.filter(tensor => !changed.includes(tensor));
+  return { captures, changed, graphs: bodies.map((body, i) => graphOf(body, captures, changed, leaving[i])) };
+}
+
+function changes({ trace }: TracedBody, tensor: Tensor, leaving: Leaving): boolean {
+  if (!trace.capturedFromOutside.includes(tensor)) return false;
+  const { param, value } = trace.fromOutside(tensor);
+  if (param !== value && leaving === 'nothing')
+    fail('E304', {
+      problem: `the condition of a ${trace.name} changes a ${formatType(tensor.type)} in place`,
+      hint: 'change it in the step, or carry it',
+    });
+  return param !== value;
+}
+
+function graphOf(
+  { trace, args, results, next }: TracedBody,
+  captures: readonly Tensor[],
+  changed: readonly Tensor[],
+  leaving: Leaving,
+): Graph {
+  const interner = new Interner();
+  const places = new Map<Node, Node>();
+  const made = new Rebuilder(interner, node => places.get(node) ?? null);
+  const param = (node: Node, role: ParamRole): Node => {
+    const image = interner.param(paramName(node), role, node.type, node.site);
+    places.set(node, image);
+    return image;
+  };
+  const outside = (tensor: Tensor, role: ParamRole): Node => param(trace.fromOutside(tensor).param, role);
+  const captured = captures.map(tensor => outside(tensor, 'input'));
+  const memory = changed.map(tensor => outside(tensor, leaving === 'carry' ? 'state' : 'input'));
+  const given = args.map(arg => param(arg, paramRole(arg)));
+  const after = changed.map(tensor => made.node(trace.fromOutside(tensor).value));
+  const outputs = [...results.map(node => made.node(node)), ...(leaving === 'result' ? after : [])];
+  const carried = given.filter(node => paramRole(node) === 'state');
+  return {
+    name: trace.name,
+    params: [...captured, ...memory, ...given],
+    results: outputs.map((node, i) => ({ name: `out.${i}`, node })),
+    updates: new Map([
+      ...(leaving === 'carry' ? memory.map((node, i) => [node, after[i]] as const) : []),
+      ...carried.map((node, i) => [node, made.node(next[i])] as const),
+    ]),
+  };
+}
+
+/** Memory from outside gets the values that a loop or branch left for it. */
+export function writeBack(changed: readonly Tensor[], values: readonly Tensor[]): void {
+  for (const [i, tensor] of changed.entries()) executor().write(tensor, values[i]);
 }
 
 /** Throws E107 where a tree that must be like another is not; `what` names both. */

@@ -2,7 +2,7 @@
 import { fail } from '../../errors.js';
 import { formatType } from '../../ir/graph.js';
 import type { Tensor } from '../../ops/tensor.js';
-import { checkSame, currentTrace, shareCaptures, traceBody } from './body.js';
+import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl, holds } from './call.js';
 import { type Flat, flatten, type Tree } from './tree.js';
 
@@ -10,7 +10,7 @@ import { type Flat, flatten, type Tree } from './tree.js';
  * `trueFn(...operands)` where `pred` holds, else `falseFn(...operands)`. `pred` is a bool[] (0-d); both functions return trees of
  * one form with the same shapes and dtypes. Compiled, only the side that is chosen runs; its gradient is a branch, too, in which
  * that side runs once more. Where both sides are cheap, `where` on their results is faster.
- * Throws E107 where the sides differ, E108 for a `pred` that is no bool[], E304 where a side changes in place what comes from outside.
+ * Throws E107 where the sides differ, E108 for a `pred` that is no bool[].
  */
 export function cond<A extends readonly Tree[], R extends Tree>(
   pred: Tensor,
@@ -39,8 +39,12 @@ export function cond<A extends readonly Tree[], R extends Tree>(
     yes,
     'both sides return the same form, shapes and dtypes, here that of trueFn',
   );
-  const { captures, graphs } = shareCaptures(sides);
-  return yes.rebuild(callControl({ op: 'cond', attrs: {}, bodies: graphs }, [pred, ...captures, ...given.tensors]));
+  const { captures, changed, graphs } = joinBodies(sides, ['result', 'result']);
+  const inputs = [pred, ...captures, ...changed, ...given.tensors];
+  const values = callControl({ op: 'cond', attrs: {}, bodies: graphs }, inputs);
+  const own = yes.tensors.length;
+  writeBack(changed, values.slice(own));
+  return yes.rebuild(values.slice(0, own));
 }
 
 /** Throws E108 for what is no single truth value. */

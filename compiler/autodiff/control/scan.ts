@@ -6,7 +6,7 @@ import { full } from '../../ops/define.js';
 import { stack } from '../../ops/shape.js';
 import type { Tensor } from '../../ops/tensor.js';
 import type { Trace } from '../../trace/trace.js';
-import { checkSame, currentTrace, traceBody } from './body.js';
+import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl } from './call.js';
 import { type Flat, flatten, type Tree } from './tree.js';
 
@@ -29,8 +29,8 @@ type Step<C extends Tree, X extends Tree, Y extends Tree> = (carry: C, x: X) => 
  * `init`, `xs` and what `f` returns are trees: tensors, or arrays and objects of them, or null. `xs` are sliced along dim 0,
  * [length, …] -> […]; the `y` of all steps are stacked, […] -> [length, …]. The carry keeps its form, shapes and dtypes. Compiled
  * it is one loop, whatever the length, and so is its gradient; `f` runs once, while it is traced, and may use any tensor around it.
- * Throws E107 where the carry changes its type or lengths differ, E110 for what is no tree, E304 where `f` changes in place
- * what comes from outside.
+ * Memory around it that `f` changes in place is carried, too. Throws E107 where the carry changes its type or lengths differ,
+ * E110 for what is no tree, E304 where `f` changes an argument in place, or memory that it sees through two tensors.
  */
 export function scan<C extends Tree, X extends Tree, Y extends Tree>(
   f: Step<C, X, Y>,
@@ -136,12 +136,16 @@ function traceSteps<C extends Tree, X extends Tree, Y extends Tree>(
     ...xs.tensors.map(({ type }, i) => ({ name: `slice.${i}`, type: sliced(type), role: 'input' as const })),
   ];
   let y: Flat<Y> | null = null;
-  const { graph, captures } = traceBody('scan', trace, args, inputs => {
+  const body = traceBody('scan', trace, args, inputs => {
     const step = stepped(f, init, [init.rebuild(inputs.slice(0, carries)), xs.rebuild(inputs.slice(carries))]);
     y = step.y;
     return [...step.carry.tensors, ...step.y.tensors];
   });
-  const attrs = { captures: captures.length, carries, length, reverse };
-  const values = callControl({ op: 'scan', attrs, bodies: [graph] }, [...captures, ...init.tensors, ...xs.tensors]);
-  return [init.rebuild(values.slice(0, carries)), y!.rebuild(values.slice(carries))] as [C, Y];
+  const { captures, changed, graphs } = joinBodies([body], ['carry']);
+  const attrs = { captures: captures.length, carries: changed.length + carries, length, reverse };
+  const inputs = [...captures, ...changed, ...init.tensors, ...xs.tensors];
+  const values = callControl({ op: 'scan', attrs, bodies: graphs }, inputs);
+  writeBack(changed, values);
+  const own = values.slice(changed.length);
+  return [init.rebuild(own.slice(0, carries)), y!.rebuild(own.slice(carries))] as [C, Y];
 }

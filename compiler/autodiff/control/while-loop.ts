@@ -1,6 +1,6 @@
 /** `whileLoop`: a loop whose number of steps depends on what it computes. */
 import type { Tensor } from '../../ops/tensor.js';
-import { checkSame, currentTrace, shareCaptures, traceBody } from './body.js';
+import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl, forbidBackwards, holds } from './call.js';
 import { checkCondition } from './cond.js';
 import { type Flat, flatten, type Tree } from './tree.js';
@@ -31,12 +31,16 @@ export function whileLoop<C extends Tree>(condFn: (carry: C) => Tensor, bodyFn: 
   const trace = currentTrace();
   if (trace === null) return runSteps(condition, step, first);
   const args = (role: 'input' | 'state') => first.tensors.map(({ type }, i) => ({ name: `carry.${i}`, type, role }));
-  const { captures, graphs } = shareCaptures([
+  const bodies = [
     traceBody('whileLoop', trace, args('input'), inputs => [condition(inputs)]),
     traceBody('whileLoop', trace, args('state'), step),
-  ]);
-  const attrs = { captures: captures.length, carries: first.tensors.length };
-  return first.rebuild(callControl({ op: 'while', attrs, bodies: graphs }, [...captures, ...first.tensors]));
+  ];
+  const { captures, changed, graphs } = joinBodies(bodies, ['nothing', 'carry']);
+  const attrs = { captures: captures.length, carries: changed.length + first.tensors.length };
+  const inputs = [...captures, ...changed, ...first.tensors];
+  const values = callControl({ op: 'while', attrs, bodies: graphs }, inputs);
+  writeBack(changed, values);
+  return first.rebuild(values.slice(changed.length));
 }
 
 function runSteps<C extends Tree>(
