@@ -12,7 +12,7 @@ import { build, createServer, type InlineConfig, type ViteDevServer } from 'vite
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import sources from '../vitest.config.js';
 import { Chromium, findChromium, type Page } from './support/chromium.js';
-import { type StaticServer, serve } from './support/static-server.js';
+import { isolation, type StaticServer, serve } from './support/static-server.js';
 
 const program = findChromium();
 const repository = fileURLToPath(new URL('..', import.meta.url));
@@ -35,7 +35,7 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
   });
 
   /** Build for production, serve under the sub-path, open. */
-  async function open(name: string, config: InlineConfig): Promise<Page> {
+  async function open(name: string, config: InlineConfig, headers: Record<string, string> = {}): Promise<Page> {
     const outDir = join(folder, name);
     await build({
       ...config,
@@ -44,7 +44,7 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
       base,
       build: { ...config.build, outDir, emptyOutDir: true },
     });
-    const server = await serve(outDir, base);
+    const server = await serve(outDir, base, headers);
     servers.push(server);
     return browser.open(server.origin + base);
   }
@@ -124,6 +124,34 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
     expect(await page.evaluate('globalThis.answer.after[0]')).toBeCloseTo(5, 0);
   });
 
+  describe('on several threads', () => {
+    const config: InlineConfig = {
+      root: fileURLToPath(new URL('bundlers/threads', import.meta.url)),
+      plugins: [vite({ checkTypes: false, threads: true })],
+      build: { target: 'es2022' },
+    };
+
+    test('a page that is cross-origin isolated trains as on one', async () => {
+      const page = await open('threads', config, isolation);
+      await page.until('globalThis.answer', 40);
+      expect(page.errors).toEqual([]);
+      const { threads, losses, equal } = await page.evaluate<ThreadsAnswer>('globalThis.answer');
+      expect(threads).toEqual([{ count: 1 }, { count: 2 }]);
+      expect(losses[1]).toEqual(losses[0]);
+      expect(losses[0][2]).toBeLessThan(losses[0][0]);
+      expect(equal).toBe(true);
+    });
+
+    test('another page has one, and says why', async () => {
+      const page = await open('no-threads', config);
+      await page.until('globalThis.answer', 40);
+      const { threads, equal } = await page.evaluate<ThreadsAnswer>('globalThis.answer');
+      expect(threads[1].count).toBe(1);
+      expect(threads[1].reason).toMatch(/^the page is not cross-origin isolated, which takes the headers /);
+      expect(equal).toBe(true);
+    });
+  });
+
   describe('with a development server', () => {
     let model: string;
     let server: ViteDevServer;
@@ -160,6 +188,13 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
     });
   });
 });
+
+/** What `bundlers/threads/main.js` says of one thread and of two. */
+interface ThreadsAnswer {
+  readonly threads: readonly { readonly count: number; readonly reason?: string }[];
+  readonly losses: readonly (readonly number[])[];
+  readonly equal: boolean;
+}
 
 /** What `bundlers/development/main.js` says of the eager model, the compiled one, and an eager one with the state of that. */
 interface DevelopmentAnswer {

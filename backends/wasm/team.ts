@@ -117,9 +117,11 @@ class TeamBuilder {
     module.addFunction(BARRIER, none, none, [i32, i32], body);
   }
 
+  /** One less, but for 0, which stays. */
   private decrement(local: number): number {
     const { module } = this;
-    return module.local.set(local, module.i32.sub(module.local.get(local, i32), this.int(1)));
+    const now = (): number => module.local.get(local, i32);
+    return module.local.set(local, module.i32.sub(now(), module.i32.ne(now(), this.int(0))));
   }
 
   /**

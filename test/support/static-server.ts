@@ -16,7 +16,17 @@ export interface StaticServer {
   close(): void;
 }
 
-export async function serve(folder: string, base: string): Promise<StaticServer> {
+/** What makes a page cross-origin isolated, without which it has no shared memory. */
+export const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+export async function serve(
+  folder: string,
+  base: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<StaticServer> {
   const server: Server = createServer(({ url = '/' }, response) => {
     const path = decodeURIComponent(url.replace(/[?#].*/, ''));
     const file = join(folder, normalize(path.slice(base.length - 1)), path.endsWith('/') ? 'index.html' : '');
@@ -24,7 +34,7 @@ export async function serve(folder: string, base: string): Promise<StaticServer>
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' });
+    response.writeHead(200, { ...headers, 'content-type': types[extname(file)] ?? 'application/octet-stream' });
     createReadStream(file).pipe(response);
   });
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done));
