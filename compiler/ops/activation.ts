@@ -77,6 +77,7 @@ export const mish: Unary = composite({
   doc: 'x · tanh(softplus(x)).',
   signature: 'input: tensor',
   compute: ({ input }) => input.mul(softplus(input).tanh()),
+  gradName: 'MishBackward0',
   samples: [sample(random([2, 3], -4, 4))],
 });
 
@@ -128,6 +129,7 @@ export const prelu: Op<(input: Tensor, weight: Tensor) => Tensor> = composite({
     const slope = perChannel ? weight.reshape(input.shape.map((_, d) => (d === 1 ? weight.numel() : 1))) : weight;
     return select(input.gt(0), input, input.mul(slope));
   },
+  gradName: 'PreluBackward0',
   samples: [sample(random([2, 3, 2]), random([3])), sample(random([2, 3]), random([1]))],
 });
 
@@ -180,6 +182,7 @@ export const selu: Unary = composite({
   doc: 'elu scaled so that activations keep mean 0 and variance 1.',
   signature: 'input: tensor',
   compute: ({ input }) => elu(input, seluAlpha).mul(seluScale),
+  gradName: 'EluBackward0',
   samples: [sample(random([2, 3]))],
 });
 
@@ -312,6 +315,7 @@ export const glu: Op<(input: Tensor, dim?: number) => Tensor> = composite({
     const [value, gate] = input.chunk(2, dim);
     return value.mul(gate.sigmoid());
   },
+  gradName: 'GluBackward0',
   samples: [sample(random([2, 4]))],
 });
 

@@ -10,7 +10,7 @@ import { type Binary, isFloatExpr, needsFloat, type Unary } from './elementwise.
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
 import type { Scalar } from './signature.js';
-import type { Tensor } from './tensor.js';
+import { Tensor } from './tensor.js';
 
 type Scaled = Op<(input: Tensor | Scalar, other: Tensor | Scalar, options?: { alpha?: number }) => Tensor>;
 
@@ -64,6 +64,7 @@ export const rsub: Scaled = composite({
   doc: 'other - alpha · input.',
   signature: 'input: operand, other: operand, *, alpha: number = 1',
   compute: ({ input, other, alpha }) => sub(other, input, { alpha }),
+  gradName: ({ other }) => (other instanceof Tensor ? 'RsubBackward0' : 'RsubBackward1'),
   samples: [sample(random([3]), 2)],
 });
 

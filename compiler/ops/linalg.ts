@@ -169,6 +169,7 @@ export const solve: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
     const vectors = B.ndim === 1 || B.ndim === A.ndim - 1;
     return vectors ? solveLinear(A, B.unsqueeze(-1)).squeeze(-1) : solveLinear(A, B);
   },
+  gradName: 'LinalgSolveExBackward0',
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2])), sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3]))],
 });
 

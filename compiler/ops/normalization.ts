@@ -129,6 +129,7 @@ export const batchNorm: Op<
       noGrad(() => updateStatistics(x.detach(), dims, count, runningMean, runningVar, momentum));
     return affine(standardize(x, dims, eps), scale, shift);
   },
+  gradName: 'NativeBatchNormBackward0',
   samples: [
     sample(random([4, 3, 2]), null, null, random([3]), random([3]), true),
     sample(random([4, 3]), random([3]), random([3], 0.5, 2), random([3]), random([3]), false),
@@ -180,6 +181,7 @@ export const groupNorm: Op<
     const normalized = standardize(input.reshape([n, numGroups, -1]), [2], eps).reshape(input.shape);
     return affine(normalized, perChannel(weight, input.ndim), perChannel(bias, input.ndim));
   },
+  gradName: 'NativeGroupNormBackward0',
   samples: [sample(random([2, 4, 3]), 2, random([4]), random([4]))],
   errors: [{ args: [random([2, 3, 2]), 2], message: /divisible by num_groups/ }],
 });

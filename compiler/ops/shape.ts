@@ -358,6 +358,7 @@ export const roll: Op<
       ),
     );
   },
+  gradName: 'RollBackward0',
   samples: [sample(random([2, 3]), 1), sample(random([2, 3]), [1, 2], [0, 1])],
 });
 
@@ -501,6 +502,7 @@ export const diag: Op<(input: Tensor, diagonal?: number) => Tensor> = composite(
   doc: 'A matrix from its diagonal, or the diagonal of a matrix.',
   signature: 'input: tensor, diagonal: int = 0',
   compute: ({ input, diagonal }) => (input.ndim === 1 ? diagEmbed(input, diagonal) : input.diagonal(diagonal).clone()),
+  gradName: 'DiagBackward0',
   samples: [sample(random([3])), sample(random([3, 3]), 1)],
 });
 
@@ -572,5 +574,6 @@ export const trace: Op<(input: Tensor) => Tensor> = composite({
     if (input.ndim !== 2) fail('E107', { op: 'trace', problem: 'expected a matrix' });
     return input.diagonal().sum();
   },
+  gradName: 'TraceBackward0',
   samples: [sample(random([3, 3]))],
 });

@@ -94,7 +94,7 @@ class Saved {
 
 function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs: Attrs): string {
   if (typeof gradName === 'function') return gradName(types, attrs);
-  return gradName ?? `${name[0].toUpperCase()}${name.slice(1)}Backward0`;
+  return gradName ?? `${name.replace(/^[a-z]|\d[a-z]/g, letters => letters.toUpperCase())}Backward0`;
 }
 
 class OpNode implements GradNode {

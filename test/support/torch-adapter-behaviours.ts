@@ -73,6 +73,9 @@ function tensorBehaviour(torch: TorchAdapter): Behaviour {
   ): Value | undefined => {
     if (left === null || right === null || !isOperand(left) || !isOperand(right) || names[op] === undefined)
       return undefined;
+    if (!(left instanceof Tensor) && op === '-') return torch.call('torch.rsub', [right, left]);
+    if (!(left instanceof Tensor) && op === '/')
+      return torch.call('torch.mul', [torch.call('torch.reciprocal', [right]), left]);
     return torch.call(`torch.${names[op]}`, [left, right]);
   };
   return {
