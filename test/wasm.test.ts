@@ -192,7 +192,7 @@ const tolerance: Partial<Record<ScalarFn, { float32: number; float64: number }>>
   acosh: { float32: 1, float64: 5 },
   atanh: { float32: 1, float64: 5 },
   erf: { float32: 4.5, float64: 20 },
-  pow: { float32: 1, float64: 3 },
+  pow: { float32: 3.5, float64: 3 },
   atan2: { float32: 1, float64: 3 },
 };
 

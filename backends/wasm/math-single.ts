@@ -8,7 +8,7 @@
  *
  * Largest errors in ulp over all of float32, held to by test/vector-math.test.ts (which has the list, with the activations
  * made of these): exp 1, log 1, log10 1, expm1 1.5, log2 1.5, acos 1.5, sin 2, cos 2, log1p 2.5, tanh 2.5, asin 2.5,
- * atan 2.5, tan 3, sinh 3, cosh 3, erf 4.5. What is not here goes by way of float64: 0.6.
+ * atan 2.5, tan 3, sinh 3, cosh 3, pow 3.5, erf 4.5. What is not here goes by way of float64: 0.6.
  */
 import { arith as s } from '../../compiler/ir/arith.js';
 import { bitcast, constant, type Expr } from '../../compiler/ir/kernel.js';
@@ -26,18 +26,23 @@ function scaleSingle(y: Expr, k: Expr): Expr {
 /** 1.5·2^23: added to a small number, it leaves the nearest integer in the last bits. */
 const shifter = 12582912;
 
-/** x = k·ln 2 + r; `em1` is e^r - 1 = r + r²·P(r). */
-function reduceExpSingle(x: Expr): { k: Expr; em1: Expr } {
-  const shifted = s.add(s.mul(x, Math.LOG2E), shifter);
-  const rounded = s.sub(shifted, shifter);
-  const r = s.sub(s.sub(x, s.mul(rounded, 0.693359375)), s.mul(rounded, -2.1219444e-4));
+/** e^r - 1 = r + r²·P(r) for |r| <= ln(2)/2. */
+function smallExpm1(r: Expr): Expr {
   const square = s.square(r);
   const pair = (high: number, low: number): Expr => s.add(s.mul(high, r), low);
   const p = s.add(
     s.mul(s.add(s.mul(pair(1.98756915e-4, 1.3981999507e-3), square), pair(8.3334519073e-3, 4.1665795894e-2)), square),
     pair(1.6666665459e-1, 5.0000001201e-1),
   );
-  return { k: s.sub(bitcast('int32', shifted), 0x4b400000), em1: s.add(s.mul(square, p), r) };
+  return s.add(s.mul(square, p), r);
+}
+
+/** x = k·ln 2 + r; `em1` is e^r - 1. */
+function reduceExpSingle(x: Expr): { k: Expr; em1: Expr } {
+  const shifted = s.add(s.mul(x, Math.LOG2E), shifter);
+  const rounded = s.sub(shifted, shifter);
+  const r = s.sub(s.sub(x, s.mul(rounded, 0.693359375)), s.mul(rounded, -2.1219444e-4));
+  return { k: s.sub(bitcast('int32', shifted), 0x4b400000), em1: smallExpm1(r) };
 }
 
 export function exp32(x: Expr): Expr {
@@ -130,6 +135,57 @@ export function erf32(x: Expr): Expr {
 export function copysign32(magnitude: Expr, sign: Expr): Expr {
   const bits = s.and(bitcast('int32', magnitude), 0x7fffffff);
   return bitcast('float32', s.or(bits, s.and(bitcast('int32', sign), -0x80000000)));
+}
+
+// ── powers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The leading 12 bits: products of two such numbers are exact. */
+const leading = (x: Expr): Expr => bitcast('float32', s.and(bitcast('int32', x), -0x1000));
+
+const LOG2E_LEADING = 1.4423828125;
+const LOG2E_REST = 3.12228388963387e-4;
+
+/**
+ * log2 a as a sum of two numbers, as msun's e_pow.c does it: with q = f / (2 + f) in two pieces,
+ * log(1 + f) = 2q + 2q·(q²/3 + q⁴/5 + …).
+ */
+function log2InTwo(a: Expr): { high: Expr; low: Expr } {
+  const { e, f } = reduceLogSingle(a);
+  const t = s.add(2, f);
+  const q = s.div(f, t);
+  const qHigh = leading(q);
+  const tHigh = leading(t);
+  const tLow = s.sub(f, s.sub(tHigh, 2));
+  const qLow = s.div(s.sub(s.sub(f, s.mul(qHigh, tHigh)), s.mul(qHigh, tLow)), t);
+  const z = s.square(q);
+  const series = s.mul(q, s.mul(z, s.poly(z, [1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3])));
+  const twice = s.mul(2, qHigh);
+  const main = s.mul(twice, LOG2E_LEADING);
+  const rest = s.add(s.mul(twice, LOG2E_REST), s.mul(s.add(qLow, series), 2 * Math.LOG2E));
+  const high = s.add(e, main);
+  return { high, low: s.add(s.sub(main, s.sub(high, e)), rest) };
+}
+
+/** b·log2 a as a sum of two numbers, the first of them exact. */
+function exponentInTwo(a: Expr, b: Expr): { high: Expr; low: Expr } {
+  const log = log2InTwo(a);
+  const [bHigh, logHigh] = [leading(b), leading(log.high)];
+  const logLow = s.add(s.sub(log.high, logHigh), log.low);
+  return { high: s.mul(bHigh, logHigh), low: s.add(s.mul(s.sub(b, bHigh), logHigh), s.mul(b, logLow)) };
+}
+
+/** Where powers are computed in float32: of normal numbers above 0 to normal numbers. */
+export function isModeratePower(a: Expr, b: Expr): Expr {
+  const isNormal = s.and(s.ge(a, 1.17549435e-38), s.lt(a, Number.POSITIVE_INFINITY));
+  return s.and(isNormal, s.lt(s.abs(exponentInTwo(a, b).high), 125));
+}
+
+/** 2^n·e^(r·ln 2) with n + r = b·log2 a. */
+export function pow32(a: Expr, b: Expr): Expr {
+  const { high, low } = exponentInTwo(a, b);
+  const n = s.round(s.add(high, low));
+  const r = s.mul(s.add(s.sub(high, n), low), Math.LN2);
+  return s.mul(s.add(1, smallExpm1(r)), powerOf2Single(s.cast('int32', n)));
 }
 
 // ── hyperbolic functions ────────────────────────────────────────────────────────────────────────────────────────────

@@ -94,15 +94,16 @@ function transcendental(
   });
 }
 
-/** Large angles go by way of float64, in vectors lane by lane. */
-function circular(f64: math.Definition, f32: Expand): Spelling {
+/** `f32` where it holds, elsewhere by way of float64: in vectors lane by lane. */
+function whereItHolds(f64: math.Definition, wide: math.Definition, f32: Expand, holds: Expand): Spelling {
   const define: math.Definition = (result, args) =>
-    when(single.isModerateAngle(args[0]), math.defined(f32)(result, args), math.viaDouble(f64)(result, args));
+    when(holds(...args), math.defined(f32)(result, args), math.viaDouble(wide)(result, args));
   return spell({
     scalar: { f64: { kind: 'helper', define: f64 }, f32: { kind: 'helper', define } },
-    vector: { f32: { kind: 'inline', expand: f32, holds: single.isModerateAngle } },
+    vector: { f32: { kind: 'inline', expand: f32, holds } },
   });
 }
+const circular = (f64: math.Definition, f32: Expand): Spelling => whereItHolds(f64, f64, f32, single.isModerateAngle);
 
 /** Truncated and floor division differ where the remainder is not 0 and the signs differ. */
 function needsFloor(remainder: Expr, divisor: Expr): Expr {
@@ -178,7 +179,7 @@ export const scalar: Record<ScalarFn, Spelling> = {
   acosh: transcendental(math.defined(math.acosh)),
   atanh: transcendental(math.defined(math.atanh)),
   erf: transcendental(math.defined(math.erf), null, single.erf32),
-  pow: transcendental(math.defined(math.pow), math.viaDouble(math.defined(math.powOfSingles))),
+  pow: whereItHolds(math.defined(math.pow), math.defined(math.powOfSingles), single.pow32, single.isModeratePower),
   atan2: transcendental(math.defined(math.atan2)),
   copysign: spell({
     scalar: float('copysign').scalar,

@@ -82,7 +82,7 @@ export const vectorFunctions: readonly VectorFunction[] = [
     { of: 'argument' },
   ),
   one('gelu (tanh)', 3, x => F.gelu(x, { approximate: 'tanh' }), geluTanh, { of: 'argument' }),
-  { ...one('pow', 0.6, x => x, Number, positive), compute: (x, y) => x.pow(y), exact: Math.pow },
+  { ...one('pow', 3.5, x => x, Number, positive), compute: (x, y) => x.pow(y), exact: Math.pow },
 ];
 
 function geluTanh(x: number): number {
