@@ -139,6 +139,13 @@ describe('convolution', () => {
   }
 });
 
+test('windows of a small image are written out where the weights are many', () => {
+  const shape: ConvShape = { batch: 1, channels: 64, size: 5, filters: 64, kernel: 3, stride: 1, padding: 1 };
+  expect(printKernel(scheduled(conv(shape)))).toContain('windows: float32[14400] local');
+  expect(printKernel(scheduled(conv({ ...shape, filters: 8 })))).not.toContain('windows');
+  for (const stride of [1, 2]) expectEqual(conv({ ...shape, stride }), shape.channels * shape.kernel ** 2);
+});
+
 test('loops over padded images are cut at their edges, and nothing asks any more', () => {
   const shape: ConvShape = { batch: 1, channels: 2, size: 14, filters: 4, kernel: 3, stride: 1, padding: 1 };
   expect(printKernel(conv(shape))).toContain('?');

@@ -27,6 +27,7 @@ import { collapse, perfectNest } from './linear.js';
 import { asEstimated, type Contraction, type Deviation, deviations, type Plan } from './operand.js';
 import { sumPlans } from './sum-tiles.js';
 import type { Width } from './tile.js';
+import { unfoldedPlans } from './unfold.js';
 
 /** Decides among the plans of a kernel's statement, the one of least estimated cost first; null leaves it to that. */
 export type Chooser = (kernel: Kernel, statement: number, plans: readonly Plan[]) => Plan | null;
@@ -67,6 +68,7 @@ function schedule(
 const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] => [
   ...columnPlans(contraction, ways),
   ...sumPlans(contraction, ways),
+  ...unfoldedPlans(contraction, unfolded => sumPlans(merged(unfolded), ways)),
 ];
 
 /** The first plan of each description: what deviates from an estimate may come to the same. */
