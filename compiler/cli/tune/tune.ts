@@ -26,7 +26,7 @@ export interface TuneOptions {
 
 /** Estimated to take more than this many times as long as the best: not tried. */
 const hopeless = 2;
-const mostPlans = 12;
+const mostPlans = 8;
 /** A plan must be this much faster than the estimated best: less may be chance. */
 const gain = 0.97;
 
@@ -89,11 +89,16 @@ class TunedEntry {
     const variants = plans.map(what => ({ ...launch, kernel: scheduledAs(this.program, launch, statement, what) }));
     const { calls, memory } = exportKernels(this.program, variants, this.relaxed);
     memory.set(this.#estimated.memory.subarray(0, this.program.totalBytes));
-    const times = measureEach(calls, seconds).map(({ minMs }) => minMs);
-    const [estimatedMs] = times;
-    const least = Math.min(...times);
-    const best = least < gain * estimatedMs ? times.indexOf(least) : 0;
-    return { plan: plans[best], kernel: launch.kernel.doc, ms: times[best], estimatedMs };
+    const least = (measured: readonly (() => void)[]): number[] =>
+      measureEach(measured, seconds).map(({ minMs }) => minMs);
+    const first = least(calls);
+    const best = first.indexOf(Math.min(...first));
+    // once more between the two that matter: the machine may have been busy
+    const [estimatedMs, ms] = best === 0 ? [first[0], first[0]] : least([calls[0], calls[best]]);
+    const kernel = launch.kernel.doc;
+    return ms < gain * estimatedMs && first[best] < gain * first[0]
+      ? { plan: plans[best], kernel, ms, estimatedMs }
+      : { plan: plans[0], kernel, ms: estimatedMs, estimatedMs };
   }
 }
 
