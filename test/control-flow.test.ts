@@ -467,6 +467,81 @@ describe('memory from outside that bodies change', () => {
   });
 });
 
+describe('derivatives that bodies decide', () => {
+  class Doubled extends g.autograd.Function {
+    static forward(_: unknown, x: g.Tensor): g.Tensor {
+      return x.mul(1);
+    }
+    static backward(_: unknown, grad: g.Tensor): g.Tensor {
+      return grad.mul(2);
+    }
+  }
+  const walk =
+    (step: (c: g.Tensor, x: g.Tensor) => g.Tensor): Fn =>
+    (xs, h) => {
+      const [last, ys] = scan(
+        (c: g.Tensor, x: g.Tensor) => {
+          const next = step(c, x);
+          return [next, next.sin()];
+        },
+        h,
+        xs,
+      );
+      return [last, ys];
+    };
+  const inputs = (): g.Tensor[] => [randn(4, 3), randn(3)];
+
+  test('noGrad and detach inside a body', () => {
+    const hidden = walk((c, x) => c.mul(g.noGrad(() => c.mul(x).narrow(0, 0, 3).cos())).add(x.detach().mul(x)));
+    expectSame(gradients(hidden), inputs(), 1e-5);
+    const either: Fn = x => [
+      g.cond(
+        x.sum().gt(0),
+        () => x.mul(g.noGrad(() => x.exp())),
+        () => x.detach().mul(x),
+      ),
+    ];
+    for (const sign of [1, -1]) expectSame(gradients(either), [randn(3).abs().mul(sign)], 1e-5);
+  });
+  test('a gradient taken inside a body, and the gradient of that', () => {
+    const descent = walk((c, x) =>
+      c.sub(
+        g
+          .grad((y: g.Tensor) => y.mul(x).sin().sum())(c)
+          .mul(0.1),
+      ),
+    );
+    expectSame(descent, inputs());
+    expectSame(gradients(descent), inputs(), 1e-5);
+  });
+  test('a gradient of a loop, taken inside a body', () => {
+    const nested = walk((c, x) =>
+      c.sub(g.grad((y: g.Tensor) => scan((d: g.Tensor) => [d.mul(x).sin(), null], y, null, { length: 3 })[0].sum())(c)),
+    );
+    expectSame(nested, inputs(), 1e-5);
+    expectSame(gradients(nested), inputs(), 1e-4);
+  });
+  test('a function with a gradient of its own runs, but has no derivative there', () => {
+    const own = walk((c, x) => Doubled.apply(c.mul(x)) as g.Tensor);
+    expectSame(own, inputs());
+    const weights = randn(3).requiresGrad_();
+    expectSame((xs, h) => own(xs.mul(weights), h), inputs());
+    expect(() => compile(gradients(own), [g.input([4, 3]), g.input([3])])).toThrow(/E206[\s\S]*gradient of its own/);
+  });
+  test('a whileLoop inside a scan refuses only who asks for its gradient', () => {
+    const halving = walk((c, x) =>
+      g.whileLoop(
+        (d: g.Tensor) => d.abs().sum().gt(1),
+        d => d.mul(0.5),
+        c.add(x),
+      ),
+    );
+    const weights = randn(3).requiresGrad_();
+    expectSame((xs, h) => halving(xs.mul(weights), h), inputs());
+    expect(() => compile(gradients(halving), [g.input([4, 3]), g.input([3])])).toThrow(/E206[\s\S]*whileLoop/);
+  });
+});
+
 describe('passes', () => {
   const passed = (pass: Pass<Graph>, text: string): string => {
     const graph = pass.run(parseGraph(text), { note: () => {} });
@@ -695,9 +770,11 @@ describe('mistakes', () => {
   });
   test('a body that changes its argument in place', () => {
     const fn: Fn = (xs, h) => [scan((c: g.Tensor, x: g.Tensor) => [c.add_(x), null], h, xs)[0]];
-    expect(() => compiled(fn, randn(4), randn(1))).toThrow(
+    expect(() => compiled(fn, g.tensor([1, 2, 3]), g.tensor(0))).toThrow(
       /E304: the body of a scan changes its argument 'carry\.0'[\s\S]*at test\/control-flow\.test\.ts/,
     );
+    // a float may need a gradient
+    expect(() => compiled(fn, randn(4), randn(1))).toThrow(/E205[\s\S]*at test\/control-flow\.test\.ts/);
   });
   test('a body that changes memory which it also sees otherwise', () => {
     const buffer = g.zeros(3);

@@ -142,9 +142,9 @@ export function opDef(name: string): OpDef {
 export const allOps = (): readonly OpDef[] => [...registry.values()];
 
 /** An op that runs other graphs or takes a value from one that does; made by tracing, not by a call. */
-export function defineControl(given: Pick<OpDef, 'name' | 'doc' | 'infer'>): void {
+export function defineControl(given: Pick<OpDef, 'name' | 'doc' | 'infer'> & Partial<OpDef>): void {
   const refuse = (): never => fail('E110', { op: given.name, problem: 'is no op of its own' });
-  controlOps.set(given.name, { ...given, params: [], fusion: 'control', prepare: refuse, samples: [] });
+  controlOps.set(given.name, { params: [], fusion: 'control', prepare: refuse, samples: [], ...given });
 }
 
 // ── calling ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -197,6 +197,18 @@ export function recordFunction(
   output: Tensor,
   backward: (grad: Tensor) => readonly (Tensor | null)[],
 ): void {
+  if (!gradEnabled || !inputs.some(requiresGrad)) return;
+  executor().ownGradient?.(output, inputs);
+  recordStep(name, inputs, output, backward);
+}
+
+/** The same for a step that the graph itself tells how to differentiate. */
+export function recordStep(
+  name: string,
+  inputs: readonly Tensor[],
+  output: Tensor,
+  backward: (grad: Tensor) => readonly (Tensor | null)[],
+): void {
   if (gradEnabled && inputs.some(requiresGrad))
     output.meta.node = new FunctionNode(name, output.type, inputs.map(gradEdge), backward);
 }
@@ -283,6 +295,23 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
     target.meta.baseVersion++;
   }
   return target;
+}
+
+/** What an in-place op computes of a tensor, put in its place. The derivative reads what was there before. */
+export function computeInPlace(target: Tensor, args: readonly unknown[], compute: (self: Tensor) => Tensor): Tensor {
+  const operands = args.flatMap(arg => (isOptions(arg) ? Object.values(arg) : [arg]));
+  const isRecorded = gradEnabled && [target, ...operands].some(arg => arg instanceof Tensor && requiresGrad(arg));
+  return assignInPlace(target, compute(isRecorded ? snapshot(target) : target));
+}
+
+const isOptions = (arg: unknown): arg is object =>
+  typeof arg === 'object' && arg !== null && Object.getPrototypeOf(arg) === Object.prototype;
+
+/** The value and history that a tensor has now, in memory of its own. */
+function snapshot(tensor: Tensor): Tensor {
+  const copy = noGrad(() => tensor.clone());
+  copy.meta.node = gradNode(tensor);
+  return copy;
 }
 
 /** The base of a changed view: its gradient passes outside the view, and goes to the new value inside it. */

@@ -48,6 +48,8 @@ export interface Executor {
   versionOf(tensor: Tensor): number;
   /** Is `view` a window on the memory of `tensor`? */
   sharesMemory(tensor: Tensor, view: Tensor): boolean;
+  /** `output` has a gradient with respect to `inputs` that its ops do not tell. */
+  ownGradient?(output: Tensor, inputs: readonly Tensor[]): void;
   readGrad(tensor: Tensor): Tensor | null;
   writeGrad(tensor: Tensor, grad: Tensor | null): void;
   /** The gradient that `backward()` adds to; null where it is to set one. */

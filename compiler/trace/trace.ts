@@ -9,12 +9,12 @@
  * call. The eager values themselves are never touched.
  */
 import { fail, invariant, type Site } from '../errors.js';
-import { arrayOf } from '../ir/dtype.js';
+import { arrayOf, isFloat } from '../ir/dtype.js';
 import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
 import { formatType, Interner, type Node } from '../ir/graph.js';
 import { contiguousStrides, numel, sameShape } from '../ir/shape.js';
 import { apply, type OpDef, opDef } from '../ops/define.js';
-import { noGrad } from '../ops/tape.js';
+import { isGradEnabled, noGrad } from '../ops/tape.js';
 import {
   type EagerValue,
   type Executor,
@@ -70,6 +70,8 @@ export class Trace implements Executor {
   readonly #grads = new Map<Tensor, Tensor | null>();
   readonly #keptGrads = new Map<Tensor, Tensor>();
   readonly #fromOutside = new Map<Tensor, TracedTensor>();
+  /** Rebuilding what has been written to, which the tape sees in its own way. */
+  #writing = false;
 
   constructor(
     readonly name: string,
@@ -184,13 +186,8 @@ export class Trace implements Executor {
   // ── the executor ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor {
-    const node = this.interner.node(
-      def.name,
-      inputs.map(input => this.nodeOf(input, def.name)),
-      attrs,
-      type,
-      this.siteOf(),
-    );
+    const nodes = inputs.map(input => this.nodeOf(input, def.name));
+    const node = this.interner.node(def.name, this.#asRecorded(nodes), attrs, type, this.siteOf());
     if (!def.strides) return this.tensorOf(node);
     const source = this.#traced(inputs[0], def.name);
     const shared = def.strides(inputs[0].type, source.strides, attrs, type);
@@ -203,11 +200,30 @@ export class Trace implements Executor {
     });
   }
 
+  /** A body is differentiated as a graph, not by the tape: what the tape is not to see must say so itself. */
+  #asRecorded(nodes: readonly Node[]): readonly Node[] {
+    if (this.outer === null || isGradEnabled() || this.#writing) return nodes;
+    return nodes.map(node =>
+      isFloat(node.type.dtype) ? this.interner.node('detach', [node], {}, node.type, node.site) : node,
+    );
+  }
+
+  ownGradient(output: Tensor, inputs: readonly Tensor[]): void {
+    if (this.outer === null) return;
+    const traced = this.#traced(output, 'a function with a gradient of its own');
+    const nodes = [traced.node, ...inputs.map(input => this.nodeOf(input))];
+    traced.node = this.interner.node('ownGradient', nodes, {}, output.type, this.siteOf());
+    if (traced.path.length === 0) traced.cell.node = traced.node;
+  }
+
   write(target: Tensor, value: Tensor): void {
     const to = this.#traced(target, 'an in-place change');
     if (this.outer !== null && to.cell.param !== null) this.#checkWrite(to.cell, this.outer);
     const node = this.nodeOf(value, 'an in-place change');
+    const writing = this.#writing;
+    this.#writing = true;
     to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
+    this.#writing = writing;
     to.cell.version++;
   }
 

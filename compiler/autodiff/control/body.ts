@@ -3,10 +3,11 @@
  *
  * What the function uses from outside, traced tensors, parameters and state alike, becomes an input of the body, so that the
  * node that runs it says all it reads. Memory from outside that it changes in place (running statistics, the state of a random
- * generator) is carried from step to step, or handed out by a branch, and written back afterwards. The tape is off meanwhile: a
- * control node is differentiated as a whole.
+ * generator) is carried from step to step, or handed out by a branch, and written back afterwards. A control
+ * node is differentiated as a whole, from its body: what the tape records in there serves only derivatives taken inside.
  */
 import { fail } from '../../errors.js';
+import { isFloat } from '../../ir/dtype.js';
 import {
   formatType,
   type Graph,
@@ -18,7 +19,7 @@ import {
   type TensorType,
 } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
-import { noGrad } from '../../ops/tape.js';
+import { isGradEnabled } from '../../ops/tape.js';
 import { executor, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
 import { describeTree, type Flat } from './tree.js';
@@ -64,8 +65,11 @@ export function traceBody(
   body: (args: readonly Tensor[]) => readonly Tensor[],
 ): TracedBody {
   const trace = new Trace(op, new Interner(), undefined, outer);
-  const inputs = args.map(({ name, type, role }) => trace.input(name, type, role));
-  const outputs = withExecutor(trace, () => noGrad(() => body(inputs).map(tensor => trace.nodeOf(tensor, op))));
+  const inputs = args.map(({ name, type, role }) => {
+    const input = trace.input(name, type, role);
+    return isGradEnabled() && isFloat(type.dtype) ? input.requiresGrad_() : input;
+  });
+  const outputs = withExecutor(trace, () => body(inputs).map(tensor => trace.nodeOf(tensor, op)));
   trace.finish([]);
   const carried = args.filter(({ role }) => role === 'state').length;
   return {

@@ -4,7 +4,7 @@
  * In a trace a control node is added to the graph, and to the tape one step for all its values: the gradients of the values are
  * gathered as they come, and pulled back together. Eagerly bodies run op by op, and the tape follows the ops themselves.
  */
-import { fail } from '../../errors.js';
+import { fail, GradcError } from '../../errors.js';
 import {
   type Control,
   carriesOf,
@@ -20,7 +20,7 @@ import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, type NamedResult, type TensorType } from '../../ir/graph.js';
 import { full } from '../../ops/define.js';
 import { stack } from '../../ops/shape.js';
-import { enableGrad, isGradEnabled, recordFunction, requiresGrad } from '../../ops/tape.js';
+import { enableGrad, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
 import { elements, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
 import { currentTrace } from './body.js';
@@ -36,9 +36,10 @@ export function callControl(control: Control, inputs: readonly Tensor[]): readon
   if (trace === null) return runEagerly(control, inputs);
   const wanted = inputs.map(input => isGradEnabled() && requiresGrad(input));
   if (!wanted.includes(true)) return emit(trace, control, inputs);
+  if (control.op === 'scan' && trace.outer !== null) return scanInBody(trace, control, inputs, wanted);
   switch (control.op) {
     case 'scan':
-      return differentiableScan(trace, control, inputs, wanted).values.slice(0, resultTypes(control).length);
+      return scanOnTape(trace, control, inputs, wanted);
     case 'cond':
       return differentiableCond(trace, control, inputs, wanted);
     case 'while':
@@ -64,14 +65,14 @@ function recordTogether(
 ): void {
   const arrived: (Tensor | null)[] = values.map(() => null);
   const join = zeros({ dtype: 'float32', shape: [0] });
-  recordFunction(name, inputs, join, () => {
+  recordStep(name, inputs, join, () => {
     const grads = [...arrived];
     arrived.fill(null);
     return pull(grads);
   });
   for (const [i, value] of values.entries()) {
     if (!isFloat(value.dtype)) continue;
-    recordFunction(name, [join], value, grad => {
+    recordStep(name, [join], value, grad => {
       arrived[i] = grad;
       return [join.detach()];
     });
@@ -80,25 +81,57 @@ function recordTogether(
 
 // ── scan ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** A loop without a derivative, as around a `whileLoop`, says so only to those who ask for it. */
+function scanOnTape(
+  trace: Trace,
+  control: Control,
+  inputs: readonly Tensor[],
+  wanted: readonly boolean[],
+): readonly Tensor[] {
+  let linear: LinearizedScan;
+  try {
+    linear = new LinearizedScan(control, wanted, callControl);
+  } catch (error) {
+    if (!(error instanceof GradcError)) throw error;
+    const values = emit(trace, control, inputs);
+    recordTogether('ScanBackward0', inputs, values, () => {
+      throw error;
+    });
+    return values;
+  }
+  return scanCall(trace, linear, inputs).values.slice(0, resultTypes(control).length);
+}
+
+/**
+ * A body is differentiated as a graph, so what its loops stack is decided then. Only for a derivative that is taken inside the
+ * body itself a loop runs again.
+ */
+function scanInBody(
+  trace: Trace,
+  control: Control,
+  inputs: readonly Tensor[],
+  wanted: readonly boolean[],
+): readonly Tensor[] {
+  const values = emit(trace, control, inputs);
+  recordTogether('ScanBackward0', inputs, values, grads =>
+    scanCall(trace, new LinearizedScan(control, wanted, callControl), inputs).pull(grads),
+  );
+  return values;
+}
+
 interface ScanCall {
   /** Those of the loop, then what it stacks for its derivative. */
   readonly values: readonly Tensor[];
   readonly pull: (grads: Gradients) => Gradients;
 }
 
-function differentiableScan(
-  trace: Trace,
-  control: Control,
-  inputs: readonly Tensor[],
-  wanted: readonly boolean[],
-): ScanCall {
-  const linear = new LinearizedScan(control, wanted, callControl);
+function scanCall(trace: Trace, linear: LinearizedScan, inputs: readonly Tensor[]): ScanCall {
   const values = emit(trace, linear.forward, inputs);
-  const own = resultTypes(control).length;
+  const own = resultTypes(linear.control).length;
   const pull = (grads: Gradients): Gradients => {
     if (grads.slice(own).every(grad => grad === null)) return pullScan(linear, inputs, values, grads);
     // a gradient of the gradient came through what is stacked: the loop again, with all of that among its own values
-    return differentiableScan(trace, linear.forward, inputs, wanted).pull(grads);
+    return scanCall(trace, new LinearizedScan(linear.forward, linear.wanted, callControl), inputs).pull(grads);
   };
   recordTogether('ScanBackward0', inputs, values, pull);
   return { values, pull };
@@ -184,16 +217,14 @@ function forwardOnlyWhile(trace: Trace, control: Control, inputs: readonly Tenso
 
 /** How often the loop ran is not known before it runs, so a compiled one has no room for what its derivative would need. */
 export function forbidBackwards(inputs: readonly Tensor[], values: readonly Tensor[]): readonly Tensor[] {
-  const separate = values.map(value => value.detach());
-  if (isGradEnabled() && inputs.some(requiresGrad)) {
-    recordTogether('WhileBackward0', inputs, separate, () =>
-      fail('E206', {
-        op: 'whileLoop',
-        hint: 'its number of steps is not known before it runs; use scan, which has a fixed one and a derivative',
-      }),
-    );
-  }
-  return separate;
+  if (!isGradEnabled() || !inputs.some(requiresGrad)) return values;
+  recordTogether('WhileBackward0', inputs, values, () =>
+    fail('E206', {
+      op: 'whileLoop',
+      hint: 'its number of steps is not known before it runs; use scan, which has a fixed one and a derivative',
+    }),
+  );
+  return values;
 }
 
 // ── eagerly ────────────────────────────────────────────────────────────────────────────────────────────────────────────

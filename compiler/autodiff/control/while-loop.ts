@@ -50,5 +50,6 @@ function runSteps<C extends Tree>(
 ): C {
   let carried = first.tensors;
   while (holds(condition(carried))) carried = step(carried);
-  return first.rebuild(forbidBackwards([...first.tensors, ...carried], carried));
+  const values = carried.map(tensor => tensor.detach());
+  return first.rebuild(forbidBackwards([...first.tensors, ...carried], values));
 }
