@@ -10,9 +10,9 @@ import { variants } from '../compiler/cli/choices.js';
 import { accuracyOf } from '../compiler/cli/compare/accuracy.js';
 import { checkCompiled } from '../compiler/cli/compare/check.js';
 import { parseRepro } from '../compiler/cli/compare/repro.js';
-import { toFloat64 } from '../compiler/cli/compare/values.js';
+import { evaluateExactly, toFloat64 } from '../compiler/cli/compare/values.js';
 import { isRunnable } from '../compiler/cli/compare/variants.js';
-import { randomInputs } from '../compiler/cli/random-inputs.js';
+import { randomInputs, uniformNumbers } from '../compiler/cli/random-inputs.js';
 import { parseGraph } from '../compiler/ir/text.js';
 import { gpt } from '../examples/zoo/gpt.model.js';
 import { type Fault, faultsAt } from './support/faults.js';
@@ -152,6 +152,42 @@ test('in a model with a loop the broken op is found too, and the loop where it i
   expect(await search(faultsAt({ cse: 'drop-add' }))).toMatchObject({ op: 'add', pass: 'cse', nodes: 1 });
   expect(await search(faultsAt({ 'vectorise-loops': 'enlarge-stores' }))).toMatchObject({ pass: 'vectorise-loops' });
   expect(await search(undefined)).toBeNull();
+});
+
+describe('a sample of rounding noise', () => {
+  const sample = (op: string, x: Float32Array, seed: number): number => {
+    const graph = parseGraph(`graph g(%x: float32[${x.length}] input) {
+  %0 = ${op} : float32[]
+  return y = %0
+}
+`);
+    return Number(evaluateExactly(graph, new Map([['x', x]]), uniformNumbers(seed)).results.get('y')![0]);
+  };
+  const total = 'sum(%x) {dim: [0], keepdim: false, dtype: null}';
+
+  test('moves a sum as much as its terms make it uncertain', () => {
+    const cancelling = floats(1e4, 3.3, -1e4, -3.3);
+    const errors = [1, 2, 3, 4].map(seed => Math.abs(sample(total, cancelling, seed)));
+    for (const error of errors) expect(error).toBeLessThan(4 * 2e4 * 2 ** -24);
+    expect(Math.max(...errors)).toBeGreaterThan(1e4 * 2 ** -26);
+  });
+
+  test('leaves alone what float32 holds', () => {
+    expect([1, 2, 3].map(seed => sample('amax(%x) {dim: [0], keepdim: false}', floats(1.25, 3), seed))).toEqual([
+      3, 3, 3,
+    ]);
+  });
+});
+
+test('the oracle draws the random numbers that eager and compiled draw', async () => {
+  const dropping = defineModel('dropping', () => ({
+    state: {},
+    entries: { run: entry({ x: input([64]) }, ({ x }) => ({ y: F.dropout(x.exp(), 0.5) })) },
+  }));
+  const { agrees, oracle, differences } = await compareModel(dropping, { steps: 3, measure: false });
+  expect({ agrees, oracle }).toEqual({ agrees: true, oracle: true });
+  const y = differences.find(({ name }) => name === 'y')!;
+  expect(y.eagerError!.relative).toBeLessThan(1e-6);
 });
 
 test('random inputs of every float type are spread over [-1, 1)', () => {

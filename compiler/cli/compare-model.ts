@@ -23,7 +23,7 @@ import { allocatedBytes, type EntryCost, leastTime, type ModuleCost } from './co
 import { type Divergence, firstDivergence } from './compare/divergence.js';
 import { isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
-import { type Arrays, type GraphValues, parametersOf, roundingNoise } from './compare/values.js';
+import { type Arrays, type GraphValues, parametersOf } from './compare/values.js';
 import { callEntry, type EmitOptions, type Instance, instances } from './compare/variants.js';
 import { type EntryInputs, randomInputs, uniformNumbers } from './random-inputs.js';
 
@@ -142,7 +142,7 @@ class ComparedRun {
     this.#exact = new Trajectory(traced.graphs, initial);
     this.#noisy = Array.from(
       { length: noiseSamples },
-      (_, i) => new Trajectory(traced.graphs, initial, roundingNoise(uniformNumbers(i + 1))),
+      (_, i) => new Trajectory(traced.graphs, initial, uniformNumbers(i + 1)),
     );
     this.#drawn = randomInputs(options.integers ?? 2);
   }
@@ -159,11 +159,10 @@ class ComparedRun {
     const graph = this.forms.traced.graphs.find(g => g.name === name)!;
     const parameters = parametersOf(graph, inputs, this.#eagerState);
     const results = this.#runEagerly(entry, inputs);
-    const updates = new Map([...graph.updates.keys()].map(param => this.#stateBy(this.#eagerState, paramName(param))));
     const exact = this.#oracle();
     for (const [i, shipped] of this.forms.shipped.entries()) {
       const compiled = this.#runCompiled(shipped, this.forms.probes[i], name, inputs);
-      const agrees = this.#judge(graph, step, shipped.variant, { results, updates }, compiled, exact);
+      const agrees = this.#judge(graph, step, shipped.variant, { results, updates: this.#eagerState }, compiled, exact);
       if (!agrees) this.#failed ??= { graph, parameters, variant: shipped.variant };
     }
   }
@@ -225,10 +224,6 @@ class ComparedRun {
     const gradients = probe === shipped ? new Map() : call(probe);
     const results = new Map([...gradients, ...call(shipped)]);
     return { results, updates: new Map(Object.entries(shipped.model.state)) };
-  }
-
-  #stateBy(state: Arrays, name: string): readonly [string, TypedArray] {
-    return [name, state.get(name)!];
   }
 
   #judge(

@@ -10,7 +10,7 @@ import { compileToProgram, type Source } from '../../pipeline.js';
 import type { Variant } from '../choices.js';
 import { uniformNumbers } from '../random-inputs.js';
 import { type Accuracy, accuracyOf, type Tensors, type Tolerance } from './accuracy.js';
-import { type Arrays, evaluate, evaluateExactly, type GraphValues, roundingNoise } from './values.js';
+import { type Arrays, evaluate, evaluateExactly, type GraphValues } from './values.js';
 import { callEntry, type EmitOptions, instances } from './variants.js';
 
 /** A graph with what it is run on. */
@@ -102,7 +102,7 @@ export class References {
   #samples(): readonly GraphValues[] {
     const { graph, parameters } = this.#given;
     this.#noise ??= Array.from({ length: noiseSamples }, (_, i) =>
-      evaluateExactly(graph, parameters, roundingNoise(uniformNumbers(i + 1))),
+      evaluateExactly(graph, parameters, uniformNumbers(i + 1)),
     );
     return this.#noise;
   }

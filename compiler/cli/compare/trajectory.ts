@@ -1,11 +1,12 @@
 /**
  * A model's traced entries run op by op in float64, call after call on a state of its own: the oracle over several steps,
- * and, with disturbed values, samples of what rounding alone does over as many.
+ * and, with noise, samples of what rounding alone does over as many.
  */
 import type { TypedArray } from '../../ir/dtype.js';
 import type { Graph } from '../../ir/graph.js';
 import type { EntryInputs } from '../random-inputs.js';
-import { type Arrays, type Disturb, evaluateExactly, type GraphValues, parametersOf } from './values.js';
+import type { Noise } from './noise.js';
+import { type Arrays, evaluateExactly, type GraphValues, parametersOf } from './values.js';
 
 export interface Call {
   readonly entry: string;
@@ -20,7 +21,7 @@ export class Trajectory {
   constructor(
     readonly graphs: readonly Graph[],
     initial: Arrays,
-    readonly disturb: Disturb | null = null,
+    readonly noise: Noise | null = null,
   ) {
     this.#state = new Map(initial);
   }
@@ -33,7 +34,7 @@ export class Trajectory {
 
   #run({ entry, inputs }: Call): GraphValues {
     const graph = this.graphs.find(({ name }) => name === entry)!;
-    const values = evaluateExactly(graph, parametersOf(graph, inputs, this.#state), this.disturb);
+    const values = evaluateExactly(graph, parametersOf(graph, inputs, this.#state), this.noise);
     for (const [name, array] of values.updates) this.#state.set(name, array);
     return values;
   }

@@ -12,6 +12,7 @@ import { opDef } from '../../ops/define.js';
 import { noGrad } from '../../ops/tape.js';
 import { type Tensor, tensorOver, withExecutor } from '../../ops/tensor.js';
 import { widen } from '../../passes/widen.js';
+import { type Noise, withNoise } from './noise.js';
 
 export type Arrays = ReadonlyMap<string, TypedArray>;
 
@@ -23,15 +24,12 @@ export interface GraphValues {
   readonly updates: Arrays;
 }
 
-/** Changes the elements of a value that has just been computed; for `roundingNoise`. */
-export type Disturb = (elements: TypedArray) => void;
-
 /** Run a graph on its parameters by name. Values are let go after their last use. */
-export function evaluate(graph: Graph, parameters: Arrays, disturb: Disturb | null = null): GraphValues {
+export function evaluate(graph: Graph, parameters: Arrays, noise: Noise | null = null): GraphValues {
   const kept = new Set(roots(graph));
   const pending = new Map([...usersOf([...kept])].map(([node, users]) => [node, users.length]));
   const values = compute(graph, parameters, {
-    disturb,
+    noise,
     done: (node, values) => {
       for (const input of new Set(node.inputs)) {
         const left = pending.get(input)! - 1;
@@ -54,11 +52,11 @@ export function evaluateAll(graph: Graph, parameters: Arrays): ReadonlyMap<Node,
 }
 
 interface Hooks {
-  readonly disturb?: Disturb | null;
+  readonly noise?: Noise | null;
   readonly done?: (node: Node, values: Map<Node, Tensor>) => void;
 }
 
-function compute(graph: Graph, parameters: Arrays, { disturb, done }: Hooks): Map<Node, Tensor> {
+function compute(graph: Graph, parameters: Arrays, { noise = null, done }: Hooks): Map<Node, Tensor> {
   const values = new Map<Node, Tensor>();
   /** What loops and branches give, to be taken apart. */
   const several = new Map<Node, readonly Tensor[]>();
@@ -66,7 +64,8 @@ function compute(graph: Graph, parameters: Arrays, { disturb, done }: Hooks): Ma
   const run = (node: Node): Tensor => {
     if (isResult(node)) return several.get(node.inputs[0])![resultIndex(node)];
     const inputs = node.inputs.map(input => values.get(input)!);
-    return eager.run(opDef(node.op), inputs, node.attrs, node.type);
+    const run = (given: readonly Tensor[]): Tensor => eager.run(opDef(node.op), given, node.attrs, node.type);
+    return noise === null ? run(inputs) : withNoise(node, inputs, noise, run);
   };
   const visit = (node: Node): void => {
     if (isControl(node))
@@ -77,12 +76,7 @@ function compute(graph: Graph, parameters: Arrays, { disturb, done }: Hooks): Ma
           node.inputs.map(input => values.get(input)!),
         ),
       );
-    else {
-      const value = run(node);
-      if (disturb && isFloat(node.type.dtype) && opDef(node.op).fusion !== 'view')
-        disturb(rowMajor(value, 'comparison'));
-      values.set(node, value);
-    }
+    else values.set(node, run(node));
     done?.(node, values);
   };
   withExecutor(eager, () =>
@@ -94,8 +88,8 @@ function compute(graph: Graph, parameters: Arrays, { disturb, done }: Hooks): Ma
 }
 
 /** The same graph in float64, on the same parameters. */
-export const evaluateExactly = (graph: Graph, parameters: Arrays, disturb: Disturb | null = null): GraphValues =>
-  evaluate(widen(graph), widenParameters(graph, parameters), disturb);
+export const evaluateExactly = (graph: Graph, parameters: Arrays, noise: Noise | null = null): GraphValues =>
+  evaluate(widen(graph), widenParameters(graph, parameters), noise);
 
 function widenParameters(graph: Graph, parameters: Arrays): Arrays {
   return new Map(
@@ -109,19 +103,6 @@ export function toFloat64(array: TypedArray, dtype: DType): TypedArray {
   if (dtype === 'float16') return Float64Array.from(array as Uint16Array, fromHalf);
   if (dtype === 'bfloat16') return Float64Array.from(array as Uint16Array, fromBfloat);
   return Float64Array.from(array as Float32Array);
-}
-
-/**
- * One sample of what rounding to float32 after every op may do: each element moves by up to half a unit in its last place,
- * at random, and is rounded. Numbers that float32 holds stay as they are.
- * After D. S. Parker, "Monte Carlo Arithmetic" (1997).
- */
-export function roundingNoise(random: () => number): Disturb {
-  return elements => {
-    const array = elements as Float64Array;
-    for (let i = 0; i < array.length; i++)
-      array[i] = Math.fround(array[i] + (random() - 0.5) * 2 ** -23 * Math.abs(array[i]));
-  };
 }
 
 /** Copies of what an entry reads: its inputs and the state it captured, by parameter name. */

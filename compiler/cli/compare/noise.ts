@@ -1,0 +1,60 @@
+/**
+ * One sample of what computing in float32 may do to a float64 run: Monte Carlo arithmetic.
+ *
+ * Every value moves by up to half a unit in its last place, at random, and is rounded; numbers that float32 holds stay as they
+ * are. A sum of n terms that is rounded after each is the exact sum of terms off by about sqrt(n) roundings, so the terms move
+ * by as much: where they cancel, that is far more than the rounding of the sum.
+ * After D. S. Parker, "Monte Carlo Arithmetic" (1997), and N. J. Higham and T. Mary, "A New Approach to Probabilistic Rounding
+ * Error Analysis" (2019).
+ */
+import { rowMajor } from '../../../runtime/eager.js';
+import { isFloat } from '../../ir/dtype.js';
+import type { Node } from '../../ir/graph.js';
+import { numel } from '../../ir/shape.js';
+import { opDef } from '../../ops/define.js';
+import { type Tensor, tensorOver } from '../../ops/tensor.js';
+
+/** Uniform in [0, 1). */
+export type Noise = () => number;
+
+/** Half a unit in the last place of a float32, relative. */
+const roundoff = 2 ** -24;
+
+/** The value of a node, whose types are those of float64, as float32 might have given it. */
+export function withNoise(
+  node: Node,
+  inputs: readonly Tensor[],
+  noise: Noise,
+  run: (inputs: readonly Tensor[]) => Tensor,
+): Tensor {
+  if (opDef(node.op).fusion === 'view' || !isFloat(node.type.dtype)) return run(inputs);
+  const terms = termsOf(node);
+  const value = run(terms > 1 ? inputs.map(input => moved(input, Math.sqrt(terms), noise)) : inputs);
+  const elements = rowMajor(value, 'comparison') as Float64Array;
+  for (let i = 0; i < elements.length; i++) elements[i] = rounded(elements[i], noise);
+  return value;
+}
+
+function rounded(element: number, noise: Noise): number {
+  const nearest = Math.fround(element);
+  return nearest === element ? element : Math.fround(element * (1 + within(roundoff, noise)));
+}
+
+const within = (most: number, noise: Noise): number => (2 * noise() - 1) * most;
+
+/** A tensor whose elements are off by up to so many roundings. */
+function moved(tensor: Tensor, roundings: number, noise: Noise): Tensor {
+  if (!isFloat(tensor.dtype)) return tensor;
+  const elements = (rowMajor(tensor, 'comparison') as Float64Array).map(
+    element => element * (1 + within(roundings * roundoff, noise)),
+  );
+  return tensorOver(elements, tensor.type);
+}
+
+/** How many terms are added for each element; 0 where nothing is. */
+function termsOf({ op, inputs, attrs, type }: Node): number {
+  const { lower } = opDef(op);
+  if (lower?.kind !== 'reduce' || lower.fn !== 'add') return 0;
+  const types = inputs.map(input => input.type);
+  return numel(lower.extents(types, attrs, type));
+}
