@@ -189,10 +189,15 @@ test.each(workloads.map(workload => [workload.name, workload] as const))('%s is 
 test.each([
   ['ResNet-18', resnet18()],
   ['GPT', gpt()],
-])('%s is compiled with its training step within 20 seconds', (_, definition) => {
-  const start = process.cpuUsage();
-  const { executable } = compileDefinition(definition);
-  const { user, system } = process.cpuUsage(start);
-  expect(executable.compilation.program.entries.map(({ name }) => name)).toEqual(['predict', 'trainStep']);
-  expect((user + system) / 1e6).toBeLessThan(20);
-});
+])(
+  '%s is compiled with its training step within 20 seconds, for hardly more memory than it must have',
+  (_, definition) => {
+    const start = process.cpuUsage();
+    const { executable } = compileDefinition(definition);
+    const { user, system } = process.cpuUsage(start);
+    expect(executable.compilation.program.entries.map(({ name }) => name)).toEqual(['predict', 'trainStep']);
+    expect((user + system) / 1e6).toBeLessThan(20);
+    for (const { name, arenaBytes, lowerBound } of executable.compilation.plan.entries)
+      expect(arenaBytes / lowerBound, `memory of ${name}`).toBeLessThan(1.15);
+  },
+);

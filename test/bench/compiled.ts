@@ -10,7 +10,7 @@ import { type LaunchTime, launchTimes } from '../../compiler/cli/bench/kernel-ti
 import { type CountedLaunch, countedLaunches } from '../../compiler/cli/bench/launches.js';
 import type { EntryProgram, Program } from '../../compiler/ir/program.js';
 import { type Compilation, compileToProgram, emitProgram } from '../../compiler/pipeline.js';
-import { instantiate, type Model, modelOver } from '../../runtime/deploy/model.js';
+import { engineOf, instantiate, type Model, modelOver } from '../../runtime/deploy/model.js';
 import { startTeam } from '../../runtime/deploy/team.js';
 import type { Workload } from './workloads.js';
 
@@ -23,6 +23,8 @@ export interface Sizes {
   readonly planned: number;
   /** State, and what is alive where most is: no plan takes less. */
   readonly lowerBound: number;
+  /** All linear memory, what kernels pack and stage included, in pages. */
+  readonly memory: number;
   readonly module: number;
   readonly moduleGzip: number;
 }
@@ -86,10 +88,12 @@ export class CompiledWorkload {
     const { stateBytes } = this.program;
     const [{ arenaBytes, lowerBound }] = this.compilation.plan.entries;
     const module = this.moduleBytes(false, false);
+    const { memory } = engineOf(new WebAssembly.Module(module as BufferSource));
     return {
       state: stateBytes,
       planned: stateBytes + arenaBytes,
       lowerBound: stateBytes + lowerBound,
+      memory: memory!.byteLength,
       module: module.length,
       moduleGzip: gzipSync(module, { level: 9 }).length,
     };

@@ -93,20 +93,23 @@ function boundOf({ arithmetic, functions, memory }: Limits): string {
 
 /** What calls take of memory beside what they must, and what modules weigh. */
 export function sizesTable(all: readonly WorkloadSizes[]): string {
-  const widths = [16, 10, 12, 12, 6, 10, 10];
+  const widths = [16, 10, 10, 12, 6, 10, 10, 10];
   const kib = (bytes: number): string => (bytes / 1024).toFixed(1);
-  const rows = all.map(({ workload, state, planned, lowerBound, module, moduleGzip }) =>
+  const rows = all.map(({ workload, state, planned, lowerBound, memory, module, moduleGzip }) =>
     line(widths, [
       workload,
       kib(state),
       kib(planned),
       kib(lowerBound),
       (planned / lowerBound).toFixed(3),
+      kib(memory),
       kib(module),
       kib(moduleGzip),
     ]),
   );
-  return [line(widths, ['KiB', 'state', 'planned', 'lower bound', 'ratio', 'module', 'gzip']), ...rows].join('\n');
+  return [line(widths, ['KiB', 'state', 'planned', 'lower bound', 'ratio', 'memory', 'module', 'gzip']), ...rows].join(
+    '\n',
+  );
 }
 
 export function vectorTable(all: readonly VectorSpeed[]): string {

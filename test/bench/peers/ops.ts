@@ -58,8 +58,6 @@ export interface Ops<T> {
   unitMean(x: T): T;
 }
 
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
-
 /** 0 where a token may look, far below where it may not. */
 export function causalMask(time: number): Float32Array {
   return Float32Array.from({ length: time * time }, (_, i) => (i % time > Math.floor(i / time) ? -1e9 : 0));
