@@ -1,7 +1,7 @@
 /** Methods of Tensor that PyTorch's users know and that are no ops of their own. */
 import * as indexing from '../compiler/ops/indexing.js';
 import * as shape from '../compiler/ops/shape.js';
-import { assignInPlace } from '../compiler/ops/tape.js';
+import { computeInPlace } from '../compiler/ops/tape.js';
 import { Tensor } from '../compiler/ops/tensor.js';
 
 /** Ops of other modules than `pointwise` that also change their input in place. */
@@ -35,7 +35,7 @@ declare module '../compiler/ops/tensor.js' {
 for (const [name, op] of Object.entries(inPlace)) {
   Object.defineProperty(Tensor.prototype, `${name}_`, {
     value(this: Tensor, ...args: unknown[]): Tensor {
-      return assignInPlace(this, Reflect.apply(op, undefined, [this, ...args]));
+      return computeInPlace(this, args, self => Reflect.apply(op, undefined, [self, ...args]));
     },
     writable: true,
     configurable: true,

@@ -35,7 +35,7 @@ import * as shape from './shape.js';
 import * as sorting from './sorting.js';
 import * as special from './special.js';
 import * as splitting from './splitting.js';
-import { assignInPlace } from './tape.js';
+import { computeInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
 import './vision.js';
@@ -103,6 +103,6 @@ for (const [name, op] of Object.entries(methodModules)) {
 for (const [name, op] of Object.entries({ ...aliases, ...pointwise })) {
   if (!isOp(op) || !actsOnTensor(op)) continue;
   prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
-    return assignInPlace(this, checkResult(name, this, op(this, ...args)));
+    return computeInPlace(this, args, self => checkResult(name, this, op(self, ...args)));
   };
 }
