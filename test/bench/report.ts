@@ -10,7 +10,7 @@ import { reasonFor } from './reasons.js';
 import type { Startup } from './startup.js';
 import type { VectorSpeed } from './vector-math.js';
 
-export interface Table<Row> {
+interface Table<Row> {
   readonly head: string;
   readonly row: (row: Row) => string;
 }

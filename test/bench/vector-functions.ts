@@ -99,7 +99,7 @@ export function wholeRange(mantissas: number): Float32Array {
 }
 
 /** The distance of neighbouring float32 numbers at x. */
-export function unitOf(x: number): number {
+function unitOf(x: number): number {
   const exponent = (new Uint32Array(Float32Array.of(x).buffer)[0] >>> 23) & 255;
   return 2 ** (Math.max(exponent, 1) - 150);
 }

@@ -19,7 +19,7 @@ export interface VectorSpeed {
 const length = 4096;
 
 /** 10^6 elements a second. */
-export function speedOf(fn: VectorFunction, relaxed: boolean): number {
+function speedOf(fn: VectorFunction, relaxed: boolean): number {
   const definition = defineModel('math', () => ({
     state: {},
     entries: { run: entry({ x: input([length]), y: input([length]) }, ({ x, y }) => ({ out: fn.compute(x, y) })) },

@@ -40,7 +40,7 @@ const message = (field: number, ...fields: readonly Bytes[]): Bytes => blob(fiel
 // ── ONNX's messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 type Attribute = number | string | readonly number[] | { readonly float: number };
-export type ElementType = 'float32' | 'int64';
+type ElementType = 'float32' | 'int64';
 const elementTypes: Record<ElementType, number> = { float32: 1, int64: 7 };
 const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
