@@ -20,7 +20,7 @@ import type { Variant } from './choices.js';
 import { type Accuracy, accuracyOf, type Tolerance } from './compare/accuracy.js';
 import { noiseSamples, unlessRefused } from './compare/check.js';
 import { allocatedBytes, type EntryCost, leastTime, type ModuleCost } from './compare/cost.js';
-import { type Divergence, firstDivergence } from './compare/divergence.js';
+import { type Divergence, type EagerCall, firstDivergence } from './compare/divergence.js';
 import { isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf } from './compare/values.js';
@@ -114,9 +114,7 @@ async function compiledForms(
 }
 
 /** A call, what it was made on, and the first variant that got it wrong. */
-interface FailedCall {
-  readonly graph: Graph;
-  readonly parameters: Arrays;
+interface FailedCall extends EagerCall {
   readonly variant: Variant;
 }
 
@@ -158,21 +156,21 @@ class ComparedRun {
     this.#calls.push({ entry: name, inputs });
     const graph = this.forms.traced.graphs.find(g => g.name === name)!;
     const parameters = parametersOf(graph, inputs, this.#eagerState);
-    const results = this.#runEagerly(entry, inputs);
+    const eager: GraphValues = { results: this.#runEagerly(entry, inputs), updates: this.#eagerState };
     const exact = this.#oracle();
     for (const [i, shipped] of this.forms.shipped.entries()) {
       const compiled = this.#runCompiled(shipped, this.forms.probes[i], name, inputs);
-      const agrees = this.#judge(graph, step, shipped.variant, { results, updates: this.#eagerState }, compiled, exact);
-      if (!agrees) this.#failed ??= { graph, parameters, variant: shipped.variant };
+      const agrees = this.#judge(graph, step, shipped.variant, eager, compiled, exact);
+      if (!agrees) this.#failed ??= { graph, parameters, values: copied(eager), variant: shipped.variant };
     }
   }
 
   /** Looked for at the first call that went wrong. */
   async divergence(): Promise<Divergence | null> {
     if (this.#failed === null) return null;
-    const { graph, parameters, variant } = this.#failed;
     const { debug, progress } = this.options;
-    return firstDivergence({ graph, parameters }, { variant, debug, progress, tolerance: this.options });
+    const { variant } = this.#failed;
+    return firstDivergence(this.#failed, { variant, debug, progress, tolerance: this.options });
   }
 
   /** Calls further on; the states go their own ways now. */
@@ -256,6 +254,11 @@ class ComparedRun {
     return [...results, ...updates].every(Boolean);
   }
 }
+
+const copied = ({ results, updates }: GraphValues): GraphValues => {
+  const copies = (arrays: Arrays): Arrays => new Map([...arrays].map(([name, array]) => [name, array.slice()]));
+  return { results: copies(results), updates: copies(updates) };
+};
 
 const withoutGradients = (graph: Graph): Graph => ({
   ...graph,

@@ -68,7 +68,8 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
   });
   const [html, repro] = [args.value('html'), args.value('repro')];
   if (html !== null) writeFileSync(html, comparisonPage(definition.name, comparison));
-  if (repro !== null && comparison.firstDivergence !== null) writeFileSync(repro, comparison.firstDivergence.repro);
+  const written = comparison.firstDivergence?.repro;
+  if (repro !== null && written) writeFileSync(repro, written);
   output.result(comparisonText(comparison, args.has('all')), { name: definition.name, ...comparison });
   return comparison.agrees ? exitCodes.ok : exitCodes.checkFailed;
 }

@@ -2,7 +2,8 @@
  * How accurate a compiled tensor is, and whether that is enough.
  *
  * Rule: compiled may be as far from the float64 oracle as twice eager's own error, and a floor on top. Where there is no
- * oracle, eager stands for it. Elements that eager itself cannot represent (NaN, infinities) must be the same.
+ * oracle, or eager is further from it than rounding explains (then the oracle, which follows what was traced, does something
+ * else than the model), eager stands for it. Elements that eager itself cannot represent (NaN, infinities) must be the same.
  *
  * Eager's error is one sample of what rounding does, and luck may have made it small. Before compiled is rejected it is also
  * held against samples in which every op rounds at random: a tensor that is nothing but rounding (the gradient of the key
@@ -55,16 +56,32 @@ export function accuracyOf(tensors: Tensors, tolerance: Tolerance): Accuracy {
     relative: absolute === 0 ? 0 : absolute / Math.max(largest, Number.MIN_VALUE),
     ulps: dtype in mantissaBits ? absolute / ulp(largest, dtype) : null,
   });
-  const isWithin = (error: number): boolean => compiledError <= allowed(error, largest, dtype, tolerance);
-  const agrees = isWithin(eagerError);
-  const noise = !agrees && exact !== null && tensors.noise().some(sample => isWithin(farthest(exact, sample)));
+  const accepted = acceptance(tensors, tolerance, { largest, apart, eagerError, compiledError });
   return {
     ...distance(apart),
     eagerError: exact && distance(eagerError),
     compiledError: exact && distance(compiledError),
-    agrees: agrees || noise,
-    noise,
+    agrees: accepted !== null,
+    noise: accepted === 'noise',
   };
+}
+
+/** By what compiled is accepted; null where it is not. */
+function acceptance(
+  { dtype, exact, noise }: Tensors,
+  tolerance: Tolerance,
+  { largest, apart, eagerError, compiledError }: Errors,
+): 'rule' | 'noise' | null {
+  const limit = (error: number): number => allowed(error, largest, dtype, tolerance);
+  let drawn: readonly number[] | null = null;
+  const isRounding = (error: number): boolean => {
+    drawn ??= exact === null ? [] : noise().map(sample => farthest(exact, sample));
+    return drawn.some(sampled => error <= limit(sampled));
+  };
+  const isTrusted = eagerError <= limit(0) || isRounding(eagerError);
+  if (!isTrusted) return apart <= limit(0) ? 'rule' : null;
+  if (compiledError <= limit(eagerError)) return 'rule';
+  return isRounding(compiledError) ? 'noise' : null;
 }
 
 /** How far from the oracle compiled may be, given how far something computed with the same precision is. */

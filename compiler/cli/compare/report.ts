@@ -82,6 +82,8 @@ function summary(comparison: Comparison): string {
 
 export function whereFrom({ firstDivergence: first }: Pick<Comparison, 'firstDivergence'>): string {
   if (first === null) return 'the first call that differs is right when it is made by itself: it builds up over many';
+  if (first.pass === 'trace')
+    return `what was traced is not what the model does eagerly: ${first.op} of ${first.entry}${place(first)} differs op by op, ${distanceText(first)}; it depends on what tracing does not see, such as a counter or a random number of its own`;
   return `first divergent op: ${first.op} of ${first.entry}${place(first)}, ${passText(first)}: ${distanceText(first)} from eager`;
 }
 
@@ -109,7 +111,7 @@ export function comparisonPage(name: string, comparison: Comparison): string {
   const body = [
     `<div class="banner${agrees ? '' : ' wrong'}"><strong>${escapeXml(agrees ? `All ${rows.length} tensors agree` : `${rows.filter(row => !row.agrees).length} of ${rows.length} tensors differ`)}</strong><br>${escapeXml(agrees ? farthestText(rows[0]) : whereFrom(comparison))}</div>`,
     `<div class="cards">${costs.flatMap(speedCards).join('')}</div>`,
-    ...(firstDivergence === null
+    ...(!firstDivergence?.repro
       ? []
       : [
           `<h2>What goes wrong by itself</h2><p class="faint">Saved to a file that ends in <code>.graph</code>, <code>gradc compare FILE.graph</code> runs it.</p><div class="scroll"><pre>${escapeXml(clipLines(firstDivergence.repro))}</pre></div>`,
