@@ -18,17 +18,17 @@ import { type Buffer, type Kernel, loop, makeIter, type Stmt } from '../../compi
 import { bodyOf, writesOf } from './accesses.js';
 import { withBarriers } from './barriers.js';
 import { withSharedScratch } from './shared-scratch.js';
-import { workOf } from './work.js';
+import { LOOP, workOf } from './work.js';
 
 /** What working together costs, in cycles. */
 export interface TeamCosts {
   /** From one thread's arrival at a barrier to when all have left it. */
   readonly barrier: number;
-  /** To call the team to an entry: its threads may be asleep. */
+  /** From the call of an entry to when threads that slept have come: what a team has to save. */
   readonly waking: number;
 }
-/** About half a microsecond, and twenty of them. */
-export const measuredCosts: TeamCosts = { barrier: 1500, waking: 60_000 };
+/** About half a microsecond, and fifty of them. */
+export const measuredCosts: TeamCosts = { barrier: 1500, waking: 150_000 };
 
 /** The sizes of teams that a division should suit. */
 const TEAMS = [2, 4];
@@ -93,7 +93,7 @@ class Divider {
     const { stmts, cycles } = this.block(stmt.body);
     // a perfect nest needs no barrier but the one at its end
     const between = stmt.map === 'parallel' && stmt.body.length === 1 && stmts[0].kind === 'loop' ? this.barrier : 0;
-    return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between) + between };
+    return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between + LOOP) + between };
   }
 }
 

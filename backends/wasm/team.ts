@@ -3,12 +3,15 @@
  * first thread is the one that calls the entries; the others run `thread:work`, where they wait at a barrier for an entry
  * to run together.
  *
- *   thread:join(thread, threads, spins)     which thread this instance is; it spins so often, then sleeps, never if 0
- *   thread:work()                           what all but the first thread run; returns when the team is released
- *   thread:release()                        the first thread lets the others go
- *   thread:fail()                           a thread has failed: whoever waits for it traps instead
+ *   thread:join(thread, threads, spins, patience)
+ *                       which thread this instance is; how often it looks before it sleeps at a barrier (0: it never
+ *                       sleeps), and between entries
+ *   thread:work()       what all but the first thread run; returns when the team is released
+ *   thread:release()    the first thread lets the others go
+ *   thread:fail()       a thread has failed: whoever waits for it traps instead
  *
- * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who is last at a barrier wakes the others only if some sleep.
+ * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who
+ * is last at a barrier wakes the others only if some sleep.
  */
 import binaryen from 'binaryen';
 import { StepBuilder } from './entry.js';
@@ -28,6 +31,8 @@ export interface TeamPlan {
 }
 
 const SPINS = 'spins';
+const PATIENCE = 'patience';
+const IDLE = 'thread.idle';
 const RELEASE = -1;
 const EVERYBODY = -1;
 
@@ -57,10 +62,17 @@ class TeamBuilder {
   build(scratchBase: number): void {
     const { module, team } = this;
     module.addGlobal(SHARED, i32, false, this.int(team.shared));
-    for (const [name, initial] of Object.entries({ [SCRATCH]: scratchBase, [THREAD]: 0, [THREADS]: 1, [SPINS]: 0 }))
+    for (const [name, initial] of Object.entries({
+      [SCRATCH]: scratchBase,
+      [THREAD]: 0,
+      [THREADS]: 1,
+      [SPINS]: 0,
+      [PATIENCE]: 0,
+    }))
       module.addGlobal(name, i32, true, this.int(initial));
     this.addJoin(scratchBase);
-    this.addBarrier();
+    this.addBarrier(BARRIER, SPINS);
+    this.addBarrier(IDLE, PATIENCE);
     const entries = [...team.entries].map(([name, steps], number) => this.addEntry(number, name, steps));
     this.addWork(entries);
     this.exported('thread:release', [this.store(COMMAND, this.int(RELEASE)), this.call(BARRIER)]);
@@ -75,16 +87,17 @@ class TeamBuilder {
       module.global.set(THREAD, param(0)),
       module.global.set(THREADS, param(1)),
       module.global.set(SPINS, param(2)),
+      module.global.set(PATIENCE, param(3)),
       module.global.set(SCRATCH, module.i32.add(this.int(scratchBase), distance)),
     ];
-    this.exported('thread:join', body, [i32, i32, i32]);
+    this.exported('thread:join', body, [i32, i32, i32, i32]);
   }
 
   /**
    * The last to arrive opens the next generation; the others wait for it. A failure opens one too, once and for all: who
    * read the old number sees it change, who reads the new one sees the failure.
    */
-  private addBarrier(): void {
+  private addBarrier(name: string, spinsBeforeSleep: string): void {
     const { module } = this;
     const [generation, spins] = [0, 1];
     const before = (): number => module.local.get(generation, i32);
@@ -109,12 +122,12 @@ class TeamBuilder {
     const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
     const body = module.block(null, [
       module.local.set(generation, this.load(GENERATION)),
-      module.local.set(spins, module.global.get(SPINS, i32)),
+      module.local.set(spins, module.global.get(spinsBeforeSleep, i32)),
       trapIfFailed(),
       module.if(isLast, goOn, waiting),
       trapIfFailed(),
     ]);
-    module.addFunction(BARRIER, none, none, [i32, i32], body);
+    module.addFunction(name, none, none, [i32, i32], body);
   }
 
   /** One less, but for 0, which stays. */
@@ -174,7 +187,7 @@ class TeamBuilder {
     const body = module.loop(
       'next',
       module.block(null, [
-        this.call(BARRIER),
+        this.call(IDLE),
         module.local.set(0, this.load(COMMAND)),
         module.if(module.i32.eq(command(), this.int(RELEASE)), module.return()),
         ...runs,

@@ -7,10 +7,12 @@ import { expressionsOf } from './accesses.js';
 import { LANES } from './emit-vector.js';
 import { scalar } from './scalar.js';
 
-/** Cycles of a loop besides its work, of a function of many instructions, and of a quotient of indices. */
-const LOOP = 1;
-const LONG_FUNCTION = 12;
-const DIVISION = 4;
+/** Of simple instructions several run at once: measured on the tiles of contractions and on plain pointwise loops. */
+const SIMPLE = 0.15;
+/** An iteration of a loop besides its work, a function of many instructions, and a quotient of indices. */
+export const LOOP = 1;
+const LONG_FUNCTION = 10;
+const DIVISION = 2;
 
 export const workOf = (stmts: readonly Stmt[]): number => stmts.reduce((sum, stmt) => sum + work(stmt), 0);
 
@@ -22,7 +24,7 @@ function work(stmt: Stmt): number {
     case 'store':
     case 'reduce':
     case 'allreduce':
-      return own + 1;
+      return own + SIMPLE;
     case 'if':
       return own + Math.max(workOf(stmt.then), workOf(stmt.otherwise));
     case 'alloc':
@@ -42,10 +44,10 @@ const times = ({ map, iter }: Loop): number => (map === 'vector' && iter.extent 
 function cost(root: Expr): number {
   let sum = 0;
   walkExpr(root, expr => {
-    if (expr.kind === 'load' || expr.kind === 'select' || expr.kind === 'cast') sum += 1;
+    if (expr.kind === 'load' || expr.kind === 'select' || expr.kind === 'cast') sum += SIMPLE;
     if (expr.kind !== 'call') return;
     if (expr.dtype === 'index') sum += expr.fn === 'floorDiv' || expr.fn === 'mod' ? DIVISION : 0;
-    else sum += scalar[expr.fn].scalar(expr.dtype)?.kind === 'instruction' ? 1 : LONG_FUNCTION;
+    else sum += scalar[expr.fn].scalar(expr.dtype)?.kind === 'instruction' ? SIMPLE : LONG_FUNCTION;
   });
   return sum;
 }

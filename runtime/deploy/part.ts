@@ -7,8 +7,10 @@ export interface Part {
   /** The caller's is 0. */
   readonly thread: number;
   readonly threads: number;
-  /** How often it looks whether the others have come before it sleeps; 0 where it may not sleep. */
+  /** How often it looks whether the others have come before it sleeps, in an entry; 0 where it may not sleep. */
   readonly spins: number;
+  /** The same between entries. */
+  readonly patience: number;
 }
 
 export interface TeamInstance {
@@ -21,10 +23,10 @@ export interface TeamInstance {
   fail(): void;
 }
 
-export function join({ module, memory, thread, threads, spins }: Part): TeamInstance {
+export function join({ module, memory, thread, threads, spins, patience }: Part): TeamInstance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const call = (name: string, ...args: number[]): void =>
     (exports[`thread:${name}`] as (...args: number[]) => void)(...args);
-  call('join', thread, threads, spins);
+  call('join', thread, threads, spins, patience);
   return { exports, work: () => call('work'), release: () => call('release'), fail: () => call('fail') };
 }

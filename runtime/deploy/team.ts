@@ -13,9 +13,14 @@ import type { Answer } from './thread.js';
 type AnyWorker = Worker | NodeWorkers.Worker;
 
 const PAGE = 65536;
-/** About a millisecond; next to nothing where threads wait for one another's processor. */
-const SPINS = 1_000_000;
-const FEW_SPINS = 1000;
+/**
+ * How often a thread looks for the others before it sleeps. In an entry they come at nearly the same time or not soon: where
+ * other programs want the processors, spinning on keeps from them the one they wait for (measured: 3 times slower). Between
+ * entries about a millisecond; where there are more threads than processors, next to nothing.
+ */
+const SPINS = 10_000;
+const PATIENCE = 1_000_000;
+const CROWDED = 1000;
 
 /**
  * Starts threads that begin with the file at `url` (`thread.ts`), and waits until they are ready; or gives the reason why
@@ -29,19 +34,21 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
   const module = await moduleOf();
   const memory = teamMemory(module, threads);
   if (memory === null) return { reason: 'the module given is for one thread' };
-  const spins = threads > processors() ? FEW_SPINS : SPINS;
+  const crowded = threads > processors();
+  const spins = crowded ? CROWDED : SPINS;
+  const part = { module, memory, threads, spins, patience: crowded ? CROWDED : PATIENCE };
   const workers = Array.from({ length: threads - 1 }, () => openWorker(url));
   const end = (): void => {
     for (const worker of workers) void worker.terminate();
   };
   try {
-    await Promise.all(workers.map((worker, i) => started(worker, { module, memory, thread: i + 1, threads, spins })));
+    await Promise.all(workers.map((worker, i) => started(worker, { ...part, thread: i + 1 })));
   } catch (error) {
     end();
     return { reason: (error as Error).message };
   }
   for (const worker of workers) if ('unref' in worker) worker.unref();
-  const own = join({ module, memory, thread: 0, threads, spins: mayWait() ? spins : 0 });
+  const own = join({ ...part, thread: 0, spins: mayWait() ? spins : 0 });
   return { engine: engineOver(own, memory.buffer, end) };
 }
 

@@ -63,7 +63,7 @@ export class Team {
     const [fixed, each] = new Uint32Array(WebAssembly.Module.customSections(module, 'gradc.team')[0]);
     const pages = Math.ceil((fixed + threads * each) / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    const part = { module, memory, threads, spins: 1000 };
+    const part = { module, memory, threads, spins: 1000, patience: 1000 };
     for (let thread = 1; thread < threads; thread++) this.#worker(thread).postMessage({ ...part, thread });
     const { exports, release } = join({ ...part, thread: 0 });
     return {
