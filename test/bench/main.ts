@@ -102,7 +102,7 @@ class Bench {
       if (options.cases !== null) agreements.push(...compareWithCases(options.cases, workload, inputs));
       for await (const result of this.measured(compiled, inputs)) {
         results.push(result);
-        say(table.row(result));
+        say(table.row({ ...result, speedUp: speedUpOf(result, results) }));
       }
       sizes.push({ workload: workload.name, ...compiled.sizes() });
       if (options.kernels) details.push(this.kernelDetails(compiled, inputs));
@@ -146,6 +146,13 @@ class Bench {
     const head = `\n${workload.name}: ${launches.length} kernels, compiled in ${compileMs.toFixed(0)} ms`;
     return `${head}\n${kernelTable(times, this.ceilings, relaxed)}`;
   }
+}
+
+function speedUpOf(result: Result, all: readonly Result[]): number | null {
+  const alone = all.find(
+    ({ workload, variant, threads }) => workload === result.workload && variant === result.variant && threads === 1,
+  );
+  return alone === undefined || result.threads === 1 ? null : alone.medianMs / result.medianMs;
 }
 
 function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Inputs): unknown {

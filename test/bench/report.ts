@@ -33,11 +33,26 @@ export function ceilingsText({ mulAddGflops, fusedGflops, functions, streams }: 
   return `ceilings: ${mulAddGflops.toFixed(1)} GFLOP/s (${fused}); GB/s of ${sizes.join(', ')}; 10^6/s of ${rates.join(', ')}`;
 }
 
-export function resultTable(): Table<Result> {
-  const widths = [16, 7, 8, 10, 10, 9, 8, 9];
+/** `speedUp`: how many times as fast as one thread of the same variant. */
+export interface ResultRow extends Result {
+  readonly speedUp: number | null;
+}
+
+export function resultTable(): Table<ResultRow> {
+  const widths = [16, 7, 8, 10, 10, 9, 8, 9, 8];
   return {
-    head: line(widths, ['workload', 'threads', 'variant', 'median ms', 'least ms', 'GFLOP/s', 'GB/s', 'roofline']),
-    row: ({ workload, threads, variant, medianMs, minMs, flops, bytes, roofline }) =>
+    head: line(widths, [
+      'workload',
+      'threads',
+      'variant',
+      'median ms',
+      'least ms',
+      'GFLOP/s',
+      'GB/s',
+      'roofline',
+      'speed-up',
+    ]),
+    row: ({ workload, threads, variant, medianMs, minMs, flops, bytes, roofline, speedUp }) =>
       line(widths, [
         workload,
         `${threads}`,
@@ -47,6 +62,7 @@ export function resultTable(): Table<Result> {
         rate(flops, medianMs),
         rate(bytes, medianMs),
         percent(roofline),
+        speedUp === null ? '' : speedUp.toFixed(2),
       ]),
   };
 }
