@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { analyse, diagnosticOf } from '../compiler/cli/analysis/analyse.js';
 import type { Finding } from '../compiler/cli/analysis/finding.js';
-import { projectOf } from '../compiler/cli/check-types.js';
+import { programOf } from '../compiler/cli/check-types.js';
 import { formatDiagnostic } from '../compiler/cli/diagnostics.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -26,7 +26,7 @@ const silent = ['fine.model.ts', 'allowed.model.ts'];
 
 let findings: readonly Finding[];
 beforeAll(() => {
-  findings = analyse(projectOf([...models, ...examples]).getProgram().compilerObject);
+  findings = analyse(programOf([...models, ...examples]));
 }, 120_000);
 
 const findingsIn = (file: string): readonly Finding[] =>

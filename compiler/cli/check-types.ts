@@ -20,13 +20,12 @@ export interface CheckedSource {
  * compiled.
  */
 export async function checkSource(file: string): Promise<CheckedSource> {
-  const project = projectOf([file]);
-  const errors = project
-    .getPreEmitDiagnostics()
-    .filter(diagnostic => diagnostic.getCategory() === DiagnosticCategory.Error)
-    .map(({ compilerObject }) => compilerObject)
-    .filter(({ file: where }) => where === undefined || !isOwnFile(where.fileName));
-  const program = project.getProgram().compilerObject;
+  const program = programOf([file]);
+  const errors = ts
+    .getPreEmitDiagnostics(program)
+    .filter(
+      ({ category, file: where }) => category === DiagnosticCategory.Error && !(where && isOwnFile(where.fileName)),
+    );
   const findings = analyse(program);
   const found = [
     ...errors.filter(error => !findings.some(finding => replaces(finding, error))).map(located),
@@ -37,8 +36,11 @@ export async function checkSource(file: string): Promise<CheckedSource> {
   return { warnings: found, files: files.filter(path => existsSync(path) && !isOwnFile(path)) };
 }
 
-/** Files and all that they import, under the tsconfig.json above the first. */
-export function projectOf(files: readonly string[]): Project {
+/**
+ * Files and all that they import, under the tsconfig.json above the first. The project gives the options and the files of the
+ * standard library; the program is made here, so that comments, which nobody asks for, are not parsed.
+ */
+export function programOf(files: readonly string[]): ts.Program {
   const config = configFor(files[0]);
   const project = new Project({
     tsConfigFilePath: config ?? undefined,
@@ -50,9 +52,30 @@ export function projectOf(files: readonly string[]): Project {
       allowImportingTsExtensions: true,
     },
   });
-  project.compilerOptions.set({ paths: { ...project.getCompilerOptions().paths, ...ownTypes() } });
-  for (const file of files) project.addSourceFileAtPath(file);
-  return project;
+  const options = project.getCompilerOptions();
+  const host = hostOver(project.getModuleResolutionHost());
+  return ts.createProgram(files, { ...options, paths: { ...options.paths, ...ownTypes() } }, host);
+}
+
+/** Where ts-morph has the declarations of the language. */
+const libraryFolder = '/node_modules/typescript/lib';
+
+function hostOver(files: ts.ModuleResolutionHost): ts.CompilerHost {
+  return {
+    ...ts.sys,
+    ...files,
+    jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
+    getSourceFile(path, version) {
+      const text = files.readFile(path);
+      return text === undefined ? undefined : ts.createSourceFile(path, text, version, !path.endsWith('.d.ts'));
+    },
+    getDefaultLibLocation: () => libraryFolder,
+    getDefaultLibFileName: options => `${libraryFolder}/${ts.getDefaultLibFileName(options)}`,
+    getCurrentDirectory: () => process.cwd(),
+    getCanonicalFileName: path => (ts.sys.useCaseSensitiveFileNames ? path : path.toLowerCase()),
+    useCaseSensitiveFileNames: () => ts.sys.useCaseSensitiveFileNames,
+    getNewLine: () => ts.sys.newLine,
+  };
 }
 
 /** What a model file is checked with where no tsconfig.json lies above it. */
