@@ -242,7 +242,8 @@ const spreadMeasure = (name: string): Handler => ({
   },
 });
 
-function hookHandle(remove: unknown): Namespace {
+/** What registering a hook returns. */
+export function hookHandle(remove: unknown): Namespace {
   return new Namespace('RemovableHandle', name => {
     if (name !== 'remove') return undefined;
     return new NativeFunction('remove', () => {

@@ -20,6 +20,7 @@ import {
 } from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
 import { camelCase, lower, raise, snakeCase } from './torch-adapter-binding.js';
+import { hookHandle } from './torch-adapter-functions.js';
 import { NativeClass } from './torch-adapter-values.js';
 
 type Members = Record<string, unknown>;
@@ -54,9 +55,10 @@ function member(torch: TorchAdapter, object: object, name: string): Value | unde
     });
   if (name === 'param_groups') return (value as Members[]).map(group => new Settings(group));
   if (typeof value !== 'function') return setting(name, value);
-  return new NativeFunction(name, (args, kwargs) =>
-    raiseMembers(Reflect.apply(value, object, methodArguments(torch, args, kwargs))),
-  );
+  return new NativeFunction(name, (args, kwargs) => {
+    const result = Reflect.apply(value, object, methodArguments(torch, args, kwargs));
+    return name.endsWith('_hook') ? hookHandle(result) : raiseMembers(result);
+  });
 }
 
 /** Dicts as objects, keys as they are. */
@@ -166,7 +168,8 @@ function subclass(
   if (sub.method('forward') !== undefined) {
     Object.defineProperty(made.prototype, 'forward', {
       value(this: object, ...args: unknown[]) {
-        return lower(torch.python, sub.callMethod(this, 'forward', args.map(raise)));
+        const result = sub.callMethod(this, 'forward', args.map(raise));
+        return result instanceof Dict ? result : lower(torch.python, result);
       },
     });
   }
@@ -187,6 +190,7 @@ const moduleMethods: Readonly<
   parameters: module => [...module.parameters()],
   named_parameters: module => [...module.namedParameters()].map(pair => new Tuple(pair)),
   state_dict: module => new Dict(entriesOf(module.stateDict())),
+  items: module => [...module.namedChildren()].map(pair => new Tuple(pair)),
   load_state_dict: (module, torch, [state]) => {
     module.loadStateDict(lowerState(torch, state) as never);
     return null;
@@ -216,7 +220,8 @@ export function moduleBehaviour(torch: TorchAdapter): Behaviour {
     typeName: (module: object) => module.constructor.name,
     getattr: (module: gradc.nn.Module, name) => {
       if (name === 'super().__init__') return new NativeFunction('__init__', args => noArguments(args));
-      if (Object.hasOwn(moduleMethods, name))
+      const isOther = name === 'items' && !(module instanceof gradc.nn.ModuleDict);
+      if (Object.hasOwn(moduleMethods, name) && !isOther)
         return new NativeFunction(name, args => moduleMethods[name](module, torch, args));
       const held = own(module, name);
       return held === undefined ? member(torch, module, name) : held;
