@@ -244,13 +244,13 @@ abstract class AlongDim extends UnaryLayer {
   }
 }
 export class Softmax extends AlongDim {
-  protected override readonly along = F.softmax;
+  protected override readonly along: typeof F.softmax = F.softmax;
 }
 export class LogSoftmax extends AlongDim {
-  protected override readonly along = F.logSoftmax;
+  protected override readonly along: typeof F.logSoftmax = F.logSoftmax;
 }
 export class Softmin extends AlongDim {
-  protected override readonly along = F.softmin;
+  protected override readonly along: typeof F.softmin = F.softmin;
 }
 /** Over the channels of images. */
 export class Softmax2d extends UnaryLayer {
@@ -260,7 +260,7 @@ export class Softmax2d extends UnaryLayer {
 }
 /** One half of the channels gated by the other. */
 export class GLU extends AlongDim {
-  protected override readonly along = F.glu;
+  protected override readonly along: typeof F.glu = F.glu;
   constructor(dim = -1) {
     super(dim);
   }

@@ -150,13 +150,13 @@ abstract class MaxUnpoolNd extends Layer {
   }
 }
 export class MaxUnpool1d extends MaxUnpoolNd {
-  protected override readonly unpool = F.maxUnpool1d;
+  protected override readonly unpool: typeof F.maxUnpool1d = F.maxUnpool1d;
 }
 export class MaxUnpool2d extends MaxUnpoolNd {
-  protected override readonly unpool = F.maxUnpool2d;
+  protected override readonly unpool: typeof F.maxUnpool2d = F.maxUnpool2d;
 }
 export class MaxUnpool3d extends MaxUnpoolNd {
-  protected override readonly unpool = F.maxUnpool3d;
+  protected override readonly unpool: typeof F.maxUnpool3d = F.maxUnpool3d;
 }
 
 /** All dims from one to another in one. */
