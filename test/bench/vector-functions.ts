@@ -57,9 +57,9 @@ export const vectorFunctions: readonly VectorFunction[] = [
   one('atan', 2.5, x => x.atan(), Math.atan),
   one('sinh', 3, x => x.sinh(), Math.sinh),
   one('cosh', 3, x => x.cosh(), Math.cosh),
-  one('asinh', 0.6, x => x.asinh(), Math.asinh),
-  one('acosh', 0.6, x => x.acosh(), Math.acosh, { usual: [1, 4] }),
-  one('atanh', 0.6, x => x.atanh(), Math.atanh, sine),
+  one('asinh', 3, x => x.asinh(), Math.asinh),
+  one('acosh', 2.5, x => x.acosh(), Math.acosh, { usual: [1, 4] }),
+  one('atanh', 3, x => x.atanh(), Math.atanh, sine),
   one(
     'rsqrt',
     1.5,
