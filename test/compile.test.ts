@@ -1,7 +1,7 @@
 /**
  * `compile`: what a function does eagerly, it does compiled, on the unscheduled oracle and in WASM, state and all.
  */
-import { int64, linalg, nn, noGrad, optim, type Tensor, tensor } from 'gradc';
+import { fullLike, int64, linalg, nn, noGrad, optim, type Tensor, tensor } from 'gradc';
 import { type CompileOptions, compile, compileDefinition, emitProgram, traceModel } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
@@ -97,6 +97,21 @@ describe.each(backends)('$backend', options => {
     const f = (x: Tensor): Tensor => x.mul(3).half().float().add(x.bfloat16().float());
     const x = ramp([9], 1.234);
     expect(numbers(compile(f, [input([9])], options)(x))).toEqual(numbers(f(x)));
+  });
+
+  test.each(['float16', 'bfloat16'] as const)('every op on %s rounds, fused or not', dtype => {
+    const f = (x: Tensor, y: Tensor): Tensor => {
+      const product = x.to(dtype).mul(1.1).add(0.3).mul(y.to(dtype));
+      const row = product.div(product.square().add(1).sqrt()).mul(0.7);
+      return row
+        .sub(row.amax(1, { keepdim: true }))
+        .mul(product)
+        .add(fullLike(product, 0.1));
+    };
+    const [x, y] = [ramp([5, 9], 0.7), ramp([9], 1.3)];
+    const compiled = compile(f, [input([5, 9]), input([9])], options);
+    expect(compiled.compilation.program.entries[0].steps.length).toBeLessThan(4);
+    expect(numbers(compiled(x, y))).toEqual(numbers(f(x, y)));
   });
 
   test('second derivatives', () => {

@@ -113,20 +113,27 @@ class HalfBuffers {
     return image;
   }
 
+  /** A 16-bit float as a float32, once for all that read it. */
   private replacement(expr: Expr): Expr | null {
     if (!isHalf(expr.dtype)) return null;
     this.met = true;
+    const image = this.images.get(expr) ?? this.widened(expr, expr.dtype);
+    if (image !== null) this.images.set(expr, image);
+    return image;
+  }
+
+  private widened(expr: Expr, type: Half): Expr | null {
     switch (expr.kind) {
       case 'const':
-        return rounded(expr.dtype, constant('float32', expr.value));
+        return rounded(type, constant('float32', expr.value));
       case 'load': {
         const value = load(this.stored(expr.buffer), this.expression(expr.index));
-        return isBits(expr.buffer) ? valueOf(expr.dtype, s.cast('int32', value)) : value;
+        return isBits(expr.buffer) ? valueOf(type, s.cast('int32', value)) : value;
       }
       case 'cast':
-        return rounded(expr.dtype, cast('float32', this.expression(expr.value)));
+        return rounded(type, cast('float32', this.expression(expr.value)));
       case 'bitcast':
-        return valueOf(expr.dtype, s.cast('int32', this.expression(expr.value)));
+        return valueOf(type, s.cast('int32', this.expression(expr.value)));
       default:
         return null;
     }

@@ -167,6 +167,8 @@ export function select(cond: Expr, yes: Expr, no: Expr): Expr {
 
 export function cast(dtype: ElemType, value: Expr): Expr {
   if (value.dtype === dtype) return value;
+  const isHalf = dtype === 'float16' || dtype === 'bfloat16';
+  if (isHalf && value.kind === 'cast' && value.value.dtype === dtype && value.dtype === 'float32') return value.value;
   if (value.kind === 'const' && Number.isFinite(Number(value.value))) {
     const number = Number(value.value);
     if (dtype === 'float32' || dtype === 'float64' || dtype === 'bool') return constant(dtype, number);

@@ -158,6 +158,8 @@ class KernelCheck {
   readonly #problems: string[] = [];
   readonly #access = new Map<Buffer, KernelParam['access']>();
   readonly #stored = new Set<Buffer>();
+  readonly #checked = new WeakMap<Scope, Set<Expr>>();
+  readonly #guardedScopes = new WeakMap<Scope, Scope>();
 
   run({ params, body }: Kernel): string[] {
     for (const { buffer, access } of params) {
@@ -274,7 +276,24 @@ class KernelCheck {
     return expr.dtype === type;
   }
 
+  /** Shared parts are checked once in each scope. */
   #expr(expr: Expr, scope: Scope): void {
+    const checked = this.#checked.get(scope) ?? new Set<Expr>();
+    this.#checked.set(scope, checked);
+    if (checked.has(expr)) return;
+    checked.add(expr);
+    this.#exprItself(expr, scope);
+  }
+
+  /** The same scope under a condition, which may keep accesses in bounds. */
+  #guarded(scope: Scope): Scope {
+    if (scope.guarded) return scope;
+    const guarded = this.#guardedScopes.get(scope) ?? { ...scope, guarded: true };
+    this.#guardedScopes.set(scope, guarded);
+    return guarded;
+  }
+
+  #exprItself(expr: Expr, scope: Scope): void {
     switch (expr.kind) {
       case 'const':
         this.#constant(expr);
@@ -292,8 +311,8 @@ class KernelCheck {
         return;
       case 'select':
         this.#expr(expr.cond, scope);
-        this.#expr(expr.yes, { ...scope, guarded: true });
-        this.#expr(expr.no, { ...scope, guarded: true });
+        this.#expr(expr.yes, this.#guarded(scope));
+        this.#expr(expr.no, this.#guarded(scope));
         this.#typed(expr, () => select(expr.cond, expr.yes, expr.no).dtype);
         return;
       case 'cast':

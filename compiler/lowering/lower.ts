@@ -264,7 +264,7 @@ class GroupLowering {
     if (known) return known.value;
     const here = computed.filter(entry => entry.loop === this.#loop);
     if (here.length >= mostPositions && this.group.nodes.has(node) && !isFree(node)) throw new NotOneKernel();
-    const value = this.#compute(node, at);
+    const value = this.#asStored(node, this.#compute(node, at));
     computed.push({ at, value, loop: this.#loop });
     this.#memo.set(node, computed);
     return value;
@@ -282,6 +282,13 @@ class GroupLowering {
     }
     if (lowering.kind === 'program') throw new NotOneKernel();
     return lowering.element(at, this.#operands(node), node.attrs, node.type);
+  }
+
+  /** 16-bit floats are computed in float32, but every op rounds its result, as it does when the result goes to memory. */
+  #asStored(node: Node, value: Expr): Expr {
+    const { dtype } = node.type;
+    const isRounded = computeType(dtype) === dtype || !this.group.nodes.has(node) || opDef(node.op).fusion === 'view';
+    return isRounded ? value : cast(computeType(dtype), cast(dtype, value));
   }
 
   #operands(node: Node): Operand[] {

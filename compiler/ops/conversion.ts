@@ -16,7 +16,6 @@ export const castTo: Op<(input: Tensor, dtype: DType) => Tensor> = define({
   fusion: 'pointwise',
   elementwise: true,
   infer: ([input], attrs) => ({ dtype: attrs.dtype as DType, shape: input.shape }),
-  // through the dtype itself, so that a fused conversion to a 16-bit float still rounds
   lower: {
     kind: 'map',
     element: (at, [input], _, type) => cast(computeType(type.dtype), cast(type.dtype, input.at(at))),
