@@ -250,8 +250,8 @@ export class VectorEmitter {
       return this.whereAllLanes(form.holds(...expr.args), form.expand(...expr.args), expr);
     if (form.kind === 'inline') return this.emitWhole(form.expand(...expr.args));
     if (form.kind === 'shift') return this.shift(form.name, expr);
-    const fast = type === 'float32' && (expr.fn === 'min' || expr.fn === 'max') ? this.minMaxWithConstant(expr) : null;
-    if (fast !== null) return fast;
+    if (type === 'float32' && (expr.fn === 'min' || expr.fn === 'max'))
+      return this.minMaxWithConstant(expr) ?? this.minMax(expr);
     const args = this.fusedArguments(expr) ?? expr.args;
     const name = args.length === 3 ? RELAXED_MADD : form.name;
     return this.wrap(
@@ -309,6 +309,16 @@ export class VectorEmitter {
     const at = args.findIndex(arg => arg.kind === 'const' && !Number.isNaN(Number(arg.value)));
     if (at < 0) return null;
     return this.binary(`f32x4.p${fn}`, this.emit(args[1 - at]), this.emit(args[at]));
+  }
+
+  /**
+   * NaN wins on either side, as with `f32x4.max`, which engines make of twice as many instructions: `pmax(y, x)` =
+   * y < x ? x : y keeps a NaN in y, and where x is NaN, x is taken.
+   */
+  private minMax({ fn, args }: Extract<Expr, { kind: 'call' }>): Value {
+    const [x, y] = args.map(arg => this.emit(arg));
+    const isNaN = this.binary('f32x4.ne', x, x);
+    return this.frame.code.op('v128', { name: 'v128.bitselect' }, [x, this.binary(`f32x4.p${fn}`, y, x), isNaN]);
   }
 
   /** The amount of a shift is one number for all lanes. */
