@@ -68,7 +68,11 @@ export async function loadArtifact(artifact: Artifact, options: LoadOptions = {}
   const module = (forTeam?: boolean): Promise<WebAssembly.Module> => compileModule(artifact, options, forTeam);
   const state = options.state ? await read(options.state) : await readChecked(artifact.state);
   const team: Team =
-    threads === 1 ? {} : startTeam ? await startTeam(threads, () => module(true)) : { reason: 'it is built for one thread' };
+    threads === 1
+      ? {}
+      : startTeam
+        ? await startTeam(threads, () => module(true))
+        : { reason: 'it is built for one thread' };
   const { reason } = team;
   if (requireThreads && reason) throw new ArtifactError('E415', reason);
   const engine = team.engine ?? engineOf(await module());
