@@ -1,6 +1,6 @@
 /**
- * What `gradc build` keeps between builds: used while everything is as it was, and only then. Run as users run it, the built
- * `dist` in processes of its own, since what is to be seen is what one process leaves for the next.
+ * What `gradc build` keeps between builds: used while everything is as it was, and only then. Run as users run it, the
+ * built `dist` in processes of its own, since what is to be seen is what one process leaves for the next.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

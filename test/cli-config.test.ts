@@ -1,6 +1,6 @@
 /**
- * `gradc.config.ts`, several models, exit codes and annotations: as users meet them, in processes of their own; what needs none
- * is called directly.
+ * `gradc.config.ts`, several models, exit codes and annotations: as users meet them, in processes of their own; what
+ * needs none is called directly.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * `gradc build --tune`: what was measured is followed by later builds, byte for byte, and changes how contractions are computed
- * but not what comes out. Which plan is fastest is the machine's matter.
+ * `gradc build --tune`: what was measured is followed by later builds, byte for byte, and changes how contractions are
+ * computed but not what comes out. Which plan is fastest is the machine's matter.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,6 @@
-/** `gradc bench`: what each entry of a model costs in time, memory and size, eagerly and compiled, and kernel by kernel. */
+/**
+ * `gradc bench`: what each entry of a model costs in time, memory and size, eagerly, compiled, and kernel by kernel.
+ */
 import { columns } from './arguments.js';
 import type { BenchResult, EntryBench, EntryTime, KernelBench } from './bench-model.js';
 import { type Variant, variants } from './choices.js';

@@ -109,7 +109,10 @@ function emit(
   }
 }
 
-/** The shared library of a CUDA program; null where nvcc is not wanted or not there. Throws EnvironmentError where it must be. */
+/**
+ * The shared library of a CUDA program; null where nvcc is not wanted or not there. Throws EnvironmentError where it
+ * must be.
+ */
 async function cudaLibrary(
   emitted: ReadonlyMap<string, Uint8Array | string>,
   choice: NvccChoice,

@@ -1,5 +1,5 @@
 /**
- * One build: from what was kept of an earlier one where nothing changed since, else by compiling. The compiler itself is
+ * One build: from what was kept of an earlier one where nothing changed since, else by compiling. The compiler is
  * loaded only then, so that an unchanged build ends at once.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -159,8 +159,8 @@ interface CheckedModel {
 }
 
 /**
- * Checks while another thread compiles. What the check finds comes first: it says better than tracing what is wrong, and may
- * be why the model's code does not end.
+ * Checks while another thread compiles. What the check finds comes first: it says better than tracing what is wrong,
+ * and may be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
   const { modelFile, targets, nvcc, threads, tune, debug } = request;

@@ -1,4 +1,4 @@
-/** `gradc build`: compile model files and write their artifacts. The compiler itself is loaded where something must be compiled. */
+/** `gradc build`: compile model files and write their artifacts. The compiler itself is loaded where it is needed. */
 import { fail } from '../errors.js';
 import { columns } from './arguments.js';
 import { type BuildRequest, type BuildResult, buildModel, type ModelBuild } from './build-model.js';
@@ -23,7 +23,7 @@ export const buildCommand: Command = {
     nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
     threads: { doc: 'also write modules that several threads run together' },
     tune: {
-      doc: 'measure how to compute the contractions on this machine; writes <model>.tuning.json, which later builds follow',
+      doc: 'measure how contractions are best computed here; writes <model>.tuning.json for later builds',
     },
     watch: { doc: 'go on, and build again what a change concerns' },
     config: { doc: 'the configuration; default the nearest gradc.config.ts from here upward', value: 'FILE' },

@@ -37,8 +37,8 @@ export async function checkSource(file: string): Promise<CheckedSource> {
 }
 
 /**
- * Files and all that they import, under the tsconfig.json above the first. The project gives the options and the files of the
- * standard library; the program is made here, so that comments, which nobody asks for, are not parsed.
+ * Files and all that they import, under the tsconfig.json above the first. The project gives the options and the files
+ * of the standard library; the program is made here, so that comments, which nobody asks for, are not parsed.
  */
 export function programOf(files: readonly string[]): ts.Program {
   const config = configFor(files[0]);

@@ -1,6 +1,7 @@
 /**
- * A model is compiled in a thread of its own, while this one checks its types: the longest parts of a build, side by side. The
- * user's code runs there alone, so that it can be stopped, what it reads can be seen, and no build leaves traces in another.
+ * A model is compiled in a thread of its own, while this one checks its types: the longest parts of a build, side by
+ * side. The user's code runs there alone, so that it can be stopped, what it reads can be seen, and no build leaves
+ * traces in another.
  */
 import { Worker } from 'node:worker_threads';
 import type { DebugOptions } from '../pass.js';

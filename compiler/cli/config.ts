@@ -1,6 +1,6 @@
 /**
- * `gradc.config.ts`: found from the working folder upward, run as model files are, checked, and kept with what it depended on,
- * so that an unchanged one is not run again.
+ * `gradc.config.ts`: found from the working folder upward, run as model files are, checked, and kept with what it
+ * depended on, so that an unchanged one is not run again.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

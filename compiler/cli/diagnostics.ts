@@ -94,8 +94,8 @@ export function formatDiagnostic({ kind, code, message, site, hint }: Diagnostic
 }
 
 /**
- * The same for a GitHub workflow, which shows it at the line of a pull request: a workflow command, escaped as those want.
- * https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+ * The same for a GitHub workflow, which shows it at the line of a pull request: a workflow command, escaped as those
+ * want. https://docs.github.com/actions/reference/workflow-commands-for-github-actions
  */
 export function githubAnnotation(diagnostic: Diagnostic): string {
   const { kind, code, message, site, hint } = diagnostic;

@@ -1,8 +1,8 @@
 /**
  * Loading a model file: checked by the type checker, bundled with the files it imports, and run.
  *
- * The bundle is ordinary JavaScript with source maps, so that every site speaks of the user's own files. `gradc` itself stays
- * outside of it and resolves to the copy that runs the command; other packages are left to Node.
+ * The bundle is ordinary JavaScript with source maps, so that every site speaks of the user's own files. `gradc` itself
+ * stays outside of it and resolves to the copy that runs the command; other packages are left to Node.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,8 +37,8 @@ export interface LoadModelOptions {
 }
 
 /**
- * Throws E401 where the file is missing or exports no model, ModelTypeError where it does not compile, and what its own code
- * throws.
+ * Throws E401 where the file is missing or exports no model, ModelTypeError where it does not compile, and what its own
+ * code throws.
  */
 export async function loadModelFile(
   path: string,

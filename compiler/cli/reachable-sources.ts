@@ -1,4 +1,6 @@
-/** The files a source file imports by relative paths, and theirs: read off the text, for files that may not even parse. */
+/**
+ * The files a source file imports by relative paths, and theirs: read off the text, for files that may not even parse.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 

@@ -1,6 +1,6 @@
 /**
- * `gradc build --watch`: builds, waits until something that a model depends on has changed, and builds that model again. What
- * is wrong is printed, and waited for to be put right. Ends, with 0, when it is interrupted.
+ * `gradc build --watch`: builds, waits until something that a model depends on has changed, and builds that model
+ * again. What is wrong is printed, and waited for to be put right. Ends, with 0, when it is interrupted.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';

@@ -10,7 +10,10 @@ import { measureEach, type Times } from './timing.js';
 /** Times are of one run; the launch is in plain form. */
 export interface LaunchTime extends Times, CountedLaunch {}
 
-/** In the order of the entry, each on the memory that the one before left; those in loops where the first iteration runs. */
+/**
+ * In the order of the entry, each on the memory that the one before left; those in loops where the first iteration
+ * runs.
+ */
 export function launchTimes(
   program: Program,
   entry: EntryProgram,

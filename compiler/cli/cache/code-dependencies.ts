@@ -1,4 +1,7 @@
-/** Everything that a file of the user's which was run depended on: its sources, what decides how they are read, packages, and what its code read. */
+/**
+ * Everything that a file of the user's which was run depended on: its sources, what decides how they are read,
+ * packages, and what its code read.
+ */
 import { dirname } from 'node:path';
 import { isOwnFile } from '../own-modules.js';
 import type { Dependencies } from './dependencies.js';

@@ -1,5 +1,6 @@
 /**
- * What a build depended on, and whether it is still as it was: files and folders by content, environment variables by value.
+ * What a build depended on, and whether it is still as it was: files and folders by content, environment variables by
+ * value.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';

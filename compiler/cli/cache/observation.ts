@@ -1,7 +1,7 @@
 /**
- * What the user's code reads of the world while it runs: files, folders, environment variables. Node's functions are wrapped
- * for that time, for CommonJS and ES modules alike, so that data files need not be declared. What cannot be told whether it
- * changed, a network or another program, is noted as such: what depends on it is not cached.
+ * What the user's code reads of the world while it runs: files, folders, environment variables. Node's functions are
+ * wrapped for that time, for CommonJS and ES modules alike, so that data files need not be declared. What cannot be
+ * told whether it changed, a network or another program, is noted as such: what depends on it is not cached.
  *
  * It is meant for a thread in which nothing else runs meanwhile.
  */

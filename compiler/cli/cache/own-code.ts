@@ -1,6 +1,6 @@
 /**
- * What the gradc that runs is, as a hash: its own code, and the versions of the packages it compiles with. In a checkout the
- * code changes under one version.
+ * What the gradc that runs is, as a hash: its own code, and the versions of the packages it compiles with. In a
+ * checkout the code changes under one version.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

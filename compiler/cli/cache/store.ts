@@ -1,9 +1,9 @@
 /**
- * Results that are kept on disk with what they depended on: `records/<request>-<state>.json` for every request and every state
- * of its dependencies that was seen, and `contents/<sha256>` for what the records speak of.
+ * Results that are kept on disk with what they depended on: `records/<request>-<state>.json` for every request and
+ * every state of its dependencies that was seen, and `contents/<sha256>` for what the records speak of.
  *
- * Nothing is locked. Files appear whole under names that say what is in them, a content is checked when it is read, and what
- * is missing or broken counts as never kept; so processes may run at once and be killed.
+ * Nothing is locked. Files appear whole under names that say what is in them, a content is checked when it is read, and
+ * what is missing or broken counts as never kept; so processes may run at once and be killed.
  */
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What decides how a source file is read, beside its own text: the package.json and the tsconfig.json above it, with those
- * the latter extends. A file that is not there decides too, by not being there.
+ * What decides how a source file is read, beside its own text: the package.json and the tsconfig.json above it, with
+ * those the latter extends. A file that is not there decides too, by not being there.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

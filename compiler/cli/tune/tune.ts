@@ -1,6 +1,6 @@
 /**
- * `gradc build --tune`: the plans that a contraction could have are run on this machine, on the values they would meet, and the
- * fastest is kept. Those that the estimate takes for far slower are not tried.
+ * `gradc build --tune`: the plans that a contraction could have are run on this machine, on the values they would meet,
+ * and the fastest is kept. Those that the estimate takes for far slower are not tried.
  */
 import { cpus } from 'node:os';
 import { wasm } from '../../../backends/wasm/backend.js';

@@ -1,6 +1,7 @@
 /**
- * `<model>.tuning.json` beside a model file: the plan of each contraction that a measurement found best, by a hash of what the
- * kernel does. A build follows it wherever it is made, so the same sources and the same file give the same bytes.
+ * `<model>.tuning.json` beside a model file: the plan of each contraction that a measurement found best, by a hash of
+ * what the kernel does. A build follows it wherever it is made, so the same sources and the same file give the same
+ * bytes.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fail } from '../../errors.js';
@@ -23,7 +24,10 @@ export interface Tuning {
 
 export const tuningPath = (modelFile: string): string => modelFile.replace(/(\.model)?\.[cm]?[jt]sx?$/, '.tuning.json');
 
-/** The tuning beside a model file, as text and as what it says; null where there is none. Throws E401 for one that is broken. */
+/**
+ * The tuning beside a model file, as text and as what it says; null where there is none. Throws E401 for one that is
+ * broken.
+ */
 export function readTuning(modelFile: string): { readonly text: string; readonly tuning: Tuning } | null {
   const path = tuningPath(modelFile);
   if (!existsSync(path)) return null;
