@@ -44,3 +44,4 @@ export {
   featureDropout,
   rrelu,
 } from './dropout.js';
+export { gumbelSoftmax } from './gumbel-softmax.js';

@@ -368,3 +368,22 @@ describe('transformer', () => {
     expect(() => net.forward(zeros(5, 2, 6), zeros(4, 2, 8))).toThrow(/feature number of src and tgt/);
   });
 });
+
+describe('gumbelSoftmax', () => {
+  test('gives points of the simplex, one-hot if hard, drawn as the logits say, with the gradient of the soft sample', () => {
+    manualSeed(5);
+    const logits = tensor([0, 1, 2]).float().expand(2000, 3).clone().requiresGrad_();
+    const soft = F.gumbelSoftmax(logits, 0.5);
+    expect(soft.sum(-1).sub(1).abs().max().item()).toBeLessThan(1e-6);
+    const hard = F.gumbelSoftmax(logits, { hard: true });
+    expect(new Set(numbers(hard.detach().round()))).toEqual(new Set([0, 1]));
+    const expected = numbers(F.softmax(tensor([0, 1, 2]).float(), 0));
+    for (const [i, share] of numbers(hard.detach().mean(0)).entries())
+      expect(Math.abs(share - expected[i])).toBeLessThan(0.04);
+    hard
+      .mul(tensor([1, 2, 3]).float())
+      .sum()
+      .backward();
+    expect(logits.grad!.abs().max().item()).toBeGreaterThan(0);
+  });
+});
