@@ -94,6 +94,9 @@ const parametersOf = (member: unknown): string => {
   return params ? params.map(({ name, optional }) => (optional ? `${name}?` : name)).join(', ') : '';
 };
 
+const isModule = (member: unknown): boolean =>
+  typeof member === 'function' && member.prototype instanceof gradc.nn.Module;
+
 function rowsOf({ prefix, gradc: path, members }: Section, names: ReadonlySet<string>): string[] {
   const known = new Map<string, string>();
   for (const name of names) {
@@ -105,7 +108,8 @@ function rowsOf({ prefix, gradc: path, members }: Section, names: ReadonlySet<st
       typeof member === 'object'
         ? members === methods && 'params' in member!
         : typeof member === 'function' && 'params' in member;
-    if (isOp && !known.has(snakeCase(name))) known.set(snakeCase(name), name);
+    const torch = isModule(member) ? name : snakeCase(name);
+    if ((isOp || isModule(member)) && !known.has(torch)) known.set(torch, name);
   }
   const row = ([torch, ours]: readonly [string, string]): string =>
     ours in members
