@@ -1,6 +1,8 @@
 /**
  * `gradc/deploy`: loading compiled models without the compiler. The JavaScript of every artifact contains this code already;
  * import it only to load modules and manifests by hand.
+ *
+ * @module gradc/deploy
  */
 export { CudaError, CudaUnavailableError, loadCuda } from './cuda.js';
 export type { TypedArray } from './element.js';
