@@ -1,15 +1,21 @@
 /**
  * The schedule for V8's revectorizer: wider tiles, the same values bit for bit, with the flag where the engine has it.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { revectorized } from '../backends/wasm/revectorized.js';
 import { schedule, scheduleOfPairs } from '../backends/wasm/schedule.js';
+import { type BuiltArtifact, buildArtifact, writeFiles } from '../compiler/cli/build-artifact.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import { printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import type { Pass } from '../compiler/pass.js';
+import type { LoadOptions, Model } from '../runtime/deploy/index.js';
 import { type ConvShape, conv, convInputGrad, convWeightGrad, matmul } from './support/plain-kernels.js';
 
 if (Number.parseInt(process.versions.node, 10) >= 24) setFlagsFromString('--experimental-wasm-revectorize');
@@ -72,4 +78,55 @@ test('its module lies beside the others', () => {
     'model.revectorize.wasm',
     'model.revectorize.relaxed.wasm',
   ]);
+});
+
+describe('an artifact', () => {
+  const modelFile = fileURLToPath(new URL('../examples/lenet/lenet.model.ts', import.meta.url));
+  const built = (revectorize: boolean): Promise<BuiltArtifact> =>
+    buildArtifact(modelFile, { checkTypes: false, threads: true, revectorize });
+  const modules = ({ files }: BuiltArtifact): string[] => [...files.keys()].filter(path => path.endsWith('.wasm'));
+  let folder: string;
+  let artifact: BuiltArtifact;
+  beforeAll(async () => {
+    artifact = await built(true);
+    folder = mkdtempSync(join(tmpdir(), 'gradc-revectorize-'));
+    writeFiles(folder, artifact.files);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('has modules for it only where it is built so', async () => {
+    expect(modules(artifact).filter(path => path.includes('revectorize'))).toEqual([
+      'lenet.revectorize.wasm',
+      'lenet.revectorize.threads.wasm',
+      'lenet.revectorize.relaxed.wasm',
+      'lenet.revectorize.threads.relaxed.wasm',
+    ]);
+    expect(artifact.files.get('lenet.d.ts')).toContain('readonly revectorize?: boolean;');
+    const plain = await built(false);
+    expect(modules(plain)).toEqual(modules(artifact).filter(path => !path.includes('revectorize')));
+    for (const path of ['lenet.js', 'lenet.d.ts', 'lenet.manifest.json'])
+      expect(plain.files.get(path)).not.toContain('revectorize');
+  });
+
+  test('takes them on request, for one thread and for two, and trains to the same bits', async () => {
+    const { load } = (await import(/* @vite-ignore */ pathToFileURL(join(folder, 'lenet.js')).href)) as {
+      load(options?: LoadOptions & { revectorize?: boolean }): Promise<Model>;
+    };
+    const trained = async (options: Parameters<typeof load>[0]): Promise<Uint8Array> => {
+      const model = await load({ ...options, requireThreads: true });
+      const x = Float32Array.from({ length: 64 * 32 * 32 }, (_, i) => Math.sin(i));
+      const y = Int32Array.from({ length: 64 }, (_, i) => i % 10);
+      for (let step = 0; step < 3; step++) model.trainStep({ x, y });
+      const saved = model.saveState();
+      model.dispose();
+      return saved;
+    };
+    const plain = await trained({});
+    expect(await trained({ revectorize: true })).toEqual(plain);
+    expect(await trained({ revectorize: true, threads: 2 })).toEqual(plain);
+    rmSync(join(folder, 'lenet.revectorize.wasm'));
+    rmSync(join(folder, 'lenet.revectorize.relaxed.wasm'));
+    await expect(load({ revectorize: true })).rejects.toThrow(/lenet\.revectorize/);
+    expect(await trained({})).toEqual(plain);
+  });
 });

@@ -67,8 +67,8 @@ const entryTexts = ({ name, inputs, outputs }: EntryProgram): string[] => [
   tensorsText(`${capitalised(name)}Outputs`, `Outputs of \`${name}\`.`, outputs, outputType),
 ];
 
-/** What every artifact's declarations begin with. */
-const options = `export interface CallOptions {
+/** What an artifact's declarations begin with. */
+const optionsText = (members: string): string => `export interface CallOptions {
   /** false: outputs are views of linear memory, valid until the next call of any entry. Default true. */
   readonly copy?: boolean;
 }
@@ -90,7 +90,14 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Throw E415 where the threads cannot be had. */
   readonly requireThreads?: boolean;
-}
+${members}}
+`;
+
+const revectorizeOption = `  /**
+   * Take the modules for V8's revectorizer. Set its flag before: \`node --experimental-wasm-revectorize\`, or
+   * \`v8.setFlagsFromString('--experimental-wasm-revectorize')\`. Without it they give the same values, slowly.
+   */
+  readonly revectorize?: boolean;
 `;
 
 /** What every model has beside its entries. */
@@ -108,11 +115,12 @@ const load = `/** Read the files beside this one and make a model ready to call.
 export declare function load(options?: LoadOptions): Promise<Model>;
 `;
 
-export function declarations({ name, state, entries }: Program): string {
+/** `revectorize`: whether there are modules for it. */
+export function declarations({ name, state, entries }: Program, revectorize: boolean): string {
   const about = 'The state by name: live views of linear memory, to read and to write.';
   return [
     `// ${name}, compiled by gradc ${version}.\n`,
-    options,
+    optionsText(revectorize ? revectorizeOption : ''),
     tensorsText('State', about, state, type => arrays[type.dtype]),
     interfaceText('Model', `The model \`${name}\`. Its entries share one state.`, [
       ...entries.map(methodText),

@@ -16,6 +16,9 @@ export interface GlueParts {
   readonly files: Readonly<Record<string, FileRecord>>;
 }
 
+/** Is it taken only where the caller asks for it? */
+export const isRevectorized = ({ requires }: VariantRecord): boolean => requires.includes('revectorize');
+
 /** A source of runtime/deploy, beside this file in the sources as in the build. */
 const deployed = (name: string): string =>
   fileURLToPath(
@@ -28,9 +31,14 @@ const fileExpression = (name: string, { sha256 }: FileRecord): string =>
   `url: ${urlExpression(name)}, sha256: ${JSON.stringify(sha256)}`;
 
 export async function glueSource({ manifest, variants, stateFile, teamFile, files }: GlueParts): Promise<string> {
-  const modules = variants.map(
-    ({ file, requires }) => `{ ${fileExpression(file, files[file])}, requires: ${JSON.stringify(requires)} }`,
-  );
+  const modules = (wanted: readonly VariantRecord[]): string => {
+    const records = wanted.map(({ file, requires }) => {
+      const probed = JSON.stringify(requires.filter(feature => feature !== 'revectorize'));
+      return `{ ${fileExpression(file, files[file])}, requires: ${probed} }`;
+    });
+    return `[${records.join(', ')}]`;
+  };
+  const revectorized = variants.filter(isRevectorized);
   const team =
     teamFile === undefined
       ? ''
@@ -40,11 +48,15 @@ export async function glueSource({ manifest, variants, stateFile, teamFile, file
     ${team && `import { startTeam } from ${JSON.stringify(deployed('team'))};`}
     const artifact = {
       manifest: ${JSON.stringify(manifest)},
-      modules: [${modules.join(', ')}],
+      modules: ${modules(variants.filter(variant => !isRevectorized(variant)))},
       state: { ${fileExpression(stateFile, files[stateFile])} },
       ${team}
     };
-    export const load = options => loadArtifact(artifact, options);`);
+    export const load = options => loadArtifact(${
+      revectorized.length === 0
+        ? 'artifact'
+        : `options?.revectorize ? { ...artifact, modules: ${modules(revectorized)} } : artifact`
+    }, options);`);
 }
 
 /** What every thread but the caller's starts with: the same for every artifact. */

@@ -14,7 +14,8 @@ export interface FileRecord {
 }
 export interface VariantRecord {
   readonly file: string;
-  readonly requires: readonly Feature[];
+  /** What the engine must be able to do; `revectorize`, which cannot be asked of it, is the caller's choice. */
+  readonly requires: readonly (Feature | 'revectorize')[];
 }
 
 /** `<name>.manifest.json`. */

@@ -2,14 +2,13 @@
  * The artifact: from a compiled program to the files of its folder, as values. Nothing here writes to a disk.
  */
 
-import type { Feature } from '../../runtime/deploy/manifest.js';
 import { encodeState } from '../../runtime/deploy/state-file.js';
 import { fail } from '../errors.js';
 import { bytesOf } from '../ir/dtype.js';
 import type { Program } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
 import { declarations } from './declarations.js';
-import { glueSource, threadSource } from './glue.js';
+import { glueSource, isRevectorized, threadSource } from './glue.js';
 import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
 
 export type Files = ReadonlyMap<string, Uint8Array | string>;
@@ -48,7 +47,7 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
         files: Object.fromEntries([...files].map(([path, content]) => [path, fileRecord(content)])),
       }),
     );
-    files.set(`${name}.d.ts`, declarations(program));
+    files.set(`${name}.d.ts`, declarations(program, variants.some(isRevectorized)));
   }
   files.set(`${name}.manifest.json`, manifestText(artifactManifest(program, variants, files, parts.sources)));
   return files;
@@ -67,13 +66,14 @@ function checkNames({ entries }: Program): void {
 
 /** Modules by what they require, most demanding first. */
 function moduleVariants(name: string, emitted: Files): VariantRecord[] {
-  const known: readonly [suffix: string, requires: readonly Feature[]][] = [
+  const plain: readonly [suffix: string, requires: VariantRecord['requires']][] = [
     ['.threads.relaxed', ['threads', 'relaxed-simd']],
     ['.threads', ['threads']],
     ['.relaxed', ['relaxed-simd']],
     ['', []],
   ];
-  return known
+  const paired = plain.map(([suffix, requires]) => [`.revectorize${suffix}`, ['revectorize', ...requires]] as const);
+  return [...paired, ...plain]
     .map(([suffix, requires]) => ({ file: `${name}${suffix}.wasm`, requires }))
     .filter(({ file }) => emitted.has(file));
 }

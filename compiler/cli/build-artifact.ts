@@ -9,6 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
+import { revectorized } from '../../backends/wasm/revectorized.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
@@ -28,6 +29,8 @@ export interface CompileOptions {
   readonly nvcc?: NvccChoice;
   /** Also modules that several threads run together. */
   readonly threads?: boolean;
+  /** Also modules for V8's revectorizer, for `load({ revectorize: true })`. */
+  readonly revectorize?: boolean;
   /** Measure on this machine which plans of the contractions are best, instead of following a tuning file. */
   readonly tune?: boolean;
   readonly debug?: DebugOptions;
@@ -97,11 +100,13 @@ function emit(
   target: Target,
   { program }: Compilation,
   tuning: Tuning | null,
-  { threads, debug }: CompileOptions,
+  { threads, revectorize, debug }: CompileOptions,
 ): ReadonlyMap<string, Uint8Array | string> {
   switch (target) {
-    case 'wasm':
-      return emitProgram(program, wasmTunedBy(tuning), { relaxed: true, threads }, debug);
+    case 'wasm': {
+      const backends = revectorize ? [wasmTunedBy(tuning), revectorized] : [wasmTunedBy(tuning)];
+      return new Map(backends.flatMap(to => [...emitProgram(program, to, { relaxed: true, threads }, debug)]));
+    }
     case 'cuda':
       return emitProgram(program, cudaBackend, undefined, debug);
     default:

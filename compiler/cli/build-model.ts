@@ -24,6 +24,7 @@ export interface BuildRequest {
   readonly targets: readonly Target[];
   readonly nvcc: NvccChoice;
   readonly threads: boolean;
+  readonly revectorize: boolean;
   readonly checkTypes: boolean;
   readonly debug: DebugOptions;
   /** Where the artifact of a model of a name goes. */
@@ -163,11 +164,11 @@ interface CheckedModel {
  * and may be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
-  const { modelFile, targets, nvcc, threads, tune, debug } = request;
+  const { modelFile, targets, nvcc, threads, revectorize, tune, debug } = request;
   const check = (): Promise<CheckedSource> => checkUnless(!request.checkTypes, modelFile);
   // what is measured wants the machine for itself
   const early = tune ? await check() : null;
-  const thread = compileInThread({ modelFile, targets, nvcc, threads, tune, debug }, progress);
+  const thread = compileInThread({ modelFile, targets, nvcc, threads, revectorize, tune, debug }, progress);
   const [checked, compiled] = await Promise.allSettled([
     early ??
       check().catch(async error => {

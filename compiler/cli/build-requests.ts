@@ -72,6 +72,7 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     targets: stated ?? model.targets ?? config.targets ?? ['wasm'],
     nvcc: (args.stated('nvcc') as NvccChoice | null) ?? model.nvcc ?? config.nvcc ?? 'auto',
     threads: args.has('threads') || (model.threads ?? config.threads ?? false),
+    revectorize: args.has('revectorize') || (model.revectorize ?? config.revectorize ?? false),
     checkTypes: !args.has('no-typecheck') && (model.typecheck ?? config.typecheck ?? true),
     debug,
     folder: name => fromHere(artifactFolder(name, model, found, args.stated('out'), single)),

@@ -22,6 +22,9 @@ export const buildCommand: Command = {
     out: { doc: 'the folder to write, for several models the one above; default dist/<model>', value: 'FOLDER' },
     nvcc: { doc: 'build the CUDA library too', value: 'WHEN', choices: nvccChoices, fallback: 'auto' },
     threads: { doc: 'also write modules that several threads run together' },
+    revectorize: {
+      doc: 'also write modules for V8 with --experimental-wasm-revectorize, which load() takes on request',
+    },
     tune: {
       doc: 'measure how contractions are best computed here; writes <model>.tuning.json for later builds',
     },

@@ -15,6 +15,7 @@ export interface CompileJob {
   readonly targets: readonly Target[];
   readonly nvcc: NvccChoice;
   readonly threads: boolean;
+  readonly revectorize: boolean;
   readonly tune: boolean;
   readonly debug: Omit<DebugOptions, 'write'>;
 }

@@ -63,7 +63,13 @@ const objectOf =
     ];
   };
 
-const settings = { targets: listOf(oneOf(targets)), nvcc: oneOf(nvccChoices), threads: isSwitch, typecheck: isSwitch };
+const settings = {
+  targets: listOf(oneOf(targets)),
+  nvcc: oneOf(nvccChoices),
+  threads: isSwitch,
+  revectorize: isSwitch,
+  typecheck: isSwitch,
+};
 const model = objectOf({ ...settings, file: isText, out: isText }, ['file']);
 const modelOrPath: Check = (value, path) => (typeof value === 'string' ? isText(value, path) : model(value, path));
 const config = objectOf({ ...settings, models: listOf(modelOrPath), out: isText, cache: isSwitchOrText });

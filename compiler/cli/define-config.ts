@@ -9,6 +9,8 @@ export interface BuildSettings {
   readonly nvcc?: NvccChoice;
   /** Also modules that several threads run together, for `load({ threads })`. */
   readonly threads?: boolean;
+  /** Also modules for V8's revectorizer, for `load({ revectorize: true })`. */
+  readonly revectorize?: boolean;
   /** false: do not run the type checker and the source analysis. */
   readonly typecheck?: boolean;
 }

@@ -49,7 +49,8 @@ interface LoadContext {
 }
 
 const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((options = {}, { framework }) => {
-  const artifacts = new Artifacts({ checkTypes: options.checkTypes, threads: options.threads });
+  const { checkTypes, threads, revectorize } = options;
+  const artifacts = new Artifacts({ checkTypes, threads, revectorize });
   const types = options.types === undefined ? null : modelTypes(options.types);
 
   async function compiled(context: LoadContext, modelFile: string): Promise<string> {

@@ -31,7 +31,7 @@ export function compareWithCases(folder: string, workload: Workload, inputs: Inp
   if (file === undefined) throw new Error(`there is no case of ${workload.name} in ${folder}`);
   const recorded = loadNpz(readFileSync(join(folder, file)));
   const compiled = new CompiledWorkload({ ...workload, definition: withGradients(workload.definition) });
-  const model = compiled.model(false);
+  const model = compiled.model({ relaxed: false });
   const call = (): Record<string, TypedArray | number> => model[workload.entry](inputs);
   const agreement = (what: string, pairs: readonly Pair[], limit = tolerance): Agreement => ({
     workload: workload.name,

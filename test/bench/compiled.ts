@@ -4,6 +4,7 @@ import type { TypedArray } from 'gradc';
 import { type TracedModel, traceModel } from 'gradc/compiler';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { wasm } from '../../backends/wasm/backend.js';
+import { revectorized } from '../../backends/wasm/revectorized.js';
 import { loaderManifest } from '../../compiler/artifact/manifest.js';
 import { artifactState } from '../../compiler/artifact/write.js';
 import { type LaunchTime, launchTimes } from '../../compiler/cli/bench/kernel-times.js';
@@ -29,6 +30,13 @@ export interface Sizes {
   readonly moduleGzip: number;
 }
 
+/** Which module of a program. */
+export interface ModuleChoice {
+  readonly relaxed: boolean;
+  /** For V8's revectorizer. */
+  readonly revectorize?: boolean;
+}
+
 export class CompiledWorkload {
   readonly traced: TracedModel;
   readonly compilation: Compilation;
@@ -50,24 +58,27 @@ export class CompiledWorkload {
   }
 
   /** Throws where the engine has no relaxed SIMD and it is wanted. */
-  model(relaxed: boolean): Model {
-    return instantiate(this.module(relaxed), loaderManifest(this.program), this.stateFile());
+  model(choice: ModuleChoice): Model {
+    return instantiate(this.module(choice), loaderManifest(this.program), this.stateFile());
   }
 
   /** `thread`: where the bundle of `runtime/deploy/thread.ts` is. Throws where threads cannot be had. */
-  async modelOfTeam(relaxed: boolean, threads: number, thread: URL): Promise<Model> {
-    const { engine, reason } = await startTeam(threads, async () => this.module(relaxed, true), thread);
+  async modelOfTeam(choice: ModuleChoice, threads: number, thread: URL): Promise<Model> {
+    const { engine, reason } = await startTeam(threads, async () => this.module(choice, true), thread);
     if (engine === undefined) throw new Error(`${threads} threads cannot be had: ${reason}`);
     return modelOver(engine, loaderManifest(this.program), this.stateFile(), { count: threads });
   }
 
-  private module(relaxed: boolean, threads = false): WebAssembly.Module {
-    return new WebAssembly.Module(this.moduleBytes(relaxed, threads) as BufferSource);
+  private module(choice: ModuleChoice, threads = false): WebAssembly.Module {
+    return new WebAssembly.Module(this.moduleBytes(choice, threads) as BufferSource);
   }
 
-  private moduleBytes(relaxed: boolean, threads: boolean): Uint8Array {
-    const file = `${this.program.name}${threads ? '.threads' : ''}${relaxed ? '.relaxed' : ''}.wasm`;
-    return emitProgram(this.program, wasm, { relaxed, threads }).get(file) as Uint8Array;
+  private moduleBytes({ relaxed, revectorize = false }: ModuleChoice, threads: boolean): Uint8Array {
+    const parts = { revectorize, threads, relaxed };
+    const suffixes = Object.entries(parts).map(([name, wanted]) => (wanted ? `.${name}` : ''));
+    const backend = revectorize ? revectorized : wasm;
+    const files = emitProgram(this.program, backend, { relaxed, threads });
+    return files.get(`${this.program.name}${suffixes.join('')}.wasm`) as Uint8Array;
   }
 
   private get state(): ReadonlyMap<string, TypedArray> {
@@ -87,7 +98,7 @@ export class CompiledWorkload {
   sizes(): Sizes {
     const { stateBytes } = this.program;
     const [{ arenaBytes, lowerBound }] = this.compilation.plan.entries;
-    const module = this.moduleBytes(false, false);
+    const module = this.moduleBytes({ relaxed: false }, false);
     const { memory } = engineOf(new WebAssembly.Module(module as BufferSource));
     return {
       state: stateBytes,

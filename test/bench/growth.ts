@@ -51,7 +51,7 @@ function growthOf(name: string, calls: number): Growth {
     definition: lenet(name),
     entry: name,
     inputs: () => inputs,
-  }).model(false);
+  }).model({ relaxed: false });
   const modelBytes = (): number => Object.values(model.state)[0].buffer.byteLength;
   const run = (): void => {
     for (let i = 0; i < calls; i++) model[name](inputs);

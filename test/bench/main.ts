@@ -3,6 +3,7 @@
  * could do; what they take of memory. With `--math` the functions of vectors, with `--startup` whole processes, with
  * `--growth` what many calls leave behind.
  */
+import { setFlagsFromString } from 'node:v8';
 import { type Ceilings, measureCeilings } from '../../compiler/cli/bench/ceilings.js';
 import { rooflineMs, totalCost } from '../../compiler/cli/bench/cost.js';
 import { measure } from '../../compiler/cli/bench/timing.js';
@@ -10,7 +11,7 @@ import { tensorOver } from '../../compiler/ops/tensor.js';
 import { hasFeature } from '../../runtime/deploy/loader.js';
 import type { Model } from '../../runtime/deploy/model.js';
 import { type Agreement, compareWithCases } from './cases.js';
-import { CompiledWorkload, type Inputs, type Sizes } from './compiled.js';
+import { CompiledWorkload, type Inputs, type ModuleChoice, type Sizes } from './compiled.js';
 import { measureGrowth } from './growth.js';
 import { type Options, optionsOf, UsageError, usage } from './options.js';
 import {
@@ -30,7 +31,7 @@ import { measureVectorMath } from './vector-math.js';
 export interface Result {
   readonly workload: string;
   readonly threads: number;
-  readonly variant: 'eager' | 'simd128' | 'relaxed';
+  readonly variant: 'eager' | 'simd128' | 'relaxed' | 'revectorize';
   readonly mode: 'eager' | 'compiled';
   readonly medianMs: number;
   readonly minMs: number;
@@ -114,19 +115,32 @@ class Bench {
   }
 
   private async *measured(compiled: CompiledWorkload, inputs: Inputs): AsyncGenerator<Result> {
-    const { options, thread } = this;
-    const { entry } = compiled.workload;
-    for (const relaxed of hasFeature('relaxed-simd') ? [false, true] : [false]) {
-      for (const threads of options.threads) {
-        const model: Model =
-          threads === 1 ? compiled.model(relaxed) : await compiled.modelOfTeam(relaxed, threads, thread);
-        const run = (): unknown => model[entry](inputs);
-        yield this.result(compiled, { threads, variant: relaxed ? 'relaxed' : 'simd128', mode: 'compiled', run });
-        model.dispose();
-      }
+    const { options } = this;
+    const relaxed = hasFeature('relaxed-simd');
+    yield* this.ofVariant('simd128', { relaxed: false }, compiled, inputs);
+    if (relaxed) yield* this.ofVariant('relaxed', { relaxed }, compiled, inputs);
+    if (options.revectorize) {
+      setFlagsFromString('--experimental-wasm-revectorize');
+      yield* this.ofVariant('revectorize', { relaxed, revectorize: true }, compiled, inputs);
+      setFlagsFromString('--no-experimental-wasm-revectorize');
     }
     const run = (): unknown => runEagerly(compiled, inputs);
     if (options.eager) yield this.result(compiled, { threads: 1, variant: 'eager', mode: 'eager', run });
+  }
+
+  private async *ofVariant(
+    variant: Result['variant'],
+    choice: ModuleChoice,
+    compiled: CompiledWorkload,
+    inputs: Inputs,
+  ): AsyncGenerator<Result> {
+    for (const threads of this.options.threads) {
+      const model: Model =
+        threads === 1 ? compiled.model(choice) : await compiled.modelOfTeam(choice, threads, this.thread);
+      const run = (): unknown => model[compiled.workload.entry](inputs);
+      yield this.result(compiled, { threads, variant, mode: 'compiled', run });
+      model.dispose();
+    }
   }
 
   private result(
@@ -134,7 +148,7 @@ class Bench {
     { run, ...measured }: Pick<Result, 'threads' | 'variant' | 'mode'> & { readonly run: () => unknown },
   ): Result {
     const times = measure(run, seconds);
-    const fused = measured.variant === 'relaxed' || (measured.mode === 'eager' && hasFeature('relaxed-simd'));
+    const fused = measured.variant !== 'simd128' && hasFeature('relaxed-simd');
     const least = rooflineMs(launches, this.ceilings, fused) / measured.threads;
     return { workload: workload.name, ...measured, ...times, ...totalCost(launches), roofline: least / times.medianMs };
   }

@@ -5,6 +5,8 @@ export interface Options {
   readonly json: boolean;
   readonly kernels: boolean;
   readonly eager: boolean;
+  /** Also modules for V8's revectorizer, with its flag. */
+  readonly revectorize: boolean;
   /** Instead of the workloads. */
   readonly math: boolean;
   readonly startup: boolean;
@@ -16,7 +18,7 @@ export interface Options {
   readonly workloads: readonly Workload[];
 }
 
-export const usage = `usage: npm run bench -- [--json] [--threads 1,2] [--kernels] [--no-eager] [--compare DIR] [workload…]
+export const usage = `usage: npm run bench -- [--json] [--threads 1,2] [--kernels] [--no-eager] [--revectorize] [--compare DIR] [workload…]
        npm run bench -- --math | --startup | --growth [--json]
 workloads: ${workloads.map(({ name }) => name).join(' ')}
 A name stands for all that begin with it. DIR: outputs recorded from PyTorch, one npz file for each workload.`;
@@ -41,12 +43,15 @@ export function optionsOf(args: readonly string[]): Options {
     json: flag('--json'),
     kernels: flag('--kernels'),
     eager: !flag('--no-eager'),
+    revectorize: flag('--revectorize'),
     math: flag('--math'),
     startup: flag('--startup'),
     growth: flag('--growth'),
     threads: threadCounts(valueOf('--threads') ?? '1,2'),
     cases: valueOf('--compare'),
   };
+  if (options.revectorize && Number.parseInt(process.versions.node, 10) < 24)
+    throw new UsageError(`--revectorize needs Node 24 or later, this is ${process.version}`);
   for (const name of rest) {
     if (name.startsWith('-')) throw new UsageError(`unknown option '${name}'`);
     if (!workloads.some(workload => workload.name.startsWith(name))) throw new UsageError(`no workload '${name}'`);

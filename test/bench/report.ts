@@ -39,7 +39,7 @@ export interface ResultRow extends Result {
 }
 
 export function resultTable(): Table<ResultRow> {
-  const widths = [16, 7, 8, 10, 10, 9, 8, 9, 8];
+  const widths = [16, 7, 11, 10, 10, 9, 8, 9, 8];
   return {
     head: line(widths, [
       'workload',

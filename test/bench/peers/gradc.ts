@@ -14,7 +14,8 @@ export const startGradc =
       async prepare({ name }, inputs) {
         const workload = workloads.find(each => each.name === name)!;
         const compiled = new CompiledWorkload(workload);
-        const model = threads === 1 ? compiled.model(relaxed) : await compiled.modelOfTeam(relaxed, threads, thread);
+        const model =
+          threads === 1 ? compiled.model({ relaxed }) : await compiled.modelOfTeam({ relaxed }, threads, thread);
         const run = async (): Promise<ArrayLike<number>> => {
           const [output] = Object.values(model[workload.entry](inputs));
           return typeof output === 'number' ? [output] : (output as Float32Array);
