@@ -2,8 +2,8 @@
  * Differential fuzzing: random programs over the whole op table, compiled, against eager; and by several threads, against one,
  * bit for bit.
  *
- * A short fixed slice runs with the other tests; `npm run fuzz` runs for two minutes from a new seed. GRADC_FUZZ_SEED starts
- * from a given seed, GRADC_FUZZ_SECONDS changes the time. A failure is shrunk and printed as steps and as a graph.
+ * The first hundred run with the other tests; `npm run fuzz` runs two thousand from a new seed. GRADC_FUZZ_SEED starts from a
+ * given seed, GRADC_FUZZ_PROGRAMS changes how many. A failure is shrunk and printed as steps and as a graph.
  */
 import { setFlagsFromString } from 'node:v8';
 import { type CompileOptions, compile } from 'gradc/compiler';
@@ -15,14 +15,20 @@ import { printGraph } from '../compiler/ir/text.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { compileToProgram } from '../compiler/pipeline.js';
 import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
-import { elementsIn } from './support/op-samples.js';
-import { describeProgram, type RandomProgram, randomProgram, runSteps, shrink } from './support/random-programs.js';
+import { elementsIn, testedOps } from './support/op-samples.js';
+import {
+  describeProgram,
+  leftOut,
+  type RandomProgram,
+  randomProgram,
+  runSteps,
+  shrink,
+} from './support/random-programs.js';
 import { bitDifference, type Contents, runAlone, Team } from './support/team.js';
 
 const long = process.env.MODE === 'fuzz';
 const seed = Number(process.env.GRADC_FUZZ_SEED ?? (long ? Date.now() % 1_000_000 : 1));
-const seconds = Number(process.env.GRADC_FUZZ_SECONDS ?? (long ? 120 : 20));
-const programs = long ? Number.POSITIVE_INFINITY : 60;
+const programs = Number(process.env.GRADC_FUZZ_PROGRAMS ?? (long ? 2000 : 100));
 /** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
 const tolerance = 1e-3;
 
@@ -126,17 +132,20 @@ function report(program: RandomProgram, variant: Variant, from: number): string 
   return `GRADC_FUZZ_SEED=${from}\n${failure(smallest, variant)}\n\n${describeProgram(smallest)}\n\n${graph}`;
 }
 
-test(`random programs from seed ${seed} on agree with eager`, { timeout: (seconds + 60) * 1000 }, () => {
-  const end = Date.now() + seconds * 1000;
-  let count = 0;
-  for (; count < programs && Date.now() < end; count++) {
-    const program = randomProgram(seed + count);
-    for (const variant of variants(seed + count)) {
-      if (failure(program, variant) !== null) expect.fail(report(program, variant, seed + count));
+test(`${programs} random programs from seed ${seed} on agree with eager`, { timeout: 60_000 + programs * 2000 }, () => {
+  for (let at = seed; at < seed + programs; at++) {
+    const program = randomProgram(at);
+    for (const variant of variants(at)) {
+      if (failure(program, variant) !== null) expect.fail(report(program, variant, at));
     }
   }
-  console.log(`${count} random programs from seed ${seed} agree`);
-  expect(count).toBeGreaterThan(5);
+});
+
+test('as many programs as there are ops draw each of them, but those that no program can have', () => {
+  const drawn = new Set(testedOps.flatMap((_, i) => randomProgram(i).steps.map(step => step.op.name)));
+  const missing = testedOps.filter(op => !drawn.has(op.name));
+  expect(missing.filter(op => leftOut(op) === null).map(op => op.name)).toEqual([]);
+  expect(missing.length).toBeLessThan(0.03 * testedOps.length);
 });
 
 test('the fuzzer finds a planted mistake and shrinks it', () => {

@@ -115,6 +115,15 @@ function describedIn(value: unknown): SampleTensor[] {
 const largest = 2000;
 const usable = new Map<Sample, boolean>();
 
+/** Why no program can have an op; null where programs draw it. */
+export function leftOut(op: TestedOp): string | null {
+  if (!op.samples.some(sample => isUsable(op, sample))) return 'its result depends on values, so that no trace has it';
+  const outputs = op.samples.flatMap((sample, i) =>
+    tensorsIn(op.call(...makeArguments(sample.args, 'float32', `${i}`))),
+  );
+  return outputs.every(isHalf) ? 'its result is of half precision' : null;
+}
+
 /** Can a sample's call be traced? What depends on values cannot. */
 function isUsable(op: TestedOp, sample: Sample): boolean {
   const known = usable.get(sample) ?? (op.samples.length > 0 && graphOfSample(op, sample) !== null);
@@ -141,7 +150,7 @@ class Generator {
 
   program(): RandomProgram {
     const length = 2 + this.#pick(7);
-    for (let tries = 0; this.#steps.length < length && tries < 60; tries++) this.#tryStep(`${this.seed}/${tries}`);
+    for (let tries = 0; this.#steps.length < length && tries < 60; tries++) this.#tryStep(tries);
     const steps = this.#steps.map((_, i) => this.#stepValue(i));
     const results = steps.filter((_, i) => i === steps.length - 1 || this.#random() < 0.25);
     const all = this.#inputs.length + this.#state.length + steps.length;
@@ -162,12 +171,18 @@ class Generator {
   // while the program grows, inputs are -1, -2, … , state and steps count up from 0
   #stepValue = (i: number): number => this.#state.length + i;
 
-  #tryStep(seed: string): void {
-    const op = testedOps[this.#pick(testedOps.length)];
+  /** Any op; for the first step, so many programs in a row as there are ops draw each of them. */
+  #draw(tries: number): TestedOp {
+    const isDue = this.#steps.length === 0 && tries < 10;
+    return testedOps[isDue ? this.seed % testedOps.length : this.#pick(testedOps.length)];
+  }
+
+  #tryStep(tries: number): void {
+    const op = this.#draw(tries);
     if (op.samples.length === 0) return;
     const sample = op.samples[this.#pick(op.samples.length)];
     if (!isUsable(op, sample)) return;
-    const args = makeArguments(sample.args, 'float32', seed);
+    const args = makeArguments(sample.args, 'float32', `${this.seed}/${tries}`);
     const inputsBefore = this.#inputs.length;
     const sources = tensorsIn(args).map((tensor, i) => this.#source(tensor, describedIn(sample.args)[i], sample));
     const call = (): Tensor[] =>
