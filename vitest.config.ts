@@ -15,6 +15,12 @@ export default defineConfig({
       { find: /^gradc\/eager$/, replacement: here('compiler/plugins/eager-model.ts') },
     ],
   },
-  // commands that tests run write no annotations, wherever the tests themselves run
-  test: { env: { GITHUB_ACTIONS: '' }, include: ['test/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    // commands that tests run write no annotations, wherever the tests themselves run
+    env: { GITHUB_ACTIONS: '' },
+    include: ['test/**/*.test.ts'],
+    maxWorkers: '100%',
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
 });
