@@ -31,6 +31,7 @@ export * from '../compiler/ops/shape.js';
 export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/special.js';
 export * from '../compiler/ops/splitting.js';
+export * from '../compiler/ops/strided.js';
 export * from '../compiler/ops/view.js';
 export * from '../compiler/ops/vision.js';
 export { columnsToImage as fold, imageToColumns as unfold } from '../compiler/ops/vision.js';

@@ -53,6 +53,7 @@ export { float, type Scalar } from '../compiler/ops/signature.js';
 export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/special.js';
 export * from '../compiler/ops/splitting.js';
+export * from '../compiler/ops/strided.js';
 export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { Tensor } from '../compiler/ops/tensor.js';
 export * from '../compiler/ops/view.js';

@@ -344,12 +344,6 @@ describe('refused, with the entry, the tensor and what to do', () => {
     expect(() => ramp([2, 3]).matmul(weight)).toThrow(wrong);
     expect(() => compile((x: Tensor) => x.matmul(weight), [input([2, 3])])).toThrow(wrong);
   });
-  test('strides over the memory of a view, eagerly and in a trace', () => {
-    const refused = /asStrided: strides over the memory of a view are not supported/;
-    expect(() => ramp([6]).narrow(0, 2, 4).asStrided([2], [1], 0)).toThrow(refused);
-    expect(() => ramp([2, 3]).t().asStrided([2], [1], 0)).toThrow(refused);
-    expect(() => compile((x: Tensor) => x.narrow(0, 1, 1).asStrided([1], [1], 0), [input([2])])).toThrow(refused);
-  });
   test('names that the compiled module could not bear', () => {
     const model = (name: string) =>
       defineModel('m', () => ({

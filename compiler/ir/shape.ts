@@ -27,6 +27,18 @@ export function contiguousStrides(shape: Shape): number[] {
   return strides;
 }
 
+/** May two positions lie in one place? After PyTorch's `_maybe_overlapping_memory`: a yes may be wrong, a no may not. */
+export function mayOverlap(shape: Shape, strides: readonly number[]): boolean {
+  if (numel(shape) === 0) return false;
+  const dims = shape.map((_, d) => d).filter(d => shape[d] > 1);
+  let reach = 0;
+  for (const d of dims.sort((a, b) => strides[a] - strides[b])) {
+    if (strides[d] <= reach) return true;
+    reach += strides[d] * (shape[d] - 1);
+  }
+  return false;
+}
+
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i]);
 export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 

@@ -35,6 +35,7 @@ import * as shape from './shape.js';
 import * as sorting from './sorting.js';
 import * as special from './special.js';
 import * as splitting from './splitting.js';
+import * as strided from './strided.js';
 import { computeInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
@@ -54,6 +55,7 @@ const methodModules = {
   ...sorting,
   ...special,
   ...splitting,
+  ...strided,
   ...likeMethods,
 };
 type MethodModules = typeof aliases &
@@ -68,6 +70,7 @@ type MethodModules = typeof aliases &
   typeof sorting &
   typeof special &
   typeof splitting &
+  typeof strided &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */

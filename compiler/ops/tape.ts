@@ -9,7 +9,7 @@
 import { fail, invariant } from '../errors.js';
 import { isFloat } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
-import { formatShape, sameShape } from '../ir/shape.js';
+import { formatShape, mayOverlap, sameShape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
 import { executor, Tensor, type ViewStep } from './tensor.js';
 
@@ -282,6 +282,12 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
     fail('E107', {
       op: 'in-place',
       problem: `output with shape ${formatShape(target.shape)} doesn't match the broadcast shape ${formatShape(value.shape)}`,
+    });
+  if (mayOverlap(target.shape, target.stride()))
+    fail('E110', {
+      op: 'in-place',
+      problem: `unsupported operation: more than one element of the written-to tensor refers to a single memory location`,
+      hint: 'clone() the tensor before performing the operation',
     });
   const source = value.dtype === target.dtype ? value : value.to(target.dtype);
   const node = gradNode(source);

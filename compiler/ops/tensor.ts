@@ -34,6 +34,7 @@ export interface TracedValue {
   readonly kind: 'traced';
   readonly trace: { readonly name: string };
   /** As eager execution would lay it out. */
+  readonly offset: number;
   readonly strides: readonly number[];
 }
 export type Value = EagerValue | TracedValue;
@@ -48,6 +49,8 @@ export interface Executor {
   versionOf(tensor: Tensor): number;
   /** Is `view` a window on the memory of `tensor`? */
   sharesMemory(tensor: Tensor, view: Tensor): boolean;
+  /** Where a trace knows a tensor to lie in memory from outside: all of that memory. */
+  stateUnder?(tensor: Tensor): Tensor | null;
   /** `output` has a gradient with respect to `inputs` that its ops do not tell. */
   ownGradient?(output: Tensor, inputs: readonly Tensor[]): void;
   readGrad(tensor: Tensor): Tensor | null;
@@ -141,7 +144,7 @@ export class Tensor {
     return this.value.strides;
   }
   storageOffset(): number {
-    return eagerValue(this, 'storageOffset()').offset;
+    return this.value.offset;
   }
   isContiguous(): boolean {
     return isContiguousValue(this.shape, this.value.strides);

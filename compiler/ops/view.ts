@@ -1,17 +1,6 @@
 /** Views: the elements of one tensor seen in another arrangement. */
 import { fail, invariant } from '../errors.js';
-import {
-  addIndex,
-  type Expr,
-  floorDivIndex,
-  index,
-  iterOf,
-  loop,
-  makeIter,
-  modIndex,
-  mulIndex,
-  type Stmt,
-} from '../ir/kernel.js';
+import { addIndex, type Expr, floorDivIndex, index, modIndex, mulIndex } from '../ir/kernel.js';
 import {
   contiguousStrides,
   formatShape,
@@ -21,9 +10,8 @@ import {
   numel,
   type Shape,
 } from '../ir/shape.js';
-import { broadcastIndex, composite, define, view as defineView, type Op, type ViewSpec } from './define.js';
+import { broadcastIndex, composite, view as defineView, type Op, type ViewSpec } from './define.js';
 import { random, sample, sampleWithoutGradient } from './samples.js';
-import { listOfInts } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 /**
@@ -294,91 +282,6 @@ function swapped<T>(list: readonly T[], attrs: { readonly [name: string]: unknow
   [out[attrs.dim0 as number], out[attrs.dim1 as number]] = [out[attrs.dim1 as number], out[attrs.dim0 as number]];
   return out;
 }
-
-/** The elements named must be those of a tensor that lies whole at the start of its memory, so that eager, traced and gradient agree. */
-function checkStrided(input: Tensor, size: Shape, stride: readonly number[], storageOffset: number): void {
-  const refuse = (problem: string, hint?: string): never => fail('E110', { op: 'asStrided', problem, hint });
-  const inside = input.value.kind === 'eager' ? input.storageOffset() > 0 : input.meta.base !== null;
-  if (inside || !input.isContiguous())
-    refuse('strides over the memory of a view are not supported', 'take them of its base, or of view.clone()');
-  if (size.length !== stride.length)
-    refuse(`mismatch in length of strides and shape: ${formatShape(stride)} and ${formatShape(size)}`);
-  if (storageOffset < 0 || stride.some(step => step < 0))
-    refuse(
-      `negative strides or offsets are not supported: got strides ${formatShape(stride)}, offset ${storageOffset}`,
-    );
-  const last = storageOffset + size.reduce((sum, dim, d) => sum + (dim - 1) * stride[d], 0);
-  if (numel(size) > 0 && last >= numel(input.shape)) {
-    refuse(
-      `sizes ${formatShape(size)}, strides ${formatShape(stride)} and offset ${storageOffset} reach element ${last}, out of bounds for a tensor of ${numel(input.shape)} elements`,
-    );
-  }
-}
-
-export const asStrided: Op<(input: Tensor, size: Shape, stride: readonly number[], storageOffset?: number) => Tensor> =
-  defineView({
-    name: 'asStrided',
-    doc: 'The memory of a contiguous tensor, from its start, under another size, stride and offset (in elements).',
-    signature: 'input: tensor, size: size, stride: ints, storageOffset: int = 0',
-    attrs({ size, stride, storageOffset }, input) {
-      const strides = listOfInts(stride);
-      checkStrided(input, size, strides, storageOffset);
-      return { size, stride: strides, storageOffset };
-    },
-    infer: (input, attrs) => ({ dtype: input.dtype, shape: attrs.size as Shape }),
-    map(at, input, attrs) {
-      const strides = attrs.stride as number[];
-      const linear = at.reduce<Expr>(
-        (sum, i, d) => addIndex(sum, mulIndex(i, strides[d])),
-        index(attrs.storageOffset as number),
-      );
-      return reindex([linear], [numel(input.shape)], input.shape);
-    },
-    strides: (_input, _strides, attrs) => ({
-      offset: attrs.storageOffset as number,
-      strides: [...(attrs.stride as number[])],
-    }),
-    vjp: c => [
-      asStridedBackward(c.grad, c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number),
-    ],
-    samples: [sample(random([4, 3]), [3, 2], [1, 3], 1)],
-    errors: [
-      { args: [random([4, 3]), [4, 4], [3, 1], 0], message: /reach element 12, out of bounds for a tensor of 12/ },
-    ],
-  });
-
-/** The gradient of `asStrided`: every element added where it was read. */
-const asStridedBackward: Op<(grad: Tensor, shape: Shape, stride: readonly number[], storageOffset: number) => Tensor> =
-  define({
-    name: 'asStridedBackward',
-    doc: 'Zeros of the given shape with the gradient added at the places that the strides name.',
-    signature: 'grad: tensor, shape: ints, stride: ints, storageOffset: int',
-    fusion: 'opaque',
-    infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
-    lower: {
-      kind: 'program',
-      build({ inputs: [grad], attrs, type, out }) {
-        const iters = grad.type.shape.map((extent, d) => makeIter(`i${d}`, extent));
-        const at = iters.map(iterOf);
-        const strides = attrs.stride as number[];
-        const linear = at.reduce<Expr>(
-          (sum, i, d) => addIndex(sum, mulIndex(i, strides[d])),
-          index(attrs.storageOffset as number),
-        );
-        const accumulate: readonly Stmt[] = [
-          out.reduce(reindex([linear], [numel(type.shape)], type.shape), 'add', grad.at(at)),
-        ];
-        return [
-          out.fill(0),
-          ...iters.reduceRight<readonly Stmt[]>((body, iter) => [loop(iter, 'serial', body)], accumulate),
-        ];
-      },
-    },
-    vjp: c => [
-      asStrided(c.grad.clone(), c.types[0].shape, c.attrs.stride as number[], c.attrs.storageOffset as number),
-    ],
-    samples: [sample(random([3, 2]), [4, 3], [1, 3], 1)],
-  });
 
 export const t: Op<(input: Tensor) => Tensor> = defineView({
   name: 't',

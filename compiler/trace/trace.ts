@@ -101,6 +101,7 @@ export class Trace implements Executor {
     return this.#tensor(node.type, {
       cell: { node, version: 0, param: null },
       path: [],
+      offset: 0,
       strides: contiguousStrides(node.type.shape),
       node,
     });
@@ -111,7 +112,7 @@ export class Trace implements Executor {
     const node = this.interner.param(name, role, type);
     const cell: Cell = { node, version: 0, param: node };
     this.#inputs.push(cell);
-    return this.#tensor(type, { cell, path: [], strides: contiguousStrides(type.shape), node });
+    return this.#tensor(type, { cell, path: [], offset: 0, strides: contiguousStrides(type.shape), node });
   }
 
   #tensor(type: TensorType, parts: Omit<TracedTensor, 'kind' | 'trace' | 'seen'>): Tensor {
@@ -145,7 +146,7 @@ export class Trace implements Executor {
       const node = this.interner.param(`capture.${this.#fromOutside.size}`, 'input', tensor.type);
       const cell: Cell = { node, version: 0, param: node };
       const strides = contiguousStrides(tensor.shape);
-      traced = { kind: 'traced', trace: this, cell, path: [], strides, node, seen: 0 };
+      traced = { kind: 'traced', trace: this, cell, path: [], offset: 0, strides, node, seen: 0 };
       this.#fromOutside.set(tensor, traced);
     }
     return traced;
@@ -171,12 +172,13 @@ export class Trace implements Executor {
       offset === 0 && sameShape(captured.type.shape, tensor.shape) && isContiguousValue(tensor.shape, strides);
     const path = same
       ? []
-      : [{ def: opDef('asStrided'), attrs: { size: tensor.shape, stride: strides, storageOffset: offset } as Attrs }];
+      : [{ def: opDef('strided'), attrs: { size: tensor.shape, stride: strides, storageOffset: offset } as Attrs }];
     return {
       kind: 'traced',
       trace: this,
       cell,
       path,
+      offset,
       strides,
       node: this.#follow(cell.node, path),
       seen: cell.version,
@@ -195,6 +197,7 @@ export class Trace implements Executor {
     return this.#tensor(type, {
       cell: source.cell,
       path: [...source.path, { def, attrs }],
+      offset: source.offset + shared.offset,
       strides: shared.strides,
       node,
     });
@@ -289,6 +292,15 @@ export class Trace implements Executor {
 
   sharesMemory(tensor: Tensor, view: Tensor): boolean {
     return this.#traced(tensor, 'a view').cell === this.#traced(view, 'a view').cell;
+  }
+
+  stateUnder(tensor: Tensor): Tensor | null {
+    const { cell } = this.#traced(tensor, 'a view');
+    for (const [storage, { type }] of this.captured) {
+      if (this.#cells.get(storage) !== cell) continue;
+      return new Tensor(type, { kind: 'eager', storage, offset: 0, strides: contiguousStrides(type.shape) });
+    }
+    return null;
   }
 
   checkLater(holds: () => Tensor, refuse: () => never): void {
