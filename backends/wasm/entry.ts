@@ -1,6 +1,10 @@
-/** The steps of an entry as instructions: calls with constant or moving addresses, loops and branches around them. */
+/**
+ * The steps of an entry as instructions: calls with constant or moving addresses, loops and branches around them. In a team
+ * every thread runs them, but for what is only the first one's.
+ */
 import binaryen from 'binaryen';
 import { type Address, isLaunch, isLoop, type Launch, type Step } from '../../compiler/ir/program.js';
+import { THREAD } from './globals.js';
 
 const { i32, none } = binaryen;
 
@@ -19,7 +23,11 @@ export interface EntryBranch {
   readonly yes: readonly EntryStep[];
   readonly no: readonly EntryStep[];
 }
-export type EntryStep = Call | EntryLoop | EntryBranch;
+/** In a module for threads: what only the first thread does. */
+export interface EntryAlone {
+  readonly alone: readonly EntryStep[];
+}
+export type EntryStep = Call | EntryLoop | EntryBranch | EntryAlone;
 
 /** The steps of a program as those of a module, given the call of each launch. */
 export function entrySteps(steps: readonly Step[], callOf: (launch: Launch) => Call): EntryStep[] {
@@ -58,6 +66,10 @@ export class StepBuilder {
   step(step: EntryStep, depth = 0): number {
     if ('target' in step) return this.#call(step, depth);
     if ('trips' in step) return this.#loop(step, depth);
+    if ('alone' in step) {
+      const isFirst = this.module.i32.eqz(this.module.global.get(THREAD, i32));
+      return this.module.if(isFirst, this.block(step.alone, depth));
+    }
     const [yes, no] = [this.block(step.yes, depth), this.block(step.no, depth)];
     return this.module.if(this.#bit(step.predicate, depth), yes, no);
   }

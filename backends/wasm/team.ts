@@ -14,14 +14,13 @@
  * is last at a barrier wakes the others only if some sleep.
  */
 import binaryen from 'binaryen';
-import { StepBuilder } from './entry.js';
+import { type EntryStep, StepBuilder } from './entry.js';
 import { BARRIER, SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
-import type { Step } from './steps.js';
 
 const { i32, none } = binaryen;
 
 export interface TeamPlan {
-  readonly entries: ReadonlyMap<string, readonly Step[]>;
+  readonly entries: ReadonlyMap<string, readonly EntryStep[]>;
   /** Where the words lie through which threads meet. */
   readonly control: number;
   /** Where the scratch memory lies that all have in common. */
@@ -141,18 +140,18 @@ class TeamBuilder {
    * The entry as the first thread calls it, and the part of it that all run. What only the first thread does before the
    * others are needed, or after, it does without them. Returns the name of the common part, if there is one.
    */
-  private addEntry(number: number, name: string, steps: readonly Step[]): string | null {
+  private addEntry(number: number, name: string, steps: readonly EntryStep[]): string | null {
     const first = steps.findIndex(isByAll);
     const end = steps.findLastIndex(isByAll) + 1;
     if (first < 0) {
-      const run = this.steps(steps);
+      const run = this.steps(ofFirst(steps));
       this.exported(name, [run.code], [], run.locals);
       return null;
     }
     const common = `team.${name}`;
-    const together = this.steps(steps.slice(first, end), true);
+    const together = this.steps(steps.slice(first, end));
     this.internal(common, [together.code], [], together.locals);
-    const [before, after] = [this.steps(steps.slice(0, first)), this.steps(steps.slice(end))];
+    const [before, after] = [steps.slice(0, first), steps.slice(end)].map(part => this.steps(ofFirst(part)));
     const body = [
       before.code,
       this.store(COMMAND, this.int(number)),
@@ -165,17 +164,9 @@ class TeamBuilder {
     return common;
   }
 
-  /** Steps by the first thread while no other runs, or by the team. */
-  private steps(steps: readonly Step[], inTeam = false): { code: number; locals: number[] } {
-    const { module } = this;
-    const builder = new StepBuilder(module);
-    const isFirst = (): number => module.i32.eqz(module.global.get(THREAD, i32));
-    const code = steps.map(step => {
-      if (step.kind === 'barrier') return inTeam ? this.call(BARRIER) : module.nop();
-      const run = builder.step(step.step);
-      return step.byAll || !inTeam ? run : module.if(isFirst(), run);
-    });
-    return { code: module.block(null, code, none), locals: builder.locals };
+  private steps(steps: readonly EntryStep[]): { code: number; locals: number[] } {
+    const builder = new StepBuilder(this.module);
+    return { code: builder.block(steps), locals: builder.locals };
   }
 
   private addWork(entries: readonly (string | null)[]): void {
@@ -240,4 +231,8 @@ class TeamBuilder {
   }
 }
 
-const isByAll = (step: Step): boolean => step.kind === 'run' && step.byAll;
+const isBarrier = (step: EntryStep): boolean => 'target' in step && step.target === BARRIER;
+const isByAll = (step: EntryStep): boolean => !('alone' in step) && !isBarrier(step);
+/** What the first thread does while no other runs. */
+const ofFirst = (steps: readonly EntryStep[]): EntryStep[] =>
+  steps.flatMap(step => ('alone' in step ? step.alone : []));
