@@ -21,6 +21,7 @@ import {
   isContiguousValue,
   setExecutor,
   Tensor,
+  takeLayout,
 } from '../compiler/ops/tensor.js';
 
 interface Compiled {
@@ -162,6 +163,10 @@ export const eager: Executor = {
     throw new InternalError(`op '${def.name}' has neither a lowering nor a decomposition`);
   },
   write: copyInto,
+  relayout(target, view) {
+    eagerValue(target, 'an in-place change').storage.version++;
+    takeLayout(target, view);
+  },
   versionOf: tensor => (tensor.value.kind === 'eager' ? tensor.value.storage.version : 0),
   sharesMemory: (tensor, view) =>
     tensor.value.kind === 'eager' && view.value.kind === 'eager' && tensor.value.storage === view.value.storage,

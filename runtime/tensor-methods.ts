@@ -1,8 +1,9 @@
 /** Methods of Tensor that PyTorch's users know and that are no ops of their own. */
 import * as indexing from '../compiler/ops/indexing.js';
 import * as shape from '../compiler/ops/shape.js';
-import { computeInPlace } from '../compiler/ops/tape.js';
+import { computeInPlace, relayoutInPlace } from '../compiler/ops/tape.js';
 import { Tensor } from '../compiler/ops/tensor.js';
+import * as view from '../compiler/ops/view.js';
 
 /** Ops of other modules than `pointwise` that also change their input in place. */
 const inPlace = {
@@ -16,8 +17,20 @@ const inPlace = {
   triu: shape.triu,
 } as const;
 
+/** Views that a tensor can become in place, and what takes each back. */
+const layouts = {
+  squeeze: view.squeeze,
+  swapaxes: view.swapaxes,
+  swapdims: view.swapdims,
+  t: view.t,
+  transpose: view.transpose,
+  unsqueeze: view.unsqueeze,
+} as const;
+const swaps = new Set(['swapaxes', 'swapdims', 't', 'transpose']);
+
+type InPlaceOps = typeof inPlace & typeof layouts;
 type InPlaceMethods = {
-  [K in keyof typeof inPlace as `${K}_`]: (...args: Parameters<(typeof inPlace)[K]['method']>) => Tensor;
+  [K in keyof InPlaceOps as `${K}_`]: (...args: Parameters<InPlaceOps[K]['method']>) => Tensor;
 };
 
 declare module '../compiler/ops/tensor.js' {
@@ -36,6 +49,18 @@ for (const [name, op] of Object.entries(inPlace)) {
   Object.defineProperty(Tensor.prototype, `${name}_`, {
     value(this: Tensor, ...args: unknown[]): Tensor {
       return computeInPlace(this, args, self => Reflect.apply(op, undefined, [self, ...args]));
+    },
+    writable: true,
+    configurable: true,
+  });
+}
+
+for (const [name, op] of Object.entries(layouts)) {
+  Object.defineProperty(Tensor.prototype, `${name}_`, {
+    value(this: Tensor, ...args: unknown[]): Tensor {
+      const { shape } = this;
+      const change = (tensor: Tensor): Tensor => Reflect.apply(op, undefined, [tensor, ...args]);
+      return relayoutInPlace(this, change, swaps.has(name) ? change : changed => changed.reshape(shape));
     },
     writable: true,
     configurable: true,

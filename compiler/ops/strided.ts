@@ -5,7 +5,7 @@ import { formatShape, mayOverlap, numel, type Shape } from '../ir/shape.js';
 import { composite, define, view as defineView, type Op } from './define.js';
 import { random, sample } from './samples.js';
 import { listOfInts } from './signature.js';
-import { noGrad, recordFunction } from './tape.js';
+import { firstLayout, noGrad, recordFunction } from './tape.js';
 import { executor, type Tensor } from './tensor.js';
 import { reindex } from './view.js';
 
@@ -39,7 +39,8 @@ function checkGeometry({ size, stride, storageOffset }: Geometry, memory: Shape)
 
 /** The tensor whose elements, in order, are the memory of `input` from its start. */
 function memoryUnder(input: Tensor): Tensor {
-  const memory = input.meta.base ?? executor().stateUnder?.(input) ?? input;
+  const owner = input.meta.base ?? executor().stateUnder?.(input) ?? input;
+  const memory = noGrad(() => firstLayout(owner));
   if (memory.storageOffset() > 0 || !memory.isContiguous())
     refuseStrides(
       'strides over the memory of a view whose base is not known are not supported, such as that of a detached view',

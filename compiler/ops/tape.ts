@@ -226,7 +226,7 @@ export function gradNode(tensor: Tensor): GradNode | null {
   const { base, path, baseVersion } = tensor.meta;
   if (base !== null && base.meta.baseVersion !== baseVersion) {
     tensor.meta.baseVersion = base.meta.baseVersion;
-    const fresh = enableGrad(() => replay(base, path));
+    const fresh = enableGrad(() => replay(firstLayout(base), path));
     tensor.meta.node = fresh.meta.node;
   }
   return tensor.meta.node;
@@ -249,7 +249,7 @@ function linkView(def: OpDef, input: Tensor, attrs: Attrs, output: Tensor): void
   if (!executor().sharesMemory(input, output)) return;
   const { base, path } = input.meta;
   output.meta.base = base ?? input;
-  output.meta.path = [...(base === null ? [] : path), { def, attrs }];
+  output.meta.path = [...path, { def, attrs }];
   output.meta.baseVersion = output.meta.base.meta.baseVersion;
 }
 
@@ -262,6 +262,9 @@ export function setViewReplay(apply: typeof applyStep): void {
 export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor =>
   path.reduce((tensor, step) => applyStep(step, tensor), base);
 
+/** What owns its memory, as it was laid out before any change of that in place. */
+export const firstLayout = (base: Tensor): Tensor => replay(base, base.meta.back);
+
 // ── in-place changes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
@@ -270,14 +273,7 @@ export const replay = (base: Tensor, path: readonly ViewStep[]): Tensor =>
  */
 export function assignInPlace(target: Tensor, value: Tensor): Tensor {
   const base = target.meta.base;
-  if (gradEnabled && (target.meta.requiresGrad || base?.meta.requiresGrad)) {
-    if (base?.meta.requiresGrad)
-      fail('E207', {
-        problem: 'a view of a leaf Variable that requires grad is being used in an in-place operation.',
-        hint: 'do it inside noGrad(() => ...)',
-      });
-    fail('E205', {});
-  }
+  checkInPlace(target);
   if (!sameShape(target.shape, value.shape))
     fail('E107', {
       op: 'in-place',
@@ -303,6 +299,37 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
   return target;
 }
 
+function checkInPlace({ meta: { base, requiresGrad: isLeaf } }: Tensor): void {
+  if (!gradEnabled) return;
+  if (base?.meta.requiresGrad)
+    fail('E207', {
+      problem: 'a view of a leaf Variable that requires grad is being used in an in-place operation.',
+      hint: 'do it inside noGrad(() => ...)',
+    });
+  if (isLeaf) fail('E205', {});
+}
+
+/**
+ * Let a tensor show its memory as `change` of it does, a view with all its elements; `undo` takes that back. Other views of
+ * the memory stay as they are, and find their way from how it was first laid out.
+ */
+export function relayoutInPlace<T extends Tensor>(
+  target: T,
+  change: (tensor: Tensor) => Tensor,
+  undo: (changed: Tensor) => Tensor,
+): T {
+  checkInPlace(target);
+  const { meta } = target;
+  const view = withGrad(!meta.requiresGrad, () => change(target));
+  const back = meta.base === null ? noGrad(() => undo(view)).meta.path.slice(view.meta.path.length) : [];
+  executor().relayout(target, view);
+  meta.path = view.meta.path;
+  meta.back = [...back, ...meta.back];
+  if (meta.requiresGrad) meta.accumulate = null;
+  else meta.node = view.meta.node;
+  return target;
+}
+
 /** What an in-place op computes of a tensor, put in its place. The derivative reads what was there before. */
 export function computeInPlace(target: Tensor, args: readonly unknown[], compute: (self: Tensor) => Tensor): Tensor {
   const operands = args.flatMap(arg => (isOptions(arg) ? Object.values(arg) : [arg]));
@@ -322,10 +349,12 @@ function snapshot(tensor: Tensor): Tensor {
 
 /** The base of a changed view: its gradient passes outside the view, and goes to the new value inside it. */
 function rebase(base: Tensor, path: readonly ViewStep[], baseNode: GradNode | null, valueNode: GradNode | null): void {
+  const { back } = base.meta;
+  const part = (whole: Tensor): Tensor => replay(replay(whole, back), path);
   base.meta.node = new FunctionNode('CopySlices', base.type, [baseNode, valueNode], grad => {
     const outside = grad.clone();
-    const inside = replay(grad, path);
-    noGrad(() => executor().write(replay(outside, path), inside.zerosLike()));
+    const inside = part(grad);
+    noGrad(() => executor().write(part(outside), inside.zerosLike()));
     return [outside, inside];
   });
   base.meta.baseVersion++;

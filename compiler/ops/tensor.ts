@@ -45,6 +45,8 @@ export interface Executor {
   run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor;
   /** Overwrite `target` (and so all that alias it) with `value`, which has its shape and dtype. */
   write(target: Tensor, value: Tensor): void;
+  /** Let `target` show its memory as `view`, a view of it, does: an in-place change too. */
+  relayout(target: Tensor, view: Tensor): void;
   /** In-place changes seen so far by the memory of `tensor`. */
   versionOf(tensor: Tensor): number;
   /** Is `view` a window on the memory of `tensor`? */
@@ -107,6 +109,7 @@ export class Tensor {
     accumulate: null,
     base: null,
     path: [],
+    back: [],
     baseVersion: 0,
     retainsGrad: false,
     hooks: null,
@@ -183,14 +186,19 @@ export interface AutogradMeta {
   node: GradNode | null;
   /** The node that adds into `.grad` of this leaf. */
   accumulate: GradNode | null;
-  /** For a view: the tensor that owns the memory, and how to get from there to here. */
+  /** For a view: the tensor that owns the memory, and how to get here from there, as that was first laid out. */
   base: Tensor | null;
   path: readonly ViewStep[];
+  /** For what owns the memory and has changed its layout in place, by `path`: the way back. */
+  back: readonly ViewStep[];
   /** Rebases of the base that `node` reflects. */
   baseVersion: number;
   retainsGrad: boolean;
   hooks: Hook[] | null;
 }
+
+/** Give a tensor the shape and layout of a view of it. */
+export const takeLayout = (tensor: Tensor, { shape, value }: Tensor): Tensor => Object.assign(tensor, { shape, value });
 
 /** The eager value of a tensor. Throws E301 where it is only being traced, or is state that the trace has changed. */
 export function eagerValue(tensor: Tensor, what: string): EagerValue {

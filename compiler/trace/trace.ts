@@ -24,6 +24,7 @@ import {
   type Storage,
   Tensor,
   type TracedValue,
+  takeLayout,
   type ViewStep,
   withExecutor,
 } from '../ops/tensor.js';
@@ -228,6 +229,21 @@ export class Trace implements Executor {
     to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
     this.#writing = writing;
     to.cell.version++;
+  }
+
+  /** Only for what is made inside: the shape of inputs and of state is that of the compiled entry. */
+  relayout(target: Tensor, view: Tensor): void {
+    const { value } = target;
+    const isInside = value.kind === 'traced' && value.trace === this;
+    const { cell } = this.#traced(target, 'an in-place change');
+    const isInput = this.#inputs.includes(cell) && target.meta.base === null;
+    if (!isInside || isInput)
+      fail('E304', {
+        problem: `'${this.name}' changes the shape or layout of ${isInput ? 'its input' : 'a tensor from outside'} (${formatType(target.type)}) in place`,
+        hint: 'take a view of it instead, as in x.unsqueeze(0)',
+      });
+    cell.version++;
+    takeLayout(target, view);
   }
 
   /** A body may change what comes from outside, where it sees that memory as one tensor; its arguments it may not. */
