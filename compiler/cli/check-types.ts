@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { DiagnosticCategory, ModuleKind, ModuleResolutionKind, Project, ScriptTarget, ts } from 'ts-morph';
 import { analyse, diagnosticOf, replaces } from './analysis/analyse.js';
 import { type Diagnostic, isWarning, ModelTypeError } from './diagnostics.js';
 import { isOwnFile, ownTypes } from './own-modules.js';
+import { Project, ts } from './typescript.js';
 
 export interface CheckedSource {
   readonly warnings: readonly Diagnostic[];
@@ -24,7 +24,7 @@ export async function checkSource(file: string): Promise<CheckedSource> {
   const errors = ts
     .getPreEmitDiagnostics(program)
     .filter(
-      ({ category, file: where }) => category === DiagnosticCategory.Error && !(where && isOwnFile(where.fileName)),
+      ({ category, file: where }) => category === ts.DiagnosticCategory.Error && !(where && isOwnFile(where.fileName)),
     );
   const findings = analyse(program);
   const found = [
@@ -81,10 +81,10 @@ function hostOver(files: ts.ModuleResolutionHost): ts.CompilerHost {
 /** What a model file is checked with where no tsconfig.json lies above it. */
 const defaults = {
   strict: true,
-  target: ScriptTarget.ES2022,
+  target: ts.ScriptTarget.ES2022,
   lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
-  module: ModuleKind.NodeNext,
-  moduleResolution: ModuleResolutionKind.NodeNext,
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
   types: [],
 };
 

@@ -1,13 +1,16 @@
-/** The other end of `compile-thread.ts`: loads, traces and compiles one model, and tells what came of it. */
+/**
+ * The other end of `compile-thread.ts`: loads, traces and compiles one model, and tells what came of it. The compiler is
+ * loaded while esbuild, a process of its own, bundles the model.
+ */
 
 import { dirname, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Stopped } from '../pass.js';
-import { compileArtifact, traceModelFile } from './build-artifact.js';
 import { Observer } from './cache/observation.js';
 import type { CompiledModel, CompileJob, ThreadMessage } from './compile-thread.js';
 import { diagnosticsOf, exitCodeOf } from './diagnostics.js';
+import { bundleFile } from './model-file.js';
 
 const say = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => parentPort!.postMessage(message, transfer);
 
@@ -23,10 +26,19 @@ function progressOf({ debug }: CompileJob): (text: string | null) => void {
   };
 }
 
+/** With what model files import, which loads while binaryen is made ready. */
+async function loadCompiler(): Promise<typeof import('./build-artifact.js')> {
+  const [compiler] = await Promise.all([import('./build-artifact.js'), import('../../runtime/index.js')]);
+  return compiler;
+}
+
 async function compile(job: CompileJob): Promise<CompiledModel> {
   const step = progressOf(job);
+  const bundled = bundleFile(resolve(job.modelFile));
+  bundled.catch(() => {}); // told where it is waited for
+  const { compileArtifact, traceModelFile } = await loadCompiler();
   const observer = new Observer();
-  const options = { ...job, checkTypes: false, progress: step, observer };
+  const options = { ...job, checkTypes: false, progress: step, observer, bundled };
   const traced = await traceModelFile(job.modelFile, options);
   const { files, tuning } = await compileArtifact(traced, options);
   step(null);

@@ -1,9 +1,9 @@
 /** Where in a configuration file a value is written. The file is parsed again for it, which only an error costs. */
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import { ts } from 'ts-morph';
 import type { Site } from '../errors.js';
 import type { ConfigPath } from './config-check.js';
+import { ts } from './typescript.js';
 
 /** The place of a value, or of the nearest around it that is written out. */
 export function placeOfSetting(file: string, path: ConfigPath): Site {

@@ -34,6 +34,8 @@ export interface LoadModelOptions {
   readonly warn?: (warnings: readonly Diagnostic[]) => void;
   /** Sees what the user's code reads. */
   readonly observer?: Observer;
+  /** The file's bundle, where it is being made already. */
+  readonly bundled?: Promise<Bundle>;
 }
 
 /**
@@ -42,7 +44,7 @@ export interface LoadModelOptions {
  */
 export async function loadModelFile(
   path: string,
-  { checkTypes = true, warn, observer }: LoadModelOptions = {},
+  { checkTypes = true, warn, observer, bundled }: LoadModelOptions = {},
 ): Promise<ModelFile> {
   const file = resolve(path);
   if (!existsSync(file))
@@ -52,7 +54,7 @@ export async function loadModelFile(
     const { warnings } = await checkSource(file);
     warn?.(warnings);
   }
-  const { exported, inputs, packageFiles } = await runFile(file, observer);
+  const { exported, inputs, packageFiles } = await runFile(file, observer, bundled);
   if ((exported as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {
     fail('E401', {
       problem: `${path} has no model as its default export`,
@@ -81,8 +83,12 @@ export interface RunFile {
 }
 
 /** Bundle a TypeScript file and run it; gives its default export. Throws ModelTypeError where it is no TypeScript. */
-export async function runFile(file: string, observer?: Observer): Promise<RunFile> {
-  const { code, metafile } = await bundle(file);
+export async function runFile(
+  file: string,
+  observer?: Observer,
+  bundled: Promise<Bundle> = bundleFile(file),
+): Promise<RunFile> {
+  const { code, metafile } = await bundled;
   const [{ imports }] = Object.values(metafile.outputs);
   return {
     exported: await run(code, observer),
@@ -91,7 +97,13 @@ export async function runFile(file: string, observer?: Observer): Promise<RunFil
   };
 }
 
-async function bundle(file: string): Promise<{ code: string; metafile: Metafile }> {
+export interface Bundle {
+  readonly code: string;
+  readonly metafile: Metafile;
+}
+
+/** A file with the user's files that it imports. Throws ModelTypeError where one is no TypeScript. */
+export async function bundleFile(file: string): Promise<Bundle> {
   try {
     const { outputFiles, metafile } = await build({
       entryPoints: [file],

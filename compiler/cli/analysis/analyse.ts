@@ -6,10 +6,10 @@
  * `// gradc-allow W312` on the line, or on the line above, silences one code there.
  */
 import { relative } from 'node:path';
-import { ts } from 'ts-morph';
 import { describe } from '../../errors.js';
 import type { Diagnostic } from '../diagnostics.js';
 import { isOwnFile } from '../own-modules.js';
+import { ts } from '../typescript.js';
 import { captures } from './captures.js';
 import { dataReads } from './data-reads.js';
 import type { Finding, Rule } from './finding.js';

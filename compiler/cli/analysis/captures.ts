@@ -4,7 +4,7 @@
  * recurrent state), W312 where something is only set. Tensors changed in place are state, and fine; so is what is put back
  * before the function ends.
  */
-import { ts } from 'ts-morph';
+import { ts } from '../typescript.js';
 import type { Rule, Subject } from './finding.js';
 import { excerpt } from './operators.js';
 import { enclosing } from './reach.js';

@@ -2,7 +2,7 @@
  * Values of tensors read while tracing, where there are none: E315 where the reading decides what runs, W313 for a captured
  * tensor, whose value at that moment is compiled in, E313 elsewhere.
  */
-import { ts } from 'ts-morph';
+import { ts } from '../typescript.js';
 import { capturedRoot } from './captures.js';
 import type { Rule, Subject } from './finding.js';
 import { excerpt } from './operators.js';

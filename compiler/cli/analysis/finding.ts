@@ -1,6 +1,7 @@
 /** What rules are given and what they find. */
-import type { ts } from 'ts-morph';
+
 import type { ErrorCode } from '../../errors.js';
+import type { ts } from '../typescript.js';
 import type { TracedFunction } from './reach.js';
 import type { Vocabulary } from './vocabulary.js';
 

@@ -3,7 +3,7 @@
  *
  * An optional tensor in a condition asks whether it is there, and `===` whether it is the same object: both are fine.
  */
-import { ts } from 'ts-morph';
+import { ts } from '../typescript.js';
 import type { Rule } from './finding.js';
 import { bare, type Vocabulary } from './vocabulary.js';
 

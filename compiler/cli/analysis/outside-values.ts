@@ -1,5 +1,5 @@
 /** Values that differ from call to call but would be the same in every compiled one: E314 for chance, W311 for the clock. */
-import { ts } from 'ts-morph';
+import { ts } from '../typescript.js';
 import type { Rule } from './finding.js';
 import type { Vocabulary } from './vocabulary.js';
 

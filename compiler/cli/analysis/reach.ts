@@ -2,7 +2,7 @@
  * Which functions of a model's source run while it is traced: the functions given to `entry`, every module's `forward`, and
  * the local functions and methods that those call or pass on. A function written inside one of them belongs to it.
  */
-import { ts } from 'ts-morph';
+import { ts } from '../typescript.js';
 import { bare, calledName, type Vocabulary } from './vocabulary.js';
 
 /** A function that tracing runs, and how messages call it. */

@@ -4,8 +4,9 @@
  * Told by symbol, not by spelling: the exports of the gradc that is running are looked up in the program once, so renamed
  * imports, aliases and subclasses are recognised, and a `Tensor` of some other library is not.
  */
-import { ts } from 'ts-morph';
+
 import { isOwnFile, ownTypes } from '../own-modules.js';
+import { ts } from '../typescript.js';
 
 /** How much of a type is a tensor: all of it, all but absence and flags, or one possibility among others. */
 export type Tensorness = 'tensor' | 'optional' | 'mixed' | 'none';
