@@ -41,6 +41,7 @@ export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/creation.js';
+export * from '../compiler/ops/embedding-bag.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';
 export * as linalg from '../compiler/ops/linalg.js';

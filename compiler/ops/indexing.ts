@@ -573,30 +573,6 @@ export const embedding: Op<
   errors: [{ args: [exactly([1], [4], 'int64'), random([4, 3])], message: /index 4 is out of bounds/ }],
 });
 
-export const embeddingBag: Op<
-  (input: Tensor, weight: Tensor, offsets?: Tensor | null, options?: { mode?: 'mean' | 'sum' | 'max' }) => Tensor
-> = composite({
-  name: 'embeddingBag',
-  doc: 'Sums or means of the rows in each bag: a row of a 2-d input, or the stretch of a 1-d input from one offset to the next.',
-  signature: "input: tensor, weight: tensor, offsets: tensor = null, *, mode: string = 'mean'",
-  compute({ input, weight, offsets, mode }) {
-    const rows = embedding(input, weight);
-    if (input.ndim === 2) return mode === 'mean' ? rows.mean(1) : mode === 'sum' ? rows.sum(1) : rows.amax(1);
-    if (offsets === null || mode === 'max') {
-      return fail('E110', { op: 'embeddingBag', problem: "a 1-d input needs offsets, and mode 'mean' or 'sum'" });
-    }
-    const place = iota(input.shape[0]).unsqueeze(1);
-    const inBag = place.ge(offsets.unsqueeze(0)).sum(1).sub(1).unsqueeze(0).eq(iota(offsets.shape[0]).unsqueeze(1));
-    const total = inBag.to(rows.dtype).matmul(rows);
-    return mode === 'sum' ? total : total.div(inBag.sum(1, { keepdim: true }).clamp({ min: 1 }));
-  },
-  samples: [
-    sample(integers([2, 3], 0, 4), random([4, 3])),
-    sample(integers([5], 0, 4), random([4, 3]), exactly([3], [0, 2, 2], 'int64')),
-    sample(integers([5], 0, 4), random([4, 3]), exactly([2], [0, 2], 'int64'), { mode: 'sum' }),
-  ],
-});
-
 export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = composite({
   name: 'oneHot',
   doc: 'A new last dim with 1 at the position given and 0 elsewhere; -1 classes means as many as the largest needs.',

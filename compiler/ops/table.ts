@@ -19,6 +19,7 @@ import './convolution.js';
 import * as creation from './creation.js';
 import './ctc-loss.js';
 import type { OpDef } from './define.js';
+import './embedding-bag.js';
 import * as indexing from './indexing.js';
 import './joining.js';
 import './linalg.js';

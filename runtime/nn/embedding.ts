@@ -1,44 +1,103 @@
-/** A table of vectors, looked up by index. */
+/** A table of vectors, looked up by index, one by one or in bags. */
 import { fail } from '../../compiler/errors.js';
+import type { BagMode } from '../../compiler/ops/embedding-bag.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
 import { normal_ } from './init.js';
-import { positional, UnaryLayer } from './layer.js';
+import { Layer, positional } from './layer.js';
 import { Parameter } from './parameter.js';
 
 export interface EmbeddingOptions {
   /** The index whose vector stays as it is. */
   readonly paddingIdx?: number | null;
+  /** Vectors looked up that are longer than this are shortened in the table first. */
+  readonly maxNorm?: number | null;
+  /** The p of that norm. Default: 2. */
+  readonly normType?: number;
 }
 
-export class Embedding extends UnaryLayer {
+/** What tables share: their size, their options, their first values. */
+abstract class Table extends Layer {
   readonly numEmbeddings: number;
   readonly embeddingDim: number;
   readonly paddingIdx: number | null;
+  readonly maxNorm: number | null;
+  readonly normType: number;
   weight: Parameter;
 
-  constructor(numEmbeddings: number, embeddingDim: number, { paddingIdx = null, ...others }: EmbeddingOptions = {}) {
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
+    const { paddingIdx = null, maxNorm = null, normType = 2, ...others } = options;
     const unsupported = Object.entries(others).find(
-      ([, value]) => value !== null && value !== undefined && value !== false && value !== 2,
+      ([, value]) => value !== null && value !== undefined && value !== false,
     );
-    if (unsupported) fail('E208', { problem: `Embedding does not support the option ${unsupported[0]}` });
+    if (unsupported)
+      fail('E208', { problem: `${this.constructor.name} does not support the option ${unsupported[0]}` });
     if (paddingIdx !== null && (paddingIdx >= numEmbeddings || paddingIdx < -numEmbeddings)) {
       fail('E208', { problem: `Padding_idx must be within num_embeddings: ${paddingIdx} and ${numEmbeddings}` });
     }
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = paddingIdx !== null && paddingIdx < 0 ? paddingIdx + numEmbeddings : paddingIdx;
+    this.maxNorm = maxNorm;
+    this.normType = normType;
     this.weight = new Parameter(normal_(empty(numEmbeddings, embeddingDim)));
     const padding = this.paddingIdx;
     if (padding !== null) noGrad(() => this.weight.select(0, padding).zero_());
   }
+
+  protected settings(): Readonly<Record<string, unknown>> {
+    return {
+      paddingIdx: this.paddingIdx ?? undefined,
+      maxNorm: this.maxNorm ?? undefined,
+      normType: this.normType === 2 ? undefined : this.normType,
+    };
+  }
+}
+
+export class Embedding extends Table {
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
+    super(numEmbeddings, embeddingDim, options);
+  }
   override forward(input: Tensor): Tensor {
-    return F.embedding(input, this.weight, this.paddingIdx);
+    const { weight, paddingIdx, maxNorm, normType } = this;
+    return F.embedding(input, weight, { paddingIdx, maxNorm, normType });
   }
   override extraRepr(): string {
-    return positional([this.numEmbeddings, this.embeddingDim], { paddingIdx: this.paddingIdx ?? undefined });
+    return positional([this.numEmbeddings, this.embeddingDim], this.settings());
+  }
+}
+
+export interface EmbeddingBagOptions extends EmbeddingOptions {
+  /** Default: mean. */
+  readonly mode?: BagMode;
+  /** Is the last offset the end of the last bag? */
+  readonly includeLastOffset?: boolean;
+}
+
+/** The sum, mean or maximum of the vectors in each bag of indices. */
+export class EmbeddingBag extends Table {
+  readonly mode: BagMode;
+  readonly includeLastOffset: boolean;
+
+  constructor(
+    numEmbeddings: number,
+    embeddingDim: number,
+    { mode = 'mean', includeLastOffset = false, ...options }: EmbeddingBagOptions = {},
+  ) {
+    super(numEmbeddings, embeddingDim, options);
+    this.mode = mode;
+    this.includeLastOffset = includeLastOffset;
+  }
+  override forward(input: Tensor, offsets: Tensor | null = null, perSampleWeights: Tensor | null = null): Tensor {
+    const { weight, mode, includeLastOffset, paddingIdx, maxNorm, normType } = this;
+    const options = { mode, includeLastOffset, paddingIdx, maxNorm, normType, perSampleWeights };
+    return F.embeddingBag(input, weight, offsets, options);
+  }
+  override extraRepr(): string {
+    const { paddingIdx, ...others } = this.settings();
+    return positional([this.numEmbeddings, this.embeddingDim], { ...others, mode: this.mode, paddingIdx });
   }
 }
