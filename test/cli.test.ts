@@ -103,6 +103,10 @@ describe('usage', () => {
       ['compare', 'mlp.model.ts', '--no-typecheck', '--steps', 'many'],
       "UsageError E501: --steps must be a number of at least 1, given 'many'",
     ],
+    [
+      ['build', 'mlp.model.ts', '--shard', 'large'],
+      'UsageError E501: --shard large is no size\n  hint: write 64MB or 1GiB',
+    ],
     [['build', 'absent.ts'], 'ArtifactError E401: there is no file absent.ts'],
     [['inspect', 'sizes.ts', '--no-typecheck'], 'ArtifactError E401: sizes.ts has no model as its default export'],
   ])('gradc %j ends with 2', (args, message) => {
@@ -179,6 +183,30 @@ describe('build', () => {
     expect(last).toBeLessThan(0.8 * first);
     expect(same).toBe(true);
     expect(outputs).toBe(4);
+  });
+
+  test('in shards and for the revectorizer, on request', () => {
+    const args = ['mlp.model.ts', '--no-typecheck', '--out', 'dist/parts', '--json'];
+    const paths = (...options: string[]): string[] =>
+      JSON.parse(gradc('build', ...args, ...options).out).files.map((file: { path: string }) => file.path);
+    const plain = paths();
+    expect(plain).toContain('mlp.safetensors');
+    const parts = paths('--shard', '512B', '--revectorize');
+    expect(parts).not.toContain('mlp.safetensors');
+    expect(parts.filter(path => path.endsWith('.safetensors')).length).toBeGreaterThan(1);
+    expect(parts.filter(path => path.endsWith('.wasm'))).toEqual([
+      'mlp.wasm',
+      'mlp.relaxed.wasm',
+      'mlp.revectorize.wasm',
+      'mlp.revectorize.relaxed.wasm',
+    ]);
+    const script = `import { load } from './dist/parts/mlp.js';
+      const [a, b] = [await load(), await load({ revectorize: true })];
+      const x = Float32Array.from({ length: 8 }, (_, i) => i);
+      console.log(a.predict({ x }).y.join() === b.predict({ x }).y.join());`;
+    writeFileSync(join(folder, 'parts.mjs'), script);
+    expect(node('parts.mjs')).toMatchObject({ out: 'true\n', err: '' });
+    expect(paths()).toEqual(plain);
   });
 
   test('ends with 4 where nvcc must be there and is not', () => {

@@ -5,7 +5,7 @@
 import { fromTypedArray, input, type Tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
-import { hasFeature } from '../runtime/deploy/loader.js';
+import { hasFeature } from '../runtime/deploy/features.js';
 import { errorOf, type VectorFunction, vectorFunctions, wholeRange } from './bench/vector-functions.js';
 
 const variants = [false, ...(hasFeature('relaxed-simd') ? [true] : [])];

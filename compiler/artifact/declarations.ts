@@ -81,8 +81,8 @@ export interface LoadOptions {
   readonly module?: WebAssembly.Module;
   /** Instead of the module file beside this one. */
   readonly wasm?: Source;
-  /** Instead of the state file beside this one: what \`saveState()\` gave, or any fitting safetensors file. */
-  readonly state?: Source;
+  /** Instead of the state file beside this one: what \`saveState()\` gave, or any fitting safetensors files. */
+  readonly state?: Source | readonly Source[];
   /**
    * How many threads run the entries, the caller's among them; 1 if absent. Where they cannot be had it is one, and
    * \`threads.reason\` of the model says why.
@@ -90,6 +90,12 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Throw E415 where the threads cannot be had. */
   readonly requireThreads?: boolean;
+  /** Told of bytes as they are fetched, in all files together; files on a disk are read at once and not counted. */
+  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+  /** Gives the loading up: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Instead of \`fetch\`: to send headers, say, or to keep what comes. */
+  readonly fetch?: (source: URL | string, init?: { readonly signal?: AbortSignal }) => Promise<Response>;
 ${members}}
 `;
 
@@ -104,10 +110,12 @@ const revectorizeOption = `  /**
 const commonMembers = `readonly state: State;
 /** The state as the bytes of a safetensors file; loading them resumes bit for bit. */
 saveState(): Uint8Array;
-/** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
-loadState(file: Uint8Array): void;
+/** Replace the state by that of a safetensors file, or several. Throws and changes nothing where it does not fit. */
+loadState(files: Uint8Array | readonly Uint8Array[]): void;
 /** How many threads run the entries, and why it is one where more were asked for. */
 readonly threads: { readonly count: number; readonly reason?: string };
+/** What it is an instance of: \`load({ module })\` makes further ones without compiling. */
+readonly module?: WebAssembly.Module;
 /** Let go of the memory, and of all threads. Every later call throws. */
 dispose(): void;`;
 

@@ -10,7 +10,8 @@ import type { FileRecord, VariantRecord } from './manifest.js';
 export interface GlueParts {
   readonly manifest: Manifest;
   readonly variants: readonly VariantRecord[];
-  readonly stateFile: string;
+  /** One file, or several that hold the state's tensors between them. */
+  readonly stateFiles: readonly string[];
   /** Absent where the artifact is built for one thread. */
   readonly teamFile?: string;
   readonly files: Readonly<Record<string, FileRecord>>;
@@ -27,37 +28,46 @@ const deployed = (name: string): string =>
 
 /** Bundlers know `new URL(literal, import.meta.url)` and carry the file along. */
 const urlExpression = (name: string): string => `() => new URL(${JSON.stringify(`./${name}`)}, import.meta.url)`;
-const fileExpression = (name: string, { sha256 }: FileRecord): string =>
-  `url: ${urlExpression(name)}, sha256: ${JSON.stringify(sha256)}`;
+const fileExpression = (name: string, { sha256, bytes }: FileRecord): string =>
+  `url: ${urlExpression(name)}, sha256: ${JSON.stringify(sha256)}, bytes: ${bytes}`;
 
-export async function glueSource({ manifest, variants, stateFile, teamFile, files }: GlueParts): Promise<string> {
-  const modules = (wanted: readonly VariantRecord[]): string => {
+export async function glueSource({ manifest, variants, stateFiles, teamFile, files }: GlueParts): Promise<string> {
+  const list = (wanted: readonly VariantRecord[]): string => {
     const records = wanted.map(({ file, requires }) => {
-      const probed = JSON.stringify(requires.filter(feature => feature !== 'revectorize'));
-      return `{ ${fileExpression(file, files[file])}, requires: ${probed} }`;
+      const relaxed = requires.includes('relaxed-simd') ? ', relaxed: true' : '';
+      return `{ ${fileExpression(file, files[file])}${relaxed} }`;
     });
     return `[${records.join(', ')}]`;
   };
-  const revectorized = variants.filter(isRevectorized);
+  const modules = (wanted: readonly VariantRecord[]): string => {
+    const [ofTeam, alone] = partition(wanted, ({ requires }) => requires.includes('threads'));
+    return `modules: [${(ofTeam.length > 0 ? [alone, ofTeam] : [alone]).map(list).join(', ')}]`;
+  };
+  const [revectorized, plain] = partition(variants, isRevectorized);
   const team =
     teamFile === undefined
       ? ''
       : `startTeam: (threads, module) => startTeam(threads, module, (${urlExpression(teamFile)})()),`;
   return bundled(`
-    import { loadArtifact } from ${JSON.stringify(deployed('loader'))};
+    import { load as loadArtifact } from ${JSON.stringify(deployed('transfer'))};
     ${team && `import { startTeam } from ${JSON.stringify(deployed('team'))};`}
     const artifact = {
       manifest: ${JSON.stringify(manifest)},
-      modules: ${modules(variants.filter(variant => !isRevectorized(variant)))},
-      state: { ${fileExpression(stateFile, files[stateFile])} },
+      ${modules(plain)},
+      state: [${stateFiles.map(file => `{ ${fileExpression(file, files[file])} }`).join(', ')}],
       ${team}
     };
     export const load = options => loadArtifact(${
       revectorized.length === 0
         ? 'artifact'
-        : `options?.revectorize ? { ...artifact, modules: ${modules(revectorized)} } : artifact`
+        : `options?.revectorize ? { ...artifact, ${modules(revectorized)} } : artifact`
     }, options);`);
 }
+
+const partition = <T>(list: readonly T[], wanted: (element: T) => boolean): [T[], T[]] => [
+  list.filter(wanted),
+  list.filter(element => !wanted(element)),
+];
 
 /** What every thread but the caller's starts with: the same for every artifact. */
 export const threadSource = (): Promise<string> => bundled(`import ${JSON.stringify(deployed('thread'))};`);

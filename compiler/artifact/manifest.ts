@@ -24,6 +24,8 @@ export interface ArtifactManifest extends Manifest {
   readonly gradc: string;
   /** Modules of the same program, best first. */
   readonly variants: readonly VariantRecord[];
+  /** The files that hold the state, one unless it is built in shards. */
+  readonly stateFiles: readonly string[];
   /** Every other file of the artifact. */
   readonly files: Readonly<Record<string, FileRecord>>;
   /** Every source file that took part, by its path from the model file. */
@@ -69,6 +71,7 @@ export function fileRecord(content: Uint8Array | string): FileRecord {
 export function artifactManifest(
   program: Program,
   variants: readonly VariantRecord[],
+  stateFiles: readonly string[],
   files: ReadonlyMap<string, Uint8Array | string>,
   sources: ReadonlyMap<string, Uint8Array>,
 ): ArtifactManifest {
@@ -79,6 +82,7 @@ export function artifactManifest(
     gradc: version,
     ...loaderManifest(program),
     variants,
+    stateFiles,
     files: records(files),
     sources: records(sources),
     memory: Object.fromEntries(program.entries.map(entry => [entry.name, memoryUses(program, entry)])),

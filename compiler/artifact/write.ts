@@ -2,6 +2,8 @@
  * The artifact: from a compiled program to the files of its folder, as values. Nothing here writes to a disk.
  */
 
+import { byteLength } from '../../runtime/deploy/element.js';
+import type { TensorSlot } from '../../runtime/deploy/manifest.js';
 import { encodeState } from '../../runtime/deploy/state-file.js';
 import { fail } from '../errors.js';
 import { bytesOf } from '../ir/dtype.js';
@@ -21,10 +23,12 @@ export interface ArtifactParts {
   readonly emitted: Files;
   /** Source files that took part, by their path from the model file. */
   readonly sources: ReadonlyMap<string, Uint8Array>;
+  /** Divide the state among files of at most so many bytes of tensors, whole tensors each. Absent: one file. */
+  readonly shardBytes?: number | null;
 }
 
 /** Names that the loader's model has itself. */
-const reserved = ['state', 'saveState', 'loadState', 'threads', 'dispose'];
+const reserved = ['state', 'saveState', 'loadState', 'threads', 'module', 'dispose'];
 
 /** All files of an artifact by their path in its folder. Throws E401 where the model cannot be written as one. */
 export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, Uint8Array | string>> {
@@ -32,7 +36,8 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
   const { name } = program;
   checkNames(program);
   const files = new Map<string, Uint8Array | string>(emitted);
-  files.set(`${name}.safetensors`, artifactState(program, parts.state));
+  const stateFiles = shardedState(program, parts.state, parts.shardBytes ?? Number.POSITIVE_INFINITY);
+  for (const [path, content] of stateFiles) files.set(path, content);
   const variants = moduleVariants(name, emitted);
   if (variants.length > 0) {
     const teamFile = variants.some(({ requires }) => requires.includes('threads')) ? `${name}.threads.js` : undefined;
@@ -42,14 +47,17 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
       await glueSource({
         manifest: loaderManifest(program),
         variants,
-        stateFile: `${name}.safetensors`,
+        stateFiles: [...stateFiles.keys()],
         teamFile,
         files: Object.fromEntries([...files].map(([path, content]) => [path, fileRecord(content)])),
       }),
     );
     files.set(`${name}.d.ts`, declarations(program, variants.some(isRevectorized)));
   }
-  files.set(`${name}.manifest.json`, manifestText(artifactManifest(program, variants, files, parts.sources)));
+  files.set(
+    `${name}.manifest.json`,
+    manifestText(artifactManifest(program, variants, [...stateFiles.keys()], files, parts.sources)),
+  );
   return files;
 }
 
@@ -79,7 +87,34 @@ function moduleVariants(name: string, emitted: Files): VariantRecord[] {
 }
 
 /** The state file of a program whose state has these values. Throws E401 where one does not fit. */
-export function artifactState(program: Program, state: ReadonlyMap<string, ArrayBufferView>): Uint8Array {
+export const artifactState = (program: Program, state: ReadonlyMap<string, ArrayBufferView>): Uint8Array =>
+  encodeState(loaderManifest(program), stateImage(program, state));
+
+/** The same as files of at most so many bytes of tensors, named as Hugging Face names them; a larger tensor has its own. */
+function shardedState(program: Program, values: ArtifactParts['state'], shardBytes: number): Map<string, Uint8Array> {
+  const image = stateImage(program, values);
+  const manifest = loaderManifest(program);
+  const groups: TensorSlot[][] = [];
+  for (const slot of manifest.state) {
+    const last = groups.at(-1);
+    if (last && slot.offset + byteLength(slot) - last[0].offset <= shardBytes) last.push(slot);
+    else groups.push([slot]);
+  }
+  if (groups.length <= 1) return new Map([[`${program.name}.safetensors`, encodeState(manifest, image)]]);
+  const number = (n: number): string => `${n}`.padStart(5, '0');
+  return new Map(
+    groups.map((group, i) => {
+      const [{ offset: start }] = group;
+      const end = groups[i + 1]?.[0].offset ?? manifest.stateBytes;
+      const state = group.map(slot => ({ ...slot, offset: slot.offset - start }));
+      const path = `${program.name}-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
+      return [path, encodeState({ ...manifest, state, stateBytes: end - start }, image.subarray(start))];
+    }),
+  );
+}
+
+/** The state's part of linear memory. */
+function stateImage(program: Program, state: ReadonlyMap<string, ArrayBufferView>): Uint8Array {
   const image = new Uint8Array(program.stateBytes);
   for (const { name, type, offset } of program.state) {
     const value = state.get(name);
@@ -88,5 +123,5 @@ export function artifactState(program: Program, state: ReadonlyMap<string, Array
       fail('E401', { problem: `state '${name}' has ${value?.byteLength ?? 'no'} bytes, expected ${bytes}` });
     image.set(new Uint8Array(value!.buffer, value!.byteOffset, bytes), offset);
   }
-  return encodeState(loaderManifest(program), image);
+  return image;
 }

@@ -31,6 +31,8 @@ export interface CompileOptions {
   readonly threads?: boolean;
   /** Also modules for V8's revectorizer, for `load({ revectorize: true })`. */
   readonly revectorize?: boolean;
+  /** Divide the state among files of at most so many bytes. */
+  readonly shardBytes?: number | null;
   /** Measure on this machine which plans of the contractions are best, instead of following a tuning file. */
   readonly tune?: boolean;
   readonly debug?: DebugOptions;
@@ -92,7 +94,13 @@ export async function compileArtifact(
     const library = await cudaLibrary(emitted, options.nvcc ?? 'auto');
     if (library !== null) emitted.set(`cuda/lib${definition.name}.so`, library);
   }
-  const files = await artifactFiles({ program: compilation.program, state, emitted, sources });
+  const files = await artifactFiles({
+    program: compilation.program,
+    state,
+    emitted,
+    sources,
+    shardBytes: options.shardBytes,
+  });
   return { definition, traced, compilation, files, tuning };
 }
 

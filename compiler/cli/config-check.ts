@@ -1,5 +1,6 @@
 /** Is a value a configuration? Every problem with the path of what is wrong, so that it can be shown in the file. */
 import { nearest } from './arguments.js';
+import { byteSize } from './byte-size.js';
 import { nvccChoices, targets } from './choices.js';
 
 /** Keys and indices from the whole configuration to one value in it. */
@@ -25,6 +26,10 @@ const isText: Check = (value, path) =>
   typeof value === 'string' && value !== '' ? [] : wrong(path, `must be a path, ${given(value)}`);
 const isSwitch: Check = (value, path) =>
   typeof value === 'boolean' ? [] : wrong(path, `must be true or false, ${given(value)}`);
+const isSize: Check = (value, path) =>
+  (typeof value === 'number' || typeof value === 'string') && byteSize(`${value}`) !== null
+    ? []
+    : wrong(path, `must be a size, as '64MB', ${given(value)}`);
 const isSwitchOrText: Check = (value, path) =>
   typeof value === 'boolean' || (typeof value === 'string' && value !== '')
     ? []
@@ -68,6 +73,7 @@ const settings = {
   nvcc: oneOf(nvccChoices),
   threads: isSwitch,
   revectorize: isSwitch,
+  shard: isSize,
   typecheck: isSwitch,
 };
 const model = objectOf({ ...settings, file: isText, out: isText }, ['file']);

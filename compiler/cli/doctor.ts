@@ -1,7 +1,7 @@
 /** `gradc doctor`: what this machine can do with compiled models. */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { hasFeature } from '../../runtime/deploy/loader.js';
+import { hasFeature } from '../../runtime/deploy/features.js';
 import { version } from '../artifact/version.js';
 import { columns } from './arguments.js';
 import type { Command } from './command.js';

@@ -40,7 +40,7 @@ export async function loadEagerly(definition: ModelDefinition, { state }: LoadOp
     ...Object.fromEntries(traced.graphs.map((_, i) => eagerEntry(traced, i))),
     ...eagerState(traced),
   } as Model;
-  if (state !== undefined) model.loadState(await read(state));
+  if (state !== undefined) model.loadState(await Promise.all([state].flat().map(source => read(source))));
   return model;
 }
 
@@ -78,9 +78,9 @@ function eagerState({ name, state }: TracedModel): ModelState {
       for (const [memory, copy] of pairs(image)) (copy as Float32Array).set(memory as Float32Array);
       return encodeState(manifest, image);
     },
-    loadState(file) {
+    loadState(files) {
       const image = new Uint8Array(bytes);
-      decodeState(manifest, file, image);
+      decodeState(manifest, files, image);
       for (const [memory, copy] of pairs(image)) (memory as Float32Array).set(copy as Float32Array);
     },
     threads: { count: 1 },

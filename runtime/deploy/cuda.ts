@@ -11,7 +11,7 @@ import { viewOf } from './element.js';
 import { ArtifactError } from './error.js';
 import type { EntrySlots, Manifest, TensorSlot } from './manifest.js';
 import { type InputValue, type Model, readOutput, writeInputs } from './model.js';
-import { decodeState, encodeState } from './state-file.js';
+import { decodeState, encodeState, type StateFiles } from './state-file.js';
 
 /** A CUDA function failed: `code` is the cudaError_t, `codeName` its name. */
 export class CudaError extends Error {
@@ -47,14 +47,14 @@ export interface CudaEngine {
 }
 
 /** A model over a CUDA library; `state` gives copies. Throws CudaUnavailableError where CUDA cannot run, E412 for the state. */
-export async function loadCuda(libraryPath: string, manifest: Manifest, stateFile: Uint8Array): Promise<Model> {
+export async function loadCuda(libraryPath: string, manifest: Manifest, state: StateFiles): Promise<Model> {
   const engine = await openCuda(libraryPath, manifest);
   const bytes = new Uint8Array(engine.memory);
-  const loadState = (file: Uint8Array): void => {
-    decodeState(manifest, file, bytes);
+  const loadState = (files: StateFiles): void => {
+    decodeState(manifest, files, bytes);
     engine.sendState();
   };
-  loadState(stateFile);
+  loadState(state);
   const model: Record<string, unknown> = {
     get state() {
       engine.fetchState();

@@ -7,15 +7,8 @@
 export { CudaError, CudaUnavailableError, loadCuda } from './cuda.js';
 export type { TypedArray } from './element.js';
 export { ArtifactError } from './error.js';
-export {
-  type Artifact,
-  type ArtifactFile,
-  hasFeature,
-  type LoadOptions,
-  loadArtifact,
-  type ModuleVariant,
-  type Source,
-} from './loader.js';
+export { hasFeature } from './features.js';
+export type { Artifact, ArtifactFile, Fetch, ModuleVariant, Source } from './loader.js';
 export type { ElementType, EntrySlots, Feature, Manifest, TensorSlot } from './manifest.js';
 export {
   type CallOptions,
@@ -26,4 +19,5 @@ export {
   type ModelState,
   type OutputValue,
 } from './model.js';
-export { decodeState, encodeState } from './state-file.js';
+export { decodeState, encodeState, type StateFiles } from './state-file.js';
+export { load as loadArtifact, type Progress, type TransferOptions as LoadOptions } from './transfer.js';

@@ -4,7 +4,7 @@
 import { arrayType, count, formatType, type TypedArray, viewOf } from './element.js';
 import { ArtifactError } from './error.js';
 import type { EntrySlots, Manifest, TensorSlot } from './manifest.js';
-import { decodeState, encodeState } from './state-file.js';
+import { decodeState, encodeState, type StateFiles } from './state-file.js';
 
 /** What an input accepts: the typed array of its dtype, plain numbers, and for int64 also an `Int32Array`; a number for shape []. */
 export type InputValue = TypedArray | readonly (number | bigint | boolean)[] | number | bigint | boolean;
@@ -34,9 +34,11 @@ export interface ModelState {
   readonly state: Readonly<Record<string, TypedArray>>;
   /** The state as the bytes of a safetensors file; loading them resumes bit for bit. */
   saveState(): Uint8Array;
-  /** Replace the state by that of a safetensors file. Throws and changes nothing where it does not fit. */
-  loadState(file: Uint8Array): void;
+  /** Replace the state by that of a safetensors file, or several. Throws and changes nothing where it does not fit. */
+  loadState(files: StateFiles): void;
   readonly threads: Threads;
+  /** What it is an instance of: `load({ module })` makes further ones without compiling. */
+  readonly module?: WebAssembly.Module;
   /** Let go of the memory, and of all threads. Every later call throws. */
   dispose(): void;
 }
@@ -44,22 +46,23 @@ export type Model = ModelState & Readonly<Record<string, Entry>>;
 
 /** A compiled module in memory: the function of each entry, and the memory they share. */
 export interface Engine {
+  readonly module: WebAssembly.Module;
   readonly exports: WebAssembly.Exports;
   readonly memory?: ArrayBufferLike;
   dispose?(): void;
 }
 
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
-export const instantiate = (module: WebAssembly.Module, manifest: Manifest, stateFile: Uint8Array): Model =>
-  modelOver(engineOf(module), manifest, stateFile, { count: 1 });
+export const instantiate = (module: WebAssembly.Module, manifest: Manifest, state: StateFiles): Model =>
+  modelOver(engineOf(module), manifest, state, { count: 1 });
 
 export function engineOf(module: WebAssembly.Module): Engine {
   const { exports } = new WebAssembly.Instance(module);
-  return { exports, memory: (exports.memory as WebAssembly.Memory)?.buffer };
+  return { module, exports, memory: (exports.memory as WebAssembly.Memory)?.buffer };
 }
 
 /** A model over a module that is in memory already. Throws E412, E413. */
-export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Array, threads: Threads): Model {
+export function modelOver(engine: Engine, manifest: Manifest, state: StateFiles, threads: Threads): Model {
   checkModule(manifest, engine);
   let buffer = engine.memory;
   const memory = (): ArrayBufferLike => {
@@ -67,15 +70,16 @@ export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Ar
     return buffer;
   };
   const bytes = (): Uint8Array => new Uint8Array(memory());
-  decodeState(manifest, stateFile, bytes());
+  decodeState(manifest, state, bytes());
 
   const model: Record<string, unknown> = {
     get state() {
       return Object.fromEntries(manifest.state.map(slot => [slot.name, viewOf(slot, memory())]));
     },
     saveState: () => encodeState(manifest, bytes()),
-    loadState: (file: Uint8Array) => decodeState(manifest, file, bytes()),
+    loadState: (files: StateFiles) => decodeState(manifest, files, bytes()),
     threads,
+    module: engine.module,
     dispose: () => {
       if (buffer) engine.dispose?.();
       buffer = undefined;
@@ -93,9 +97,7 @@ export function modelOver(engine: Engine, manifest: Manifest, stateFile: Uint8Ar
 }
 
 function checkModule({ name, entries, totalBytes }: Manifest, { exports, memory }: Engine): void {
-  const lacking = entries
-    .filter(entry => typeof exports[entry.name] !== 'function')
-    .map(entry => `function '${entry.name}'`);
+  const lacking = entries.filter(entry => !exports[entry.name]).map(entry => `function '${entry.name}'`);
   if (!memory || memory.byteLength < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
   if (lacking.length > 0)
     throw new ArtifactError(

@@ -43,30 +43,29 @@ export function encodeState({ state, stateBytes }: Manifest, memory: Uint8Array)
   return file;
 }
 
-/** Copy a state file into `memory`. Throws E412, and changes nothing, where the file is damaged or is of another model. */
-export function decodeState({ name, state }: Manifest, file: Uint8Array, memory: Uint8Array): void {
-  const { tensors, data } = parse(file);
+/** A state file, or several that hold its tensors between them. */
+export type StateFiles = Uint8Array | readonly Uint8Array[];
+
+/** Copy a state into `memory`. Throws E412, and changes nothing, where a file is damaged or they are of another model. */
+export function decodeState({ name, state }: Manifest, files: StateFiles, memory: Uint8Array): void {
+  const tensors = new Map([files].flat().flatMap(parse));
   const problems: string[] = [];
   const copies = state.map(slot => {
-    const { dtype, shape, data_offsets: range = [0, 0] } = tensors.get(slot.name) ?? {};
+    const found = tensors.get(slot.name);
     tensors.delete(slot.name);
     const wanted = formatType(fileType(slot.dtype), slot.shape);
-    const given = shape && formatType(dtype!, shape);
+    const given = found && formatType(found.dtype, found.shape);
     if (given !== wanted)
       problems.push(`'${slot.name}' must be ${wanted}, ${given ? `the file has ${given}` : 'it is missing'}`);
-    else if (range[1] - range[0] !== byteLength(slot))
-      damaged(`'${slot.name}' has ${range[1] - range[0]} bytes, ${wanted} needs ${byteLength(slot)}`);
-    return { from: data.subarray(...range), to: slot.offset };
+    else if (found!.data.length !== byteLength(slot))
+      damaged(`'${slot.name}' has ${found!.data.length} bytes, ${wanted} needs ${byteLength(slot)}`);
+    return () => memory.set(found!.data, slot.offset);
   });
   for (const extra of tensors.keys()) if (!extra.startsWith(padding)) problems.push(`'${extra}' is not in the model`);
-  if (problems.length > 0) {
-    const more = problems.length > 5 ? `; and ${problems.length - 5} more` : '';
-    throw new ArtifactError(
-      'E412',
-      `the state does not fit model '${name}': ${problems.slice(0, 5).join('; ')}${more}`,
-    );
-  }
-  for (const { from, to } of copies) memory.set(from, to);
+  if (problems.length > 5) problems.splice(5, problems.length, `and ${problems.length - 5} more`);
+  if (problems.length > 0)
+    throw new ArtifactError('E412', `the state does not fit model '${name}': ${problems.join('; ')}`);
+  for (const copy of copies) copy();
 }
 
 const damaged = (why: string): never => {
@@ -76,29 +75,29 @@ const damaged = (why: string): never => {
 const isSizes = (value: unknown): boolean =>
   Array.isArray(value) && value.every(size => Number.isSafeInteger(size) && size >= 0);
 
-/** Header and data section, every range checked: the tensors cover the file without holes or overlaps. */
-function parse(file: Uint8Array): { tensors: Map<string, FileTensor>; data: Uint8Array } {
+/** Its tensors, every range checked: they cover the file without holes or overlaps. */
+function parse(file: Uint8Array): [name: string, tensor: FileTensor & { readonly data: Uint8Array }][] {
   const room = file.length - 8;
   if (room < 0) damaged(`${file.length} bytes are no header`);
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
   if (length > room) damaged(`its header should have ${length} bytes, ${room} follow`);
   const start = 8 + Number(length);
-  const tensors = new Map(Object.entries(parseHeader(file.subarray(8, start))));
-  tensors.delete('__metadata__');
+  const { __metadata__, ...header } = parseHeader(file.subarray(8, start));
+  const tensors = Object.entries(header);
   for (const [name, tensor] of tensors) {
     if (!isSizes(tensor?.shape) || !isSizes(tensor.data_offsets) || tensor.data_offsets.length !== 2)
       damaged(`the entry of '${name}' is malformed`);
   }
   const data = file.subarray(start);
   let at = 0;
-  for (const [begin, end] of [...tensors.values()]
-    .map(tensor => tensor.data_offsets)
+  for (const [begin, end] of tensors
+    .map(([, tensor]) => tensor.data_offsets)
     .sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
     if (begin !== at || end < begin) damaged(`a tensor lies at [${begin}, ${end}), expected to begin at ${at}`);
     at = end;
   }
   if (at !== data.length) damaged(`its tensors have ${at} bytes, ${data.length} follow the header`);
-  return { tensors, data };
+  return tensors.map(([name, tensor]) => [name, { ...tensor, data: data.subarray(...tensor.data_offsets) }]);
 }
 
 function parseHeader(bytes: Uint8Array): Record<string, FileTensor> {

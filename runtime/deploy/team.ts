@@ -49,11 +49,16 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
   }
   for (const worker of workers) if ('unref' in worker) worker.unref();
   const own = join({ ...part, thread: 0, spins: mayWait() ? spins : 0 });
-  return { engine: engineOver(own, memory.buffer, end) };
+  return { engine: engineOver(module, own, memory.buffer, end) };
 }
 
 /** After an error no call is possible any more: the threads are at different places. The state can still be saved. */
-function engineOver({ exports, fail, release }: TeamInstance, memory: ArrayBufferLike, end: () => void): Engine {
+function engineOver(
+  module: WebAssembly.Module,
+  { exports, fail, release }: TeamInstance,
+  memory: ArrayBufferLike,
+  end: () => void,
+): Engine {
   let failure: string | null = null;
   const guarded =
     (run: () => void, name: string): (() => void) =>
@@ -70,6 +75,7 @@ function engineOver({ exports, fail, release }: TeamInstance, memory: ArrayBuffe
     };
   const functions = Object.entries(exports).map(([name, run]) => [name, guarded(run as () => void, name)]);
   return {
+    module,
     exports: Object.fromEntries(functions),
     memory,
     dispose() {

@@ -8,7 +8,7 @@ import { type Ceilings, measureCeilings } from '../../compiler/cli/bench/ceiling
 import { rooflineMs, totalCost } from '../../compiler/cli/bench/cost.js';
 import { measure } from '../../compiler/cli/bench/timing.js';
 import { tensorOver } from '../../compiler/ops/tensor.js';
-import { hasFeature } from '../../runtime/deploy/loader.js';
+import { hasFeature } from '../../runtime/deploy/features.js';
 import type { Model } from '../../runtime/deploy/model.js';
 import { type Agreement, compareWithCases } from './cases.js';
 import { CompiledWorkload, type Inputs, type ModuleChoice, type Sizes } from './compiled.js';

@@ -9,9 +9,26 @@ import { ownCode } from './own-code.js';
 export const requestKey = (asked: readonly unknown[]): string =>
   sha256(JSON.stringify([ownCodeOnce(), process.cwd(), ...asked])).slice(0, 32);
 
-export function buildKey({ modelFile, targets, nvcc, threads, revectorize, checkTypes }: BuildRequest): string {
+export function buildKey({
+  modelFile,
+  targets,
+  nvcc,
+  threads,
+  revectorize,
+  shardBytes,
+  checkTypes,
+}: BuildRequest): string {
   const cuda = targets.includes('cuda') && nvcc !== 'skip' ? [nvcc, nvccStamp()] : [];
-  return requestKey(['build', resolve(modelFile), [...targets].sort(), threads, revectorize, checkTypes, cuda]);
+  return requestKey([
+    'build',
+    resolve(modelFile),
+    [...targets].sort(),
+    threads,
+    revectorize,
+    shardBytes,
+    checkTypes,
+    cuda,
+  ]);
 }
 
 let ownHash: string | null = null;

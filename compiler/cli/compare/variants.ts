@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { wasm } from '../../../backends/wasm/backend.js';
-import { hasFeature } from '../../../runtime/deploy/loader.js';
+import { hasFeature } from '../../../runtime/deploy/features.js';
 import type { Feature } from '../../../runtime/deploy/manifest.js';
 import { type Engine, engineOf, type Model, modelOver, type OutputValue } from '../../../runtime/deploy/model.js';
 import { startTeam } from '../../../runtime/deploy/team.js';

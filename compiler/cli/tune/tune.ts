@@ -6,7 +6,7 @@ import { cpus } from 'node:os';
 import { wasm } from '../../../backends/wasm/backend.js';
 import type { Chooser } from '../../../backends/wasm/contraction.js';
 import { scheduleChosenBy } from '../../../backends/wasm/schedule.js';
-import { hasFeature } from '../../../runtime/deploy/loader.js';
+import { hasFeature } from '../../../runtime/deploy/features.js';
 import { version } from '../../artifact/version.js';
 import type { TypedArray } from '../../ir/dtype.js';
 import type { Kernel } from '../../ir/kernel.js';

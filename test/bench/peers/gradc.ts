@@ -1,5 +1,5 @@
 /** gradc itself, as one engine among the others. */
-import { hasFeature } from '../../../runtime/deploy/loader.js';
+import { hasFeature } from '../../../runtime/deploy/features.js';
 import { CompiledWorkload } from '../compiled.js';
 import { workloads } from '../workloads.js';
 import type { StartEngine } from './engine.js';
