@@ -212,6 +212,16 @@ describe('a team of up to four threads gives the bits of one for', () => {
   });
   afterAll(() => team.end());
 
+  test('what comes after a call that failed', () => {
+    const places = g.full([64, 64], 2 ** 29, { dtype: 'int64' });
+    const program = compiled(entryOf((table, index) => [table.gather(1, index).exp()], randn(64, 64), places));
+    const [slot] = program.entries[0].inputs.filter(({ type }) => type.dtype === 'int64');
+    const running = team.run(program, 2);
+    running.memory.set(new Uint8Array(places.toTypedArray().buffer), slot.offset);
+    expect(() => running.run('run')).toThrow(WebAssembly.RuntimeError);
+    running.end();
+  });
+
   test.each(cases)('%s', (_, make) => {
     const given = make();
     const program = compiled(given);

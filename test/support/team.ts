@@ -65,11 +65,23 @@ export class Team {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const part = { module, memory, threads, spins: 1000, patience: 1000 };
     for (let thread = 1; thread < threads; thread++) this.#worker(thread).postMessage({ ...part, thread });
-    const { exports, release } = join({ ...part, thread: 0 });
+    const { exports, release, fail } = join({ ...part, thread: 0 });
+    let isOver = false;
     return {
       memory: new Uint8Array(memory.buffer),
-      run: entry => (exports[entry] as () => void)(),
-      end: release,
+      run: entry => {
+        try {
+          (exports[entry] as () => void)();
+        } catch (error) {
+          isOver = true;
+          fail();
+          this.#dismiss();
+          throw error;
+        }
+      },
+      end: () => {
+        if (!isOver) release();
+      },
     };
   }
 
@@ -82,8 +94,13 @@ export class Team {
     return this.#workers[thread];
   }
 
-  async end(): Promise<void> {
-    await Promise.all(this.#workers.map(worker => worker.terminate()));
+  end(): Promise<unknown> {
+    return this.#dismiss();
+  }
+
+  /** After a failure the workers are at different places, and whoever waited for them would wait for ever. */
+  #dismiss(): Promise<unknown> {
+    return Promise.all(this.#workers.splice(0).map(worker => worker.terminate()));
   }
 }
 
