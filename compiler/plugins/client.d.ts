@@ -3,7 +3,9 @@
  * `types` of `gradc/plugin`; use one or the other.
  */
 declare module '*.model.ts?compiled' {
-  export const load: (options?: import('gradc/deploy').LoadOptions) => Promise<import('gradc/deploy').Model>;
+  export const load: (
+    options?: import('gradc/deploy').LoadOptions & { readonly revectorize?: boolean },
+  ) => Promise<import('gradc/deploy').Model>;
 }
 declare module '*.model.ts?compiled&force' {
   export { load } from '*.model.ts?compiled';
