@@ -11,7 +11,8 @@ import type { Program } from '../compiler/ir/program.js';
 import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
 import { nameCaptured, type TracedModel, traceFunction, traceModel } from '../compiler/trace/model.js';
 import { type Fn, gradients, randn } from './support/loops.js';
-import { bitDifference, divideAll, runAlone, Team } from './support/team.js';
+import { inOrder, inReverse, runTraced } from './support/races.js';
+import { bitDifference, type Contents, divideAll, runAlone, Team } from './support/team.js';
 
 // ── barriers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,6 +201,14 @@ const cases: readonly (readonly [string, () => Case])[] = [
 
 const compiled = ({ model }: Case): Program => compileToProgram(model, { verify: true }, evaluateConstant).program;
 
+function contentsOf({ model, inputs }: Case): Contents {
+  const given = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, x.toTypedArray()]));
+  return {
+    state: Object.fromEntries(model.state.map(({ name, storage }) => [name, storage.array])),
+    inputs: () => given,
+  };
+}
+
 /** Whether threads meet in a loop or a branch. */
 const meets = (steps: readonly EntryStep[]): boolean => steps.some(step => /\[.*\|.*\]/.test(textOf(step)));
 const stepsOf = (program: Program, costs: TeamCosts): readonly EntryStep[] =>
@@ -226,11 +235,24 @@ describe('a team of up to four threads gives the bits of one for', () => {
     const given = make();
     const program = compiled(given);
     expect(meets(stepsOf(program, divideAll))).toBe(true);
-    const state = Object.fromEntries(given.model.state.map(({ name, storage }) => [name, storage.array]));
-    const inputs = Object.fromEntries(Object.entries(given.inputs).map(([name, x]) => [name, x.toTypedArray()]));
     for (const threads of [1, 2, 3, 4]) {
       const together = team.run(program, threads);
-      expect(bitDifference(program, { state, inputs: () => inputs }, runAlone(program), together, threads)).toBeNull();
+      expect(bitDifference(program, contentsOf(given), runAlone(program), together, threads)).toBeNull();
+    }
+  });
+});
+
+describe('no thread touches what another one changes, in whatever order they come to it, in', () => {
+  test.each(cases)('%s', (_, make) => {
+    const given = make();
+    const program = compiled(given);
+    for (const [threads, turns] of [
+      [2, inOrder],
+      [3, inReverse],
+    ] as const) {
+      const traced = runTraced(program, threads, turns);
+      expect(bitDifference(program, contentsOf(given), runAlone(program), traced, threads)).toBeNull();
+      expect([...traced.races]).toEqual([]);
     }
   });
 });

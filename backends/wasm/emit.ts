@@ -50,7 +50,7 @@ export function emitKernel(kernel: Kernel, relaxed: boolean): EmittedFunction {
   for (const [i, { buffer }] of kernel.params.entries()) {
     frame.places.set(buffer, { kind: 'memory', base: code.read(code.variables[i], code.root) });
   }
-  const emitter = new StatementEmitter(frame, kernel.name);
+  const emitter = new StatementEmitter(frame, kernel.name, writesOf(kernel.body));
   emitter.emit(kernel.body);
   return { code, result: null, helpers: frame.helpers, ...emitter.scratch };
 }
@@ -106,6 +106,8 @@ class StatementEmitter {
   constructor(
     private readonly frame: Frame,
     private readonly kernel: string,
+    /** The buffers that the kernel writes. */
+    private readonly changing: ReadonlySet<Buffer> = new Set(),
   ) {
     this.scalars = new ScalarEmitter(frame);
   }
@@ -179,7 +181,11 @@ class StatementEmitter {
     frame.code.loop(frame.scope, counter, bound, scope.conditional, scope);
   }
 
-  /** Of N iterations thread t of T runs those from N·t/T up to N·(t + 1)/T; a single one is the first thread's. */
+  /**
+   * Of N iterations thread t of T runs those from N·t/T up to N·(t + 1)/T; a single one is the first thread's. What that one
+   * reads, the others must not: no barrier parts it from what the first thread wrote before, and later statements, behind a
+   * barrier, would find the value that they have read too early.
+   */
   private divided(stmt: Extract<Stmt, { kind: 'loop' }>): void {
     const { frame } = this;
     const { code } = frame;
@@ -187,7 +193,7 @@ class StatementEmitter {
     const [thread, threads] = [code.global(THREAD), code.global(THREADS)];
     const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
     if (extent === 1) {
-      const [inside, none] = [code.armScope(frame.scope, writesOf(stmt.body)), code.armScope(frame.scope, new Set())];
+      const [inside, none] = [code.armScope(frame.scope, this.changing), code.armScope(frame.scope, new Set())];
       frame.within(inside, () => this.unroll(stmt.iter, stmt.body));
       code.branch(frame.scope, i32('eqz', thread), inside, none);
     } else {

@@ -1,0 +1,130 @@
+/**
+ * Races between the threads of a team, found without waiting for the moment at which they would show: in random programs
+ * every byte that two threads touch between two barriers is looked at, whatever the order in which they come to it.
+ *
+ * GRADC_FUZZ_SEED and GRADC_FUZZ_PROGRAMS are those of `fuzz.test.ts`.
+ */
+import { expect, test } from 'vitest';
+import { evaluateConstant } from '../backends/js/evaluate.js';
+import type { EntryStep } from '../backends/wasm/entry.js';
+import { BARRIER } from '../backends/wasm/globals.js';
+import { planTeam } from '../backends/wasm/plan.js';
+import { GradcError } from '../compiler/errors.js';
+import { call, constant, index, iterOf, load, loop, makeIter, store } from '../compiler/ir/kernel.js';
+import type { Program, Slot } from '../compiler/ir/program.js';
+import { compileToProgram } from '../compiler/pipeline.js';
+import { nameCaptured, traceFunction } from '../compiler/trace/model.js';
+import { kernelOf, param } from './support/plain-kernels.js';
+import { inOrder, inReverse, runTraced } from './support/races.js';
+import { randomProgram, runSteps } from './support/random-programs.js';
+import { bitDifference, type Contents, runAlone } from './support/team.js';
+
+const seed = Number(process.env.GRADC_FUZZ_SEED ?? 1);
+const programs = Number(process.env.GRADC_FUZZ_PROGRAMS ?? 60);
+
+/** A random program as the threads get it, and what it is given. */
+function randomCase(seed: number): { program: Program; contents: Contents } {
+  const { state, inputs, ...rest } = randomProgram(seed);
+  const own = state.map(tensor => tensor.clone());
+  const specs = Object.fromEntries(inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
+  const traced = nameCaptured(
+    traceFunction('fuzz', specs, given =>
+      Object.fromEntries(
+        runSteps({ state, inputs, ...rest }, Object.values(given), own).map((tensor, i) => [`out${i}`, tensor]),
+      ),
+    ),
+  );
+  const source = { name: 'fuzz', graphs: [traced.graph], state: traced.state };
+  const values = Object.fromEntries(inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()]));
+  return {
+    program: compileToProgram(source, {}, evaluateConstant).program,
+    contents: {
+      state: Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array])),
+      inputs: () => values,
+    },
+  };
+}
+
+/** The races, and what differs from one thread. */
+function problems(seed: number, plans = planTeam): string[] {
+  const { program, contents } = randomCase(seed);
+  return [inOrder, inReverse].flatMap((turns, i) => {
+    const threads = 2 + ((seed + i) % 3);
+    const traced = runTraced(program, threads, turns, plans);
+    const difference = bitDifference(program, contents, runAlone(program), traced, threads);
+    return [...(difference === null ? [] : [difference]), ...traced.races].map(
+      problem => `GRADC_FUZZ_SEED=${seed}: ${problem}`,
+    );
+  });
+}
+
+test(`${programs} random programs from seed ${seed} on have no races`, { timeout: 60_000 + programs * 2000 }, () => {
+  const found: string[] = [];
+  for (let at = seed; at < seed + programs; at++) {
+    try {
+      found.push(...problems(at));
+    } catch (error) {
+      if (!(error instanceof GradcError && (error.code === 'E601' || error.code === 'E206'))) throw error;
+    }
+  }
+  expect(found).toEqual([]);
+});
+
+test('what only the first thread reads, the others do not read before it is written', () => {
+  const [x, y, z] = [param('x', 4), param('y', 1), param('z', 3)];
+  const i = makeIter('i', z.size);
+  const kernel = kernelOf(
+    'early',
+    [],
+    [x, y, z],
+    [
+      store(x, index(0), call('add', load(x, index(1)), constant('float32', 2))),
+      store(y, index(0), call('neg', load(x, index(0)))),
+      loop(i, 'parallel', [store(z, iterOf(i), load(x, index(0)))]),
+    ],
+  );
+  const slot = (name: string, size: number, offset: number): Slot => ({
+    name,
+    type: { dtype: 'float32', shape: [size] },
+    offset,
+  });
+  const program: Program = {
+    name: 'early',
+    state: [],
+    stateBytes: 0,
+    totalBytes: 192,
+    entries: [
+      {
+        name: 'run',
+        inputs: [slot('x', 4, 0)],
+        outputs: [slot('y', 1, 64), slot('z', 3, 128)],
+        steps: [{ kernel, args: [0, 64, 128] }],
+      },
+    ],
+  };
+  const traced = runTraced(program, 3, inReverse);
+  const contents = { state: {}, inputs: () => ({ x: new Float32Array([1, 5, 0, 0]) }) };
+  expect(bitDifference(program, contents, runAlone(program), traced, 3)).toBeNull();
+  expect([...traced.races]).toEqual([]);
+});
+
+test('a barrier that is missing is found', () => {
+  const without =
+    (kept: 'steps' | 'kernels'): typeof planTeam =>
+    (...given) => {
+      const plan = planTeam(...given);
+      const team = plan.team!;
+      const entries = new Map([...team.entries].map(([name, steps]) => [name, steps.filter(step => !isBarrier(step))]));
+      if (kept === 'kernels') return { ...plan, team: { ...team, entries } };
+      for (const { code } of plan.functions.values()) {
+        const items = code.root.items.filter(({ kind }) => kind !== 'barrier');
+        code.root.items.splice(0, Number.POSITIVE_INFINITY, ...items);
+      }
+      return plan;
+    };
+  for (const kept of ['steps', 'kernels'] as const)
+    expect(problems(5432, without(kept)).join()).toMatch(/thread \d writes/);
+  expect(problems(5432)).toEqual([]);
+});
+
+const isBarrier = (step: EntryStep): boolean => 'target' in step && step.target === BARRIER;
