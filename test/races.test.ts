@@ -108,6 +108,10 @@ test('what only the first thread reads, the others do not read before it is writ
   expect([...traced.races]).toEqual([]);
 });
 
+test('scratch memory of a divided loop is of each thread, also where rows before the loop use it together', () => {
+  expect(problems(22041)).toEqual([]);
+});
+
 test('a barrier that is missing is found', () => {
   const without =
     (kept: 'steps' | 'kernels'): typeof planTeam =>

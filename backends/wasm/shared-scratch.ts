@@ -5,7 +5,8 @@
 import { type Buffer, type Expr, load, mapExpr, mapStmtExprs, type Stmt } from '../../compiler/ir/kernel.js';
 import { bodyOf } from './accesses.js';
 
-export function withSharedScratch(stmts: readonly Stmt[]): readonly Stmt[] {
+export function withSharedScratch(given: readonly Stmt[]): readonly Stmt[] {
+  const stmts = given.map(withOwnScratch);
   const shared = new Map<Buffer, Buffer>();
   const collect = (stmt: Stmt): void => {
     if (isDivided(stmt)) return;
@@ -15,6 +16,20 @@ export function withSharedScratch(stmts: readonly Stmt[]): readonly Stmt[] {
   };
   stmts.forEach(collect);
   return shared.size === 0 ? stmts : stmts.map(stmt => withBuffers(stmt, shared));
+}
+
+/** Copies of a statement may have a buffer in common: what is allocated in a loop that is divided is no other loop's. */
+function withOwnScratch(stmt: Stmt): Stmt {
+  if (!isDivided(stmt)) {
+    return stmt.kind === 'loop' || stmt.kind === 'alloc' ? { ...stmt, body: stmt.body.map(withOwnScratch) } : stmt;
+  }
+  const own = new Map<Buffer, Buffer>();
+  const collect = (inner: Stmt): void => {
+    if (inner.kind === 'alloc' && inner.buffer.scope === 'local') own.set(inner.buffer, { ...inner.buffer });
+    bodyOf(inner).forEach(collect);
+  };
+  collect(stmt);
+  return own.size === 0 ? stmt : withBuffers(stmt, own);
 }
 
 /** A loop of which several threads run a part. */
