@@ -66,8 +66,8 @@ class Watched {
 
   constructor(dependencies: Dependencies, start: number) {
     this.paths = [...dependencies.paths];
-    this.#outdated = writtenSince(dependencies, start);
     this.#snapshot = snapshotOf(dependencies);
+    this.#outdated = writtenSince(dependencies, start);
   }
 
   isDue(): boolean {

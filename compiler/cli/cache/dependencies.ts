@@ -29,12 +29,14 @@ export const isCurrent = ({ paths, environment }: Snapshot): boolean =>
   Object.entries(environment).every(([name, known]) => variable(name) === known) &&
   Object.entries(paths).every(([path, known]) => fingerprint(path) === known);
 
-/** Was anything written since a time, in milliseconds? Then a snapshot may not show what was read. */
+/**
+ * Was anything written since a time, in milliseconds? Then a snapshot may not show what was read. To be asked after the snapshot
+ * is taken: what is written later still differs from it. Files of the future, as clocks that are wrong make them, do not count.
+ */
 export function writtenSince({ paths }: Dependencies, time: number): boolean {
-  const now = Date.now();
   return [...paths].some(path => {
     const { mtimeMs = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
-    return mtimeMs >= time && mtimeMs <= now;
+    return mtimeMs >= time && Math.floor(mtimeMs) <= Date.now();
   });
 }
 
