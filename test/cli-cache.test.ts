@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { snapshotOf } from '../compiler/cli/cache/dependencies.js';
 import { Observer } from '../compiler/cli/cache/observation.js';
 import { Store } from '../compiler/cli/cache/store.js';
 
@@ -178,7 +179,7 @@ describe('--watch', () => {
 });
 
 describe('the store', () => {
-  const nothing = { paths: [], environment: [] };
+  const nothing = snapshotOf({ paths: [], environment: [] });
 
   test('counts what is broken as never kept', () => {
     const store = new Store(folder);
@@ -195,11 +196,11 @@ describe('the store', () => {
   test('finds what was kept in the same state of files and variables', () => {
     const store = new Store(folder);
     const dependencies = { paths: [path('size.ts'), path('absent')], environment: ['GRADC_TEST'] };
-    store.keep('request', dependencies, { state: 1 });
+    store.keep('request', snapshotOf(dependencies), { state: 1 });
     expect(store.find('request')?.value).toEqual({ state: 1 });
     write('absent', '');
     expect(store.find('request')).toBe(null);
-    store.keep('request', dependencies, { state: 2 });
+    store.keep('request', snapshotOf(dependencies), { state: 2 });
     rmSync(path('absent'));
     expect(store.find('request')?.value).toEqual({ state: 1 });
     process.env.GRADC_TEST = 'set';

@@ -10,7 +10,7 @@ import { fail } from '../errors.js';
 import type { DebugOptions } from '../pass.js';
 import { writeWhole } from './cache/atomic.js';
 import { dependenciesOf } from './cache/code-dependencies.js';
-import { type Dependencies, sha256, writtenSince } from './cache/dependencies.js';
+import { type Dependencies, sha256, snapshotOf, writtenSince } from './cache/dependencies.js';
 import { buildKey } from './cache/request.js';
 import { Store } from './cache/store.js';
 import type { CheckedSource } from './check-types.js';
@@ -142,14 +142,17 @@ async function compileAndWrite(
   const { model, warnings, typeFiles } = compiled;
   const tuningFile = tuningPath(request.modelFile);
   const { dependencies, uncheckable } = dependenciesOf(model, [...typeFiles, resolve(tuningFile)]);
+  const snapshot = snapshotOf(dependencies);
   const changed = writtenSince(dependencies, start) ? 'a source changed meanwhile' : null;
   const out = request.folder(model.name);
   const files = await Promise.all([...model.files].map(([path, content]) => fileRecord(path, content)));
   for (const [path, content] of model.files) writeOutput(join(out, path), content);
   if (model.tuning !== null) writeOutput(tuningFile, model.tuning);
+  const tuned = model.tuning === null ? {} : { [resolve(tuningFile)]: sha256(model.tuning) };
+  const withTuning = { ...snapshot, paths: { ...snapshot.paths, ...tuned } };
   const kept: KeptBuild = { name: model.name, files, warnings };
   const contents = files.map(file => [file.sha256, model.files.get(file.path)!] as const);
-  const uncached = uncheckable ?? changed ?? cache?.store.keep(cache.key, dependencies, kept, contents) ?? null;
+  const uncached = uncheckable ?? changed ?? cache?.store.keep(cache.key, withTuning, kept, contents) ?? null;
   const tuning = model.tuning && tuningFile;
   return { build: { name: model.name, out, outcome: 'built', uncached, tuning, files }, warnings, dependencies };
 }

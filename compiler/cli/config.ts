@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fail } from '../errors.js';
 import { dependenciesOf } from './cache/code-dependencies.js';
-import { writtenSince } from './cache/dependencies.js';
+import { snapshotOf, writtenSince } from './cache/dependencies.js';
 import { requestKey } from './cache/request.js';
 import type { Store } from './cache/store.js';
 import { type ConfigProblem, configProblems } from './config-check.js';
@@ -50,7 +50,8 @@ export async function loadConfig(file: string | null, store: Store | null): Prom
   const { exported, dependencies, uncheckable } = await run(file);
   const problems = configProblems(exported);
   if (problems.length > 0) throw new Reported(await located(file, problems), exitCodes.usage);
-  if (uncheckable === null && !writtenSince(dependencies, start)) store?.keep(key, dependencies, exported as Config);
+  const snapshot = snapshotOf(dependencies);
+  if (uncheckable === null && !writtenSince(dependencies, start)) store?.keep(key, snapshot, exported as Config);
   return { file, folder, config: exported as Config, dependencies: [...dependencies.paths] };
 }
 

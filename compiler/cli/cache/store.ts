@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from './atomic.js';
-import { type Dependencies, isCurrent, type Snapshot, sha256, snapshotOf } from './dependencies.js';
+import { isCurrent, type Snapshot, sha256 } from './dependencies.js';
 
 /** A result, and what it depended on. */
 export interface Kept<Value> {
@@ -43,7 +43,7 @@ export class Store {
   }
 
   /** Gives why it could not be kept, or null. A result that cannot be kept is no worse for it. */
-  keep(request: string, dependencies: Dependencies, value: object, contents: Contents = []): string | null {
+  keep(request: string, dependencies: Snapshot, value: object, contents: Contents = []): string | null {
     try {
       this.#keepContents(contents);
       this.#keepRecord(request, dependencies, value);
@@ -53,10 +53,9 @@ export class Store {
     }
   }
 
-  #keepRecord(request: string, dependencies: Dependencies, value: object): void {
-    const snapshot = snapshotOf(dependencies);
-    const name = `${request}-${sha256(JSON.stringify(snapshot)).slice(0, 16)}.json`;
-    const record: Kept<object> = { dependencies: snapshot, value };
+  #keepRecord(request: string, dependencies: Snapshot, value: object): void {
+    const name = `${request}-${sha256(JSON.stringify(dependencies)).slice(0, 16)}.json`;
+    const record: Kept<object> = { dependencies, value };
     writeWhole(join(this.#records, name), JSON.stringify(record));
     for (const { path } of filesOf(this.#records).slice(mostRecords)) rmSync(path, { force: true });
   }
