@@ -23,6 +23,7 @@ import {
   type Stmt,
   subIndex,
   walkExpr,
+  withBody,
 } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { allExpressions, bodyOf } from './accesses.js';
@@ -36,8 +37,7 @@ export const splitGuards: Pass<Kernel> = {
   doc: 'Loops are cut where a condition on their counter becomes certain, so that most of their steps need not ask.',
   run(kernel, context) {
     const body = kernel.body.flatMap(stmt => split(stmt, context));
-    const isSame = body.length === kernel.body.length && body.every((stmt, i) => stmt === kernel.body[i]);
-    return isSame || countOf(body) > MOST_STATEMENTS ? kernel : { ...kernel, body };
+    return countOf(body) > MOST_STATEMENTS ? kernel : withBody(kernel, body);
   },
 };
 

@@ -28,6 +28,7 @@ import {
   type Stmt,
   store,
   substitute,
+  withBody,
 } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { loadsIn } from './accesses.js';
@@ -38,10 +39,10 @@ export const transposeInRegisters: Pass<Kernel> = {
   name: 'transpose-in-registers',
   doc: 'Copies that read along one counter and write along another go through squares of four vectors.',
   run(kernel, context) {
-    const body = kernel.body.flatMap(stmt => transposed(stmt, context));
-    return body.length === kernel.body.length && body.every((stmt, i) => stmt === kernel.body[i])
-      ? kernel
-      : { ...kernel, body };
+    return withBody(
+      kernel,
+      kernel.body.flatMap(stmt => transposed(stmt, context)),
+    );
   },
 };
 
@@ -54,9 +55,7 @@ function transposed(stmt: Stmt, context: PassContext): Stmt[] {
     if (squares !== null) return squares;
   }
   const body = stmt.body.flatMap(inner => transposed(inner, context));
-  return [
-    body.length === stmt.body.length && body.every((inner, i) => inner === stmt.body[i]) ? stmt : { ...stmt, body },
-  ];
+  return [withBody(stmt, body)];
 }
 
 function inSquares(stmt: Stmt, context: PassContext): Stmt[] | null {

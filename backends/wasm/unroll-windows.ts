@@ -3,7 +3,7 @@
  *
  *   serial r<2: serial c<2: reduce m[0] max= load x[…r*28 + c…]   ->   unroll r<2: unroll c<2: …
  */
-import type { Kernel, Stmt } from '../../compiler/ir/kernel.js';
+import { type Kernel, type Stmt, withBody } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { bodyOf } from './accesses.js';
 
@@ -14,19 +14,18 @@ export const unrollWindows: Pass<Kernel> = {
   name: 'unroll-windows',
   doc: 'Serial loops of at most four steps over one or two statements are unrolled.',
   run(kernel) {
-    const body = kernel.body.map(unrolled);
-    return body.every((stmt, i) => stmt === kernel.body[i]) ? kernel : { ...kernel, body };
+    return withBody(kernel, kernel.body.map(unrolled));
   },
 };
 
 function unrolled(stmt: Stmt): Stmt {
   if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') return stmt;
-  const inner = stmt.body.map(unrolled);
-  const body = inner.every((child, i) => child === stmt.body[i]) ? stmt.body : inner;
+  const inner = withBody(stmt, stmt.body.map(unrolled));
   const isShort =
     stmt.kind === 'loop' && stmt.map === 'serial' && stmt.limit === null && stmt.iter.extent <= MOST_STEPS;
-  if (isShort && stmt.iter.extent * copies(body) <= MOST_STATEMENTS) return { ...stmt, map: 'unroll', body };
-  return body === stmt.body ? stmt : { ...stmt, body };
+  if (isShort && stmt.iter.extent * copies(inner.body) <= MOST_STATEMENTS)
+    return { ...stmt, map: 'unroll', body: inner.body };
+  return inner;
 }
 
 /** Statements that would be written out; loops that stay loops are too many. */

@@ -30,6 +30,7 @@ import {
   walkExpr,
   walkStmts,
   when,
+  withBody,
 } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { allExpressions, expressionsOf, loadsIn, visitAccesses } from './accesses.js';
@@ -41,10 +42,10 @@ export const vectoriseLoops: Pass<Kernel> = {
   name: 'vectorise-loops',
   doc: 'Pointwise loops and reductions run four elements at a time, with a scalar tail.',
   run(kernel, context) {
-    const body = kernel.body.flatMap(stmt => vectorised(stmt, context));
-    return body.length === kernel.body.length && body.every((stmt, i) => stmt === kernel.body[i])
-      ? kernel
-      : { ...kernel, body };
+    return withBody(
+      kernel,
+      kernel.body.flatMap(stmt => vectorised(stmt, context)),
+    );
   },
 };
 

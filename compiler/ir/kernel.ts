@@ -433,6 +433,10 @@ export function sameExpr(a: Expr, b: Expr): boolean {
   }
 }
 
+/** With another body; itself where that is the same, so that passes can tell whether they have changed anything. */
+export const withBody = <T extends { readonly body: readonly Stmt[] }>(whole: T, body: readonly Stmt[]): T =>
+  body.length === whole.body.length && body.every((stmt, i) => stmt === whole.body[i]) ? whole : { ...whole, body };
+
 // ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const loop = (iter: Iter, map: LoopMap, body: readonly Stmt[], limit: Expr | null = null): Stmt => ({
