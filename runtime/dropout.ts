@@ -10,7 +10,7 @@ import { leakyRelu } from '../compiler/ops/activation.js';
 import { where } from '../compiler/ops/pointwise.js';
 import { counterUniform } from '../compiler/ops/random.js';
 import { bindArguments, type Param, parseSignature } from '../compiler/ops/signature.js';
-import { noGrad } from '../compiler/ops/tape.js';
+import { computeInPlace, noGrad } from '../compiler/ops/tape.js';
 import { isConstant, type Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { elementsOf } from './bridge.js';
 import { zeros } from './creation.js';
@@ -73,8 +73,8 @@ function dropoutFunction(
     if (!(probability >= 0 && probability <= 1))
       fail('E110', { op: name, problem: `dropout probability has to be between 0 and 1, but got ${probability}` });
     if (!bound.training || probability === 0) return bound.input;
-    const output = compute(bound.input, probability, maskShape(bound.input));
-    return bound.inplace ? bound.input.copy_(output) : output;
+    const drop = (input: Tensor): Tensor => compute(input, probability, maskShape(input));
+    return bound.inplace ? computeInPlace(bound.input, [], drop) : drop(bound.input);
   };
   return Object.assign(call, { params });
 }
@@ -103,10 +103,9 @@ const rreluParams = parseSignature(
 function randomRelu(...args: unknown[]): Tensor {
   const { input, lower, upper, training, inplace } = bindArguments('rrelu', rreluParams, args);
   if (!(lower <= upper)) fail('E110', { op: 'rrelu', problem: `lower (${lower}) must not be above upper (${upper})` });
-  const output = training
-    ? input.mul(slopesOf(input, Number(lower), Number(upper)))
-    : leakyRelu(input, (Number(lower) + Number(upper)) / 2);
-  return inplace ? input.copy_(output) : output;
+  const activate = (x: Tensor): Tensor =>
+    training ? x.mul(slopesOf(x, Number(lower), Number(upper))) : leakyRelu(x, (Number(lower) + Number(upper)) / 2);
+  return inplace ? computeInPlace(input, [], activate) : activate(input);
 }
 export const rrelu = Object.assign(
   randomRelu as (

@@ -37,6 +37,27 @@ export * from '../compiler/ops/view.js';
 export * from '../compiler/ops/vision.js';
 export { columnsToImage as fold, imageToColumns as unfold } from '../compiler/ops/vision.js';
 export {
+  celu,
+  celu_,
+  elu,
+  elu_,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  hardtanh_,
+  leakyRelu,
+  leakyRelu_,
+  mish,
+  relu,
+  relu_,
+  relu6,
+  selu,
+  selu_,
+  silu,
+  threshold,
+  threshold_,
+} from './activations.js';
+export {
   alphaDropout,
   dropout,
   dropout1d,

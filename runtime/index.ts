@@ -34,7 +34,7 @@ export {
   uint8,
 } from '../compiler/ir/dtype.js';
 export type { Shape } from '../compiler/ir/shape.js';
-export { celu, prelu, selu, threshold } from '../compiler/ops/activation.js';
+export { prelu } from '../compiler/ops/activation.js';
 // Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
 export * from '../compiler/ops/aliases.js';
 export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
@@ -66,6 +66,7 @@ export {
   input,
   type ModelDefinition,
 } from '../compiler/trace/model.js';
+export { celu, celu_, relu_, selu, selu_, threshold, threshold_ } from './activations.js';
 export * as autograd from './autograd.js';
 export { fromTypedArray, type NestedElements } from './bridge.js';
 export {

@@ -1,6 +1,7 @@
 /** In-place ops and gradients: the derivative reads what the tensor held before, and what it no longer holds is an error. */
-import { cat, manualSeed, rand, type Tensor, tensor } from 'gradc';
+import { cat, manualSeed, nn, rand, type Tensor, tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
+import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
 
@@ -39,18 +40,59 @@ const changes: readonly (readonly [
   ],
 ];
 
+/** Layers that overwrite their input, and the same ones that do not. */
+const layers: readonly ((inplace: boolean) => nn.Module & { forward(input: Tensor): Tensor })[] = [
+  inplace => new nn.ReLU(inplace),
+  inplace => new nn.ReLU6({ inplace }),
+  inplace => new nn.LeakyReLU(0.2, inplace),
+  inplace => new nn.ELU(1.5, inplace),
+  inplace => new nn.CELU(0.5, { inplace }),
+  inplace => new nn.SELU(inplace),
+  inplace => new nn.SiLU(inplace),
+  inplace => new nn.Mish(inplace),
+  inplace => new nn.Hardswish(inplace),
+  inplace => new nn.Hardsigmoid(inplace),
+  inplace => new nn.Hardtanh(-0.9, 0.9, inplace),
+  inplace => new nn.Threshold(0.9, 2, inplace),
+  inplace => new nn.RReLU(0.1, 0.3, inplace).eval(),
+];
+
+const functions: readonly (readonly [string, inPlace: (y: Tensor) => Tensor, anew: (y: Tensor) => Tensor])[] = [
+  ['relu', y => F.relu(y, { inplace: true }), y => F.relu(y)],
+  ['leakyRelu', y => F.leakyRelu(y, 0.3, { inplace: true }), y => F.leakyRelu(y, 0.3)],
+  ['hardtanh', y => F.hardtanh(y, { maxVal: 0.9, inplace: true }), y => F.hardtanh(y, -1, 0.9)],
+  ['elu_', y => F.elu_(y, 0.7), y => F.elu(y, 0.7)],
+];
+
 describe('gradients through a change in place', () => {
   const gradient = (change: (y: Tensor, x: Tensor) => Tensor) => (x: Tensor) => {
     const start = x.detach().clone().requiresGrad_();
     change(start.mul(1.5), start).square().sum().backward();
     return start.grad as Tensor;
   };
-  test.each(changes)('%s', (_, inPlace, anew) => {
+  const bothWays = [
+    ...changes,
+    ...functions,
+    ...layers.map(
+      make =>
+        [
+          make(true).constructor.name,
+          (y: Tensor) => make(true).forward(y),
+          (y: Tensor) => make(false).forward(y),
+        ] as const,
+    ),
+  ];
+  test.each(bothWays)('%s', (_, inPlace, anew) => {
     manualSeed(0);
-    const x = rand(3).add(0.5);
+    const x = rand(3).sub(0.5);
     const expected = numbers(gradient(anew)(x));
     for (const run of [gradient(inPlace), compile(gradient(inPlace), [input([3])])])
       for (const [i, value] of numbers(run(x)).entries()) expect(value).toBeCloseTo(expected[i], 4);
+  });
+  test.each([...functions])('%s returns its input, changed', (_, inPlace, anew) => {
+    const [y, other] = [tensor([-1, 0.5, 2]), tensor([-1, 0.5, 2])];
+    expect(inPlace(y)).toBe(y);
+    expect(numbers(y)).toEqual(numbers(anew(other)));
   });
   test('a constant becomes a variable by what it is multiplied with', () => {
     const [x, w] = [tensor([1, -2], { dtype: 'float32' }), leaf([3, 5])];

@@ -1,5 +1,7 @@
 /** Activation functions as modules. */
+import { computeInPlace } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
+import type { InplaceOptions } from '../activations.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
 import { pythonFloat } from '../numerals.js';
@@ -30,21 +32,20 @@ export class LogSigmoid extends FunctionLayer {
   protected override readonly fn = F.logsigmoid;
 }
 
-export interface InplaceOptions {
-  /** Overwrite the input with the result. */
-  readonly inplace?: boolean;
-}
+/** `new nn.ReLU(true)`, or by name. */
+export type Inplace = boolean | InplaceOptions;
+export const isInplace = (given: Inplace): boolean => (typeof given === 'boolean' ? given : (given.inplace ?? false));
+
 /** Activations that can overwrite their input. */
 abstract class InplaceLayer extends UnaryLayer {
   readonly inplace: boolean;
-  constructor({ inplace = false }: InplaceOptions = {}) {
+  constructor(inplace: Inplace = false) {
     super();
-    this.inplace = inplace;
+    this.inplace = isInplace(inplace);
   }
   protected abstract activate(input: Tensor): Tensor;
   override forward(input: Tensor): Tensor {
-    const output = this.activate(input);
-    return this.inplace ? input.copy_(output) : output;
+    return this.inplace ? computeInPlace(input, [], self => this.activate(self)) : this.activate(input);
   }
   override extraRepr(): string {
     return this.inplace ? 'inplace=True' : '';
@@ -88,8 +89,8 @@ const withInplace = (text: string, inplace: boolean): string => (inplace ? `${te
 
 export class LeakyReLU extends InplaceLayer {
   readonly negativeSlope: number;
-  constructor(negativeSlope = 0.01, options: InplaceOptions = {}) {
-    super(options);
+  constructor(negativeSlope = 0.01, inplace: Inplace = false) {
+    super(inplace);
     this.negativeSlope = negativeSlope;
   }
   protected activate(input: Tensor): Tensor {
@@ -101,8 +102,8 @@ export class LeakyReLU extends InplaceLayer {
 }
 export class ELU extends InplaceLayer {
   readonly alpha: number;
-  constructor(alpha = 1, options: InplaceOptions = {}) {
-    super(options);
+  constructor(alpha = 1, inplace: Inplace = false) {
+    super(inplace);
     this.alpha = alpha;
   }
   protected activate(input: Tensor): Tensor {
@@ -120,8 +121,8 @@ export class CELU extends ELU {
 export class Hardtanh extends InplaceLayer {
   readonly minVal: number;
   readonly maxVal: number;
-  constructor(minVal = -1, maxVal = 1, options: InplaceOptions = {}) {
-    super(options);
+  constructor(minVal = -1, maxVal = 1, inplace: Inplace = false) {
+    super(inplace);
     this.minVal = minVal;
     this.maxVal = maxVal;
   }
@@ -135,8 +136,8 @@ export class Hardtanh extends InplaceLayer {
 export class Threshold extends InplaceLayer {
   readonly threshold: number;
   readonly value: number;
-  constructor(threshold: number, value: number, options: InplaceOptions = {}) {
-    super(options);
+  constructor(threshold: number, value: number, inplace: Inplace = false) {
+    super(inplace);
     this.threshold = threshold;
     this.value = value;
   }
@@ -153,11 +154,11 @@ export class RReLU extends UnaryLayer {
   readonly lower: number;
   readonly upper: number;
   readonly inplace: boolean;
-  constructor(lower = 1 / 8, upper = 1 / 3, { inplace = false }: InplaceOptions = {}) {
+  constructor(lower = 1 / 8, upper = 1 / 3, inplace: Inplace = false) {
     super();
     this.lower = lower;
     this.upper = upper;
-    this.inplace = inplace;
+    this.inplace = isInplace(inplace);
   }
   override forward(input: Tensor): Tensor {
     return F.rrelu(input, this.lower, this.upper, this.training, this.inplace);

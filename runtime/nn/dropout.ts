@@ -1,17 +1,17 @@
 /** Dropout as modules: active while training, the identity in eval mode. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as drop from '../dropout.js';
-import type { InplaceOptions } from './activation.js';
+import { type Inplace, isInplace } from './activation.js';
 import { settings, UnaryLayer } from './layer.js';
 
 abstract class DropoutLayer extends UnaryLayer {
   readonly p: number;
   readonly inplace: boolean;
   protected abstract readonly drop: drop.DropoutFunction;
-  constructor(p = 0.5, { inplace = false }: InplaceOptions = {}) {
+  constructor(p = 0.5, inplace: Inplace = false) {
     super();
     this.p = p;
-    this.inplace = inplace;
+    this.inplace = isInplace(inplace);
   }
   override forward(input: Tensor): Tensor {
     return this.drop(input, this.p, this.training, this.inplace);
