@@ -295,6 +295,39 @@ describe('gradients', () => {
   });
 });
 
+describe('modes of modules', () => {
+  const definition = defineModel('modes', () => {
+    const drop = new nn.Dropout(1);
+    return {
+      state: { drop },
+      entries: {
+        evaluate: entry({ x: input([2]) }, ({ x }) => {
+          drop.eval();
+          return { y: drop.forward(x) };
+        }),
+        train: entry({ x: input([2]) }, ({ x }) => ({ y: drop.forward(x) })),
+      },
+    };
+  });
+  const x = tensor([1, 2], { dtype: 'float32' });
+
+  test('set in one entry are not seen by the next, eagerly and compiled', () => {
+    const { evaluate, train } = definition.build().entries;
+    const { executable } = compileDefinition(definition);
+    for (const y of [evaluate.run({ x }).y, executable.call('evaluate', { x }).y]) expectClose(y, x);
+    for (const y of [train.run({ x }).y, executable.call('train', { x }).y]) expectClose(y, x.mul(0));
+  });
+  test('are as before where an entry throws', () => {
+    const net = new nn.Dropout(1);
+    const failing = entry({}, () => {
+      net.eval();
+      throw new Error('in the entry');
+    });
+    expect(() => failing.run({})).toThrow('in the entry');
+    expect(net.training).toBe(true);
+  });
+});
+
 describe('refused, with the entry, the tensor and what to do', () => {
   const trace = (f: (x: Tensor) => Tensor, state?: () => void) => {
     state?.();

@@ -11,6 +11,7 @@ import { isFloat } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { formatShape, mayOverlap, sameShape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
+import { backwardPass, type Saved, save } from './saved.js';
 import { executor, Tensor, type ViewStep } from './tensor.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook may return nothing at all
@@ -69,29 +70,6 @@ export interface VjpContext {
   readonly out: Tensor;
 }
 
-class Saved {
-  readonly #tensor: Tensor;
-  readonly #version: number;
-  constructor(tensor: Tensor) {
-    this.#tensor = tensor;
-    this.#version = executor().versionOf(tensor);
-  }
-  read(op: string, index: number | string): Tensor {
-    const version = executor().versionOf(this.#tensor);
-    if (version !== this.#version) {
-      fail('E204', {
-        dtype: this.#tensor.dtype,
-        shape: formatShape(this.#tensor.shape),
-        op,
-        index,
-        version,
-        expected: this.#version,
-      });
-    }
-    return this.#tensor;
-  }
-}
-
 function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs: Attrs): string {
   if (typeof gradName === 'function') return gradName(types, attrs);
   return gradName ?? `${name.replace(/^[a-z]|\d[a-z]/g, letters => letters.toUpperCase())}Backward0`;
@@ -116,33 +94,35 @@ class OpNode implements GradNode {
     this.#attrs = attrs;
     this.#types = inputs.map(input => input.type);
     this.name = stepName(def, this.#types, attrs);
-    this.#inputs = inputs.map(input => new Saved(input));
-    this.#output = new Saved(output);
+    this.#inputs = inputs.map(save);
+    this.#output = save(output);
   }
 
   /** After an in-place op the tensor changed is the output. */
   setOutput(output: Tensor): void {
-    this.#output = new Saved(output);
+    this.#output = save(output);
   }
 
   backward(grad: Tensor): readonly (Tensor | null)[] {
     const { vjp, name } = this.#def;
     if (!vjp) return fail('E206', { op: name, hint: this.#def.noVjpHint });
-    const saved = (which: Saved | null | undefined, index: number | string): Tensor =>
-      which ? which.read(name, index) : fail('E202', {});
+    const read = (which: Saved | null | undefined, index: number | string, edge: GradNode | null): Tensor =>
+      which ? which.read(name, index, edge) : fail('E202', {});
     const inputs = (): readonly Saved[] | null => this.#inputs;
-    const output = (): Saved | null => this.#output;
-    return vjp({
+    const output = (): Tensor => read(this.#output, 'output', this);
+    const grads = vjp({
       grad,
       attrs: this.#attrs,
       types: this.#types,
       outType: this.type,
       needs: i => this.next[i] !== null,
-      in: i => saved(inputs()?.[i], i),
+      in: i => read(inputs()?.[i], i, this.next[i]),
       get out() {
-        return saved(output(), 'output');
+        return output();
       },
     });
+    for (const saved of [...(this.#inputs ?? []), this.#output]) saved?.drop();
+    return grads;
   }
 
   release(): void {
@@ -198,7 +178,7 @@ export function recordFunction(
   backward: (grad: Tensor) => readonly (Tensor | null)[],
 ): void {
   if (!gradEnabled || !inputs.some(requiresGrad)) return;
-  executor().ownGradient?.(output, inputs);
+  executor().ownGradient?.(output, inputs, backward);
   recordStep(name, inputs, output, backward);
 }
 
@@ -445,7 +425,7 @@ function propagate(
   });
   const order = executionOrder(roots);
   const needed = targets === null ? null : leadingTo(order, targets);
-  withGrad(createGraph, () => {
+  const run = (arrives: (grad: Tensor) => void): void => {
     for (const node of order) {
       let grad = pending.get(node);
       pending.delete(node);
@@ -457,6 +437,7 @@ function propagate(
         if (targets === null) accumulateInto(node.leaf, grad, createGraph, handedOut);
         continue;
       }
+      arrives(grad);
       const inputs = node.backward(grad);
       invariant(
         inputs.length === node.next.length,
@@ -475,7 +456,8 @@ function propagate(
         pending.set(input, sum ? sum.add(contribution) : contribution);
       }
     }
-  });
+  };
+  withGrad(createGraph, () => backwardPass(run));
   return captured;
 }
 
@@ -511,7 +493,17 @@ export interface GradOptions extends BackwardOptions {
   readonly allowUnused?: boolean;
 }
 
-/** Gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`. */
+/** Gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`. Errors: E201 to E204, E206, E207. */
+export function gradOf(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  options?: GradOptions & { readonly allowUnused?: false },
+): Tensor[];
+export function gradOf(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  options: GradOptions,
+): (Tensor | null)[];
 export function gradOf(
   outputs: Tensor | readonly Tensor[],
   inputs: Tensor | readonly Tensor[],

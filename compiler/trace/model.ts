@@ -20,6 +20,7 @@ import {
 import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
 import { eagerGrad, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
+import { withinEntry } from './entry-scope.js';
 import { Trace } from './trace.js';
 
 /** The shape and dtype of an argument. */
@@ -40,11 +41,14 @@ export interface Entry<I extends InputSpecs = InputSpecs, O extends Outputs = Ou
 /** Entries by name, whatever their inputs and outputs. */
 // biome-ignore lint/suspicious/noExplicitAny: an entry's function takes its own inputs, so no narrower type bounds them all
 export type Entries = Readonly<Record<string, Entry<any, any>>>;
-/** A function of a model that is compiled: its inputs, and what it does with them. */
+/**
+ * A function of a model that is compiled: its inputs, and what it does with them. It starts with the modules in the modes
+ * they had when the model was built: `net.eval()` lasts until it returns.
+ */
 export const entry = <I extends InputSpecs, O extends Outputs>(
   inputs: I,
   run: (inputs: { readonly [K in keyof I]: Tensor }) => O,
-): Entry<I, O> => ({ inputs, run });
+): Entry<I, O> => ({ inputs, run: given => withinEntry(() => run(given)) });
 
 /**
  * Anything that owns state: modules give parameters and buffers by name; optimizers name theirs after the parameters, whose

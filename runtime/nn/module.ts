@@ -9,6 +9,7 @@ import { type DType, isFloat } from '../../compiler/ir/dtype.js';
 import { sameShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
+import { whenEntryReturns } from '../../compiler/trace/entry-scope.js';
 import { setModulePathSource } from '../../compiler/trace/site.js';
 import { type BackwardHook, runObserved } from './backward-hooks.js';
 import { Parameter } from './parameter.js';
@@ -206,8 +207,15 @@ export abstract class Module {
 
   // ── modes and conversions ──────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Training or evaluation; within an entry until it returns. */
   train(mode = true): this {
-    for (const module of this.modules()) module.training = mode;
+    for (const module of this.modules()) {
+      const before = module.training;
+      whenEntryReturns(() => {
+        module.training = before;
+      });
+      module.training = mode;
+    }
     return this;
   }
   eval(): this {
