@@ -3,7 +3,7 @@
  * kernels whose number and code grow with the chain, and compute what eager computes.
  */
 
-import { int64, linspace, type Tensor, tensor } from 'gradc';
+import { int64, linspace, type Tensor, tensor, where } from 'gradc';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { launchesOf } from '../compiler/ir/program.js';
@@ -32,7 +32,7 @@ const chains: readonly [string, Chain][] = [
   ['shifted copies', n => x => repeat(n, x, y => y.logaddexp(shifted(y, 1)).logaddexp(shifted(y, 2)).mul(0.3))],
   [
     'conditionals whose arms read something padded',
-    n => (x, _, mask) => repeat(n, shifted(x, 1), (y, i) => mask.eq(i % 3).where(y.mul(0.5), y.add(i / 8))),
+    n => (x, _, mask) => repeat(n, shifted(x, 1), (y, i) => where(mask.eq(i % 3), y.mul(0.5), y.add(i / 8))),
   ],
   [
     'rearrangements of rearrangements',

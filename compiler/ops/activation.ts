@@ -7,6 +7,7 @@ import type { Arith } from '../ir/arith.js';
 import type { Expr } from '../ir/kernel.js';
 import { composite, type Op, pointwise } from './define.js';
 import { exactly, random, sample } from './samples.js';
+import { where } from './selection.js';
 import type { Tensor } from './tensor.js';
 
 type Unary = Op<(input: Tensor) => Tensor>;
@@ -114,11 +115,9 @@ export const leakyRelu: Op<(input: Tensor, negativeSlope?: number) => Tensor> = 
   signature: 'input: tensor, negativeSlope: number = 0.01',
   types: 'float',
   body: (s, x, { negativeSlope }) => s.select(s.gt(x, 0), x, s.mul(x, negativeSlope)),
-  vjp: c => [select(c.in(0).gt(0), c.grad, c.grad.mul(c.attrs.negativeSlope as number))],
+  vjp: c => [where(c.in(0).gt(0), c.grad, c.grad.mul(c.attrs.negativeSlope as number))],
   samples: [sample(random([2, 3])), sample(random([4]), 0.2)],
 });
-
-const select = (condition: Tensor, yes: Tensor, no: Tensor): Tensor => condition.where(yes, no);
 
 export const prelu: Op<(input: Tensor, weight: Tensor) => Tensor> = composite({
   name: 'prelu',
@@ -127,7 +126,7 @@ export const prelu: Op<(input: Tensor, weight: Tensor) => Tensor> = composite({
   compute({ input, weight }: { input: Tensor; weight: Tensor }) {
     const perChannel = input.ndim > 1 && weight.numel() > 1;
     const slope = perChannel ? weight.reshape(input.shape.map((_, d) => (d === 1 ? weight.numel() : 1))) : weight;
-    return select(input.gt(0), input, input.mul(slope));
+    return where(input.gt(0), input, input.mul(slope));
   },
   gradName: 'PreluBackward0',
   samples: [sample(random([2, 3, 2]), random([3])), sample(random([2, 3]), random([1]))],
@@ -140,7 +139,7 @@ export const elu: Op<(input: Tensor, alpha?: number) => Tensor> = pointwise({
   types: 'float',
   body: (s, x, { alpha }) => s.select(s.gt(x, 0), x, s.mul(s.expm1(x), alpha)),
   vjp: c => [
-    select(
+    where(
       c.in(0).gt(0),
       c.grad,
       c.grad.mul(
@@ -161,7 +160,7 @@ export const celu: Op<(input: Tensor, alpha?: number) => Tensor> = pointwise({
   types: 'float',
   body: (s, x, { alpha }) => s.select(s.gt(x, 0), x, s.mul(s.expm1(s.div(x, alpha)), alpha)),
   vjp: c => [
-    select(
+    where(
       c.in(0).gt(0),
       c.grad,
       c.grad.mul(
@@ -228,7 +227,7 @@ export const hardswish: Unary = pointwise({
   vjp: c => {
     const x = c.in(0);
     const inner = c.grad.mul(x.div(3).add(0.5));
-    return [select(x.lt(-3), c.grad.mul(0), select(x.gt(3), c.grad, inner))];
+    return [where(x.lt(-3), c.grad.mul(0), where(x.gt(3), c.grad, inner))];
   },
   samples: [sample(around(-3, 3, 0))],
 });

@@ -13,6 +13,7 @@ import { fail } from '../errors.js';
 import { broadcastShapes, formatShape, numel } from '../ir/shape.js';
 import { full } from './define.js';
 import { checkPositions, indexAdd, indexCopy, nonzero, selectAlong } from './indexing.js';
+import { where } from './selection.js';
 import type { Scalar } from './signature.js';
 import { assignInPlace } from './tape.js';
 import { Tensor, tensorOver } from './tensor.js';
@@ -179,7 +180,7 @@ const isFill = ({ view, picks }: Resolved, value: Tensor): boolean =>
 function filled({ view, picks: [{ dim, index }] }: Resolved, value: Tensor): Tensor {
   checkMask(index, dim, view);
   const mask = index.reshape([...index.shape, ...new Array<number>(view.ndim - dim - index.ndim).fill(1)]);
-  return mask.to('bool').where(value, view);
+  return where(mask.to('bool'), value, view);
 }
 
 /** The view with values at the picked places. */

@@ -28,6 +28,7 @@ import { iota } from './creation.js';
 import { composite, define, type Op, type ProgramLowering } from './define.js';
 import { type Reduction, reduced } from './loss.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
+import { where } from './selection.js';
 import { constantPad, stack } from './shape.js';
 import { elements, Tensor, tensorOver } from './tensor.js';
 
@@ -120,7 +121,7 @@ const pathLikelihoods: Op<(emission: Tensor, skips: Tensor) => Tensor> = define(
     const arriving = c.out.sub(emission);
     const shares = moves.map(k => {
       const from = shifted(c.out, 1, k, logZero);
-      return (k === 2 ? skips.where(from, logZero) : from).sub(arriving).exp();
+      return (k === 2 ? where(skips, from, logZero) : from).sub(arriving).exp();
     });
     return [backwards(stack(shares), c.grad), null];
   },
@@ -177,7 +178,7 @@ function negativeLogLikelihoods(
   const last = paths.gather(0, ends).squeeze(0);
   const inBlank = pick(last, targetLengths.mul(2));
   const inLabel = pick(last, targetLengths.mul(2).sub(1).clamp({ min: 0 }));
-  return inBlank.logaddexp(targetLengths.gt(0).where(inLabel, logZero)).neg();
+  return inBlank.logaddexp(where(targetLengths.gt(0), inLabel, logZero)).neg();
 }
 
 function checkLengths(inputLengths: Tensor, times: number, n: number, targetLengths: Tensor): void {
@@ -231,7 +232,7 @@ export const ctcLoss: Op<
     checkLengths(times, logProbs.shape[0], logProbs.shape[1], lengths);
     const likelihoods = negativeLogLikelihoods(logProbs, inRows(targets, lengths), times, lengths, blank);
     const possible = likelihoods.lt(-logZero / 2);
-    const loss = zeroInfinity ? possible.where(likelihoods, 0) : likelihoods.div(possible.to(likelihoods.dtype));
+    const loss = zeroInfinity ? where(possible, likelihoods, 0) : likelihoods.div(possible.to(likelihoods.dtype));
     return reduced('ctcLoss', reduction === 'mean' ? loss.div(lengths.clamp({ min: 1 })) : loss, reduction);
   },
   samples: [

@@ -11,6 +11,7 @@ import { iota } from './creation.js';
 import { composite, full, type Op } from './define.js';
 import { checkPositions, embedding, gather, indexAdd, scatterReduce, selectAlong } from './indexing.js';
 import { exactly, integers, random, sample } from './samples.js';
+import { where } from './selection.js';
 import { noGrad } from './tape.js';
 import type { Tensor } from './tensor.js';
 
@@ -50,7 +51,7 @@ function bagsOf(input: Tensor, offsets: Tensor | null, includeLastOffset: boolea
   if (count < 0) refuse('includeLastOffset: offsets needs the end of the last bag');
   const starts = offsets.slice(0, 0, count).unsqueeze(0);
   const started = iota(input.shape[0]).unsqueeze(1).ge(starts).sum(1);
-  checkPositions('embeddingBag', started.gt(0).where(started.sub(1), count), Math.max(count, 1));
+  checkPositions('embeddingBag', where(started.gt(0), started.sub(1), count), Math.max(count, 1));
   return { of: started.sub(1), count };
 }
 
@@ -67,7 +68,7 @@ function largest(rows: Tensor, counts: Tensor, bags: Bags): Tensor {
     const candidates = rows.maskedFill(counts.logicalNot().unsqueeze(1), Number.NEGATIVE_INFINITY);
     const most = scatterReduce(full(size, Number.NEGATIVE_INFINITY, { dtype: rows.dtype }), 0, bag, candidates, 'amax');
     const isMost = candidates.eq(selectAlong(most, 0, bags.of)).logicalAnd(counts.unsqueeze(1));
-    const places = isMost.where(iota(length).unsqueeze(1), length);
+    const places = where(isMost, iota(length).unsqueeze(1), length);
     return scatterReduce(full(size, length, { dtype: places.dtype }), 0, bag, places, 'amin');
   });
   return gather(rows, 0, first.clamp({ max: length - 1 })).maskedFill(first.eq(length), 0);

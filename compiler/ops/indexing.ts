@@ -34,6 +34,7 @@ import {
   sampleWithFirstGradient,
   sampleWithoutGradient,
 } from './samples.js';
+import { where } from './selection.js';
 import type { Scalar } from './signature.js';
 import { assignInPlace, noGrad, type VjpContext } from './tape.js';
 import { elements, Tensor, tensorOver } from './tensor.js';
@@ -308,7 +309,7 @@ const scatterMul: ScatterOp = define({
     const product = scatterMul(without(input), dim, positions, without(src)).mul(c.grad);
     const count = scatterAdd(zeros(input), dim, positions, zeros(src));
     const share = (x: Tensor, total: Tensor, among: Tensor): Tensor =>
-      among.eq(zeros(x)).where(total.div(without(x)), 0);
+      where(among.eq(zeros(x)), total.div(without(x)), 0);
     const ofSrc = share(src, gather(product, dim, positions), gather(count, dim, positions));
     return [share(input, product, count), null, uncovered(ofSrc, c.types[2].shape)];
   },
@@ -551,7 +552,7 @@ function limitRows(weight: Tensor, indices: Tensor, maxNorm: number, normType: n
       .eq(indices.reshape([1, -1]))
       .any(1);
     const norms = weight.norm(normType, 1);
-    const scale = used.logicalAnd(norms.gt(maxNorm)).where(norms.add(1e-7).reciprocal().mul(maxNorm), 1);
+    const scale = where(used.logicalAnd(norms.gt(maxNorm)), norms.add(1e-7).reciprocal().mul(maxNorm), 1);
     assignInPlace(weight, weight.mul(scale.unsqueeze(1)));
   });
 }

@@ -11,6 +11,7 @@ import { formatShape, numel, type Shape, sameShape } from '../ir/shape.js';
 import { requireValues } from './checks.js';
 import { composite, define, type Op } from './define.js';
 import { random, sample } from './samples.js';
+import { where } from './selection.js';
 import type { Bound } from './signature.js';
 import type { Tensor } from './tensor.js';
 
@@ -135,10 +136,10 @@ function classLoss(
       ? kept.to(input.dtype)
       : pickClass(classWeights.expand(input.shape), target).mul(kept.to(input.dtype));
   const picked = pickClass(input, target).neg();
-  let loss = kept.where(weight === null ? picked : picked.mul(weightOfTarget), 0);
+  let loss = where(kept, weight === null ? picked : picked.mul(weightOfTarget), 0);
   if (labelSmoothing > 0) {
     const spread = (classWeights === null ? input : input.mul(classWeights)).sum(1).neg();
-    loss = loss.mul(1 - labelSmoothing).add(kept.where(spread, 0).mul(labelSmoothing / input.shape[1]));
+    loss = loss.mul(1 - labelSmoothing).add(where(kept, spread, 0).mul(labelSmoothing / input.shape[1]));
   }
   if (reduction === 'mean') return loss.sum().div(weightOfTarget.sum());
   return reduced(op, loss, reduction);
@@ -255,7 +256,7 @@ export const smoothL1Loss: Loss<{ readonly beta?: number }> = elementwise(
   ', beta: number = 1',
   (x, y, { beta }) => {
     const d = x.sub(y).abs();
-    return beta === 0 ? d : d.lt(beta).where(d.square().mul(0.5 / beta), d.sub(0.5 * beta));
+    return beta === 0 ? d : where(d.lt(beta), d.square().mul(0.5 / beta), d.sub(0.5 * beta));
   },
 );
 export const huberLoss: Loss<{ readonly delta?: number }> = elementwise(
@@ -264,7 +265,7 @@ export const huberLoss: Loss<{ readonly delta?: number }> = elementwise(
   ', delta: number = 1',
   (x, y, { delta }) => {
     const d = x.sub(y).abs();
-    return d.le(delta).where(d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
+    return where(d.le(delta), d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
   },
 );
 

@@ -3,6 +3,7 @@ import { iota } from './creation.js';
 import { composite, type Op } from './define.js';
 import { type Reduction, reduced } from './loss.js';
 import { exactly, random, type Sample, sample } from './samples.js';
+import { where } from './selection.js';
 import type { Bound } from './signature.js';
 import type { Tensor } from './tensor.js';
 
@@ -67,7 +68,7 @@ export const cosineEmbeddingLoss: Triple<{ margin?: number }> = lossOf(
   'margin: number = 0, ',
   ({ input1, input2, target, margin }) => {
     const cosine = cosineSimilarity(input1, input2, input1.ndim - 1);
-    return target.gt(0).where(cosine.neg().add(1), cosine.sub(margin).clamp(0));
+    return where(target.gt(0), cosine.neg().add(1), cosine.sub(margin).clamp(0));
   },
   [sample(random([3, 4]), random([3, 4]), signs, { margin: 0.2 })],
 );
@@ -86,7 +87,7 @@ export const hingeEmbeddingLoss: Pair<{ margin?: number }> = lossOf(
   'The input where the target is 1, max(0, margin - input) where it is -1.',
   pair,
   'margin: number = 1, ',
-  ({ input, target, margin }) => target.eq(1).where(input, input.neg().add(margin).clamp(0)),
+  ({ input, target, margin }) => where(target.eq(1), input, input.neg().add(margin).clamp(0)),
   [sample(random([3]), signs)],
 );
 

@@ -3,9 +3,9 @@ import { fail } from '../errors.js';
 import type { DType } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
 import { cast } from '../ir/kernel.js';
-import { type Op, pointwise } from './define.js';
+import { type Op, type OpDef, pointwise } from './define.js';
 import { integers, random, sample } from './samples.js';
-import type { Scalar } from './signature.js';
+import type { Param, Scalar } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 const needsCondition =
@@ -21,7 +21,14 @@ const needsCondition =
     }
   };
 
-export const where: Op<(condition: Tensor, input: Tensor | Scalar, other: Tensor | Scalar) => Tensor> = pointwise({
+/** The method is that of the input, the second argument, so that the op's type is written out. */
+interface Where {
+  (condition: Tensor, input: Tensor | Scalar, other: Tensor | Scalar): Tensor;
+  readonly def: OpDef;
+  readonly params: readonly Param[];
+  readonly method: (condition: Tensor, other: Tensor | Scalar) => Tensor;
+}
+export const where = pointwise({
   name: 'where',
   doc: 'input where the condition holds, other elsewhere.',
   types: 'keep',
@@ -34,7 +41,7 @@ export const where: Op<(condition: Tensor, input: Tensor | Scalar, other: Tensor
     sample(integers([2, 3], 0, 2, 'bool'), random([2, 3]), random([3])),
     sample(integers([2, 3], 0, 2, 'bool'), random([2, 1]), 0.5),
   ],
-});
+}) as unknown as Where;
 
 export const maskedFill: Op<(input: Tensor, mask: Tensor, value: Tensor | Scalar) => Tensor> = pointwise({
   name: 'maskedFill',

@@ -19,6 +19,7 @@ import {
 import { formatShape, normalizeDim, normalizeDims, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import { eagerSample, exactly, random, sample } from './samples.js';
+import { where } from './selection.js';
 import type { Scalar } from './signature.js';
 import { elements, type Tensor } from './tensor.js';
 
@@ -517,7 +518,7 @@ export const diagflat: Op<(input: Tensor, offset?: number) => Tensor> = composit
 /** The input with a part of it replaced: zeros around the new part, and the old elements elsewhere. */
 const replaced = (input: Tensor, around: (part: Tensor) => Tensor, part: Tensor): Tensor => {
   const inPart = around(part.detach().onesLike()).ne(0);
-  return inPart.where(around(part), input);
+  return where(inPart, around(part), input);
 };
 
 export const selectScatter: Op<(input: Tensor, src: Tensor, dim: number, index: number) => Tensor> = composite({

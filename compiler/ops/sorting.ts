@@ -40,6 +40,7 @@ import {
   sample,
   sampleWithoutGradient,
 } from './samples.js';
+import { where } from './selection.js';
 import type { Param } from './signature.js';
 import { elements, type Tensor, tensorOver } from './tensor.js';
 
@@ -234,7 +235,7 @@ function medianPlace(input: Tensor, dim: number, ignoreNan: boolean): Tensor {
   if (!isFloat(input.dtype)) return constantPlace(input, dim, Math.floor((extent - 1) / 2));
   const numbers = input.detach().isnan().logicalNot().sum(dim, { keepdim: true });
   const middle = numbers.sub(1).div(2, { roundingMode: 'floor' }).clamp({ min: 0 });
-  return ignoreNan ? middle : numbers.lt(extent).where(numbers, middle);
+  return ignoreNan ? middle : where(numbers.lt(extent), numbers, middle);
 }
 
 /** Its overloads do not fit the type of a call, so that the op's type is written out. */
@@ -429,7 +430,7 @@ export const histc: Op<(input: Tensor, bins?: number, min?: number, max?: number
       .mul(bins)
       .floor()
       .clamp(0, bins - 1);
-    const target = inside.where(bin, bins).long();
+    const target = where(inside, bin, bins).long();
     return iota(bins + 1)
       .zerosLike({ dtype: flat.dtype })
       .scatterAdd(0, target, flat.onesLike())
@@ -533,7 +534,7 @@ export const renorm: Op<(input: Tensor, p: number, dim: number, maxnorm: number)
     const d = normalizeDim('renorm', dim, input.ndim);
     const others = input.shape.map((_: number, e: number) => e).filter((e: number) => e !== d);
     const norm = input.norm(Number(p), others, { keepdim: true });
-    return input.mul(norm.gt(maxnorm).where(norm.add(1e-7).reciprocal().mul(maxnorm), 1));
+    return input.mul(where(norm.gt(maxnorm), norm.add(1e-7).reciprocal().mul(maxnorm), 1));
   },
   samples: [sample(random([3, 4]), 2, 0, 1.5)],
 });

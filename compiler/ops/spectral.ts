@@ -21,6 +21,7 @@ import {
   perMatrix,
 } from './matrix-program.js';
 import { exactly, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
+import { where } from './selection.js';
 import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
 
@@ -282,7 +283,7 @@ export const pseudoInverse: Op<(input: Tensor, rtol: number) => Tensor> = define
     const found = singularTriplets(input);
     const values = rowsOf(found, rows, 1);
     const counts = values.gt(values.amax(-1, { keepdim: true }).mul(rtol as number));
-    const reciprocal = counts.where(values, 1).reciprocal().mul(counts.to(values.dtype));
+    const reciprocal = where(counts, values, 1).reciprocal().mul(counts.to(values.dtype));
     return rowsOf(found, rows + 1, columns)
       .mul(reciprocal)
       .matmul(transposed(rowsOf(found, 0, rows)));

@@ -1,8 +1,8 @@
 /**
  * The op table: every op, and the methods of Tensor that follow from it.
  *
- * An op in one of the modules under `methods` whose first argument is a tensor is also its method, with the others as
- * arguments; each pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file
+ * An op in one of the modules under `methods` that takes a tensor first is also a method, of its argument `input` or else of
+ * the first, with the others as arguments; each pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file
  * of ops needs one. The modules imported without a name hold ops without a method: layers, windows and losses, as in
  * PyTorch's `nn.functional`.
  */
@@ -80,12 +80,21 @@ type Methods<T> = Typed<Pick<T, OpNames<T>>>;
 type InPlace<T> = { [K in OpNames<T> as `${K & string}_`]: T[K] extends { readonly method: infer M } ? M : never };
 
 /** Methods of Tensor that come from the op table. */
-export interface TensorMethods extends Methods<MethodModules>, InPlace<typeof pointwise & typeof aliases> {}
+export interface TensorMethods
+  extends Methods<MethodModules>,
+    InPlace<Omit<typeof pointwise, 'where'> & typeof aliases> {}
 
 type Callable = ((...args: unknown[]) => Tensor) & Pick<OpDef, 'params'> & { readonly def: OpDef };
 const isOp = (value: unknown): value is Callable => typeof value === 'function' && 'def' in value;
 /** `cat` takes a list and `einsum` a string first: they are functions only. */
 const actsOnTensor = (op: Callable): boolean => ['tensor', 'operand'].includes(op.params[0].kind);
+
+/** Where the tensor whose method it is stands among the arguments: `x.where(condition, other)` is `where(condition, x, other)`. */
+const selfPosition = ({ params }: Callable): number =>
+  Math.max(
+    0,
+    params.findIndex(({ name }) => name === 'input'),
+  );
 
 /** An in-place op may not lose the category of its result: floats do not fit integers, nor integers bools. */
 function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
@@ -100,12 +109,13 @@ function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
 const prototype = Tensor.prototype as unknown as Record<string, unknown>;
 for (const [name, op] of Object.entries(methodModules)) {
   if (!isOp(op) || !actsOnTensor(op)) continue;
+  const self = selfPosition(op);
   prototype[name] = function (this: Tensor, ...args: unknown[]): Tensor {
-    return op(this, ...args);
+    return op(...args.slice(0, self), this, ...args.slice(self));
   };
 }
 for (const [name, op] of Object.entries({ ...aliases, ...pointwise })) {
-  if (!isOp(op) || !actsOnTensor(op)) continue;
+  if (!isOp(op) || !actsOnTensor(op) || selfPosition(op) > 0) continue;
   prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
     return computeInPlace(this, args, self => checkResult(name, this, op(self, ...args)));
   };

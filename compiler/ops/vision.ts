@@ -10,6 +10,7 @@ import { iota } from './creation.js';
 import { composite, type Op } from './define.js';
 import { adaptiveAvgPool1d, adaptiveAvgPool2d } from './pooling.js';
 import { random, sample } from './samples.js';
+import { where } from './selection.js';
 import { cat, constantPad, foldDim } from './shape.js';
 import type { Tensor } from './tensor.js';
 
@@ -162,7 +163,7 @@ function cubicWeight(x: Tensor): Tensor {
     .add(8 * a)
     .mul(x)
     .sub(4 * a);
-  return x.le(1).where(near, x.lt(2).where(far, 0));
+  return where(x.le(1), near, where(x.lt(2), far, 0));
 }
 
 /** Where output positions look in the input. */

@@ -510,6 +510,11 @@ export const handlers: Readonly<Record<string, Handler>> = {
     signature: 'self other',
     run: (_, { self, other }) => (self as Tensor).to((other as Tensor).dtype),
   },
+  'Tensor.where': {
+    signature: 'self condition y',
+    run: (torch, { self, condition, y }) =>
+      raise(torch.native('where')(condition, lower(torch.python, self, true), lower(torch.python, y, true))),
+  },
   'Tensor.cpu': { signature: 'self', run: (_, { self }) => self },
   'Tensor.float': castTo('float32'),
   'Tensor.double': castTo('float64'),
