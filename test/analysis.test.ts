@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { analyse, diagnosticOf } from '../compiler/cli/analysis/analyse.js';
 import type { Finding } from '../compiler/cli/analysis/finding.js';
-import { programOf } from '../compiler/cli/check-types.js';
 import { formatDiagnostic } from '../compiler/cli/diagnostics.js';
+import { TypeProject } from '../compiler/cli/type-program.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const filesIn = (folder: string): string[] =>
@@ -26,7 +26,7 @@ const silent = ['fine.model.ts', 'allowed.model.ts'];
 
 let findings: readonly Finding[];
 beforeAll(() => {
-  findings = analyse(programOf([...models, ...examples]));
+  findings = analyse(new TypeProject([...models, ...examples]).program());
 }, 120_000);
 
 const findingsIn = (file: string): readonly Finding[] =>
