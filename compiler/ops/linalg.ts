@@ -8,6 +8,7 @@ import { requireValues } from './checks.js';
 import { multiDot as chain } from './contraction.js';
 import { composite, type Op } from './define.js';
 import { choleskyFactor, determinant, inverse, orthogonalTriangular, solveLinear } from './factorization.js';
+import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import { eigenpairs, pseudoInverse, singularTriplets, smallestSingular } from './spectral.js';
@@ -133,13 +134,13 @@ export const det: Unary = composite({
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
 });
 
-export const slogdet: Op<(A: Tensor) => [sign: Tensor, logabsdet: Tensor]> = composite({
+export const slogdet: Op<(A: Tensor) => NamedTuple<['sign', 'logabsdet']>> = composite({
   name: 'linalg.slogdet',
   doc: 'The sign of the determinant and the logarithm of its magnitude.',
   signature: 'A: tensor',
   compute({ A }) {
     const value = determinant(A);
-    return [value.sign(), value.abs().log()];
+    return namedTuple({ sign: value.sign(), logabsdet: value.abs().log() });
   },
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
 });
@@ -206,13 +207,13 @@ const triangleOf = (A: Tensor, uplo: string): Tensor => {
 };
 type Symmetric<R> = Op<(A: Tensor, uplo?: 'L' | 'U') => R>;
 
-export const eigh: Symmetric<[eigenvalues: Tensor, eigenvectors: Tensor]> = composite({
+export const eigh: Symmetric<NamedTuple<['eigenvalues', 'eigenvectors']>> = composite({
   name: 'linalg.eigh',
   doc: 'Eigenvalues of symmetric matrices, ascending, and eigenvectors as columns, each up to its sign.',
   signature: "A: tensor, uplo: string = 'L'",
   compute({ A, uplo }) {
     const found = eigenpairs(triangleOf(A, uplo));
-    return [found.select(-2, -1), found.slice(-2, 0, -1)];
+    return namedTuple({ eigenvalues: found.select(-2, -1), eigenvectors: found.slice(-2, 0, -1) });
   },
   samples: [symmetricSample(exactly([2, 2], [2, 1, 1, 3])), symmetricSample(exactly([2, 2], [2, 1, 1, 3]), 'U')],
   errors: [{ args: [random([2, 3])], message: /square matrices/ }],
@@ -227,27 +228,30 @@ export const eigvalsh: Symmetric<Tensor> = composite({
   errors: [{ args: [exactly([2, 2], [1, 2, 2, 1]), 'X'], message: /to be 'L' or 'U', but got X/ }],
 });
 
-export const svd: Op<
-  (A: Tensor, fullMatrices?: boolean | { fullMatrices?: boolean }) => [U: Tensor, S: Tensor, Vh: Tensor]
-> = composite({
-  name: 'linalg.svd',
-  doc: 'A = U·diag(S)·Vh with singular values descending; needs fullMatrices: false unless the matrices are square.',
-  signature: 'A: tensor, fullMatrices: bool = true',
-  compute({ A, fullMatrices }) {
-    const [rows, columns] = A.shape.slice(-2);
-    if (fullMatrices && rows !== columns) {
-      const problem = 'the full matrices of a decomposition that is not square are not supported';
-      fail('E110', { op: 'linalg.svd', problem, hint: 'give fullMatrices: false, which leaves nothing out of A' });
-    }
-    const found = singularTriplets(A);
-    return [found.narrow(-2, 0, rows), found.select(-2, rows), found.narrow(-2, rows + 1, columns).transpose(-2, -1)];
-  },
-  samples: [
-    sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]), { fullMatrices: false }),
-    sample(exactly([2, 2], [1, 2, -3, 1])),
-  ],
-  errors: [{ args: [random([2, 3])], message: /not square are not supported/ }],
-});
+export const svd: Op<(A: Tensor, fullMatrices?: boolean | { fullMatrices?: boolean }) => NamedTuple<['U', 'S', 'Vh']>> =
+  composite({
+    name: 'linalg.svd',
+    doc: 'A = U·diag(S)·Vh with singular values descending; needs fullMatrices: false unless the matrices are square.',
+    signature: 'A: tensor, fullMatrices: bool = true',
+    compute({ A, fullMatrices }) {
+      const [rows, columns] = A.shape.slice(-2);
+      if (fullMatrices && rows !== columns) {
+        const problem = 'the full matrices of a decomposition that is not square are not supported';
+        fail('E110', { op: 'linalg.svd', problem, hint: 'give fullMatrices: false, which leaves nothing out of A' });
+      }
+      const found = singularTriplets(A);
+      return namedTuple({
+        U: found.narrow(-2, 0, rows),
+        S: found.select(-2, rows),
+        Vh: found.narrow(-2, rows + 1, columns).transpose(-2, -1),
+      });
+    },
+    samples: [
+      sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]), { fullMatrices: false }),
+      sample(exactly([2, 2], [1, 2, -3, 1])),
+    ],
+    errors: [{ args: [random([2, 3])], message: /not square are not supported/ }],
+  });
 
 export const svdvals: Unary = composite({
   name: 'linalg.svdvals',
@@ -257,7 +261,7 @@ export const svdvals: Unary = composite({
   samples: [sample(exactly([2, 3], [1, 2, -3, 1, 2, 0.5]))],
 });
 
-export const qr: Op<(A: Tensor, mode?: 'reduced' | 'r') => [Q: Tensor, R: Tensor]> = composite({
+export const qr: Op<(A: Tensor, mode?: 'reduced' | 'r') => NamedTuple<['Q', 'R']>> = composite({
   name: 'linalg.qr',
   doc: "A = Q·R with orthonormal columns of Q and an upper triangular R, as LAPACK chooses their signs; no Q for mode 'r'.",
   signature: "A: tensor, mode: string = 'reduced'",
@@ -270,7 +274,8 @@ export const qr: Op<(A: Tensor, mode?: 'reduced' | 'r') => [Q: Tensor, R: Tensor
     const [rows, columns] = A.shape.slice(-2);
     const k = Math.min(rows, columns);
     const R = found.narrow(-2, rows, k);
-    return [mode === 'r' ? A.narrow(-1, 0, 0).flatten().detach() : found.narrow(-2, 0, rows).narrow(-1, 0, k), R];
+    const Q = mode === 'r' ? A.narrow(-1, 0, 0).flatten().detach() : found.narrow(-2, 0, rows).narrow(-1, 0, k);
+    return namedTuple({ Q, R });
   },
   samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5])), sampleWithoutGradient(random([2, 3]), 'r')],
   errors: [{ args: [random([2, 3]), 'complete'], message: /'complete' is not supported/ }],

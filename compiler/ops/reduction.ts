@@ -6,6 +6,7 @@ import type { Attrs } from '../ir/graph.js';
 import { cast, constant, type Expr, select } from '../ir/kernel.js';
 import { normalizeDim, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op, type OpDef, reducedShape, reduction } from './define.js';
+import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Param } from './signature.js';
 import { renameStep, type VjpContext } from './tape.js';
@@ -246,10 +247,17 @@ export const argmin: ArgReduction = composite({
 });
 
 /** Values and where they stood: what reductions along one dim that pick elements return. */
-export interface Picked {
-  readonly values: Tensor;
-  readonly indices: Tensor;
+export type Picked = NamedTuple<['values', 'indices']>;
+/** A tuple of both. */
+export const picked = (values: Tensor, indices: Tensor): Picked =>
+  namedTuple<['values', 'indices']>({ values, indices });
+
+/** One element along a dim by its index, which has size 1 there. */
+export function pickOne(input: Tensor, dim: number, indices: Tensor, keepdim: boolean): Picked {
+  const values = input.gather(dim, indices);
+  return keepdim ? picked(values, indices) : picked(values.squeeze(dim), indices.squeeze(dim));
 }
+
 export interface Extreme {
   (): Tensor;
   (other: Tensor): Tensor;
@@ -269,7 +277,7 @@ interface ExtremeOp {
 const extremeOp = (name: 'max' | 'min', doc: string): ExtremeOp =>
   composite({
     name,
-    doc: `${doc} of all elements, of two tensors, or along a dim as { values, indices }.`,
+    doc: `${doc} of all elements, of two tensors, or along a dim as [values, indices].`,
     signature: 'input: tensor, dim: any = null, keepdim: bool = false, *, other: tensor = null',
     compute({ input, dim, keepdim, other }): Tensor | Picked {
       const second = other ?? (typeof dim === 'object' ? dim : null);
@@ -277,7 +285,7 @@ const extremeOp = (name: 'max' | 'min', doc: string): ExtremeOp =>
       const step = name === 'max' ? 'MaxBackward' : 'MinBackward';
       if (dim === null) return named(fullExtreme(name, input), `${step}1`);
       const { values, indices } = extremeAlong(name, input, dim, keepdim);
-      return { values: named(values, `${step}0`), indices };
+      return picked(named(values, `${step}0`), indices);
     },
     samples: [
       sample(random([2, 3])),
@@ -304,16 +312,15 @@ function fullExtreme(name: 'max' | 'min', input: Tensor): Tensor {
 function extremeAlong(name: 'max' | 'min', input: Tensor, dim: number, keepdim: boolean): Picked {
   const indices = positionOfExtreme(name === 'max' ? 'argmax' : 'argmin', input, dim, true);
   const d = normalizeDim(name, dim, input.ndim);
-  if (input.ndim === 0) return { values: input.clone(), indices };
-  const values = input.gather(d, indices);
-  return keepdim ? { values, indices } : { values: values.squeeze(d), indices: indices.squeeze(d) };
+  if (input.ndim === 0) return picked(input.clone(), indices);
+  return pickOne(input, d, indices, keepdim);
 }
 
-export const aminmax: Op<(input: Tensor, options?: ReduceOptions) => { min: Tensor; max: Tensor }> = composite({
+export const aminmax: Op<(input: Tensor, options?: ReduceOptions) => NamedTuple<['min', 'max']>> = composite({
   name: 'aminmax',
   doc: 'The smallest and the largest along a dim, or of all elements.',
   signature: 'input: tensor, *, dim: int = null, keepdim: bool = false',
-  compute: ({ input, dim, keepdim }) => ({ min: input.amin(dim, keepdim), max: input.amax(dim, keepdim) }),
+  compute: ({ input, dim, keepdim }) => namedTuple({ min: input.amin(dim, keepdim), max: input.amax(dim, keepdim) }),
   samples: [sample(random([2, 3])), sample(random([2, 3]), { dim: 1 })],
 });
 

@@ -19,7 +19,7 @@ import {
 import { normalizeDim, type Shape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op } from './define.js';
-import type { Picked } from './reduction.js';
+import { type Picked, picked } from './reduction.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
@@ -208,12 +208,12 @@ type RunningExtreme = Op<(input: Tensor, dim: number) => Picked>;
 const runningExtreme = (name: string, doc: string, position: (input: Tensor, dim: number) => Tensor): RunningExtreme =>
   composite({
     name,
-    doc: `${doc} of all elements up to each along a dim, as { values, indices }; of equal ones the last.`,
+    doc: `${doc} of all elements up to each along a dim, as [values, indices]; of equal ones the last.`,
     signature: 'input: tensor, dim: int',
     compute({ input, dim }) {
-      if (input.ndim === 0) return { values: input.clone(), indices: input.zerosLike({ dtype: 'int64' }) };
+      if (input.ndim === 0) return picked(input.clone(), input.zerosLike({ dtype: 'int64' }));
       const indices = position(input.detach(), normalizeDim(name, dim, input.ndim));
-      return { values: input.gather(dim, indices), indices };
+      return picked(input.gather(dim, indices), indices);
     },
     samples: [sample(random([2, 4]), 1)],
   });

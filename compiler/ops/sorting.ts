@@ -30,7 +30,7 @@ import {
 import { formatShape, normalizeDim } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type OpDef, type Operand } from './define.js';
-import type { Picked } from './reduction.js';
+import { type Picked, picked, pickOne } from './reduction.js';
 import {
   eagerSample,
   eagerSampleWithoutGradient,
@@ -153,11 +153,11 @@ export const argsort: Op<(input: Tensor, dim?: number | SortOptions, descending?
 export const sort: Op<(input: Tensor, dim?: number | SortOptions, descending?: boolean | SortOptions) => Picked> =
   composite({
     name: 'sort',
-    doc: 'A dim in order, as { values, indices }; equal elements keep their order.',
+    doc: 'A dim in order, as [values, indices]; equal elements keep their order.',
     signature: 'input: tensor, dim: int = -1, descending: bool = false, *, stable: bool = null',
     compute({ input, dim, descending }) {
       const indices = orderAlong('sort', input, dim, descending);
-      return { values: pickAlong(input, dim, indices), indices };
+      return picked(pickAlong(input, dim, indices), indices);
     },
     samples: [
       sample(random([2, 5])),
@@ -184,7 +184,7 @@ export const topk: Op<
   ) => Picked
 > = composite({
   name: 'topk',
-  doc: 'The k largest (or smallest) along a dim, in order, as { values, indices }.',
+  doc: 'The k largest (or smallest) along a dim, in order, as [values, indices].',
   signature: 'input: tensor, k: int, dim: int = -1, largest: bool = true, sorted: bool = true',
   compute({ input, k, dim, largest }) {
     const d = normalizeDim('topk', dim, input.ndim);
@@ -192,7 +192,7 @@ export const topk: Op<
       fail('E109', { op: 'topk', problem: 'selected index k out of range' });
     const indices = orderAlong('topk', input, d, largest);
     const first = input.ndim === 0 ? indices : indices.slice(d, 0, k);
-    return { values: pickAlong(input, d, first), indices: first };
+    return picked(pickAlong(input, d, first), first);
   },
   samples: [sample(random([2, 5]), 3), sample(random([5, 2]), 2, { dim: 0, largest: false })],
   errors: [{ args: [random([3]), 4], message: /index k out of range/ }],
@@ -207,9 +207,7 @@ interface DimOptions {
 
 /** One element along a dim by its place in the order; `place` has size 1 there. */
 function statistic(input: Tensor, dim: number, place: Tensor, keepdim: boolean): Picked {
-  const indices = order(input.detach(), dim, false).gather(dim, place);
-  const values = input.gather(dim, indices);
-  return keepdim ? { values, indices } : { values: values.squeeze(dim), indices: indices.squeeze(dim) };
+  return pickOne(input, dim, order(input.detach(), dim, false).gather(dim, place), keepdim);
 }
 
 const constantPlace = (input: Tensor, dim: number, place: number): Tensor =>
@@ -218,7 +216,7 @@ const constantPlace = (input: Tensor, dim: number, place: number): Tensor =>
 export const kthvalue: Op<(input: Tensor, k: number, dim?: number | DimOptions, keepdim?: boolean) => Picked> =
   composite({
     name: 'kthvalue',
-    doc: 'The k-th smallest along a dim, as { values, indices }.',
+    doc: 'The k-th smallest along a dim, as [values, indices].',
     signature: 'input: tensor, k: int, dim: int = -1, keepdim: bool = false',
     compute({ input, k, dim, keepdim }) {
       const d = normalizeDim('kthvalue', dim, input.ndim);
@@ -251,11 +249,11 @@ interface Median {
 const medianOp = (name: string, doc: string, ignoreNan: boolean): Median =>
   composite({
     name,
-    doc: `${doc}; of two middle elements the lower. Along a dim as { values, indices }.`,
+    doc: `${doc}; of two middle elements the lower. Along a dim as [values, indices].`,
     signature: 'input: tensor, dim: int = null, keepdim: bool = false',
     compute({ input, dim, keepdim }: { input: Tensor; dim: number | null; keepdim: boolean }): Tensor | Picked {
       if (dim !== null) {
-        if (input.ndim === 0) return { values: input.clone(), indices: input.zerosLike({ dtype: 'int64' }) };
+        if (input.ndim === 0) return picked(input.clone(), input.zerosLike({ dtype: 'int64' }));
         const d = normalizeDim(name, dim, input.ndim);
         return statistic(input, d, medianPlace(input, d, ignoreNan), keepdim);
       }
@@ -275,7 +273,7 @@ export const nanmedian: Median = medianOp('nanmedian', 'The median of the elemen
 
 export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boolean) => Picked> = composite({
   name: 'mode',
-  doc: 'The most frequent element along a dim, the smallest of equally frequent ones, as { values, indices }.',
+  doc: 'The most frequent element along a dim, the smallest of equally frequent ones, as [values, indices].',
   signature: 'input: tensor, dim: int = -1, keepdim: bool = false',
   compute({ input, dim, keepdim }) {
     const d = normalizeDim('mode', dim, input.ndim);
@@ -287,8 +285,7 @@ export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boole
     const smallest = counts.argmax(d, { keepdim: true });
     const most = counts.gather(d, smallest);
     const indices = sorted.indices.gather(d, smallest.add(most).sub(1));
-    const values = input.gather(d, indices);
-    return keepdim ? { values, indices } : { values: values.squeeze(d), indices: indices.squeeze(d) };
+    return pickOne(input, d, indices, keepdim);
   },
   samples: [
     sample(exactly([2, 3], [3, 1, 2, 0, 5, 4])),

@@ -60,11 +60,16 @@ export function lower(python: Evaluator, value: Value, keepFloats = false): unkn
   return value;
 }
 
+/** The names of a named tuple's fields; none of a plain array. */
+const namesOf = (value: readonly unknown[]): string[] =>
+  Object.getOwnPropertyNames(value).filter(name => name !== 'length' && Number.isNaN(Number(name)));
+
 /** A result of gradc as Python sees it. */
 export function raise(value: unknown): Value {
   if (value === undefined || value === null) return null;
   if (typeof value === 'number') return Number.isInteger(value) ? value : new PyFloat(value);
   if (value instanceof WeakFloat) return new PyFloat(value.value);
+  if (Array.isArray(value) && namesOf(value).length > 0) return new NamedTuple(namesOf(value), value);
   if (Array.isArray(value))
     return value.length > 0 && value.every(item => item instanceof Tensor) ? new Tuple(value) : value.map(raise);
   if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {

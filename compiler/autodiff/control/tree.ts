@@ -1,6 +1,7 @@
 /** Tensors in arrays and objects, as loops carry them: taken apart into a list, and put together again. */
 import { fail } from '../../errors.js';
 import { formatType } from '../../ir/graph.js';
+import { likeTuple } from '../../ops/named-tuple.js';
 import { Tensor } from '../../ops/tensor.js';
 
 /** A tensor, or arrays and plain objects of tensors, nested as one likes; null stands for nothing. */
@@ -47,7 +48,11 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 function rebuild(tree: Tree, tensors: Iterator<Tensor>): Tree {
   if (tree === null) return null;
   if (tree instanceof Tensor) return tensors.next().value as Tensor;
-  if (Array.isArray(tree)) return (tree as readonly Tree[]).map(part => rebuild(part, tensors));
+  if (Array.isArray(tree))
+    return likeTuple(
+      tree,
+      (tree as readonly Tree[]).map(part => rebuild(part, tensors)),
+    );
   return Object.fromEntries(Object.entries(tree).map(([key, part]) => [key, rebuild(part, tensors)]));
 }
 
