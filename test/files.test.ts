@@ -309,8 +309,25 @@ describe('safetensors files that are refused', () => {
     ['a name twice', craft(`{"a":${text(bytes(0, 1))},"a":${text(bytes(0, 1))}}`, 1), /has a name twice/],
     ['a field twice', craft('{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1), /twice/],
     ['__proto__', craft(`{"__proto__":${text(bytes(0, 1))}}`, 1), /E402: refused: .*'__proto__'/],
-    ['deep nesting', craft(`{"a":${'['.repeat(1e6)}`, 0), /nested deeper than 3 levels/],
-    ['a flood of lists', craft(`[${'[],'.repeat(1e6)}[]]`, 0), /take more than \d+ bytes of memory/],
+    ['a tensor that is a list', craft(`{"a":${'['.repeat(1e6)}`, 0), /described by \[\[+, which is no object/],
+    ['deep nesting', craft(`{"a":{"more":${'['.repeat(1e6)}`, 0), /nested deeper than 3 levels/],
+    [
+      'a flood of fields',
+      craft({ a: Object.fromEntries([...Array(1e5).keys()].map(i => [i, 0])) }, 0),
+      /take more than \d+ bytes/,
+    ],
+    [
+      'a flood of names',
+      craft({ __metadata__: Object.fromEntries([...Array(1e5)].map((_, i) => [i, ''])) }, 0),
+      /take more/,
+    ],
+    [
+      'a name that is not UTF-8',
+      craft(entry('U8', [1], [0, 1]), 1).map(byte => (byte === 0x77 ? 0xff : byte)),
+      /not UTF-8/,
+    ],
+    ['a list of 66 sizes', craft(entry('U8', Array(66).fill(1), [0, 1]), 1), /a list of many numbers/],
+    ['text after the header', craft('{} {', 0), /not a JSON object that can be read: byte/],
     ['metadata of another kind', craft({ __metadata__: { a: 1 } }, 0), /must map strings to strings/],
   ] as const)('%s', (_, file, message) => {
     expect(() => loadSafetensors(file)).toThrow(message);

@@ -20,8 +20,8 @@ export const refused: (format: string, problem: string, hint: string) => never =
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** What a tensor takes in memory beside its elements, about. */
-export const tensorBytes = 640;
+/** What a tensor takes in memory beside its elements, about: one over memory of its own, and one that shares it. */
+export const [tensorBytes, viewBytes] = [720, 400];
 
 /** What a file says, for an error: no more than fits a line, whatever it is. */
 export const shown = (value: unknown): string =>
@@ -43,19 +43,29 @@ export function checkShape(format: string, shape: unknown): Shape {
   return shape as Shape;
 }
 
-/** An object of what a file has under names. Throws E401 for a name that comes twice, E402 for one that objects give a meaning. */
-export function byName<T>(format: string, entries: Iterable<readonly [string, T]>): Record<string, T> {
-  const named = new Map<string, T>();
-  for (const [name, value] of entries) {
-    if (named.has(name)) damaged(format, `the name '${name}' comes twice`);
-    if (name === '__proto__') refused(format, `something is named '${name}'`, 'give it another name');
-    named.set(name, value);
+/** An object of what a file has under names. */
+export class Named<T> {
+  readonly #format: string;
+  readonly values: Record<string, T> = {};
+  constructor(format: string) {
+    this.#format = format;
   }
-  return Object.fromEntries(named);
+  /** Throws E401 for a name that comes twice, E402 for one that objects give a meaning. */
+  set(name: string, value: T): void {
+    if (name === '__proto__') refused(this.#format, `something is named '${name}'`, 'give it another name');
+    if (Object.hasOwn(this.values, name)) damaged(this.#format, `the name '${name}' comes twice`);
+    this.values[name] = value;
+  }
 }
 
 function reverseElements(bytes: Uint8Array, width: number): void {
-  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+  for (let start = 0; start < bytes.length; start += width) {
+    for (let low = start, high = start + width - 1; low < high; low++, high--) {
+      const held = bytes[low];
+      bytes[low] = bytes[high];
+      bytes[high] = held;
+    }
+  }
 }
 
 export interface ElementsOptions {

@@ -1,12 +1,10 @@
 /** NumPy's `.npz` files: a zip of `.npy` files, one per array. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
-import { byName, tensorBytes } from './elements.js';
+import { Named, tensorBytes } from './elements.js';
 import { readNpy, saveNpy } from './numpy.js';
 import { readZip, writeZip } from './zip.js';
 
-/** How far beyond their size in the file compressed arrays may go unasked; mostly zero ones go further. */
-const usualRatio = 64;
 const ending = '.npy';
 
 /** Tensors by name as a `.npz` file. */
@@ -22,11 +20,11 @@ export const saveNpz = (
 /** The tensors of a `.npz` file by name. Throws E401 where it is damaged, E402 where it inflates beyond bounds. */
 export function loadNpz(file: Uint8Array, options: ReadOptions = {}): Record<string, Tensor> {
   const budget = new Budget('npz', file.length, options);
-  const inflation = new Budget('npz', file.length, options, usualRatio);
-  const arrays = [...readZip('npz', file, budget, inflation)].filter(([name]) => name.endsWith(ending));
-  budget.spend(tensorBytes * arrays.length);
-  return byName(
-    'npz',
-    arrays.map(([name, member]) => [name.slice(0, -ending.length), readNpy(member.read(), member.compressed)]),
-  );
+  const named = new Named<Tensor>('npz');
+  for (const [name, member] of readZip('npz', file, budget)) {
+    if (!name.endsWith(ending)) continue;
+    budget.spend(tensorBytes + (member.compressed ? 0 : member.size));
+    named.set(name.slice(0, -ending.length), readNpy(member.read(), member.compressed));
+  }
+  return named.values;
 }

@@ -21,6 +21,8 @@ const dtypes = new Map(Object.entries(codes).map(([dtype, code]) => [code, dtype
 const magic = [0x93, ...strToU8('NUMPY')];
 /** Magic and version; then comes the length of the header. */
 const lengthAt = 8;
+/** NumPy reads no longer ones either. */
+const longestHeader = 10_000;
 
 /** A tensor as a `.npy` file, version 1.0. */
 export function saveNpy(tensor: Tensor): Uint8Array {
@@ -80,6 +82,8 @@ function readHeader(file: Uint8Array): { header: NpyHeader; start: number } {
   const view = new DataView(file.buffer, file.byteOffset);
   const begin = lengthAt + (version === 1 ? 2 : 4);
   const start = begin + (version === 1 ? view.getUint16(lengthAt, true) : view.getUint32(lengthAt, true));
+  if (start - begin > longestHeader)
+    return refused('npy', `a header of ${start - begin} bytes`, `no array needs more than ${longestHeader}`);
   if (start > file.length) return damaged('npy', `the header ends at byte ${start}, the file has ${file.length}`);
   return { header: parseHeader(strFromU8(file.subarray(begin, start))), start };
 }

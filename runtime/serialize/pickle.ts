@@ -8,6 +8,7 @@
 import type { Budget } from './budget.js';
 import { damaged, refused } from './elements.js';
 import { type Opcode, opcodeName } from './pickle-opcodes.js';
+import { readText } from './text.js';
 
 /** What the names and persistent ids in a pickle stand for. */
 export interface PickleWorld {
@@ -43,10 +44,16 @@ export class WholeFloat {
   }
 }
 
-/** What objects take in memory, about. */
-const [slotBytes, boxBytes, tupleBytes, listBytes, dictBytes, entryBytes] = [16, 24, 64, 40, 160, 32];
+/**
+ * What objects take in memory, about: a place on the stack (arrays that grow keep room, and leave behind what they outgrew), one
+ * in an array, a number that is none of the small integers, one that had many digits, a tuple, an array, a Map and an entry of it.
+ */
+const [stackBytes, slotBytes, boxBytes, bigBytes] = [40, 8, 24, 80];
+const [tupleBytes, listBytes, dictBytes, entryBytes] = [104, 48, 250, 90];
+/** An array that grows makes room for so many at first, and later has, with what it leaves behind, so many for each item. */
+const [firstRoom, grownSlots] = [17, 5];
 const newestProtocol = 5;
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const hexadecimal = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** The value of the pickle that begins at `start`, and where it ends. Throws E401 and E402. */
 export function readPickle(
@@ -116,10 +123,6 @@ class Machine {
       damaged('pickle', `it ends at byte ${this.#bytes.length}, in the middle of an operation`);
     return start;
   }
-  #take(count: number): Uint8Array {
-    const start = this.#next(count);
-    return this.#bytes.subarray(start, this.at);
-  }
   u8(): number {
     return this.#view.getUint8(this.#next(1));
   }
@@ -137,24 +140,20 @@ class Machine {
   }
   float(): number | WholeFloat {
     const value = this.#view.getFloat64(this.#next(8), false);
-    this.#budget.spend(boxBytes);
+    this.#budget.spend(2 * boxBytes);
     return Number.isInteger(value) ? new WholeFloat(value) : value;
   }
   text(length: number): string {
-    const bytes = this.#take(length);
-    this.#budget.spend(boxBytes + length);
-    try {
-      return utf8.decode(bytes);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      return damaged('pickle', `the string before byte ${this.at} is not UTF-8`);
-    }
+    const start = this.#next(length);
+    return readText('pickle', this.#bytes, start, this.at, this.#budget);
   }
   /** Little-endian two's complement. */
   integer(length: number): number | bigint {
-    this.#budget.spend(boxBytes + length);
-    const value = this.#take(length).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-    const signed = BigInt.asIntN(8 * length, value);
+    this.#budget.spend(bigBytes + 2 * length);
+    const start = this.#next(length);
+    let digits = '0x0';
+    for (let at = this.at - 1; at >= start; at--) digits += hexadecimal[this.#bytes[at]];
+    const signed = BigInt.asIntN(8 * length, BigInt(digits));
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }
   line(): string {
@@ -171,7 +170,7 @@ class Machine {
     this.#stack.push(value);
     if (this.#stack.length <= this.#highest) return;
     this.#highest = this.#stack.length;
-    this.#budget.spend(slotBytes);
+    this.#budget.spend(stackBytes);
   }
   pop(): unknown {
     if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) damaged('pickle', 'the stack is empty');
@@ -182,7 +181,7 @@ class Machine {
     return this.#stack[this.#stack.length - 1];
   }
   mark(): void {
-    this.#budget.spend(slotBytes);
+    this.#budget.spend(stackBytes);
     this.#marks.push(this.#stack.length);
   }
   /** What lies above the last mark, which goes too. */
@@ -209,7 +208,9 @@ class Machine {
   append(items: readonly unknown[]): void {
     const list = this.#top();
     if (!Array.isArray(list)) damaged('pickle', 'items are appended to what is no list');
-    this.#budget.spend(slotBytes * items.length);
+    this.#budget.spend(
+      list.length === 0 ? slotBytes * (firstRoom + items.length) : grownSlots * slotBytes * items.length,
+    );
     for (const item of items) list.push(item);
   }
   set(items: readonly unknown[]): void {
@@ -228,7 +229,7 @@ class Machine {
   }
   remember(index: number): void {
     if (index > this.#memo.length) damaged('pickle', `memo ${index} comes before memo ${this.#memo.length}`);
-    if (index === this.#memo.length) this.#budget.spend(slotBytes);
+    if (index === this.#memo.length) this.#budget.spend(stackBytes);
     this.#memo[index] = this.#top();
   }
   memoize(): void {

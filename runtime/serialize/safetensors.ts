@@ -8,15 +8,16 @@ import type { Shape } from '../../compiler/ir/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
 import {
-  byName,
   bytesOfTensor,
   checkLength,
   checkShape,
   damaged,
+  Named,
   shown,
   tensorBytes,
   tensorFromBytes,
 } from './elements.js';
+import { type Described, readSafetensorsHeader } from './safetensors-header.js';
 
 const names: Readonly<Record<DType, string>> = {
   bool: 'BOOL',
@@ -36,11 +37,8 @@ const lengthBytes = 8;
 /** Headers beyond this are refused, as the reference implementation does. */
 const largestHeader = 100_000_000;
 
-interface Entry {
-  readonly dtype?: unknown;
-  readonly shape?: unknown;
-  readonly data_offsets?: unknown;
-}
+/** What a tensor's place takes while the header is read, and an entry of the metadata, about. */
+const [placeBytes, metadataBytes] = [200, 100];
 
 /** Tensors by name as a file. Tensors that share memory are written each in full. */
 export function saveSafetensors(
@@ -83,72 +81,35 @@ export const loadSafetensors = (file: Uint8Array, options: ReadOptions = {}): Re
 /** The tensors and the metadata of a file. */
 export function readSafetensors(file: Uint8Array, options: ReadOptions = {}): SafetensorsFile {
   const budget = new Budget('safetensors', file.length, options);
-  const { length, entries } = readHeader(file, budget);
-  const data = file.subarray(lengthBytes + length);
-  const { [metadataKey]: metadata, ...described } = entries;
-  const places = Object.entries(described).map(([name, entry]) => placeOf(name, entry as Entry, data.length));
+  const start = lengthBytes + headerLength(file);
+  const data = file.subarray(start);
+  const places: Place[] = [];
+  const metadata = new Named<string>('safetensors');
+  readSafetensorsHeader(file, lengthBytes, start, budget, {
+    tensor(name, described) {
+      budget.spend(placeBytes + tensorBytes);
+      places.push(placeOf(name, described, data.length));
+    },
+    metadata(key, value) {
+      budget.spend(metadataBytes);
+      metadata.set(key, value);
+    },
+  });
+  const tensors = new Named<Tensor>('safetensors');
   checkTiling(places, data.length);
-  budget.spend(tensorBytes * places.length);
-  const tensors = places.map(({ name, begin, end, dtype, shape }): [string, Tensor] => [
-    name,
-    tensorFromBytes('safetensors', data.subarray(begin, end), dtype, shape),
-  ]);
-  return { tensors: Object.fromEntries(tensors), metadata: checkMetadata(metadata) };
+  for (const { name, begin, end, dtype, shape } of places)
+    tensors.set(name, tensorFromBytes('safetensors', data.subarray(begin, end), dtype, shape));
+  return { tensors: tensors.values, metadata: metadata.values };
 }
 
-function readHeader(file: Uint8Array, budget: Budget): { length: number; entries: Record<string, unknown> } {
+function headerLength(file: Uint8Array): number {
   if (file.length < lengthBytes)
     return damaged('safetensors', `a file of ${file.length} bytes has no room for a header`);
   const claimed = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
   const length = Number(claimed);
-  if (length > largestHeader || lengthBytes + length > file.length) {
+  if (length > largestHeader || lengthBytes + length > file.length)
     return damaged('safetensors', `the header claims ${claimed} bytes, the file has ${file.length}`);
-  }
-  budget.spend(length);
-  const text = new TextDecoder().decode(file.subarray(lengthBytes, lengthBytes + length));
-  const keys = countKeys(text, budget);
-  const parsed = parseObject(text);
-  if (keysIn(parsed) !== keys) return damaged('safetensors', 'the header has a name twice');
-  return { length, entries: byName('safetensors', Object.entries(parsed)) };
-}
-
-const jsonToken = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/gs;
-/** Names, and in them fields, and in those lists. */
-const deepestHeader = 3;
-/** What a value of parsed JSON takes, about. */
-const [containerBytes, itemBytes] = [64, 16];
-
-/** The keys written in a header that is neither too deep nor too large to be parsed. */
-function countKeys(text: string, budget: Budget): number {
-  let depth = 0;
-  let keys = 0;
-  jsonToken.lastIndex = 0;
-  for (let token: RegExpExecArray | null; (token = jsonToken.exec(text)); ) {
-    const [first] = token[0];
-    if (first === '{' || first === '[') depth++;
-    else if (first === '}' || first === ']') depth--;
-    else if (first === ':') keys++;
-    if (depth > deepestHeader) damaged('safetensors', `the header is nested deeper than ${deepestHeader} levels`);
-    budget.spend(first === '{' || first === '[' ? containerBytes : itemBytes);
-  }
-  return keys;
-}
-
-function parseObject(text: string): object {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
-  } catch {
-    // Reported below, like JSON that is not an object.
-  }
-  return damaged('safetensors', 'the header is not a JSON object');
-}
-
-/** The keys of all objects in parsed JSON: fewer than were written where one came twice. */
-function keysIn(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
-  return Object.values(value).reduce((sum: number, part) => sum + keysIn(part), own);
+  return length;
 }
 
 /** Where the elements of a tensor lie in the data. */
@@ -160,16 +121,16 @@ interface Place {
   readonly end: number;
 }
 
-function placeOf(name: string, entry: Entry, dataLength: number): Place {
-  const format = `safetensors tensor '${name}'`;
-  const dtype = typeof entry?.dtype === 'string' ? dtypes.get(entry.dtype) : undefined;
-  if (dtype === undefined) return damaged(format, `unknown dtype ${shown(entry?.dtype)}`);
-  const shape = checkShape(format, entry.shape);
-  const offsets: readonly unknown[] = Array.isArray(entry.data_offsets) ? entry.data_offsets : [];
-  const [begin, end] = offsets as number[];
+function placeOf(name: string, described: Described, dataLength: number): Place {
+  const format = `safetensors tensor '${name.slice(0, 100)}'`;
+  const dtype = dtypes.get(described.dtype);
+  if (dtype === undefined) return damaged(format, `unknown dtype ${shown(described.dtype)}`);
+  const shape = checkShape(format, described.shape);
+  const { offsets } = described;
+  const [begin, end] = offsets;
   const inside = offsets.length === 2 && offsets.every(Number.isSafeInteger) && begin >= 0 && begin <= end;
   if (!inside || end > dataLength)
-    return damaged(format, `offsets ${shown(entry.data_offsets)} lie outside the ${dataLength} bytes of data`);
+    return damaged(format, `offsets ${shown(offsets)} lie outside the ${dataLength} bytes of data`);
   checkLength(format, end - begin, dtype, shape);
   return { name, dtype, shape, begin, end };
 }
@@ -183,15 +144,4 @@ function checkTiling(places: readonly Place[], dataLength: number): void {
     at = end;
   }
   if (at !== dataLength) damaged('safetensors', `the tensors end at byte ${at} of ${dataLength}`);
-}
-
-function checkMetadata(metadata: unknown): Record<string, string> {
-  if (metadata === undefined) return {};
-  const valid =
-    typeof metadata === 'object' &&
-    metadata !== null &&
-    Object.values(metadata).every(value => typeof value === 'string');
-  return valid
-    ? (metadata as Record<string, string>)
-    : damaged('safetensors', `${metadataKey} must map strings to strings`);
 }

@@ -11,7 +11,7 @@ import { float } from '../../compiler/ops/signature.js';
 import { type Storage, Tensor } from '../../compiler/ops/tensor.js';
 import { Parameter } from '../nn/parameter.js';
 import { Budget, type ReadOptions } from './budget.js';
-import { byName, checkShape, damaged, elementsFromBytes, refused, shown, tensorBytes } from './elements.js';
+import { checkShape, damaged, elementsFromBytes, Named, refused, shown, viewBytes } from './elements.js';
 import { Callable, type PickleWorld, readPickle, Tuple, WholeFloat } from './pickle.js';
 import { deepestNesting, legacyMagic, legacyProtocol, storageTypes } from './torch-format.js';
 import { type Member, readZip } from './zip.js';
@@ -57,8 +57,8 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const itemsOf = (value: unknown): readonly unknown[] =>
   value instanceof Tuple ? value.items : damaged(format, 'a tuple is missing');
 
-/** What the memory of a tensor takes beside its elements, about, and arrays, objects and what is in them. */
-const [memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes] = [320, 32, 8, 64, 48];
+/** What the memory of a tensor takes beside its elements, about, and arrays, objects, what is in them, and what a call makes. */
+const [memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes, callBytes] = [700, 120, 8, 320, 72, 250];
 
 /** The names and persistent ids of a file, and the memory they lead to. */
 class TorchWorld implements PickleWorld {
@@ -72,11 +72,11 @@ class TorchWorld implements PickleWorld {
     this.#budget = budget;
     this.#read = read;
     const callables = [
-      new Callable('collections.OrderedDict', ordered),
+      new Callable('collections.OrderedDict', args => this.#ordered(args)),
       new Callable('torch._utils._rebuild_tensor', args => this.#tensor(args)),
       new Callable('torch._utils._rebuild_tensor_v2', args => this.#tensor(args)),
       new Callable('torch._utils._rebuild_parameter', args => this.#parameter(args)),
-      new Callable('torch.Size', ([size]) => new Tuple(itemsOf(size))),
+      new Callable('torch.Size', ([size]) => this.#size(size)),
       new Callable('torch.device', ([type]) =>
         typeof type === 'string' ? type : damaged(format, 'a nameless device'),
       ),
@@ -110,6 +110,16 @@ class TorchWorld implements PickleWorld {
     return memory;
   }
 
+  #ordered(args: readonly unknown[]): Map<unknown, unknown> {
+    if (args.length > 0) refused(format, 'an OrderedDict made from a list', 'load it in PyTorch and save it again');
+    this.#budget.spend(callBytes);
+    return new Map();
+  }
+  #size(size: unknown): Tuple {
+    this.#budget.spend(callBytes);
+    return new Tuple(itemsOf(size));
+  }
+
   #tensor([memory, offset, size, stride, requiresGrad = false]: readonly unknown[]): Tensor {
     if (!(memory instanceof Memory)) return damaged(format, 'a tensor without memory');
     const shape = checkShape(format, itemsOf(size));
@@ -120,7 +130,7 @@ class TorchWorld implements PickleWorld {
         `a tensor with offset ${shown(offset)} and strides ${shown(strides)} for shape ${shown(shape)}`,
       );
     checkReach(shape, strides, offset, memory.storage.array.length);
-    this.#budget.spend(tensorBytes);
+    this.#budget.spend(viewBytes);
     const { storage, dtype } = memory;
     const tensor = new Tensor({ dtype, shape }, { kind: 'eager', storage, offset, strides });
     return wantsGrad(dtype, requiresGrad) ? tensor.requiresGrad_() : tensor;
@@ -128,7 +138,7 @@ class TorchWorld implements PickleWorld {
 
   #parameter([data, requiresGrad]: readonly unknown[]): Parameter {
     if (!(data instanceof Tensor)) return damaged(format, 'a parameter that is no tensor');
-    this.#budget.spend(tensorBytes);
+    this.#budget.spend(viewBytes);
     return new Parameter(data, { requiresGrad: wantsGrad(data.dtype, requiresGrad) });
   }
 }
@@ -143,11 +153,6 @@ function checkReach(shape: Shape, strides: readonly number[], offset: number, le
   const last = shape.reduce((sum, dim, d) => sum + (dim - 1) * strides[d], offset);
   if (numel(shape) === 0 ? offset <= length : last < length) return;
   damaged(format, `a tensor of shape [${shape.join(', ')}] reaches element ${last} of ${length}`);
-}
-
-function ordered(args: readonly unknown[]): Map<unknown, unknown> {
-  if (args.length > 0) refused(format, 'an OrderedDict made from a list', 'load it in PyTorch and save it again');
-  return new Map();
 }
 
 // ── the two containers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -279,8 +284,13 @@ class Finisher {
     if (!(value instanceof Map))
       return refused(format, 'a function, a type or bare memory', 'save tensors and plain data');
     this.#budget.spend(objectBytes + entryBytes * value.size);
-    const entries = [...value].map(([key, item]): [unknown, unknown] => [key, this.finish(item)]);
-    return areNamed(entries) ? byName(format, entries) : new Map(entries);
+    if (areNamed(value)) {
+      const named = new Named<unknown>(format);
+      for (const [key, item] of value) named.set(key, this.finish(item));
+      return named.values;
+    }
+    for (const [key, item] of value as Map<unknown, unknown>) value.set(key, this.finish(item));
+    return value;
   }
   #array(items: readonly unknown[]): unknown[] {
     this.#budget.spend(arrayBytes + itemBytes * items.length);
@@ -288,5 +298,7 @@ class Finisher {
   }
 }
 
-const areNamed = (entries: readonly [unknown, unknown][]): entries is [string, unknown][] =>
-  entries.every(([key]) => typeof key === 'string');
+function areNamed(map: Map<unknown, unknown>): map is Map<string, unknown> {
+  for (const key of map.keys()) if (typeof key !== 'string') return false;
+  return true;
+}

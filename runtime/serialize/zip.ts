@@ -5,10 +5,12 @@
  * Members are found through the central directory only. It must agree with the headers before the members, no two members
  * may share bytes, and what a member inflates to is bounded before any memory is taken for it.
  */
-import { deflateSync, Inflate } from 'fflate';
+import { deflateSync } from 'fflate';
 import { fail } from '../../compiler/errors.js';
 import type { Budget } from './budget.js';
 import { damaged, refused } from './elements.js';
+import { inflateInto } from './inflate.js';
+import { readText } from './text.js';
 
 const localSignature = 0x04034b50;
 const memberSignature = 0x02014b50;
@@ -28,9 +30,8 @@ const in64Bits = 0xffffffff;
 const extraOf64Bits = 1;
 
 const mostMembers = 100_000;
-/** What a member takes in memory, about. */
-const memberCost = 512;
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+/** What a member takes in memory beside its name, about. */
+const memberCost = 480;
 /** Deflate makes at most 1032 bytes of one. */
 const steepestDeflate = 1032;
 
@@ -38,6 +39,8 @@ const steepestDeflate = 1032;
 export interface Member {
   /** Was it inflated into memory of its own? Otherwise its bytes are those of the file. */
   readonly compressed: boolean;
+  /** Bytes of its contents. */
+  readonly size: number;
   /** The contents, checked against their checksum. */
   read(): Uint8Array;
 }
@@ -55,10 +58,6 @@ interface Entry {
   /** Where its header begins. */
   readonly offset: number;
 }
-/** An entry, and where its data lie. */
-interface Located extends Entry {
-  readonly data: number;
-}
 interface Directory {
   readonly start: number;
   readonly end: number;
@@ -66,40 +65,56 @@ interface Directory {
 }
 
 /**
- * The members of an archive by name, paid for by `budget`, and what they inflate to by `inflation`. Throws E401 where it is
- * damaged, E402 where it asks for what is not allowed.
+ * The members of an archive by name, paid for by `budget`, as what they inflate to is. Throws E401 where it is damaged, E402
+ * where it asks for what is not allowed.
  */
-export function readZip(
-  format: string,
-  file: Uint8Array,
-  budget: Budget,
-  inflation: Budget = budget,
-): Map<string, Member> {
-  return new ZipReader(format, file, inflation).members(budget);
+export const readZip = (format: string, file: Uint8Array, budget: Budget): Map<string, Member> =>
+  new ZipReader(format, file, budget).members();
+
+/** A member, and where its data lie. */
+class Located implements Member {
+  readonly entry: Entry;
+  readonly data: number;
+  readonly #reader: ZipReader;
+  constructor(reader: ZipReader, entry: Entry, data: number) {
+    this.#reader = reader;
+    this.entry = entry;
+    this.data = data;
+  }
+  get compressed(): boolean {
+    return this.entry.method === deflated;
+  }
+  get size(): number {
+    return this.entry.size;
+  }
+  read(): Uint8Array {
+    return this.#reader.contents(this);
+  }
 }
 
 class ZipReader {
   readonly #format: string;
   readonly #file: Uint8Array;
   readonly #view: DataView;
-  readonly #inflation: Budget;
+  readonly #budget: Budget;
 
-  constructor(format: string, file: Uint8Array, inflation: Budget) {
+  constructor(format: string, file: Uint8Array, budget: Budget) {
     this.#format = format;
     this.#file = file;
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-    this.#inflation = inflation;
+    this.#budget = budget;
   }
 
-  members(budget: Budget): Map<string, Member> {
+  members(): Map<string, Member> {
     const directory = this.#directory();
-    budget.spend(memberCost * directory.count);
-    const entries = this.#entries(directory);
-    this.#checkOverlaps(entries);
+    this.#budget.spend(memberCost * directory.count);
+    const located = this.#located(directory);
+    this.#checkOverlaps(located);
     const members = new Map<string, Member>();
-    for (const entry of entries) {
-      if (members.has(entry.name)) this.#damaged(`two members are named '${entry.name}'`);
-      members.set(entry.name, { compressed: entry.method === deflated, read: () => this.#contents(entry) });
+    for (const member of located) {
+      const { name } = member.entry;
+      if (members.has(name)) this.#damaged(`two members are named '${name}'`);
+      members.set(name, member);
     }
     return members;
   }
@@ -157,21 +172,22 @@ class ZipReader {
     return this.#damaged('not a zip file that can be read: it has no end record');
   }
 
-  #entries({ start, end, count }: Directory): Located[] {
-    const entries: Located[] = [];
+  #located({ start, end, count }: Directory): Located[] {
+    const located: Located[] = [];
     let at = start;
     for (let i = 0; i < count; i++) {
       if (at + memberBytes > end || this.#u32(at) !== memberSignature)
         this.#damaged(`its directory breaks off at byte ${at}`);
-      const [nameLength, extraLength, commentLength] = [28, 30, 32].map(field => this.#u16(at + field));
+      const [nameLength, extraLength, commentLength] = [this.#u16(at + 28), this.#u16(at + 30), this.#u16(at + 32)];
       const extra = at + memberBytes + nameLength;
       if (extra + extraLength + commentLength > end) this.#damaged(`its directory breaks off at byte ${at}`);
       const entry = this.#entry(at, nameLength, extra, extraLength);
-      if (!entry.name.endsWith('/')) entries.push({ ...entry, data: this.#dataOf(entry, start) });
+      if (!entry.name.endsWith('/'))
+        located.push(new Located(this, entry, this.#dataOf(entry, at + memberBytes, nameLength, start)));
       at = extra + extraLength + commentLength;
     }
     if (at !== end) this.#damaged(`its directory has ${end - at} bytes more than its ${count} members`);
-    return entries;
+    return located;
   }
 
   #entry(at: number, nameLength: number, extra: number, extraLength: number): Entry {
@@ -216,21 +232,13 @@ class ZipReader {
   }
 
   #name(at: number, length: number): string {
-    const bytes = this.#file.subarray(at, at + length);
-    try {
-      return this.#checkName(utf8.decode(bytes));
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      return this.#damaged('the name of a member is not UTF-8');
-    }
-  }
-  #checkName(name: string): string {
+    const name = readText(this.#format, this.#file, at, at + length, this.#budget);
     const problem = nameProblem(name);
     return problem === null ? name : this.#refused(`member ${JSON.stringify(name)} ${problem}`);
   }
 
   /** Where the data of a member begin, after a header that must say what the directory says. */
-  #dataOf(entry: Entry, directoryStart: number): number {
+  #dataOf(entry: Entry, nameAt: number, nameBytes: number, directoryStart: number): number {
     const { name, offset } = entry;
     if (offset + localBytes > directoryStart || this.#u32(offset) !== localSignature)
       return this.#damaged(`member '${name}' has no header at byte ${offset}`);
@@ -242,52 +250,41 @@ class ZipReader {
     const [size, packed] = this.#wide([this.#u32(offset + 22), this.#u32(offset + 18)], extra, extraLength);
     const sizesFollow = (this.#u16(offset + 6) & sizesFollowFlag) !== 0;
     const agrees =
-      this.#name(offset + localBytes, nameLength) === name &&
+      nameLength === nameBytes &&
+      this.#sameBytes(offset + localBytes, nameAt, nameLength) &&
       this.#u16(offset + 8) === entry.method &&
       (sizesFollow || (size === entry.size && packed === entry.packed && this.#u32(offset + 14) === entry.crc));
     return agrees ? data : this.#damaged(`the header of member '${name}' contradicts the directory`);
   }
 
-  #checkOverlaps(entries: readonly Located[]): void {
-    const inOrder = [...entries].sort((a, b) => a.offset - b.offset);
-    for (const [i, { name, data, packed }] of inOrder.entries()) {
-      const next = inOrder[i + 1];
-      if (next !== undefined && data + packed > next.offset)
-        this.#refused(`members '${name}' and '${next.name}' overlap`);
+  #sameBytes(one: number, other: number, count: number): boolean {
+    for (let i = 0; i < count; i++) if (this.#file[one + i] !== this.#file[other + i]) return false;
+    return true;
+  }
+
+  #checkOverlaps(located: readonly Located[]): void {
+    const inOrder = [...located].sort((a, b) => a.entry.offset - b.entry.offset);
+    for (let i = 1; i < inOrder.length; i++) {
+      const [{ entry, data }, { entry: next }] = [inOrder[i - 1], inOrder[i]];
+      if (data + entry.packed > next.offset) this.#refused(`members '${entry.name}' and '${next.name}' overlap`);
     }
   }
 
-  #contents(entry: Located): Uint8Array {
-    const packed = this.#file.subarray(entry.data, entry.data + entry.packed);
+  contents({ entry, data }: Located): Uint8Array {
+    const packed = this.#file.subarray(data, data + entry.packed);
     const bytes = entry.method === stored ? packed : this.#inflated(entry, packed);
     if (crc32(bytes) !== entry.crc) this.#damaged(`member '${entry.name}' does not match its checksum`);
     return bytes;
   }
 
-  /** Piece by piece, so that a member that inflates to more than it claims is noticed while the excess is small. */
   #inflated({ name, size }: Entry, packed: Uint8Array): Uint8Array {
-    this.#inflation.spend(size);
+    this.#budget.spend(size);
     const out = new Uint8Array(size);
-    let filled = 0;
-    const inflate = new Inflate(piece => {
-      if (filled + piece.length > size)
-        this.#refused(`member '${name}' inflates to more than the ${size} bytes it claims`);
-      out.set(piece, filled);
-      filled += piece.length;
+    const filled = inflateInto(packed, out, {
+      broken: problem => this.#damaged(`member '${name}' does not inflate: ${problem}`),
+      overfull: () => this.#refused(`member '${name}' inflates to more than the ${size} bytes it claims`),
     });
-    const step = 2048;
-    for (let at = 0; at === 0 || at < packed.length; at += step)
-      this.#inflating(name, () => inflate.push(packed.subarray(at, at + step), at + step >= packed.length));
     return filled === size ? out : this.#damaged(`member '${name}' inflates to ${filled} bytes, not to ${size}`);
-  }
-  #inflating(name: string, push: () => void): void {
-    try {
-      push();
-    } catch (error) {
-      // fflate's errors have a code; what was thrown in the callback is ours.
-      if (typeof (error as { code?: unknown }).code !== 'number') throw error;
-      this.#damaged(`member '${name}' does not inflate: ${(error as Error).message}`);
-    }
   }
 }
 

@@ -18,8 +18,11 @@ const { Budget } = await import('../../runtime/serialize/budget.js');
 const { readZip, writeZip } = await import('../../runtime/serialize/zip.js');
 
 type File = Uint8Array;
+export type FormatName = 'npy' | 'npz' | 'safetensors' | 'pt' | 'pt-legacy';
 interface Format {
-  readonly name: string;
+  readonly name: FormatName;
+  /** Names of its files. */
+  readonly files: RegExp;
   readonly load: (file: File) => unknown;
   readonly corpus: readonly File[];
   readonly tokens: readonly string[];
@@ -59,12 +62,14 @@ export function formats(folder: string): Format[] {
   return [
     {
       name: 'npy',
+      files: /\.npy$/,
       load: file => loadNpy(file),
       corpus: files(/\.npy$/),
       tokens: [...numbers, "'shape': (", "'descr': '|O'", "'fortran_order': True", ', ', ')', '1,'.repeat(70)],
     },
     {
       name: 'npz',
+      files: /\.npz$/,
       load: file => loadNpz(file),
       corpus: [...files(/\.npz$/), saveNpz({ zeros: zeros(4000), x: zeros(3) }, { compressed: true })],
       tokens: zipTokens,
@@ -72,6 +77,7 @@ export function formats(folder: string): Format[] {
     },
     {
       name: 'safetensors',
+      files: /\.safetensors$/,
       load: file => loadSafetensors(file),
       corpus: files(/\.safetensors$/),
       tokens: [
@@ -92,6 +98,7 @@ export function formats(folder: string): Format[] {
     },
     {
       name: 'pt',
+      files: /(?<!_legacy)\.pt$/,
       load: file => load(file),
       corpus: [...files(/(?<!_legacy)\.pt$/), save(everything())],
       tokens: [...pickleTokens, ...zipTokens],
@@ -99,6 +106,7 @@ export function formats(folder: string): Format[] {
     },
     {
       name: 'pt-legacy',
+      files: /_legacy\.pt$/,
       load: file => load(file),
       corpus: [...files(/_legacy\.pt$/), save(everything(), { format: 'legacy' })],
       tokens: pickleTokens,
@@ -158,8 +166,9 @@ export interface Tally {
   readonly faults: string[];
 }
 
-const longest = 1000;
-const memoryLimit = (file: File): number => 2 * file.length + 16 * 2 ** 20;
+/** Milliseconds of the processor that a load may take. */
+export const longest = 1000;
+export const memoryLimit = (file: File): number => 2 * file.length + 16 * 2 ** 20;
 
 /** The file of one case. */
 export function caseOf(format: Format, seed: number, index: number): File {

@@ -19,7 +19,7 @@ const moduleUrls = {
 };
 
 await build({
-  entryPoints: [join(here, 'main.ts')],
+  entryPoints: [join(here, 'main.ts'), join(here, 'measure.ts')],
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,
