@@ -1,36 +1,37 @@
 /**
- * Differential fuzzing: random programs over the whole op table, compiled, against eager; and by several threads, against one,
- * bit for bit.
+ * Differential fuzzing: random programs over the whole op table, with loops, branches, derivatives and writes in place, compiled,
+ * against eager; and by several threads, against one, bit for bit.
  *
  * The first hundred run with the other tests; `npm run fuzz` runs two thousand from a new seed. GRADC_FUZZ_SEED starts from a
- * given seed, GRADC_FUZZ_PROGRAMS changes how many. A failure is shrunk and printed as steps and as a graph.
+ * given seed, GRADC_FUZZ_PROGRAMS changes how many. What fails is written to a file and told at once, as a race may not show
+ * again; then it is shrunk and printed as steps and as a graph.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { type CompileOptions, compile } from 'gradc/compiler';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { evaluateConstant } from '../backends/js/evaluate.js';
 import { GradcError } from '../compiler/errors.js';
-import { isFloat } from '../compiler/ir/dtype.js';
-import { printGraph } from '../compiler/ir/text.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
-import { compileToProgram } from '../compiler/pipeline.js';
-import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
-import { elementsIn, testedOps } from './support/op-samples.js';
-import {
-  describeProgram,
-  leftOut,
-  type RandomProgram,
-  randomProgram,
-  runSteps,
-  shrink,
-} from './support/random-programs.js';
-import { bitDifference, type Contents, runAlone, Team } from './support/team.js';
+import { input } from '../compiler/trace/model.js';
+import { testedOps } from './support/op-samples.js';
+import { mismatch, toleranceOf } from './support/random-programs/agreement.js';
+import { leftOut } from './support/random-programs/calls.js';
+import { compiledProgram, graphsOf } from './support/random-programs/compiled.js';
+import { describeProgram } from './support/random-programs/describe.js';
+import { randomProgram } from './support/random-programs/generator.js';
+import { allSteps, type RandomEntry, type RandomProgram, runEntry } from './support/random-programs/program.js';
+import { shrink } from './support/random-programs/shrink.js';
+import { bitDifference, runAlone, Team } from './support/team.js';
+import { Watch } from './support/watch.js';
 
 const long = process.env.MODE === 'fuzz';
 const seed = Number(process.env.GRADC_FUZZ_SEED ?? (long ? Date.now() % 1_000_000 : 1));
 const programs = Number(process.env.GRADC_FUZZ_PROGRAMS ?? (long ? 2000 : 100));
-/** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
-const tolerance = 1e-3;
+/** So many failures end a run. */
+const enough = long ? 20 : 1;
+const reports = join(tmpdir(), 'gradc-fuzz');
 
 /** Node 20 has relaxed SIMD behind a flag, which can still be set here. */
 if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
@@ -47,115 +48,111 @@ const variants = (seed: number): readonly Variant[] => [
 ];
 
 let team: Team;
+const watch = new Watch(120);
 beforeAll(async () => {
   team = await Team.start();
 });
-afterAll(() => team.end());
+afterAll(() => Promise.all([team.end(), watch.end()]));
 
-/** What differs between two calls of a compiled program and eager, state included; null where nothing does. */
+/** What differs between two calls of each compiled entry and eager, state included; null where nothing does. */
 function difference(program: RandomProgram, { name, threads, ...options }: Variant): string | null {
   const [ownState, compiledState] = [0, 1].map(() => program.state.map(tensor => tensor.clone()));
-  const specs = program.inputs.map(({ shape, dtype }) => input(shape, dtype));
-  const fn = (...inputs: Tensor[]): Tensor[] => runSteps(program, inputs, compiledState);
-  const compiled = compile(fn, specs, { ...options, debug: { verify: true } });
+  const tolerance = toleranceOf(program);
+  const compiled = program.entries.map(entry => compiledEntry(entry, compiledState, options));
   for (const call of ['first', 'second']) {
-    const expected = runSteps(program, program.inputs, ownState).map(tensor => tensor.clone());
-    const actual = compiled(...program.inputs);
-    const pairs = [
-      ...actual.map((tensor, i) => [`result ${i}`, tensor, expected[i]] as const),
-      ...compiledState.map((tensor, i) => [`state ${i}`, tensor, ownState[i]] as const),
-    ];
-    for (const [what, got, want] of pairs) {
-      const problem = mismatch(got, want);
-      if (problem !== null) return `${name}, ${call} call, ${what}: ${problem}`;
+    for (const [e, entry] of program.entries.entries()) {
+      const expected = runEntry(entry, entry.inputs, ownState).map(tensor => tensor.clone());
+      const actual = compiled[e](...entry.inputs);
+      const pairs = [
+        ...actual.map((tensor, i) => [`result ${i}`, tensor, expected[i]] as const),
+        ...compiledState.map((tensor, i) => [`state ${i}`, tensor, ownState[i]] as const),
+      ];
+      for (const [what, got, want] of pairs) {
+        const problem = mismatch(got, want, tolerance);
+        if (problem !== null) return `${name}, ${call} call of entry ${e}, ${what}: ${problem}`;
+      }
     }
   }
   return threads === undefined ? null : threadDifference(program, threads, options);
 }
 
-/** Whether several threads leave the same bits in memory as one, after two calls. */
-function threadDifference(program: RandomProgram, threads: number, options: CompileOptions): string | null {
-  const state = program.state.map(tensor => tensor.clone());
-  const specs = Object.fromEntries(program.inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
-  const traced = nameCaptured(
-    traceFunction('fuzz', specs, inputs =>
-      Object.fromEntries(runSteps(program, Object.values(inputs), state).map((tensor, i) => [`out${i}`, tensor])),
-    ),
-  );
-  const source = { name: 'fuzz', graphs: [traced.graph], state: traced.state };
-  const compiled = compileToProgram(source, {}, evaluateConstant).program;
-  const inputs = program.inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()]);
-  const contents: Contents = {
-    state: Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array])),
-    inputs: () => Object.fromEntries(inputs),
-  };
-  return bitDifference(compiled, contents, runAlone(compiled, options), team.run(compiled, threads, options), threads);
+function compiledEntry(
+  entry: RandomEntry,
+  state: readonly Tensor[],
+  options: CompileOptions,
+): (...inputs: Tensor[]) => Tensor[] {
+  const specs = entry.inputs.map(({ shape, dtype }) => input(shape, dtype));
+  const fn = (...inputs: Tensor[]): Tensor[] => runEntry(entry, inputs, state);
+  return compile(fn, specs, { ...options, debug: { verify: true } });
 }
 
-function mismatch(got: Tensor, want: Tensor): string | null {
-  if (got.dtype !== want.dtype || `${got.shape}` !== `${want.shape}`)
-    return `${got.dtype}[${got.shape}] instead of ${want.dtype}[${want.shape}]`;
-  const [values, wanted] = [elementsIn(got), elementsIn(want)];
-  const scale = Math.max(1, ...wanted.map(Number).filter(Number.isFinite).map(Math.abs));
-  for (const [i, value] of values.entries()) {
-    if (Object.is(value, wanted[i]) || value === wanted[i]) continue;
-    const close = isFloat(got.dtype) && Math.abs(Number(value) - Number(wanted[i])) <= tolerance * scale;
-    if (!close) return `element ${i} is ${value} instead of ${wanted[i]}`;
-  }
-  return null;
+/** Whether several threads leave the same bits in memory as one, after two calls. */
+function threadDifference(random: RandomProgram, threads: number, options: CompileOptions): string | null {
+  const { program, contents } = compiledProgram(random);
+  return bitDifference(program, contents, runAlone(program, options), team.run(program, threads, options), threads);
 }
 
 /** The difference, or the error that a program ends in; null where it agrees, or where a backend lacks an element type. */
-function failure(program: RandomProgram, variant: Variant): string | null {
+function failure(program: RandomProgram, variant: Variant, of: number): string | null {
   try {
-    return difference(program, variant);
+    return watch.during(`GRADC_FUZZ_SEED=${of} ${variant.name}`, () => difference(program, variant));
   } catch (error) {
     const refused = error instanceof GradcError && (error.code === 'E601' || error.code === 'E206');
     return refused ? null : `${variant.name}: ${(error as Error).message.slice(0, 2000)}`;
   }
 }
 
-/** What a run made of a program, and the smallest that still shows it; a race between threads may not show again. */
+/** What a run made of a program, kept before anything else is tried, and the smallest that still shows it. */
 function report(program: RandomProgram, variant: Variant, from: number, found: string): string {
-  const smallest = shrink(program, candidate => failure(candidate, variant) !== null);
-  const state = smallest.state.map(tensor => tensor.clone());
-  const specs = Object.fromEntries(smallest.inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
-  let graph: string;
-  try {
-    graph = printGraph(
-      traceFunction('fuzz', specs, inputs =>
-        Object.fromEntries(runSteps(smallest, Object.values(inputs), state).map((tensor, i) => [`out${i}`, tensor])),
-      ).graph,
-    );
-  } catch (error) {
-    graph = `(does not trace: ${(error as Error).message})`;
-  }
-  return `GRADC_FUZZ_SEED=${from}\n${found}\nmade smaller: ${failure(smallest, variant) ?? 'it agrees this time'}\n\n${describeProgram(smallest)}\n\n${graph}`;
+  mkdirSync(reports, { recursive: true });
+  const file = join(reports, `${from}-${variant.name}.txt`);
+  const text = `GRADC_FUZZ_SEED=${from}\n${found}\n\n${describeProgram(program)}\n`;
+  writeFileSync(file, text);
+  console.error(`${text}\n(also in ${file})`);
+  const smallest = shrink(program, candidate => failure(candidate, variant, from) !== null);
+  const again = failure(smallest, variant, from) ?? 'it agrees this time';
+  const shrunk = `made smaller: ${again}\n\n${describeProgram(smallest)}\n\n${graphsOrError(smallest)}`;
+  writeFileSync(file, `${text}\n${shrunk}\n`);
+  return `GRADC_FUZZ_SEED=${from}\n${found}\n${shrunk}\n(also in ${file})`;
 }
 
-test(`${programs} random programs from seed ${seed} on agree with eager`, { timeout: 60_000 + programs * 2000 }, () => {
-  for (let at = seed; at < seed + programs; at++) {
-    const program = randomProgram(at);
+function graphsOrError(program: RandomProgram): string {
+  try {
+    return graphsOf(program);
+  } catch (error) {
+    return `(does not trace: ${(error as Error).message})`;
+  }
+}
+
+test(`${programs} random programs from seed ${seed} on agree with eager`, { timeout: 60_000 + programs * 4000 }, () => {
+  const failures: string[] = [];
+  for (let at = seed; at < seed + programs && failures.length < enough; at++) {
+    const program = watch.during(`GRADC_FUZZ_SEED=${at} drawing`, () => randomProgram(at));
     for (const variant of variants(at)) {
-      const found = failure(program, variant);
-      if (found !== null) expect.fail(report(program, variant, at, found));
+      const found = failure(program, variant, at);
+      if (found === null) continue;
+      failures.push(report(program, variant, at, found));
+      break;
     }
   }
+  expect(failures.join('\n\n')).toBe('');
 });
 
 test('as many programs as there are ops draw each of them, but those that no program can have', () => {
-  const drawn = new Set(testedOps.flatMap((_, i) => randomProgram(i).steps.map(step => step.op.name)));
+  const drawn = new Set(testedOps.flatMap((_, i) => namesIn(randomProgram(i))));
   const missing = testedOps.filter(op => !drawn.has(op.name));
   expect(missing.filter(op => leftOut(op) === null).map(op => op.name)).toEqual([]);
   expect(missing.length).toBeLessThan(0.03 * testedOps.length);
+  for (const name of ['scan', 'whileLoop', 'cond', 'vjp', 'jvp']) expect(drawn).toContain(name);
 });
+
+const namesIn = ({ entries }: RandomProgram): string[] => entries.flatMap(allSteps).map(({ kind }) => kind.name);
 
 test('the fuzzer finds a planted mistake and shrinks it', () => {
   const program = randomProgram(3);
-  const planted = program.steps[0].op.name;
-  const smallest = shrink(program, candidate => candidate.steps.some(({ op }) => op.name === planted));
-  expect(smallest.steps.map(({ op }) => op.name)).toEqual([planted]);
-  expect(smallest.updates).toEqual([]);
-  expect(smallest.gradient).toBe(false);
-  expect(describeProgram(smallest)).toContain(`= ${planted}(`);
+  const [{ kind: planted }] = program.entries[0].steps;
+  const smallest = shrink(program, candidate => namesIn(candidate).includes(planted.name));
+  expect(namesIn(smallest)).toEqual([planted.name]);
+  expect(smallest.entries.map(({ updates, derivatives }) => [updates, derivatives])).toEqual([[[], 0]]);
+  expect(describeProgram(smallest)).toContain(`= ${planted.name}(`);
 });

@@ -5,49 +5,24 @@
  * GRADC_FUZZ_SEED and GRADC_FUZZ_PROGRAMS are those of `fuzz.test.ts`.
  */
 import { expect, test } from 'vitest';
-import { evaluateConstant } from '../backends/js/evaluate.js';
 import type { EntryStep } from '../backends/wasm/entry.js';
 import { BARRIER } from '../backends/wasm/globals.js';
 import { planTeam } from '../backends/wasm/plan.js';
 import { GradcError } from '../compiler/errors.js';
 import { call, constant, index, iterOf, load, loop, makeIter, store } from '../compiler/ir/kernel.js';
 import type { Program, Slot } from '../compiler/ir/program.js';
-import { compileToProgram } from '../compiler/pipeline.js';
-import { nameCaptured, traceFunction } from '../compiler/trace/model.js';
 import { kernelOf, param } from './support/plain-kernels.js';
 import { inOrder, inReverse, runTraced } from './support/races.js';
-import { randomProgram, runSteps } from './support/random-programs.js';
-import { bitDifference, type Contents, runAlone } from './support/team.js';
+import { compiledProgram } from './support/random-programs/compiled.js';
+import { randomProgram } from './support/random-programs/generator.js';
+import { bitDifference, runAlone } from './support/team.js';
 
 const seed = Number(process.env.GRADC_FUZZ_SEED ?? 1);
 const programs = Number(process.env.GRADC_FUZZ_PROGRAMS ?? 60);
 
-/** A random program as the threads get it, and what it is given. */
-function randomCase(seed: number): { program: Program; contents: Contents } {
-  const { state, inputs, ...rest } = randomProgram(seed);
-  const own = state.map(tensor => tensor.clone());
-  const specs = Object.fromEntries(inputs.map(({ shape, dtype }, i) => [`v${i}`, { shape, dtype }]));
-  const traced = nameCaptured(
-    traceFunction('fuzz', specs, given =>
-      Object.fromEntries(
-        runSteps({ state, inputs, ...rest }, Object.values(given), own).map((tensor, i) => [`out${i}`, tensor]),
-      ),
-    ),
-  );
-  const source = { name: 'fuzz', graphs: [traced.graph], state: traced.state };
-  const values = Object.fromEntries(inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()]));
-  return {
-    program: compileToProgram(source, {}, evaluateConstant).program,
-    contents: {
-      state: Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array])),
-      inputs: () => values,
-    },
-  };
-}
-
 /** The races, and what differs from one thread. */
 function problems(seed: number, plans = planTeam): string[] {
-  const { program, contents } = randomCase(seed);
+  const { program, contents } = compiledProgram(randomProgram(seed));
   return [inOrder, inReverse].flatMap((turns, i) => {
     const threads = 2 + ((seed + i) % 3);
     const traced = runTraced(program, threads, turns, plans);

@@ -40,7 +40,10 @@ export function entrySteps(steps: readonly Step[], callOf: (launch: Launch) => C
   });
 }
 
-/** Builds steps into functions whose locals, from `firstLocal` on, count iterations: as many as loops are nested. */
+/**
+ * Builds steps into functions whose locals, from `firstLocal` on, count iterations: as many as loops are nested. Labels bear
+ * `prefix`, so that what several builders make can be one function.
+ */
 export class StepBuilder {
   /** Loops inside one another, at most. */
   deepest = 0;
@@ -49,6 +52,7 @@ export class StepBuilder {
   constructor(
     readonly module: binaryen.Module,
     readonly firstLocal = 0,
+    private readonly prefix = '',
   ) {}
 
   get locals(): number[] {
@@ -83,7 +87,7 @@ export class StepBuilder {
     if (trips === 0) return this.module.nop();
     const { module } = this;
     this.deepest = Math.max(this.deepest, depth + 1);
-    const [again, out] = [`loop${this.#labels}`, `end${this.#labels++}`];
+    const [again, out] = [`${this.prefix}loop${this.#labels}`, `${this.prefix}end${this.#labels++}`];
     const counter = this.firstLocal + depth;
     const next = (): number => module.i32.add(module.local.get(counter, i32), module.i32.const(1));
     const start = module.local.set(counter, module.i32.const(0));

@@ -151,7 +151,8 @@ class TeamBuilder {
     const common = `team.${name}`;
     const together = this.steps(steps.slice(first, end));
     this.internal(common, [together.code], [], together.locals);
-    const [before, after] = [steps.slice(0, first), steps.slice(end)].map(part => this.steps(ofFirst(part)));
+    const before = this.steps(ofFirst(steps.slice(0, first)), 'before.');
+    const after = this.steps(ofFirst(steps.slice(end)), 'after.');
     const body = [
       before.code,
       this.store(COMMAND, this.int(number)),
@@ -164,8 +165,8 @@ class TeamBuilder {
     return common;
   }
 
-  private steps(steps: readonly EntryStep[]): { code: number; locals: number[] } {
-    const builder = new StepBuilder(this.module);
+  private steps(steps: readonly EntryStep[], prefix = ''): { code: number; locals: number[] } {
+    const builder = new StepBuilder(this.module, 0, prefix);
     return { code: builder.block(steps), locals: builder.locals };
   }
 

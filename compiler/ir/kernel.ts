@@ -452,8 +452,11 @@ export function store(buffer: Buffer, at: Expr, value: Expr): Stmt {
 }
 export function reduce(buffer: Buffer, at: Expr, fn: ReduceFn, value: Expr, atomic = false): Stmt {
   invariant(value.dtype === buffer.dtype, () => `reduce into ${buffer.name} (${buffer.dtype}) of a ${value.dtype}`);
-  return { kind: 'reduce', buffer, index: at, fn, value, atomic };
+  const known = buffer.dtype === 'bool' ? onTruths[fn] : fn;
+  return { kind: 'reduce', buffer, index: at, fn: known, value, atomic };
 }
+/** What reductions are where there is only true and false. */
+const onTruths: Record<ReduceFn, ReduceFn> = { add: 'or', max: 'or', or: 'or', mul: 'and', min: 'and', and: 'and' };
 /** The value that changes nothing in a reduction: where it starts. */
 export function neutral(fn: ReduceFn, dtype: DType): Expr {
   switch (fn) {

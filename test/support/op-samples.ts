@@ -58,7 +58,7 @@ export const makeTensor = (dtype: DType, shape: readonly number[], values: reado
 };
 
 /** A list or options object with each item mapped; anything else as it is. */
-function mapItems(value: unknown, f: (item: unknown) => unknown): unknown {
+export function mapItems(value: unknown, f: (item: unknown) => unknown): unknown {
   if (Array.isArray(value)) return value.map(f);
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, f(item)]));

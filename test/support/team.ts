@@ -1,6 +1,6 @@
 /**
  * Programs run by a team of threads within one process, at once: unlike the loader, which waits for the threads to answer,
- * the first call waits for them in the module's own barrier.
+ * the first call waits for them in the module's own barrier. A call that does not end is an error.
  */
 import { Worker } from 'node:worker_threads';
 import { wasm } from '../../backends/wasm/backend.js';
@@ -11,6 +11,7 @@ import type { Program, Slot } from '../../compiler/ir/program.js';
 import { numel } from '../../compiler/ir/shape.js';
 import { emitProgram } from '../../compiler/pipeline.js';
 import { join } from '../../runtime/deploy/part.js';
+import { Watch } from './watch.js';
 
 /** Everything is divided that can be. */
 export const divideAll: TeamCosts = { barrier: 0, waking: 0 };
@@ -39,17 +40,22 @@ export function runAlone(program: Program, { relaxed = false }: RunOptions = {})
   };
 }
 
+/** How long a call may take, on a machine that does much else. */
+const DEADLINE = 60;
+
 /** Workers, each of which takes part in one team after the other. */
 export class Team {
   readonly #url: URL;
   readonly #workers: Worker[] = [];
+  readonly #watch: Watch;
 
-  private constructor(source: string) {
+  private constructor(source: string, seconds: number) {
     this.#url = new URL(`data:text/javascript;base64,${Buffer.from(source).toString('base64')}`);
+    this.#watch = new Watch(seconds);
   }
 
-  static async start(): Promise<Team> {
-    return new Team(await threadSource());
+  static async start(seconds = DEADLINE): Promise<Team> {
+    return new Team(await threadSource(), seconds);
   }
 
   run(
@@ -70,8 +76,9 @@ export class Team {
     return {
       memory: new Uint8Array(memory.buffer),
       run: entry => {
+        const what = `'${entry}' of ${program.name} by ${threads} threads`;
         try {
-          (exports[entry] as () => void)();
+          this.#watch.during(what, exports[entry] as () => void, { module, memory });
         } catch (error) {
           isOver = true;
           fail();
@@ -95,7 +102,7 @@ export class Team {
   }
 
   end(): Promise<unknown> {
-    return this.#dismiss();
+    return Promise.all([this.#dismiss(), this.#watch.end()]);
   }
 
   /** After a failure the workers are at different places, and whoever waited for them would wait for ever. */
@@ -126,8 +133,8 @@ export function bitDifference(
       for (const { memory } of [alone, team]) memory.set(new Uint8Array(buffer, byteOffset, byteLength), offset);
     }
   };
-  write(program.state, state);
   try {
+    write(program.state, state);
     for (const call of ['first', 'second']) {
       for (const { name, inputs: slots, outputs } of program.entries) {
         write(slots, inputs(name));
@@ -138,7 +145,9 @@ export function bitDifference(
             memory.subarray(slot.offset, slot.offset + slotBytes(slot)),
           );
           const at = want.findIndex((byte, i) => byte !== got[i]);
-          if (at >= 0) return `${threads} threads, ${call} call of ${name}: byte ${at} of ${slot.name} is another`;
+          const bytes = (of: Uint8Array): string => Buffer.from(of.subarray(at, at + 16)).toString('hex');
+          if (at >= 0)
+            return `${threads} threads, ${call} call of ${name}: ${slot.name} from byte ${at} on is ${bytes(got)}, not ${bytes(want)}`;
         }
       }
     }

@@ -1,0 +1,70 @@
+/** How close two results of a program must be, and whether its numbers bear such a comparison. */
+import { type DType, isFloat } from '../../../compiler/ir/dtype.js';
+import type { Tensor } from '../../../compiler/ops/tensor.js';
+import { elementsIn, makeTensor } from '../op-samples.js';
+import { type RandomProgram, runEntry, type Touch } from './program.js';
+
+/** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
+const single = 1e-3;
+const tolerances: Partial<Record<DType, number>> = { float16: 2e-2, bfloat16: 0.1 };
+/** The distance of 1 to the next number; of single precision several, as sums may be taken in another order. */
+const units: Partial<Record<DType, number>> = { float16: 2 ** -10, bfloat16: 2 ** -7, float32: 2 ** -21 };
+
+/** What is wrong with one of two tensors that should be the same; null where nothing is. */
+export function mismatch(got: Tensor, want: Tensor, tolerance: number): string | null {
+  if (got.dtype !== want.dtype || `${got.shape}` !== `${want.shape}`)
+    return `${got.dtype}[${got.shape}] instead of ${want.dtype}[${want.shape}]`;
+  const [values, wanted] = [elementsIn(got), elementsIn(want)];
+  const scale = Math.max(1, ...wanted.map(Number).filter(Number.isFinite).map(Math.abs));
+  for (const [i, value] of values.entries()) {
+    if (Object.is(value, wanted[i]) || value === wanted[i]) continue;
+    const close = isFloat(got.dtype) && Math.abs(Number(value) - Number(wanted[i])) <= tolerance * scale;
+    if (!close) return `element ${i} is ${value} instead of ${wanted[i]}`;
+  }
+  return null;
+}
+
+/** Two calls of each entry in turn: all results and the state after each. */
+export function eagerRun(program: RandomProgram, touch?: Touch): Tensor[] {
+  const state = program.state.map(tensor => tensor.clone());
+  return [0, 1].flatMap(() =>
+    program.entries.flatMap(entry =>
+      [...runEntry(entry, entry.inputs, state, touch), ...state].map(tensor => tensor.clone()),
+    ),
+  );
+}
+
+/** As the coarsest type among its values needs it. */
+export function toleranceOf(program: RandomProgram): number {
+  let tolerance = single;
+  eagerRun(program, value => {
+    tolerance = Math.max(tolerance, tolerances[value.dtype] ?? 0);
+    return value;
+  });
+  return tolerance;
+}
+
+/**
+ * Whether the results stay where they are when each value on the way moves by a unit of its type: elsewhere a comparison says
+ * nothing. Also false where the program cannot run as a whole.
+ */
+export function isSteady(program: RandomProgram): boolean {
+  try {
+    const results = eagerRun(program);
+    const tolerance = toleranceOf(program) / 4;
+    return [0, 1].every(shift => {
+      const moved = eagerRun(program, value => nudged(value, shift));
+      return moved.length === results.length && moved.every((got, i) => mismatch(got, results[i], tolerance) === null);
+    });
+  } catch {
+    return false;
+  }
+}
+
+/** Every second element up by a unit, the others down. */
+function nudged(value: Tensor, shift: number): Tensor {
+  const unit = units[value.dtype];
+  if (unit === undefined || value.numel() === 0) return value;
+  const factors = Array.from({ length: value.numel() }, (_, i) => 1 + unit * ((i + shift) % 2 === 0 ? 1 : -1));
+  return value.mul(makeTensor(value.dtype, value.shape, factors));
+}
