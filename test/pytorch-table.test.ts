@@ -1,6 +1,6 @@
 /**
- * PYTORCH.md, the table from PyTorch's names to gradc's: made from the op table, the public modules and the names that the
- * reference cases use, so that what is missing shows as missing. `GRADC_UPDATE=1 npx vitest run test/pytorch-table.test.ts`
+ * PYTORCH.md, the table from PyTorch's names to gradc's: made from the op table, the public modules, the names of PyTorch's
+ * documentation and those that the reference cases use, so that what is missing shows as missing. `GRADC_UPDATE=1 npx vitest run test/pytorch-table.test.ts`
  * writes it anew.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import * as gradc from 'gradc';
 import * as F from 'gradc/functional';
 import { expect, test } from 'vitest';
 import type { Param } from '../compiler/ops/signature.js';
+import { pytorchNames } from './support/pytorch-names.js';
 import { camelCase, snakeCase } from './support/torch-adapter-binding.js';
 
 const file = fileURLToPath(new URL('../PYTORCH.md', import.meta.url));
@@ -16,9 +17,9 @@ const data = new URL('./reference/data/', import.meta.url);
 
 type Namespace = Readonly<Record<string, unknown>>;
 interface Section {
-  readonly title: string;
-  /** PyTorch's prefix, as the cases write it. */
-  readonly prefix: RegExp;
+  /** PyTorch's prefix, as its documentation and the cases write it. */
+  readonly path: string;
+  /** gradc's. */
   readonly gradc: string;
   readonly members: Namespace;
 }
@@ -32,51 +33,36 @@ const methods: Namespace = Object.fromEntries(
       return [name, op?.params ? { params: op.params.slice(1) } : {}];
     }),
 );
-const { lrScheduler } = gradc.optim as unknown as { lrScheduler: Namespace };
+/** What a dotted path of gradc's leads to; nothing where gradc has no such part. */
+const membersOf = (path: string): Namespace =>
+  path.split('.').reduce((part: Namespace, name) => (part[name] ?? {}) as Namespace, gradc as Namespace);
+const section = (path: string, ours: string): Section => ({ path, gradc: `${ours}.`, members: membersOf(ours) });
+
 const sections: readonly Section[] = [
-  { title: 'torch.', prefix: /^torch\.(?:special\.)?(\w+)$/, gradc: '', members: gradc },
+  { path: 'torch', gradc: '', members: gradc },
+  section('torch.linalg', 'linalg'),
+  section('torch.special', 'special'),
+  section('torch.fft', 'fft'),
+  { path: 'Tensor', gradc: 'tensor.', members: methods },
+  { path: 'nn.functional', gradc: 'F.', members: F },
+  section('nn', 'nn'),
+  section('nn.init', 'nn.init'),
+  section('nn.utils', 'nn.utils'),
+  section('nn.utils.rnn', 'nn.utils.rnn'),
+  section('nn.utils.parametrize', 'nn.utils.parametrize'),
+  section('torch.optim', 'optim'),
+  section('torch.optim.lr_scheduler', 'optim.lrScheduler'),
+  section('torch.optim.swa_utils', 'optim.swaUtils'),
+  section('torch.autograd', 'autograd'),
+  section('torch.autograd.functional', 'autograd'),
+  section('torch.distributions', 'distributions'),
+  section('torch.utils.data', 'data'),
   {
-    title: 'torch.linalg.',
-    prefix: /^torch\.linalg\.(\w+)$/,
-    gradc: 'linalg.',
-    members: gradc.linalg as unknown as Namespace,
-  },
-  {
-    title: 'torch.Tensor.',
-    prefix: /^Tensor\.(\w+)$/,
-    gradc: 'tensor.',
-    members: methods,
-  },
-  { title: 'torch.nn.functional.', prefix: /^nn\.functional\.(\w+)$/, gradc: 'F.', members: F },
-  { title: 'torch.nn.', prefix: /^nn\.(\w+)$/, gradc: 'nn.', members: gradc.nn as unknown as Namespace },
-  {
-    title: 'torch.nn.init.',
-    prefix: /^nn\.init\.(\w+)$/,
-    gradc: 'nn.init.',
-    members: gradc.nn.init as unknown as Namespace,
-  },
-  {
-    title: 'torch.optim.',
-    prefix: /^torch\.optim\.(\w+)$/,
-    gradc: 'optim.',
-    members: gradc.optim as unknown as Namespace,
-  },
-  {
-    title: 'torch.optim.lr_scheduler.',
-    prefix: /^torch\.optim\.lr_scheduler\.(\w+)$/,
-    gradc: 'optim.lrScheduler.',
-    members: lrScheduler,
+    path: 'torch.utils.checkpoint',
+    gradc: '',
+    members: { checkpoint: gradc.checkpoint, checkpointSequential: gradc.checkpointSequential },
   },
 ];
-
-/** Every name of PyTorch's that a reference case calls. */
-function namesInCases(): Set<string> {
-  const names = new Set<string>();
-  for (const entry of readdirSync(data).filter(name => name.endsWith('.jsonl'))) {
-    for (const [, name] of readFileSync(new URL(entry, data), 'utf8').matchAll(/"op": ?"([\w.]+)"/g)) names.add(name);
-  }
-  return names;
-}
 
 /** gradc's name where PyTorch's changes by more than its case. */
 const renamed: Readonly<Record<string, string>> = {
@@ -89,6 +75,16 @@ const renamed: Readonly<Record<string, string>> = {
 const notApi =
   /^(Tensor\.(__\w+__|repr|dtype)|torch\.(Size|device|numel|autograd|optim\.error|finfo|iinfo|inference_mode).*)$/;
 
+/** Every name of PyTorch's that a reference case calls. */
+function namesInCases(): Set<string> {
+  const names = new Set<string>();
+  for (const entry of readdirSync(data).filter(name => name.endsWith('.jsonl'))) {
+    for (const [, name] of readFileSync(new URL(entry, data), 'utf8').matchAll(/"op": ?"([\w.]+)"/g)) names.add(name);
+  }
+  for (const name of names) if (notApi.test(name) && !(name in renamed)) names.delete(name);
+  return names;
+}
+
 const parametersOf = (member: unknown): string => {
   const { params } = member as { params?: readonly Param[] };
   return params ? params.map(({ name, optional }) => (optional ? `${name}?` : name)).join(', ') : '';
@@ -97,37 +93,57 @@ const parametersOf = (member: unknown): string => {
 const isModule = (member: unknown): boolean =>
   typeof member === 'function' && member.prototype instanceof gradc.nn.Module;
 
-function rowsOf({ prefix, gradc: path, members }: Section, names: ReadonlySet<string>): string[] {
+/** PyTorch's names on one path, each with gradc's. */
+function namesOn({ path, members }: Section, used: ReadonlySet<string>): Map<string, string> {
   const known = new Map<string, string>();
-  for (const name of names) {
-    const [, own] = prefix.exec(name) ?? [];
-    if (own && (!notApi.test(name) || name in renamed)) known.set(own, renamed[name] ?? camelCase(own));
-  }
+  const add = (name: string): void => {
+    known.set(name, renamed[`${path}.${name}`] ?? camelCase(name));
+  };
+  for (const name of pytorchNames[path] ?? []) add(name);
+  for (const full of used) if (full.slice(0, full.lastIndexOf('.')) === path) add(full.slice(path.length + 1));
+  const ours = new Set(known.values());
   for (const [name, member] of Object.entries(members)) {
     const isOp =
       typeof member === 'object'
         ? members === methods && 'params' in member!
         : typeof member === 'function' && 'params' in member;
-    const torch = isModule(member) ? name : snakeCase(name);
-    if ((isOp || isModule(member)) && !known.has(torch)) known.set(torch, name);
+    if ((isOp || isModule(member)) && !ours.has(name)) known.set(isModule(member) ? name : snakeCase(name), name);
   }
+  return known;
+}
+
+interface Table {
+  readonly title: string;
+  readonly rows: readonly string[];
+  readonly missing: number;
+}
+
+function tableOf(section: Section, used: ReadonlySet<string>): Table {
+  const { gradc: path, members } = section;
   const row = ([torch, ours]: readonly [string, string]): string =>
     ours in members
       ? `| \`${torch}\` | \`${path}${ours}\` | ${parametersOf(members[ours])} |`
       : `| \`${torch}\` | **missing** | |`;
-  return [...known].sort(([a], [b]) => (a < b ? -1 : 1)).map(row);
+  const names = [...namesOn(section, used)].sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    title: section.path.replace(/^(?!torch)/, 'torch.'),
+    rows: names.map(row),
+    missing: names.filter(([, ours]) => !(ours in members)).length,
+  };
 }
 
 function table(): string {
-  const names = namesInCases();
-  const parts = sections.map(section => {
-    const rows = rowsOf(section, names);
-    return `## ${section.title}\n\n| PyTorch | gradc | parameters |\n|---|---|---|\n${rows.join('\n')}\n`;
-  });
+  const used = namesInCases();
+  const tables = sections.map(section => tableOf(section, used));
+  const summary = tables.map(({ title, rows, missing }) => `| \`${title}\` | ${rows.length - missing} | ${missing} |`);
+  const parts = tables.map(
+    ({ title, rows }) => `## ${title}\n\n| PyTorch | gradc | parameters |\n|---|---|---|\n${rows.join('\n')}\n`,
+  );
   const intro =
-    'Generated by test/pytorch-table.test.ts from the op table, the public modules and the names that the reference cases use.\n' +
-    'Parameters marked `?` are optional; any of them can be given by name in a trailing options object.';
-  return `# PyTorch → gradc\n\n${intro}\n\n${parts.join('\n')}`;
+    "Generated by test/pytorch-table.test.ts from the op table, the public modules, the names of PyTorch's documentation\n" +
+    '(without CUDA, JIT, quantization, distributed, sparse layouts) and those that the reference cases use. Parameters marked\n' +
+    '`?` are optional; any of them can be given by name in a trailing options object.';
+  return `# PyTorch → gradc\n\n${intro}\n\n| | names here | missing |\n|---|--:|--:|\n${summary.join('\n')}\n\n${parts.join('\n')}`;
 }
 
 test('PYTORCH.md is what the op table and the public modules say', () => {
