@@ -32,12 +32,14 @@ import { decompose } from './passes/decompose.js';
 import { deferSums } from './passes/defer-sums.js';
 import { type FusedGraph, fuse, kernelsOf } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
+import { dropOwnGradients } from './passes/own-gradients.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
 import { trimControl } from './passes/trim-control.js';
 import { expandNode } from './trace/trace.js';
 
 /** From what the user wrote to what will be computed. */
 export const graphPasses = (evaluate: Evaluate | null): readonly Pass<Graph>[] => [
+  inBodies(dropOwnGradients),
   trimControl,
   inBodies(canonicalize(evaluate)),
   inBodies(decompose(expandNode)),

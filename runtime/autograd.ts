@@ -2,9 +2,9 @@
  * `autograd`: gradients of computed tensors and of functions, and functions with a gradient of their own.
  */
 import { fail } from '../compiler/errors.js';
-import { formatShape } from '../compiler/ir/shape.js';
-import { noGrad, recordFunction, requiresGrad } from '../compiler/ops/tape.js';
-import { executor, Tensor } from '../compiler/ops/tensor.js';
+import { type Saved, save } from '../compiler/ops/saved.js';
+import { type GradNode, gradNode, noGrad, recordFunction, requiresGrad } from '../compiler/ops/tape.js';
+import { Tensor } from '../compiler/ops/tensor.js';
 
 export { hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
 export { type BackwardOptions, backward, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';
@@ -14,30 +14,25 @@ export class FunctionContext {
   /** Which arguments of `forward` are tensors that need a gradient. */
   readonly needsInputGrad: readonly boolean[];
   [field: string]: unknown;
-  readonly #saved: { readonly tensor: Tensor; readonly version: number }[] = [];
+  readonly #given: Tensor[] = [];
+  #saved: readonly { readonly saved: Saved; readonly edge: () => GradNode | null }[] = [];
 
   constructor(needsInputGrad: readonly boolean[]) {
     this.needsInputGrad = needsInputGrad;
   }
   /** Keep tensors for `backward`, which notices if they have been changed in place since. */
   saveForBackward(...tensors: readonly Tensor[]): void {
-    for (const tensor of tensors) this.#saved.push({ tensor, version: executor().versionOf(tensor) });
+    this.#given.push(...tensors);
+  }
+  /** @internal `forward` has run, and this is its output. */
+  finish(output: Tensor): void {
+    this.#saved = this.#given.splice(0).map(tensor => {
+      const node = gradNode(tensor);
+      return { saved: save(tensor), edge: tensor === output ? () => gradNode(output) : () => node };
+    });
   }
   get savedTensors(): Tensor[] {
-    return this.#saved.map(({ tensor, version }, index) => {
-      const now = executor().versionOf(tensor);
-      if (now !== version) {
-        fail('E204', {
-          dtype: tensor.dtype,
-          shape: formatShape(tensor.shape),
-          op: 'a custom function',
-          index,
-          version: now,
-          expected: version,
-        });
-      }
-      return tensor;
-    });
+    return this.#saved.map(({ saved, edge }, index) => saved.read('a custom function', index, edge()));
   }
 }
 
@@ -65,6 +60,7 @@ export function apply<A extends readonly unknown[]>(fn: FunctionClass<A>, ...arg
   const result = noGrad(() => fn.forward(context, ...args));
   if (!(result instanceof Tensor)) return fail('E207', { problem: `${fn.name}.forward() must return a Tensor` });
   const output = args.includes(result) ? result.detach() : result;
+  context.finish(output);
   const inputs = args.filter(arg => arg instanceof Tensor);
   recordFunction(`${fn.name}Backward`, inputs, output, grad => {
     const given = fn.backward(context, grad);

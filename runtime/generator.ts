@@ -151,6 +151,16 @@ export class Generator {
     this.#normal = view.getInt32(layout.normalIsValid, true) ? view.getFloat64(layout.normalX, true) : null;
     this.#setIn = entryRun();
   }
+
+  /** A function that takes the generator back to where it is now. */
+  mark(): () => void {
+    const [seed, left, next, normal, setIn] = [this.#seed, this.#left, this.#next, this.#normal, this.#setIn];
+    const state = this.#state.slice();
+    return () => {
+      this.#state.set(state);
+      [this.#seed, this.#left, this.#next, this.#normal, this.#setIn] = [seed, left, next, normal, setIn];
+    };
+  }
 }
 
 /** The generator that draws when none is given. */

@@ -69,6 +69,7 @@ export {
 export { celu, celu_, relu_, selu, selu_, threshold, threshold_ } from './activations.js';
 export * as autograd from './autograd.js';
 export { fromTypedArray, type NestedElements } from './bridge.js';
+export { checkpoint, checkpointSequential } from './checkpoint.js';
 export {
   arange,
   asTensor,

@@ -20,6 +20,10 @@
  *   scan    inputs [captures, first carries, tensors to slice along dim 0]; body (captures, carries, slices)
  *   while   inputs [captures, first carries]; bodies: condition (captures, carries as inputs) -> bool[], step (captures, carries)
  *   cond    inputs [predicate, operands]; bodies: then (operands), else (operands), with results of equal types
+ *
+ * One more node runs nothing: its values are its first inputs. Its body is their derivative, where ops do not tell it.
+ *
+ *   ownGradient  inputs [values, captures, arguments]; body (values, captures, gradients of the values) -> those of the arguments
  */
 import type { DType } from './dtype.js';
 import {
@@ -35,8 +39,8 @@ import {
 } from './graph.js';
 import { type Shape, sameShape } from './shape.js';
 
-export type ControlOp = 'scan' | 'while' | 'cond';
-const controlOps: ReadonlySet<string> = new Set<ControlOp>(['scan', 'while', 'cond']);
+export type ControlOp = 'scan' | 'while' | 'cond' | 'ownGradient';
+const controlOps: ReadonlySet<string> = new Set<ControlOp>(['scan', 'while', 'cond', 'ownGradient']);
 
 export const isControl = (node: Node): boolean => controlOps.has(node.op);
 export const isResult = (node: Node): boolean => node.op === 'result';
@@ -89,8 +93,22 @@ export const stacked = ({ dtype, shape }: TensorType, length: number): TensorTyp
 /** The type of one slice along dim 0. */
 export const sliced = ({ dtype, shape }: TensorType): TensorType => ({ dtype, shape: shape.slice(1) });
 
+/** The parameters of the body of an `ownGradient`. */
+export function gradientLayout({ attrs, bodies: [{ params }] }: Control): GradientLayout {
+  const values = attrs.values as number;
+  const given = params.length - values;
+  return { values: params.slice(0, values), captures: params.slice(values, given), gradients: params.slice(given) };
+}
+export interface GradientLayout {
+  readonly values: readonly Node[];
+  readonly captures: readonly Node[];
+  /** One for each value. */
+  readonly gradients: readonly Node[];
+}
+
 /** The types of the values, in the order in which `result` counts them. */
 export function resultTypes(control: Control): TensorType[] {
+  if (control.op === 'ownGradient') return gradientLayout(control).values.map(({ type }) => type);
   const results = mainBody(control).results.map(({ node }) => node.type);
   const finals = carriesOf(control).map(({ type }) => type);
   return [...finals, ...(control.op === 'scan' ? results.map(type => stacked(type, scanLength(control))) : results)];
@@ -125,7 +143,7 @@ const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype 
 
 /** What is wrong between a control node, its inputs and its bodies. The bodies themselves are checked as graphs. */
 export function controlProblems(node: Node): string[] {
-  const wantedBodies = node.op === 'scan' ? 1 : 2;
+  const wantedBodies = node.op === 'scan' || node.op === 'ownGradient' ? 1 : 2;
   if (node.bodies.length !== wantedBodies) return [`${node.op} has ${node.bodies.length} bodies, not ${wantedBodies}`];
   const control = controlOf(node);
   switch (control.op) {
@@ -135,6 +153,8 @@ export function controlProblems(node: Node): string[] {
       return [...loopProblems(node, control), ...conditionProblems(node, control)];
     case 'cond':
       return branchProblems(node, control);
+    case 'ownGradient':
+      return gradientProblems(node, control);
     default:
       return control.op satisfies never;
   }
@@ -186,6 +206,20 @@ function branchProblems({ inputs: [predicate, ...operands] }: Node, { bodies }: 
   }
   const [yes, no] = bodies.map(body => body.results.map(({ node }) => formatType(node.type)).join(', '));
   return yes === no ? problems : [...problems, `the sides of a cond give (${yes}) and (${no})`];
+}
+
+function gradientProblems({ inputs }: Node, control: Control): string[] {
+  const { values, captures, gradients } = gradientLayout(control);
+  const { results, updates } = mainBody(control);
+  const wanted = [...values, ...captures, ...results.map(({ node }) => node)].map(({ type }) => formatType(type));
+  const given = inputs.map(({ type }) => formatType(type));
+  return [
+    ...(given.join() === wanted.join() ? [] : [`ownGradient takes (${wanted}), but is given (${given})`]),
+    ...(values.every((value, i) => sameType(value.type, gradients[i].type))
+      ? []
+      : ['an ownGradient whose values and their gradients differ in type']),
+    ...(updates.size === 0 ? [] : ['the body of an ownGradient has updates']),
+  ];
 }
 
 function signatureProblems(

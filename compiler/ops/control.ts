@@ -3,7 +3,6 @@
  * traced and differentiated in `autodiff/control`.
  */
 
-import { fail } from '../errors.js';
 import { resultType, tokenType } from '../ir/control.js';
 import { defineControl } from './define.js';
 
@@ -20,14 +19,15 @@ defineControl({
 defineControl({ name: 'cond', doc: 'One of two graphs, chosen by a predicate.', infer: () => tokenType });
 defineControl({
   name: 'ownGradient',
-  doc: 'The first input, whose gradient with respect to the others is given by a function that only the tape knows.',
+  doc: 'Its first inputs, whose gradients with respect to the others a graph of its own computes.',
+  infer: () => tokenType,
+});
+defineControl({
+  name: 'later',
+  doc: 'The first input, not to be read before the second is there: what is computed from it is computed anew.',
   fusion: 'view',
   infer: ([input]) => input,
   lower: { kind: 'map', element: (at, [input]) => input.at(at) },
-  vjp: () =>
-    fail('E206', {
-      op: 'a function with a gradient of its own, or a module with backward hooks, inside a loop or branch',
-      hint: 'call it outside, or write it in ops whose derivatives are right: noGrad and detach() work inside, too',
-    }),
+  vjp: ({ grad }) => [grad, null],
 });
 defineControl({ name: 'result', doc: 'One value of a loop or branch.', infer: (_, attrs) => resultType(attrs) });

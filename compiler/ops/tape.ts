@@ -320,9 +320,9 @@ export function computeInPlace(target: Tensor, args: readonly unknown[], compute
 const isOptions = (arg: unknown): arg is object =>
   typeof arg === 'object' && arg !== null && Object.getPrototypeOf(arg) === Object.prototype;
 
-/** The value and history that a tensor has now, in memory of its own. */
+/** The value and history that a tensor has now, in memory of its own; a body that is traced is differentiated by its ops. */
 function snapshot(tensor: Tensor): Tensor {
-  const copy = noGrad(() => tensor.clone());
+  const copy = tensor.clone();
   copy.meta.node = gradNode(tensor);
   return copy;
 }
@@ -637,6 +637,7 @@ Object.assign(Tensor.prototype, {
     if (node === null)
       return fail('E207', { problem: 'cannot register a hook on a tensor that does not require gradient' });
     node.hooks = [...(node.hooks ?? []), hook];
+    executor().ownGradient?.(this, [this], grad => [hook(grad) ?? grad]);
     return () => {
       node.hooks = node.hooks?.filter(other => other !== hook) ?? null;
     };

@@ -54,7 +54,9 @@ export interface Executor {
   /** Where a trace knows a tensor to lie in memory from outside: all of that memory. */
   stateUnder?(tensor: Tensor): Tensor | null;
   /** `output` has a gradient with respect to `inputs` that its ops do not tell. */
-  ownGradient?(output: Tensor, inputs: readonly Tensor[]): void;
+  ownGradient?(output: Tensor, inputs: readonly Tensor[], backward: (grad: Tensor) => readonly (Tensor | null)[]): void;
+  /** Run `fn` so that what it computes is computed once more, when `after` is there, even where it is known already. */
+  computeAnew?(after: Tensor, fn: () => void): void;
   readGrad(tensor: Tensor): Tensor | null;
   writeGrad(tensor: Tensor, grad: Tensor | null): void;
   /** The gradient that `backward()` adds to; null where it is to set one. */

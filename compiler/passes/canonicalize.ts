@@ -79,7 +79,6 @@ const isPlusZero = p.filled((_, node) => Object.is(valueOf(node), 0));
 const copies: readonly Rule[] = [
   rule('clone(x) -> x', p.op(['clone', 'detach', 'positive'], x), match => match.x),
   rule('cat([x]) -> x', p.op('cat', x), match => match.x),
-  { name: 'ownGradient(x, …) -> x', roots: ['ownGradient'], apply: node => node.inputs[0] },
 ];
 
 // ── views ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -100,7 +100,10 @@ class OrderingProblem {
     this.#reads = groups.map(group => group.lowered.reads.map(valueOf));
     this.#writes = groups.map(group => group.lowered.writes.map(valueOf));
     const writer = new Map(this.#writes.flatMap((values, g) => values.map(value => [value, g] as const)));
-    const sources = this.#reads.map(values => new Set(values.flatMap(value => writer.get(value) ?? [])));
+    const awaited = groups.map(group => laterThan(group).flatMap(node => this.#indexOf.get(node) ?? []));
+    const sources = this.#reads.map(
+      (values, g) => new Set([...values, ...awaited[g]].flatMap(value => writer.get(value) ?? [])),
+    );
     this.#followers = groups.map((_, g) => sources.flatMap((waits, f) => (waits.has(g) ? [f] : [])));
     const readers = new Uint16Array(this.#values.length);
     for (const value of this.#reads.flat()) readers[value]++;
@@ -175,6 +178,12 @@ class OrderingProblem {
     }
     return { live: during - freed, peak: Math.max(peak, during), copies: copies + late };
   }
+}
+
+/** The nodes that a group is not to run before: it computes something anew for what comes after them. */
+function laterThan({ nodes }: FusedGroup): Node[] {
+  const behindViews = (node: Node): Node[] => (nodes.has(node) ? node.inputs.flatMap(behindViews) : [node]);
+  return [...nodes].filter(node => node.op === 'later').flatMap(({ inputs: [, after] }) => behindViews(after));
 }
 
 /** In place of a count of groups to wait for: this one has run. */

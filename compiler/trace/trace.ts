@@ -11,7 +11,7 @@
 import { fail, invariant, type Site } from '../errors.js';
 import { arrayOf, isFloat } from '../ir/dtype.js';
 import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
-import { formatType, Interner, type Node } from '../ir/graph.js';
+import { formatType, Interner, isParam, type Node } from '../ir/graph.js';
 import { contiguousStrides, numel, sameShape } from '../ir/shape.js';
 import { apply, type OpDef, opDef } from '../ops/define.js';
 import { isGradEnabled, noGrad } from '../ops/tape.js';
@@ -71,8 +71,10 @@ export class Trace implements Executor {
   readonly #grads = new Map<Tensor, Tensor | null>();
   readonly #keptGrads = new Map<Tensor, Tensor>();
   readonly #fromOutside = new Map<Tensor, TracedTensor>();
-  /** Rebuilding what has been written to, which the tape sees in its own way. */
-  #writing = false;
+  /** Adding nodes that the tape is told of in another way. */
+  #isUnseen = false;
+  /** What is being computed anew: after which node, and the nodes that come of it. */
+  #anew: { readonly after: Node; readonly made: Set<Node> } | null = null;
 
   constructor(
     readonly name: string,
@@ -86,6 +88,13 @@ export class Trace implements Executor {
   /** Tensors from outside that a body has used, in order of first use. */
   get capturedFromOutside(): readonly Tensor[] {
     return [...this.#fromOutside.keys()];
+  }
+
+  /** Let a tensor stand for another node of the same value. */
+  protected standFor(tensor: Tensor, node: Node): void {
+    const traced = this.#traced(tensor, this.name);
+    traced.node = node;
+    if (traced.path.length === 0) traced.cell.node = node;
   }
 
   /** For a body: the parameter that stands for a tensor from outside, and its value at the end. */
@@ -117,6 +126,7 @@ export class Trace implements Executor {
   }
 
   #tensor(type: TensorType, parts: Omit<TracedTensor, 'kind' | 'trace' | 'seen'>): Tensor {
+    this.#anew?.made.add(parts.node);
     return new Tensor(type, { kind: 'traced', trace: this, seen: parts.cell.version, ...parts } as TracedTensor);
   }
 
@@ -189,7 +199,7 @@ export class Trace implements Executor {
   // ── the executor ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   run(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): Tensor {
-    const nodes = inputs.map(input => this.nodeOf(input, def.name));
+    const nodes = this.operands(inputs, def.name);
     const node = this.interner.node(def.name, this.#asRecorded(nodes), attrs, type, this.siteOf());
     if (!def.strides) return this.tensorOf(node);
     const source = this.#traced(inputs[0], def.name);
@@ -206,28 +216,61 @@ export class Trace implements Executor {
 
   /** A body is differentiated as a graph, not by the tape: what the tape is not to see must say so itself. */
   #asRecorded(nodes: readonly Node[]): readonly Node[] {
-    if (this.outer === null || isGradEnabled() || this.#writing) return nodes;
+    if (this.outer === null || isGradEnabled() || this.#isUnseen) return nodes;
     return nodes.map(node =>
       isFloat(node.type.dtype) ? this.interner.node('detach', [node], {}, node.type, node.site) : node,
     );
   }
 
-  ownGradient(output: Tensor, inputs: readonly Tensor[]): void {
-    if (this.outer === null) return;
-    const traced = this.#traced(output, 'a function with a gradient of its own');
-    const nodes = [traced.node, ...inputs.map(input => this.nodeOf(input))];
-    traced.node = this.interner.node('ownGradient', nodes, {}, output.type, this.siteOf());
-    if (traced.path.length === 0) traced.cell.node = traced.node;
+  /** The nodes that an op reads. */
+  operands(inputs: readonly Tensor[], op: string): Node[] {
+    return inputs.map(input => this.#asAnew(this.nodeOf(input, op)));
+  }
+
+  /** Run `fn` so that the tape does not see it: it is told of the result in another way. */
+  unseen<T>(fn: () => T): T {
+    const before = this.#isUnseen;
+    this.#isUnseen = true;
+    try {
+      return withExecutor(this, () => noGrad(fn));
+    } finally {
+      this.#isUnseen = before;
+    }
+  }
+
+  /** Equal nodes are one, unless what they read is told apart: `later(x, after)` is `x`, but not before `after`. */
+  computeAnew(after: Tensor, fn: () => void): void {
+    const outer = this.#anew;
+    this.#anew = { after: this.nodeOf(after), made: new Set() };
+    try {
+      fn();
+    } finally {
+      this.#anew = outer;
+    }
+  }
+  #asAnew(node: Node): Node {
+    const isConstant = node.inputs.length === 0 && !isParam(node);
+    if (this.#anew === null || isConstant || this.#anew.made.has(node)) return node;
+    return this.interner.node('later', [node, this.#anew.after], {}, node.type, node.site);
+  }
+
+  /** A function that gives memory from outside the contents it has now; asking for it makes the memory no state. */
+  mark({ value }: Tensor): () => void {
+    invariant(value.kind === 'eager', 'memory from outside is marked');
+    const before = this.#cells.get(value.storage)?.node;
+    return () => {
+      const cell = this.#cells.get(value.storage);
+      if (cell === undefined) return;
+      cell.node = before ?? cell.param!;
+      cell.version++;
+    };
   }
 
   write(target: Tensor, value: Tensor): void {
     const to = this.#traced(target, 'an in-place change');
     if (this.outer !== null && to.cell.param !== null) this.#checkWrite(to.cell, this.outer);
     const node = this.nodeOf(value, 'an in-place change');
-    const writing = this.#writing;
-    this.#writing = true;
-    to.cell.node = withExecutor(this, () => noGrad(() => this.#written(to.cell.node, to.path, node)));
-    this.#writing = writing;
+    to.cell.node = this.unseen(() => this.#written(to.cell.node, to.path, node));
     to.cell.version++;
   }
 

@@ -4,6 +4,10 @@
  * The tensors on one side of the module are joined to one, whose step on the tape sees all their gradients together and may
  * change them; so a hook runs once, with the gradients of all outputs and all inputs.
  */
+import { type BodyTrace, currentBody } from '../../compiler/autodiff/control/body.js';
+import { differentiatedAsOne } from '../../compiler/autodiff/control/region.js';
+import type { Tree } from '../../compiler/autodiff/control/tree.js';
+import { isFloat } from '../../compiler/ir/dtype.js';
 import { cat } from '../../compiler/ops/shape.js';
 import { recordFunction, requiresGrad } from '../../compiler/ops/tape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
@@ -43,6 +47,48 @@ const withNulls = (values: readonly unknown[], grads: readonly Tensor[]): Gradie
   return values.map(value => (carries(value) ? grads[next++] : null));
 };
 
+/** The gradients of the arguments as the hooks leave them. */
+function afterHooks(
+  module: Module,
+  hooks: Iterable<BackwardHook>,
+  gradInput: Gradients,
+  gradOutput: Gradients,
+): Gradients {
+  for (const hook of hooks) {
+    const given = hook(module, gradInput, gradOutput);
+    if (given) gradInput = given instanceof Tensor ? [given] : given;
+  }
+  return gradInput;
+}
+
+/** In a loop or branch the module has one gradient as a whole, in which the hooks come last. */
+function observedInBody(
+  body: BodyTrace,
+  module: Module,
+  hooks: Iterable<BackwardHook>,
+  args: readonly unknown[],
+  run: (args: readonly unknown[]) => unknown,
+): unknown {
+  const own = args.map(arg => (carries(arg) ? arg.clone() : arg));
+  let outputs: readonly unknown[] = [];
+  const forward = (): Tree => {
+    const output = run(own);
+    outputs = Array.isArray(output) ? output : [output];
+    return output as Tree;
+  };
+  const isFloatTensor = (value: unknown): boolean => value instanceof Tensor && isFloat(value.dtype);
+  return differentiatedAsOne(body, module.constructor.name, forward, {
+    anew: false,
+    change(incoming, found) {
+      let next = 0;
+      const gradOutput = outputs.map(output => (isFloatTensor(output) ? incoming[next++] : null));
+      const gradOf = (arg: unknown): Tensor | null => found.find(({ tensor }) => tensor === arg)?.grad ?? null;
+      const gradInput = afterHooks(module, hooks, own.map(gradOf), gradOutput);
+      return found.map(({ tensor, grad }) => (own.includes(tensor) ? gradInput[own.indexOf(tensor)] : grad));
+    },
+  });
+}
+
 /** Run a module so that its hooks see the gradients of its arguments and outputs. */
 export function runObserved(
   module: Module,
@@ -50,13 +96,11 @@ export function runObserved(
   args: readonly unknown[],
   run: (args: readonly unknown[]) => unknown,
 ): unknown {
+  const body = currentBody();
+  if (body !== null) return observedInBody(body, module, hooks, args, run);
   let gradOutput: Gradients = [];
   const changed = (grads: readonly Tensor[]): readonly Tensor[] => {
-    let gradInput = withNulls(args, grads);
-    for (const hook of hooks) {
-      const given = hook(module, gradInput, gradOutput);
-      if (given) gradInput = given instanceof Tensor ? [given] : given;
-    }
+    const gradInput = afterHooks(module, hooks, withNulls(args, grads), gradOutput);
     return gradInput.filter((grad, i) => grad !== null && carries(args[i])) as Tensor[];
   };
   const inputs = args.filter(carries);

@@ -7,6 +7,7 @@
  * node is differentiated as a whole, from its body: what the tape records in there serves only derivatives taken inside.
  */
 import { fail } from '../../errors.js';
+import { type Control, controlNode } from '../../ir/control.js';
 import { isFloat } from '../../ir/dtype.js';
 import {
   formatType,
@@ -19,7 +20,7 @@ import {
   type TensorType,
 } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
-import { isGradEnabled } from '../../ops/tape.js';
+import { isGradEnabled, requiresGrad } from '../../ops/tape.js';
 import { executor, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
 import { describeTree, type Flat } from './tree.js';
@@ -30,6 +31,8 @@ export interface Argument {
   readonly type: TensorType;
   readonly role: ParamRole;
 }
+
+type Gradients = readonly (Tensor | null)[];
 
 /** A body before it is known what its siblings capture. */
 export interface TracedBody {
@@ -55,6 +58,45 @@ export function currentTrace(): Trace | null {
 }
 
 /**
+ * The trace of a body. The body will be differentiated as a graph, so a gradient that is not its ops' becomes a graph, too, and
+ * the values a node that knows it.
+ */
+export class BodyTrace extends Trace {
+  ownGradient(output: Tensor, inputs: readonly Tensor[], backward: (grad: Tensor) => Gradients): void {
+    const [value] = this.withGradient([output], inputs, ([grad]) => backward(grad));
+    this.standFor(output, this.nodeOf(value));
+  }
+
+  /** The values, which get their gradients with respect to `args` from `backward`: what that is given and gives, in order. */
+  withGradient(
+    values: readonly Tensor[],
+    args: readonly Tensor[],
+    backward: (grads: readonly Tensor[]) => Gradients,
+  ): readonly Tensor[] {
+    const incoming = values.map(({ type }, i) => ({ name: `grad.${i}`, type, role: 'input' as const }));
+    let reached: readonly Tensor[] = [];
+    const traced = traceBody('ownGradient', this, incoming, grads => {
+      // the values come first among what is captured
+      for (const value of values) currentBody()!.nodeOf(value);
+      const found = backward(grads);
+      const isReached = (i: number): boolean => found[i] !== null && requiresGrad(args[i]);
+      reached = args.filter((_, i) => isReached(i));
+      return found.filter((grad, i): grad is Tensor => grad !== null && isReached(i));
+    });
+    const { captures, graphs } = joinBodies([traced], ['nothing']);
+    const inputs = [...captures, ...reached].map(tensor => this.nodeOf(tensor));
+    const control: Control = { op: 'ownGradient', attrs: { values: values.length }, bodies: graphs };
+    return controlNode(this.interner, control, inputs, this.siteOf()).map(node => this.tensorOf(node));
+  }
+}
+
+/** The body that is being traced, if one is. */
+export function currentBody(): BodyTrace | null {
+  const current = executor();
+  return current instanceof BodyTrace ? current : null;
+}
+
+/**
  * Run `body` on tensors that stand for its arguments. As many of its results as there are arguments with the role of state are
  * the new values of those.
  */
@@ -64,7 +106,7 @@ export function traceBody(
   args: readonly Argument[],
   body: (args: readonly Tensor[]) => readonly Tensor[],
 ): TracedBody {
-  const trace = new Trace(op, new Interner(), undefined, outer);
+  const trace = new BodyTrace(op, new Interner(), undefined, outer);
   const inputs = args.map(({ name, type, role }) => {
     const input = trace.input(name, type, role);
     return isGradEnabled() && isFloat(type.dtype) ? input.requiresGrad_() : input;
@@ -96,7 +138,7 @@ function changes({ trace }: TracedBody, tensor: Tensor, leaving: Leaving): boole
   const { param, value } = trace.fromOutside(tensor);
   if (param !== value && leaving === 'nothing')
     fail('E304', {
-      problem: `the condition of a ${trace.name} changes a ${formatType(tensor.type)} in place`,
+      problem: `${trace.name === 'ownGradient' ? 'the gradient of a function' : `the condition of a ${trace.name}`} changes a ${formatType(tensor.type)} in place`,
       hint: 'change it in the step, or carry it',
     });
   return param !== value;
@@ -133,6 +175,9 @@ function graphOf(
     ]),
   };
 }
+
+/** What memory from outside holds before a loop or branch changes it, also for a derivative that runs the body again. */
+export const contentsNow = (memory: Tensor): Tensor => memory.clone();
 
 /** Memory from outside gets the values that a loop or branch left for it. */
 export function writeBack(changed: readonly Tensor[], values: readonly Tensor[]): void {

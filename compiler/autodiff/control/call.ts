@@ -9,6 +9,7 @@ import {
   type Control,
   carriesOf,
   controlNode,
+  gradientLayout,
   isReversed,
   layoutOf,
   mainBody,
@@ -18,9 +19,10 @@ import {
 } from '../../ir/control.js';
 import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, type NamedResult, type TensorType } from '../../ir/graph.js';
-import { full } from '../../ops/define.js';
+import { apply, full, opDef } from '../../ops/define.js';
+import { save } from '../../ops/saved.js';
 import { stack } from '../../ops/shape.js';
-import { enableGrad, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
+import { enableGrad, type GradNode, gradNode, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
 import { elements, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
 import { currentTrace } from './body.js';
@@ -44,38 +46,71 @@ export function callControl(control: Control, inputs: readonly Tensor[]): readon
       return differentiableCond(trace, control, inputs, wanted);
     case 'while':
       return forwardOnlyWhile(trace, control, inputs);
+    case 'ownGradient':
+      return withOwnGradient(control, inputs, emit(trace, control, inputs));
     default:
       return control.op satisfies never;
   }
 }
 
 function emit(trace: Trace, control: Control, inputs: readonly Tensor[]): Tensor[] {
-  const nodes = inputs.map(input => trace.nodeOf(input, control.op));
+  const nodes = trace.operands(inputs, control.op);
   return controlNode(trace.interner, control, nodes, trace.siteOf()).map(node => trace.tensorOf(node));
 }
 
 const zeros = ({ dtype, shape }: TensorType): Tensor => full(shape, 0, { dtype });
 
+/** The values of a function whose gradient is a graph. */
+function withOwnGradient(control: Control, inputs: readonly Tensor[], values: readonly Tensor[]): readonly Tensor[] {
+  const [body] = control.bodies;
+  const given = values.length + gradientLayout(control).captures.length;
+  const incoming = gradientLayout(control).gradients;
+  recordTogether('OwnGradientBackward0', inputs, values, (grads, remembered) => {
+    const args = body.params.map((_, i) => (i < values.length ? remembered.out(i) : remembered.in(i)));
+    const gradients = incoming.map(({ type }, i) => grads[i] ?? zeros(type));
+    const valueOf = replay(body, [...args.slice(0, given), ...gradients], callControl);
+    return inputs.map((_, i) => (i < given ? null : valueOf(body.results[i - given].node)));
+  });
+  return values;
+}
+
+/** What a step for several values reads again when it runs backwards. */
+export interface Remembered {
+  /** An input or a value of the step by number. */
+  in(i: number): Tensor;
+  out(i: number): Tensor;
+}
+
 /** One step of the tape for several values: it runs after the gradients of all of them have come. */
-function recordTogether(
+export function recordTogether(
   name: string,
   inputs: readonly Tensor[],
   values: readonly Tensor[],
-  pull: (grads: Gradients) => Gradients,
+  pull: (grads: Gradients, remembered: Remembered) => Gradients,
 ): void {
+  if (!isGradEnabled() || !inputs.some(requiresGrad)) return;
   const arrived: (Tensor | null)[] = values.map(() => null);
   const join = zeros({ dtype: 'float32', shape: [0] });
+  const edges = inputs.map(gradNode);
+  const [savedInputs, savedValues] = [inputs.map(save), values.map(save)];
+  const steps: (GradNode | null)[] = [];
   recordStep(name, inputs, join, () => {
     const grads = [...arrived];
     arrived.fill(null);
-    return pull(grads);
+    const found = pull(grads, {
+      in: i => savedInputs[i].read(name, i, edges[i]),
+      out: i => savedValues[i].read(name, `value ${i}`, steps[i]),
+    });
+    for (const saved of [...savedInputs, ...savedValues]) saved.drop();
+    return found;
   });
   for (const [i, value] of values.entries()) {
-    if (!isFloat(value.dtype)) continue;
-    recordStep(name, [join], value, grad => {
-      arrived[i] = grad;
-      return [join.detach()];
-    });
+    if (isFloat(value.dtype))
+      recordStep(name, [join], value, grad => {
+        arrived[i] = grad;
+        return [join.detach()];
+      });
+    steps.push(value.meta.node);
   }
 }
 
@@ -113,8 +148,8 @@ function scanInBody(
   wanted: readonly boolean[],
 ): readonly Tensor[] {
   const values = emit(trace, control, inputs);
-  recordTogether('ScanBackward0', inputs, values, grads =>
-    scanCall(trace, new LinearizedScan(control, wanted, callControl), inputs).pull(grads),
+  recordTogether('ScanBackward0', inputs, values, (grads, remembered) =>
+    scanCall(trace, new LinearizedScan(control, wanted, callControl), allInputs(control, remembered)).pull(grads),
   );
   return values;
 }
@@ -125,38 +160,41 @@ interface ScanCall {
   readonly pull: (grads: Gradients) => Gradients;
 }
 
+const allInputs = (control: Control, remembered: Remembered): readonly Tensor[] =>
+  mainBody(control).params.map((_, i) => remembered.in(i));
+
 function scanCall(trace: Trace, linear: LinearizedScan, inputs: readonly Tensor[]): ScanCall {
   const values = emit(trace, linear.forward, inputs);
   const own = resultTypes(linear.control).length;
-  const pull = (grads: Gradients): Gradients => {
-    if (grads.slice(own).every(grad => grad === null)) return pullScan(linear, inputs, values, grads);
+  const pull = (grads: Gradients, remembered: Remembered): Gradients => {
+    if (grads.slice(own).every(grad => grad === null)) return pullScan(linear, remembered, grads);
     // a gradient of the gradient came through what is stacked: the loop again, with all of that among its own values
-    return scanCall(trace, new LinearizedScan(linear.forward, linear.wanted, callControl), inputs).pull(grads);
+    const again = new LinearizedScan(linear.forward, linear.wanted, callControl);
+    return scanCall(trace, again, allInputs(linear.forward, remembered)).pull(grads);
   };
   recordTogether('ScanBackward0', inputs, values, pull);
-  return { values, pull };
+  return { values, pull: grads => pull(grads, { in: i => inputs[i], out: i => values[i] }) };
 }
 
-function pullScan(
-  linear: LinearizedScan,
-  inputs: readonly Tensor[],
-  values: readonly Tensor[],
-  grads: Gradients,
-): Gradients {
+function pullScan(linear: LinearizedScan, remembered: Remembered, grads: Gradients): Gradients {
   const { captures, carries } = layoutOf(linear.control);
-  const results = mainBody(linear.control).results.length;
-  const loop = linear.backward(Array.from({ length: results }, (_, i) => Boolean(grads[carries + i])));
+  const { params, results } = mainBody(linear.control);
+  const loop = linear.backward(results.map((_, i) => Boolean(grads[carries + i])));
   const slices = loop.slices.map(({ kind, index }) =>
-    kind === 'gradient' ? grads[carries + index]! : kind === 'stacked' ? values[carries + index] : inputs[index],
+    kind === 'gradient'
+      ? grads[carries + index]!
+      : kind === 'stacked'
+        ? remembered.out(carries + index)
+        : remembered.in(index),
   );
   const found = callControl(loop.control, [
-    ...loop.captures.map(input => inputs[input]),
-    ...loop.carries.map(input => grads[input - captures] ?? zeros(inputs[input].type)),
-    ...loop.sums.map(input => zeros(inputs[input].type)),
+    ...loop.captures.map(remembered.in),
+    ...loop.carries.map(input => grads[input - captures] ?? zeros(params[input].type)),
+    ...loop.sums.map(input => zeros(params[input].type)),
     ...slices,
   ]);
   const places = [...loop.carries, ...loop.sums, ...loop.stacks];
-  return inputs.map((_, input) => (linear.wanted[input] ? (found[places.indexOf(input)] ?? null) : null));
+  return params.map((_, input) => (linear.wanted[input] ? (found[places.indexOf(input)] ?? null) : null));
 }
 
 // ── cond ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,10 +207,9 @@ function differentiableCond(
   wanted: readonly boolean[],
 ): readonly Tensor[] {
   const values = emit(trace, control, inputs);
-  const [predicate, ...operands] = inputs;
-  recordTogether('CondBackward0', inputs, values, grads => {
+  const places = inputs.flatMap((_, i) => (i > 0 && wanted[i] ? [i - 1] : []));
+  recordTogether('CondBackward0', inputs, values, (grads, remembered) => {
     const given = grads.flatMap((grad, i) => (grad === null ? [] : [{ grad, index: i }]));
-    const places = operands.flatMap((_, i) => (wanted[i + 1] ? [i] : []));
     const bodies = control.bodies.map(body =>
       backwardSide(
         body,
@@ -180,15 +217,19 @@ function differentiableCond(
         places,
       ),
     );
-    const found = callControl({ ...control, bodies }, [predicate, ...operands, ...given.map(({ grad }) => grad)]);
-    return inputs.map((_, i) => (wanted[i] ? found[places.indexOf(i - 1)] : null));
+    const operands = wanted.map((_, i) => remembered.in(i));
+    const found = callControl({ ...control, bodies }, [...operands, ...given.map(({ grad }) => grad)]);
+    return wanted.map((is, i) => (is ? found[places.indexOf(i - 1)] : null));
   });
   return values;
 }
 
-/** From the operands and the gradients of some results to the gradients of some operands. */
-function backwardSide(body: Graph, given: readonly number[], places: readonly number[]): Graph {
-  const trace = new Trace('cond', new Interner());
+/**
+ * From the operands and the gradients of some results to the gradients of some operands. `anew`: the graph itself runs there
+ * once more, when the first of those gradients has come.
+ */
+export function backwardSide(body: Graph, given: readonly number[], places: readonly number[], anew = false): Graph {
+  const trace = new Trace(body.name, new Interner());
   const gradients: NamedResult[] = [];
   withExecutor(trace, () =>
     enableGrad(() => {
@@ -196,11 +237,10 @@ function backwardSide(body: Graph, given: readonly number[], places: readonly nu
         const tensor = trace.input(`operand.${i}`, type);
         return places.includes(i) ? tensor.requiresGrad_() : tensor;
       });
-      const valueOf = replay(body, variables, callControl);
-      const incoming = given.map(i => {
-        const tensor = valueOf(body.results[i].node);
-        return { tensor, grad: trace.input(`grad.${i}`, tensor.type) };
-      });
+      const arriving = given.map(i => trace.input(`grad.${i}`, body.results[i].node.type));
+      const operands = anew ? variables.map(variable => apply(opDef('later'), [variable, arriving[0]], {})) : variables;
+      const valueOf = replay(body, operands, callControl);
+      const incoming = given.map((i, g) => ({ tensor: valueOf(body.results[i].node), grad: arriving[g] }));
       const asked = places.map(i => variables[i]);
       for (const [i, grad] of pulledBack(incoming, asked).entries())
         gradients.push({ name: `out.${i}`, node: trace.nodeOf(grad ?? zeros(asked[i].type)) });
@@ -237,6 +277,14 @@ function runEagerly(control: Control, inputs: readonly Tensor[]): readonly Tenso
       return condEagerly(control, inputs);
     case 'while':
       return whileEagerly(control, inputs);
+    case 'ownGradient': {
+      const { values } = gradientLayout(control);
+      return withOwnGradient(
+        control,
+        inputs,
+        values.map((_, i) => inputs[i].detach()),
+      );
+    }
     default:
       return control.op satisfies never;
   }

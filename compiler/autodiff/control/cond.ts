@@ -2,7 +2,7 @@
 import { fail } from '../../errors.js';
 import { formatType } from '../../ir/graph.js';
 import type { Tensor } from '../../ops/tensor.js';
-import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
+import { checkSame, contentsNow, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl, holds } from './call.js';
 import { type Flat, flatten, type Tree } from './tree.js';
 
@@ -40,7 +40,7 @@ export function cond<A extends readonly Tree[], R extends Tree>(
     'both sides return the same form, shapes and dtypes, here that of trueFn',
   );
   const { captures, changed, graphs } = joinBodies(sides, ['result', 'result']);
-  const inputs = [pred, ...captures, ...changed, ...given.tensors];
+  const inputs = [pred, ...captures, ...changed.map(contentsNow), ...given.tensors];
   const values = callControl({ op: 'cond', attrs: {}, bodies: graphs }, inputs);
   const own = yes.tensors.length;
   writeBack(changed, values.slice(own));

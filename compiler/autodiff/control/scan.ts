@@ -4,9 +4,9 @@ import { sliced } from '../../ir/control.js';
 import { formatType } from '../../ir/graph.js';
 import { full } from '../../ops/define.js';
 import { stack } from '../../ops/shape.js';
-import type { Tensor } from '../../ops/tensor.js';
-import type { Trace } from '../../trace/trace.js';
-import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
+import { type Tensor, withExecutor } from '../../ops/tensor.js';
+import { Trace } from '../../trace/trace.js';
+import { checkSame, contentsNow, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl } from './call.js';
 import { type Flat, flatten, type Tree } from './tree.js';
 
@@ -108,14 +108,16 @@ function runSteps<C extends Tree, X extends Tree, Y extends Tree>(
   return [carry.rebuild(carry.tensors), first.rebuild(stacked)];
 }
 
-/** No step: the form of ys is that of a step on zeros. */
+/** No step: the form of ys is that of a step that is only traced, so that memory it would change stays as it is. */
 function emptyRun<C extends Tree, X extends Tree, Y extends Tree>(
   f: Step<C, X, Y>,
   init: Flat<C>,
   xs: Flat<X>,
 ): [C, Y] {
-  const slice = xs.rebuild(xs.tensors.map(({ type }) => full(sliced(type).shape, 0, { dtype: type.dtype })));
-  const { y } = stepped(f, init, [init.rebuild(init.tensors), slice]);
+  const trace = new Trace('scan');
+  const carry = init.tensors.map(({ type }, i) => trace.input(`carry.${i}`, type));
+  const slices = xs.tensors.map(({ type }, i) => trace.input(`slice.${i}`, sliced(type)));
+  const { y } = withExecutor(trace, () => stepped(f, init, [init.rebuild(carry), xs.rebuild(slices)]));
   return [
     init.rebuild(init.tensors),
     y.rebuild(y.tensors.map(({ shape, dtype }) => full([0, ...shape], 0, { dtype }))),
@@ -143,7 +145,7 @@ function traceSteps<C extends Tree, X extends Tree, Y extends Tree>(
   });
   const { captures, changed, graphs } = joinBodies([body], ['carry']);
   const attrs = { captures: captures.length, carries: changed.length + carries, length, reverse };
-  const inputs = [...captures, ...changed, ...init.tensors, ...xs.tensors];
+  const inputs = [...captures, ...changed.map(contentsNow), ...init.tensors, ...xs.tensors];
   const values = callControl({ op: 'scan', attrs, bodies: graphs }, inputs);
   writeBack(changed, values);
   const own = values.slice(changed.length);

@@ -1,6 +1,6 @@
 /** `whileLoop`: a loop whose number of steps depends on what it computes. */
 import type { Tensor } from '../../ops/tensor.js';
-import { checkSame, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
+import { checkSame, contentsNow, currentTrace, joinBodies, traceBody, writeBack } from './body.js';
 import { callControl, forbidBackwards, holds } from './call.js';
 import { checkCondition } from './cond.js';
 import { type Flat, flatten, type Tree } from './tree.js';
@@ -37,7 +37,7 @@ export function whileLoop<C extends Tree>(condFn: (carry: C) => Tensor, bodyFn: 
   ];
   const { captures, changed, graphs } = joinBodies(bodies, ['nothing', 'carry']);
   const attrs = { captures: captures.length, carries: changed.length + first.tensors.length };
-  const inputs = [...captures, ...changed, ...first.tensors];
+  const inputs = [...captures, ...changed.map(contentsNow), ...first.tensors];
   const values = callControl({ op: 'while', attrs, bodies: graphs }, inputs);
   writeBack(changed, values);
   return first.rebuild(values.slice(changed.length));
