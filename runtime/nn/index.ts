@@ -16,5 +16,5 @@ export * from './pooling.js';
 export * from './recurrent.js';
 export * from './similarity.js';
 export * from './transformer.js';
-export * as utils from './utils.js';
+export * as utils from './utils/index.js';
 export * from './vision.js';

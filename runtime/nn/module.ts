@@ -266,7 +266,7 @@ export abstract class Module {
     return this.to('float64');
   }
 
-  /** A module of the same structure and values that shares no memory with this one. */
+  /** A module of the same structure, values and hooks that shares no memory with this one. */
   clone(): this {
     return copyModule(this, new Map());
   }
@@ -391,7 +391,15 @@ function copyModule<T extends Module>(module: T, copies: Map<unknown, unknown>):
   if (found !== undefined) return found as T;
   const copy = Reflect.construct(Module, [], module.constructor) as T;
   copies.set(module, copy);
-  for (const [name, persistent] of internalsOf(module).buffers) internalsOf(copy).buffers.set(name, persistent);
+  const { preHooks, hooks, backwardHooks, buffers } = internalsOf(module);
+  internals.set(copy, {
+    preHooks: new Set(preHooks),
+    hooks: new Set(hooks),
+    backwardHooks: new Set(backwardHooks),
+    buffers: new Map(buffers),
+  });
+  for (const [field, property] of Object.entries(Object.getOwnPropertyDescriptors(module)))
+    if (property.get !== undefined) Object.defineProperty(copy, field, property);
   for (const [field, value] of Object.entries(module))
     (copy as Record<string, unknown>)[field] = copyPart(value, copies);
   return copy;
