@@ -336,6 +336,18 @@ describe('schedulers', () => {
     ['OneCycleLR', o => new lr.OneCycleLR(o, 0.2, { totalSteps: 9, threePhase: true })],
     ['OneCycleLR, straight', o => new lr.OneCycleLR(o, 0.2, { totalSteps: 9, annealStrategy: 'linear' })],
     ['ChainedScheduler', o => new lr.ChainedScheduler([new lr.StepLR(o, 3), new lr.ExponentialLR(o, 0.9)])],
+    ['LambdaLR', o => new lr.LambdaLR(o, epoch => 1 / (1 + epoch), { steps: 20 })],
+    ['MultiplicativeLR', o => new lr.MultiplicativeLR(o, epoch => 1 - epoch / 10, { steps: 20 })],
+    ['CyclicLR of a function', o => new lr.CyclicLR(o, 0.01, 0.2, { stepSizeUp: 2, scaleFn: x => 1 / x, steps: 9 })],
+    [
+      'SequentialLR',
+      o =>
+        new lr.SequentialLR(
+          o,
+          [new lr.LinearLR(o, { totalIters: 3 }), new lr.StepLR(o, 2, { gamma: 0.5 }), new lr.ExponentialLR(o, 0.7)],
+          [2, 5],
+        ),
+    ],
   ];
   test.each(inEntry)('%s steps inside a compiled entry as eagerly', (_, make) => {
     const train = (compiled: boolean) => {
@@ -378,21 +390,74 @@ describe('schedulers', () => {
     expect(scheduler.lastEpoch).toBe(3);
     expect(opt.paramGroups[0].lr).toBeCloseTo(0.01, 12);
   });
-  const undecided: readonly (readonly [string, (opt: AnyOptimizer) => { step(metric?: number): void }])[] = [
+  test.each<[string, (opt: AnyOptimizer) => { step(): void }]>([
     ['LambdaLR', o => new lr.LambdaLR(o, epoch => 1 / (1 + epoch))],
     ['MultiplicativeLR', o => new lr.MultiplicativeLR(o, () => 0.5)],
-    ['SequentialLR', o => new lr.SequentialLR(o, [new lr.StepLR(o, 1), new lr.StepLR(o, 2)], [3])],
-    ['ReduceLROnPlateau', o => new lr.ReduceLROnPlateau(o) as { step(metric?: number): void }],
-  ];
-  test.each(undecided)('%s inside an entry is an error, not a frozen rate', (name, make) => {
+    ['CyclicLR', o => new lr.CyclicLR(o, 0.01, 0.2, { scaleFn: x => 1 / x, cycleMomentum: false })],
+  ])('%s of a function inside an entry asks for how many steps, and freezes no rate', (_, make) => {
     const opt = new optim.SGD([zeros(1, { requiresGrad: true })], { lr: 0.1 });
     const scheduler = make(opt);
     const step = (x: Tensor): Tensor => {
-      if (name === 'ReduceLROnPlateau') scheduler.step(1);
-      else scheduler.step();
+      scheduler.step();
       return x;
     };
-    expect(() => compile(step, [input([1])])).toThrow(/E304.*outside the entry, between calls/s);
+    expect(() => compile(step, [input([1])])).toThrow(/E304.*JavaScript function.*\{ steps: 10000 \}/s);
+  });
+  test('a function of the epoch is asked for no more steps than were told, and its last answer stands', () => {
+    const opt = new optim.SGD([zeros(1)], { lr: 1 });
+    const scheduler = new lr.LambdaLR(opt, epoch => 1 / (1 + epoch), { steps: 2 });
+    const step = (x: Tensor): Tensor => {
+      scheduler.step();
+      return x;
+    };
+    const compiled = compile(step, [input([1])]);
+    const rate = (): number => {
+      compiled(zeros(1));
+      return opt.paramGroups[0].lr;
+    };
+    expect([rate(), rate(), rate()]).toEqual([1 / 2, 1 / 3, 1 / 3]);
+  });
+  test.each([
+    ['a loss that stops falling', { factor: 0.5, patience: 1 }, [1, 0.9, 0.9, 0.9, 0.9, 0.2, 0.3, 0.3], 3],
+    ['a cooldown', { factor: 0.5, patience: 0, cooldown: 2, minLr: 0.03 }, [1, 1, 1, 1, 1, 1, 1, 1], 3],
+    [
+      'a score, by an absolute threshold',
+      { mode: 'max', patience: 0, threshold: 0.1, thresholdMode: 'abs' },
+      [0, 0.2, 0.25, 0.5, 0.55, 0.6],
+      3,
+    ],
+    ['a negative loss, of which half will do', { patience: 0, threshold: 0.5 }, [-1, -1, -0.6, -0.4, -0.4], 1],
+  ] as const)('ReduceLROnPlateau inside an entry, of the loss computed there: %s', (_, options, losses, count) => {
+    const train = (compiled: boolean) => {
+      const opt = new optim.SGD([zeros(1)], { lr: 0.1 });
+      const scheduler = new lr.ReduceLROnPlateau(opt, options);
+      const step = (loss: Tensor): Tensor => {
+        scheduler.step(loss.mul(1));
+        return loss;
+      };
+      const run = compiled ? compile(step, [input([])]) : step;
+      return losses.map(loss => {
+        run(tensor(loss, { dtype: 'float32' }));
+        return [opt.paramGroups[0].lr, scheduler.stateDict()];
+      });
+    };
+    const eager = train(false);
+    expect(train(true)).toEqual(eager);
+    expect(new Set(eager.map(([rate]) => rate)).size).toBe(count);
+  });
+  test('what schedulers of schedulers keep has names, too', () => {
+    const opt = new optim.SGD([zeros(1)], { lr: 0.1 });
+    const both = new lr.SequentialLR(opt, [new lr.StepLR(opt, 1), new lr.ConstantLR(opt)], [3]);
+    const names = (source: { namedState(): Iterable<[string, Tensor]> }) =>
+      [...source.namedState()].map(([name]) => name);
+    expect(names(both)).toEqual(['epoch', '0.epoch', '1.epoch']);
+    expect(names(new lr.ChainedScheduler([new lr.StepLR(opt, 1), both]))).toEqual([
+      '0.epoch',
+      '1.epoch',
+      '1.0.epoch',
+      '1.1.epoch',
+    ]);
+    expect(names(new lr.ReduceLROnPlateau(opt))).toEqual(['epoch', 'best', 'numBadEpochs', 'cooldown']);
   });
   test('a rate set inside an entry is an error, not a frozen rate', () => {
     const opt = new optim.SGD([zeros(1, { requiresGrad: true })], { lr: 0.1 });

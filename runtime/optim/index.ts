@@ -23,7 +23,7 @@ export {
   type RpropSettings,
 } from './adaptive.js';
 export { LBFGS, type LBFGSSettings } from './lbfgs.js';
-export * as lrScheduler from './lr-scheduler.js';
+export * as lrScheduler from './lr-schedulers.js';
 export {
   type GroupSettings,
   Optimizer,

@@ -81,16 +81,6 @@ export function moveLive(group: Group, name: LiveName, to: Tensor): void {
   else group[name] = to.item();
 }
 
-/** Refuse in the trace of an entry what only plain JavaScript decides, and so only once, unless the group is the entry's own. */
-export function betweenCallsOnly(what: string, group: Group): void {
-  if (executor().kind === 'trace' && !known.get(group)!.ofEntry) {
-    fail('E304', {
-      problem: `${what} decides by numbers that only exist while the entry is being traced; the compiled entry would not decide again`,
-      hint: 'call its step() outside the entry, between calls: the learning rate is part of the state',
-    });
-  }
-}
-
 /** Compute where the numbers of a group are: eagerly for a group made in an entry, whose numbers are known. */
 export const whereKept = <T>(group: Group, fn: () => T): T => (known.get(group)!.ofEntry ? eagerly(fn) : noGrad(fn));
 

@@ -2,23 +2,20 @@
  * Learning rates over time, as PyTorch's schedulers set them. Each scheduler is a rule for the next rate of a group.
  *
  * Rates, the momentum that cycles move, and the epoch are 0-d tensors, state of the model: a scheduler steps between calls of
- * a compiled training step or inside it, and nothing is compiled anew. Rules that ask plain JavaScript (a function of the epoch,
- * a measured quantity, the choice among schedulers) step between calls only.
+ * a compiled training step or inside it, and nothing is compiled anew. A rule that asks a JavaScript function of the epoch steps
+ * inside an entry where it has been told how far to ask beforehand.
  *
  * Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning rates" (2015), and Smith and Topin,
  * "Super-convergence" (2017), for cycles.
  */
 import { fail } from '../../compiler/errors.js';
-import { full } from '../../compiler/ops/define.js';
 import { pow } from '../../compiler/ops/power.js';
 import { where } from '../../compiler/ops/selection.js';
 import { isConstant, type Tensor } from '../../compiler/ops/tensor.js';
 import { tensor } from '../creation.js';
-import { betweenCallsOnly, keepLive, liveValue, moveLive, whereKept } from './live-settings.js';
-import type { GroupSettings, Optimizer, ParamGroup } from './optimizer.js';
-
-// biome-ignore lint/suspicious/noExplicitAny: any optimizer has groups with a learning rate
-type AnyOptimizer = Optimizer<any>;
+import { keepLive, liveValue, moveLive, whereKept } from './live-settings.js';
+import type { GroupSettings, ParamGroup } from './optimizer.js';
+import { type AnyOptimizer, perGroup, scalar } from './per-group.js';
 
 export interface SchedulerOptions {
   /** The epoch to resume after; -1 starts anew. */
@@ -32,19 +29,6 @@ type Rule = (at: {
   readonly base: number;
   readonly group: number;
 }) => Tensor;
-
-const scalar = (value: number): Tensor => full([], value, { dtype: 'float64' });
-
-/** A value per parameter group: given as a list, or one for all. */
-function perGroup<T>(optimizer: AnyOptimizer, name: string, value: T | readonly T[]): readonly T[] {
-  if (!Array.isArray(value)) return optimizer.paramGroups.map(() => value as T);
-  if (value.length !== optimizer.paramGroups.length) {
-    fail('E208', {
-      problem: `expected ${optimizer.paramGroups.length} values for ${name}, one per parameter group, but got ${value.length}`,
-    });
-  }
-  return value;
-}
 
 export interface SchedulerState {
   readonly lastEpoch: number;
@@ -227,13 +211,28 @@ export class PolynomialLR extends LRScheduler {
 
 export type EpochFunction = (epoch: number) => number;
 
-/** The epoch as a number, for what only JavaScript computes. Throws E304 where an entry changes it. */
-function epochNumber(scheduler: string, epoch: Tensor): number {
-  if (isConstant(epoch)) return epoch.item();
-  return fail('E304', {
-    problem: `${scheduler} asks a JavaScript function for the rate of an epoch that is only known when the compiled entry runs`,
-    hint: 'call its step() outside the entry, between calls: the learning rate is part of the state',
-  });
+export interface FunctionOptions extends SchedulerOptions {
+  /**
+   * How many steps an entry may take: the function is asked for the epochs up to this one beforehand, since a compiled entry has
+   * no JavaScript to ask; after that the last answer stands. Needed only where `step()` is called in an entry.
+   */
+  readonly steps?: number | null;
+}
+
+/** A function of the epoch as one of tensors. Throws E304 for an epoch that is known only when a compiled entry runs. */
+function asked(scheduler: string, fn: EpochFunction, steps: number | null = null): (epoch: Tensor) => Tensor {
+  let table: readonly number[] | null = null;
+  return epoch => {
+    if (isConstant(epoch)) return scalar(fn(epoch.item()));
+    if (steps === null)
+      fail('E304', {
+        problem: `${scheduler} asks a JavaScript function for the rate of an epoch that is only known when the compiled entry runs`,
+        hint: 'say for how many steps it may be asked beforehand, { steps: 10000 }; or call step() outside the entry, between calls: the learning rate is part of the state',
+      });
+    table ??= Array.from({ length: steps + 1 }, (_, i) => fn(i));
+    const at = epoch.clamp(0, steps).to('int64').reshape([1]);
+    return tensor(table, { dtype: 'float64' }).indexSelect(0, at).reshape([]);
+  };
 }
 
 /** The initial rate times a function of the epoch. */
@@ -241,12 +240,10 @@ export class LambdaLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
     lrLambda: EpochFunction | readonly EpochFunction[],
-    options: SchedulerOptions = {},
+    { steps, ...options }: FunctionOptions = {},
   ) {
-    const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
-    super(optimizer, options, ({ epoch, base, group }) =>
-      scalar(base * lambdas[group](epochNumber('LambdaLR', epoch))),
-    );
+    const factors = perGroup(optimizer, 'lr_lambda', lrLambda).map(fn => asked('LambdaLR', fn, steps));
+    super(optimizer, options, ({ epoch, base, group }) => factors[group](epoch).mul(base));
   }
 }
 
@@ -255,13 +252,13 @@ export class MultiplicativeLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
     lrLambda: EpochFunction | readonly EpochFunction[],
-    options: SchedulerOptions = {},
+    { steps, ...options }: FunctionOptions = {},
   ) {
-    const lambdas = perGroup(optimizer, 'lr_lambda', lrLambda);
-    super(optimizer, options, ({ epoch, current, group }) => {
-      const at = epochNumber('MultiplicativeLR', epoch);
-      return at > 0 ? current.mul(lambdas[group](at)) : current;
-    });
+    // PyTorch does not ask for epoch 0
+    const factors = perGroup(optimizer, 'lr_lambda', lrLambda).map(fn =>
+      asked('MultiplicativeLR', epoch => (epoch > 0 ? fn(epoch) : 1), steps),
+    );
+    super(optimizer, options, ({ epoch, current, group }) => current.mul(factors[group](epoch)));
   }
 }
 
@@ -345,7 +342,7 @@ function takeMomentum(optimizer: AnyOptimizer): void {
   for (const group of groups) keepLive(group, momentumOf(group));
 }
 
-export interface CyclicOptions extends SchedulerOptions {
+export interface CyclicOptions extends FunctionOptions {
   readonly stepSizeUp?: number;
   readonly stepSizeDown?: number | null;
   readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
@@ -384,11 +381,12 @@ export class CyclicLR extends LRScheduler {
     low.forEach((rate, i) => {
       optimizer.paramGroups[i].lr = rate;
     });
+    const scale = scaleFn ? asked('CyclicLR', scaleFn, options.steps) : null;
     const height = (epoch: Tensor): Tensor => {
       const cycle = epoch.div(total).add(1).floor();
       const x = epoch.div(total).add(1).sub(cycle);
       const shape = where(x.le(share), x.div(share), x.sub(1).div(share - 1));
-      if (scaleFn) return shape.mul(scaleFn(epochNumber('CyclicLR', scaleMode === 'cycle' ? cycle : epoch)));
+      if (scale) return shape.mul(scale(scaleMode === 'cycle' ? cycle : epoch));
       if (mode === 'triangular') return shape;
       return shape.mul(mode === 'triangular2' ? pow(2, cycle.neg().add(1)) : pow(gamma, epoch));
     };
@@ -491,160 +489,5 @@ export class OneCycleLR extends LRScheduler {
         );
       return along(phase => phase.rates);
     });
-  }
-}
-
-// ── schedulers of schedulers, and of results ───────────────────────────────────────────────────────────────────────────
-
-interface Stepping {
-  step(epoch?: number): void;
-  getLastLr(): readonly number[];
-  stateDict(): object;
-  loadStateDict(state: object): void;
-}
-
-/** One scheduler after another, changing at the milestones. */
-export class SequentialLR {
-  lastEpoch = 0;
-  readonly #optimizer: AnyOptimizer;
-  readonly #schedulers: readonly LRScheduler[];
-  readonly #milestones: readonly number[];
-  constructor(optimizer: AnyOptimizer, schedulers: readonly LRScheduler[], milestones: readonly number[]) {
-    if (milestones.length !== schedulers.length - 1) {
-      fail('E208', {
-        problem: `Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, but got number of schedulers ${schedulers.length} and the number of milestones to be equal to ${milestones.length}`,
-      });
-    }
-    this.#optimizer = optimizer;
-    this.#schedulers = schedulers;
-    this.#milestones = milestones;
-    for (const group of optimizer.paramGroups) group.lr = group.initialLr;
-    for (const scheduler of schedulers) scheduler.lastEpoch -= 1;
-    schedulers[0].step();
-  }
-  step(): void {
-    betweenCallsOnly('SequentialLR', this.#optimizer.paramGroups[0]);
-    this.lastEpoch += 1;
-    const at = this.#milestones.filter(milestone => milestone <= this.lastEpoch).length;
-    const starts = at > 0 && this.#milestones[at - 1] === this.lastEpoch;
-    this.#schedulers[at].step(starts ? 0 : undefined);
-  }
-  getLastLr(): readonly number[] {
-    return this.#schedulers[this.#milestones.filter(milestone => milestone <= this.lastEpoch).length].getLastLr();
-  }
-  stateDict(): { lastEpoch: number; schedulers: readonly SchedulerState[] } {
-    return { lastEpoch: this.lastEpoch, schedulers: this.#schedulers.map(scheduler => scheduler.stateDict()) };
-  }
-  loadStateDict(state: { readonly lastEpoch: number; readonly schedulers: readonly SchedulerState[] }): void {
-    this.lastEpoch = state.lastEpoch;
-    for (const [i, scheduler] of this.#schedulers.entries()) scheduler.loadStateDict(state.schedulers[i]);
-  }
-}
-
-/** Several schedulers at once, each on what the one before it left. */
-export class ChainedScheduler {
-  readonly #schedulers: readonly Stepping[];
-  constructor(schedulers: readonly Stepping[]) {
-    this.#schedulers = schedulers;
-  }
-  step(): void {
-    for (const scheduler of this.#schedulers) scheduler.step();
-  }
-  getLastLr(): readonly number[] {
-    return this.#schedulers[this.#schedulers.length - 1].getLastLr();
-  }
-  stateDict(): { schedulers: readonly object[] } {
-    return { schedulers: this.#schedulers.map(scheduler => scheduler.stateDict()) };
-  }
-  loadStateDict(state: { readonly schedulers: readonly object[] }): void {
-    for (const [i, scheduler] of this.#schedulers.entries()) scheduler.loadStateDict(state.schedulers[i]);
-  }
-}
-
-export interface PlateauOptions {
-  readonly mode?: 'min' | 'max';
-  readonly factor?: number;
-  readonly patience?: number;
-  readonly threshold?: number;
-  readonly thresholdMode?: 'rel' | 'abs';
-  readonly cooldown?: number;
-  readonly minLr?: number | readonly number[];
-  readonly eps?: number;
-}
-export interface PlateauState {
-  readonly lastEpoch: number;
-  readonly best: number;
-  readonly numBadEpochs: number;
-  readonly cooldownCounter: number;
-}
-/** Decay when a measured quantity has stopped improving. */
-export class ReduceLROnPlateau {
-  readonly optimizer: AnyOptimizer;
-  lastEpoch = 0;
-  best: number;
-  numBadEpochs = 0;
-  readonly #options: Required<PlateauOptions>;
-  readonly #minLrs: readonly number[];
-  #cooldownLeft = 0;
-
-  constructor(optimizer: AnyOptimizer, options: PlateauOptions = {}) {
-    this.optimizer = optimizer;
-    this.#options = {
-      mode: 'min',
-      factor: 0.1,
-      patience: 10,
-      threshold: 1e-4,
-      thresholdMode: 'rel',
-      cooldown: 0,
-      minLr: 0,
-      eps: 1e-8,
-      ...options,
-    };
-    if (this.#options.factor >= 1) fail('E208', { problem: 'Factor should be < 1.0.' });
-    this.#minLrs = perGroup(optimizer, 'min_lrs', this.#options.minLr);
-    this.best = this.#options.mode === 'min' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-  }
-
-  #isBetter(value: number): boolean {
-    const { mode, threshold, thresholdMode } = this.#options;
-    const margin = thresholdMode === 'rel' ? Math.abs(this.best) * threshold : threshold;
-    if (!Number.isFinite(this.best)) return mode === 'min' ? value < this.best : value > this.best;
-    return mode === 'min' ? value < this.best - margin : value > this.best + margin;
-  }
-
-  /** Note a new measurement. */
-  step(metric: number | { item(): number }): void {
-    betweenCallsOnly('ReduceLROnPlateau', this.optimizer.paramGroups[0]);
-    const value = typeof metric === 'number' ? metric : metric.item();
-    this.lastEpoch += 1;
-    const better = this.#isBetter(value);
-    if (better) this.best = value;
-    this.numBadEpochs = better ? 0 : this.numBadEpochs + 1;
-    if (this.#cooldownLeft > 0) {
-      this.#cooldownLeft -= 1;
-      this.numBadEpochs = 0;
-    }
-    if (this.numBadEpochs > this.#options.patience) {
-      this.#reduce();
-      this.#cooldownLeft = this.#options.cooldown;
-      this.numBadEpochs = 0;
-    }
-  }
-  #reduce(): void {
-    this.optimizer.paramGroups.forEach((group, i) => {
-      const lower = Math.max(group.lr * this.#options.factor, this.#minLrs[i]);
-      if (group.lr - lower > this.#options.eps) group.lr = lower;
-    });
-  }
-  getLastLr(): readonly number[] {
-    return this.optimizer.paramGroups.map(group => group.lr);
-  }
-  stateDict(): PlateauState {
-    const { lastEpoch, best, numBadEpochs } = this;
-    return { lastEpoch, best, numBadEpochs, cooldownCounter: this.#cooldownLeft };
-  }
-  loadStateDict({ lastEpoch, best, numBadEpochs, cooldownCounter }: PlateauState): void {
-    Object.assign(this, { lastEpoch, best, numBadEpochs });
-    this.#cooldownLeft = cooldownCounter;
   }
 }
