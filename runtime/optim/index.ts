@@ -33,3 +33,4 @@ export {
   type TorchOptimizerState,
 } from './optimizer.js';
 export { SGD, type SGDSettings } from './sgd.js';
+export * as swaUtils from './swa-utils.js';

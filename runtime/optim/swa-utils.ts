@@ -6,13 +6,12 @@
  *   // in the training step, after opt.step():
  *   average.updateParameters(net);
  */
-import { fail } from '../../compiler/errors.js';
-import { noGrad } from '../../compiler/ops/tape.js';
+
 import { where } from '../../compiler/ops/selection.js';
-import { Tensor } from '../../compiler/ops/tensor.js';
+import { noGrad } from '../../compiler/ops/tape.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
 import { zeros } from '../creation.js';
 import { Module } from '../nn/module.js';
-import { LRScheduler, type SchedulerOptions } from './lr-scheduler.js';
 
 /** The next average, from the last one, the parameter, and how many parameters the last one is of (int64, 0-d). */
 export type Average = (averaged: Tensor, parameter: Tensor, count: Tensor) => Tensor;
@@ -30,15 +29,15 @@ export interface AveragedModelOptions {
 export class AveragedModel<M extends Module> extends Module {
   readonly module: M;
   nAveraged: Tensor;
-  readonly #average: Average;
-  readonly #useBuffers: boolean;
+  readonly avgFn: Average;
+  readonly useBuffers: boolean;
 
   constructor(model: M, { avgFn = equalAverage, useBuffers = false }: AveragedModelOptions = {}) {
     super();
     this.module = model.clone();
     this.nAveraged = this.registerBuffer('nAveraged', zeros({ dtype: 'int64' }));
-    this.#average = avgFn;
-    this.#useBuffers = useBuffers;
+    this.avgFn = avgFn;
+    this.useBuffers = useBuffers;
   }
   protected override stateName(field: string): string {
     return field === 'nAveraged' ? 'n_averaged' : field;
@@ -50,19 +49,55 @@ export class AveragedModel<M extends Module> extends Module {
   /** Take the model's parameters into the averages; the first are taken as they are. */
   updateParameters(model: M): void {
     const isFirst = this.nAveraged.eq(0);
-    const tensorsOf = (of: Module): Tensor[] =>
-      this.#useBuffers ? [...of.parameters(), ...of.buffers()] : [...of.parameters()];
-    const [averages, values] = [tensorsOf(this.module), tensorsOf(model)];
+    const averaged = (own: Tensor, value: Tensor): Tensor =>
+      where(isFirst, value, this.avgFn(own.detach(), value, this.nAveraged));
     noGrad(() => {
-      for (const [i, averaged] of averages.entries()) {
-        const value = values[i].detach();
-        averaged.copy_(where(isFirst, value, this.#average(averaged.detach(), value, this.nAveraged)));
-      }
-      if (!this.#useBuffers) {
-        const buffers = [...model.buffers()];
-        for (const [i, buffer] of [...this.module.buffers()].entries()) buffer.copy_(buffers[i]);
-      }
+      for (const [own, value] of pairs(this.module.parameters(), model.parameters()))
+        own.copy_(averaged(own, value.detach()));
+      for (const [own, value] of pairs(this.module.buffers(), model.buffers()))
+        own.copy_(this.useBuffers ? averaged(own, value) : value);
       this.nAveraged.add_(1);
     });
+  }
+}
+
+function* pairs<T>(own: Iterable<T>, given: Iterable<T>): Generator<[T, T]> {
+  const others = [...given];
+  for (const [i, each] of [...own].entries()) yield [each, others[i]];
+}
+
+/** Layers that keep statistics of what went through them. */
+interface Statistics extends Module {
+  momentum: number | null;
+  runningMean: Tensor;
+  runningVar: Tensor;
+  numBatchesTracked: Tensor;
+}
+const keepsStatistics = (module: Module): module is Statistics =>
+  'runningMean' in module && module.runningMean !== null;
+
+/**
+ * Set the running statistics of batch normalisation anew, from all batches: averaged parameters fit none that were kept before.
+ * Of a batch that is a list the first tensor is the model's input.
+ */
+export function updateBn(batches: Iterable<Tensor | readonly Tensor[]>, model: Module): void {
+  const layers = [...model.modules()].filter(keepsStatistics);
+  if (layers.length === 0) return;
+  const wasTraining = model.training;
+  const momenta = layers.map(({ momentum }) => momentum);
+  for (const layer of layers) {
+    layer.runningMean.zero_();
+    layer.runningVar.fill_(1);
+    layer.numBatchesTracked.zero_();
+    layer.momentum = null;
+  }
+  model.train();
+  try {
+    noGrad(() => {
+      for (const batch of batches) model.forward(Array.isArray(batch) ? batch[0] : batch);
+    });
+  } finally {
+    for (const [i, layer] of layers.entries()) layer.momentum = momenta[i];
+    model.train(wasTraining);
   }
 }
