@@ -77,8 +77,9 @@ function sourceOf(files: ArtifactFiles): { includes: string; code: string } {
   return { includes: (source.match(isInclude) ?? []).join('\n'), code: source.replace(isInclude, '') };
 }
 
-/** Many small models are compiled longer than they run. */
-const optimisation = (models: number): string => (models > 1 ? '-O1' : '-O2');
+/** Many small models are compiled far longer than they run. */
+const optimisation = (models: number): readonly string[] =>
+  models > 1 ? ['-O0', '-fno-exceptions', '-fno-asynchronous-unwind-tables'] : ['-O2'];
 
 /** One library of many models: each in a namespace of its own, since they share the names of helpers and kernels. */
 export async function compileManyForHost(models: readonly ArtifactFiles[]): Promise<string> {
@@ -89,7 +90,7 @@ export async function compileManyForHost(models: readonly ArtifactFiles[]): Prom
       `namespace model_${i} {\n${code.replace(/^#define (TRY|\w+_API)\b/gm, '#undef $1\n#define $1')}\n}`,
   );
   const runtime = await build(readFileSync(join(here, 'runtime.cpp'), 'utf8'), '.o', ['-O2']);
-  return build([...includes, ...parts].join('\n'), '.so', [optimisation(models.length), runtime]);
+  return build([...includes, ...parts].join('\n'), '.so', [...optimisation(models.length), runtime]);
 }
 
 /** The library of one artifact, to be loaded by `loadCuda`. */
