@@ -6,6 +6,7 @@
  * divided by a count. So gradients are reductions over window positions too, and none scatters.
  */
 import { fail } from '../errors.js';
+import { computeType } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import {
   addIndex,
@@ -18,6 +19,7 @@ import {
   index,
   modIndex,
   mulIndex,
+  neutral,
   select,
   subIndex,
 } from '../ir/kernel.js';
@@ -87,8 +89,10 @@ const positions = (s: readonly Expr[], k: readonly Expr[], { stride, padding, di
   s.map((i, d) => subIndex(addIndex(mulIndex(i, stride[d]), mulIndex(k[d], dilation[d])), padding[d]));
 const within = (position: readonly Expr[], size: Shape): Expr | null =>
   position.map((p, d) => inside(p, size[d])).reduce(both, null);
-const guard = (valid: Expr | null, value: Expr, otherwise: number): Expr =>
-  valid === null ? value : select(valid, value, constant(value.dtype, otherwise));
+const guard = (valid: Expr | null, value: Expr, otherwise: Expr | number): Expr => {
+  if (valid === null) return value;
+  return select(valid, value, typeof otherwise === 'number' ? constant(value.dtype, otherwise) : otherwise);
+};
 
 /** How many windows may show one input position: where taps lie side by side, one tap in `stride` can be the one. */
 const windowsShowing = ({ kernel, stride, dilation }: Window): number[] =>
@@ -130,14 +134,15 @@ const flatIndex = (position: readonly Expr[], size: Shape): Expr => {
   return position.reduce<Expr>((sum, p, d) => addIndex(sum, mulIndex(p, strides[d])), index(0));
 };
 
-/** The elements under each window combined, `beyond` standing for padding. */
-const overWindow = (fn: ReduceFn, beyond: number): ReduceLowering => ({
+/** The elements under each window combined; padding changes nothing. */
+const overWindow = (fn: ReduceFn): ReduceLowering => ({
   kind: 'reduce',
   fn,
   extents: (_, attrs) => windowOf(attrs).kernel,
   element([n, c, ...s], k, [input], attrs) {
     const position = positions(s, k, windowOf(attrs));
-    return guard(within(position, input.type.shape.slice(2)), input.at([n, c, ...position]), beyond);
+    const value = input.at([n, c, ...position]);
+    return guard(within(position, input.type.shape.slice(2)), value, neutral(fn, computeType(input.type.dtype)));
   },
 });
 
@@ -164,7 +169,7 @@ export const maxPool: Op<(input: Tensor, ...window: WindowArgs) => Tensor> = def
   gradName: 'MaxPool2DWithIndicesBackward0',
   fusion: 'reduction',
   infer: ([input], attrs) => ({ dtype: input.dtype, shape: inferPooled('maxPool', input, attrs) }),
-  lower: overWindow('max', Number.NEGATIVE_INFINITY),
+  lower: overWindow('max'),
   vjp: c => {
     const window = argsOf(windowOf(c.attrs));
     return [maxPoolBackward(c.grad, maxPoolIndices(c.in(0), c.out, ...window), c.types[0].shape, ...window)];
@@ -267,7 +272,7 @@ export const sumPool: Op<(input: Tensor, ...window: WindowArgs) => Tensor> = def
   gradName: 'AvgPool2DBackward0',
   fusion: 'reduction',
   infer: ([input], attrs) => ({ dtype: input.dtype, shape: inferPooled('avgPool', input, attrs) }),
-  lower: overWindow('add', 0),
+  lower: overWindow('add'),
   vjp: c => [sumPoolBackward(c.grad, c.types[0].shape, ...argsOf(windowOf(c.attrs)))],
   samples: [
     sample(random([2, 2, 4, 4]), [2, 2], [2, 2], [0, 0], [1, 1], false),
