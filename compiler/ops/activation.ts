@@ -4,8 +4,11 @@
  */
 import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';
+import type { DType } from '../ir/dtype.js';
 import type { Expr } from '../ir/kernel.js';
+import { normalizeDim } from '../ir/shape.js';
 import { composite, type Op, pointwise } from './define.js';
+import { needsFloat, needsNumber } from './elementwise.js';
 import { exactly, random, sample } from './samples.js';
 import { where } from './selection.js';
 import type { Tensor } from './tensor.js';
@@ -50,7 +53,8 @@ export const gelu: Op<(input: Tensor, options?: { approximate?: 'none' | 'tanh' 
       .add(x.mul(0.5).mul(bent.square().neg().add(1)).mul(inner));
     return [c.grad.mul(slope)];
   },
-  check(_, __, { approximate }) {
+  check(promoted, _, { approximate }) {
+    needsFloat('gelu')(promoted);
     if (approximate !== 'none' && approximate !== 'tanh')
       fail('E110', { op: 'gelu', problem: `approximate argument must be either none or tanh, got ${approximate}` });
   },
@@ -64,6 +68,7 @@ export const silu: Unary = pointwise({
   name: 'silu',
   doc: 'x · sigmoid(x).',
   types: 'float',
+  check: needsFloat('silu'),
   body: (s, x) => s.div(x, s.add(1, s.exp(s.neg(x)))),
   vjp: c => {
     const x = c.in(0);
@@ -87,6 +92,7 @@ export const softplus: Op<(input: Tensor, beta?: number, threshold?: number) => 
   doc: 'log(1 + e^(beta·x)) / beta, and x itself where beta·x is above the threshold.',
   signature: 'input: tensor, beta: number = 1, threshold: number = 20',
   types: 'float',
+  check: needsFloat('softplus'),
   body(s, x, { beta, threshold }) {
     const scaled = s.mul(x, beta);
     return s.select(s.gt(scaled, threshold), x, s.div(s.log1p(s.exp(scaled)), beta));
@@ -103,6 +109,7 @@ export const logsigmoid: Unary = pointwise({
   name: 'logsigmoid',
   doc: 'log(sigmoid(x)), accurate for large |x|.',
   types: 'float',
+  check: needsFloat('logsigmoid'),
   gradName: 'LogSigmoidBackward0',
   body: (s, x) => s.sub(s.min(x, 0), s.log1p(s.exp(s.neg(s.abs(x))))),
   vjp: c => [c.grad.mul(c.in(0).neg().sigmoid())],
@@ -114,6 +121,7 @@ export const leakyRelu: Op<(input: Tensor, negativeSlope?: number) => Tensor> = 
   doc: 'x above 0, negativeSlope · x at and below.',
   signature: 'input: tensor, negativeSlope: number = 0.01',
   types: 'float',
+  check: needsFloat('leakyRelu'),
   body: (s, x, { negativeSlope }) => s.select(s.gt(x, 0), x, s.mul(x, negativeSlope)),
   vjp: c => [where(c.in(0).gt(0), c.grad, c.grad.mul(c.attrs.negativeSlope as number))],
   samples: [sample(random([2, 3])), sample(random([4]), 0.2)],
@@ -125,7 +133,7 @@ export const prelu: Op<(input: Tensor, weight: Tensor) => Tensor> = composite({
   signature: 'input: tensor, weight: tensor',
   compute({ input, weight }: { input: Tensor; weight: Tensor }) {
     const perChannel = input.ndim > 1 && weight.numel() > 1;
-    const slope = perChannel ? weight.reshape(input.shape.map((_, d) => (d === 1 ? weight.numel() : 1))) : weight;
+    const slope = weight.reshape(input.shape.map((_, d) => (perChannel && d === 1 ? weight.numel() : 1)));
     return where(input.gt(0), input, input.mul(slope));
   },
   gradName: 'PreluBackward0',
@@ -137,6 +145,7 @@ export const elu: Op<(input: Tensor, alpha?: number) => Tensor> = pointwise({
   doc: 'x above 0, alpha · (e^x - 1) below; the derivative at 0 is 1 times alpha.',
   signature: 'input: tensor, alpha: number = 1',
   types: 'float',
+  check: needsFloat('elu'),
   body: (s, x, { alpha }) => s.select(s.gt(x, 0), x, s.mul(s.expm1(x), alpha)),
   vjp: c => [
     where(
@@ -158,6 +167,7 @@ export const celu: Op<(input: Tensor, alpha?: number) => Tensor> = pointwise({
   doc: 'x above 0, alpha · (e^(x/alpha) - 1) below.',
   signature: 'input: tensor, alpha: number = 1',
   types: 'float',
+  check: needsFloat('celu'),
   body: (s, x, { alpha }) => s.select(s.gt(x, 0), x, s.mul(s.expm1(s.div(x, alpha)), alpha)),
   vjp: c => [
     where(
@@ -202,6 +212,11 @@ export const hardtanh: Op<(input: Tensor, minVal?: number, maxVal?: number) => T
   doc: 'The input limited to [minVal, maxVal]; the derivative at the limits is 0.',
   signature: 'input: tensor, minVal: number = -1, maxVal: number = 1',
   types: 'keep',
+  check(promoted, _, { minVal }) {
+    needsNumber('hardtanh')(promoted);
+    if (promoted === 'uint8' && (minVal as number) < 0)
+      fail('E110', { op: 'hardtanh', problem: 'cannot do hardtanh on an unsigned type with negative limits' });
+  },
   body: (s, x, { minVal, maxVal }) => s.min(s.max(x, minVal), maxVal),
   vjp: c => {
     const { minVal, maxVal } = c.attrs as { minVal: number; maxVal: number };
@@ -214,6 +229,7 @@ export const hardsigmoid: Unary = pointwise({
   name: 'hardsigmoid',
   doc: 'min(max(x + 3, 0), 6) / 6.',
   types: 'float',
+  check: needsFloat('hardsigmoid'),
   body: (s, x) => s.div(s.min(s.max(s.add(x, 3), 0), 6), 6),
   vjp: c => [c.grad.div(6).maskedFill(c.in(0).abs().ge(3), 0)],
   samples: [sample(around(-3, 3, 0))],
@@ -223,6 +239,7 @@ export const hardswish: Unary = pointwise({
   name: 'hardswish',
   doc: 'x · min(max(x + 3, 0), 6) / 6.',
   types: 'float',
+  check: needsFloat('hardswish'),
   body: (s, x) => s.div(s.mul(x, s.min(s.max(s.add(x, 3), 0), 6)), 6),
   vjp: c => {
     const x = c.in(0);
@@ -240,7 +257,8 @@ export const hardshrink: Shrink = pointwise({
   doc: 'x where |x| > lambd, else 0.',
   signature: shrinkSignature,
   types: 'float',
-  body: (s, x, { lambd }) => s.select(s.gt(s.abs(x), lambd), x, s.constant(x.dtype, 0)),
+  check: needsFloat('hardshrink'),
+  body: (s, x, { lambd }) => s.select(s.le(s.abs(x), lambd), s.constant(x.dtype, 0), x),
   vjp: c => [
     c.grad.maskedFill(
       c
@@ -258,8 +276,13 @@ export const softshrink: Shrink = pointwise({
   doc: 'x moved toward 0 by lambd, 0 where that crosses it.',
   signature: shrinkSignature,
   types: 'float',
+  check(promoted, _, { lambd }) {
+    needsFloat('softshrink')(promoted);
+    if ((lambd as number) < 0)
+      fail('E110', { op: 'softshrink', problem: `lambda must be greater or equal to 0, but found to be ${lambd}.` });
+  },
   body: (s, x, { lambd }) =>
-    s.select(s.gt(x, lambd), s.sub(x, lambd), s.select(s.lt(x, -lambd), s.add(x, lambd), s.mul(x, 0))),
+    s.select(s.gt(x, lambd), s.sub(x, lambd), s.select(s.lt(x, -lambd), s.add(x, lambd), s.constant(x.dtype, 0))),
   vjp: c => [
     c.grad.maskedFill(
       c
@@ -277,7 +300,7 @@ export const threshold: Op<(input: Tensor, threshold: number, value: number) => 
   doc: 'x above the threshold, value elsewhere.',
   signature: 'input: tensor, threshold: number, value: number',
   types: 'float',
-  body: (s, x, { threshold: limit, value }) => s.select(s.gt(x, limit), x, s.constant(x.dtype, value)),
+  body: (s, x, { threshold: limit, value }) => s.select(s.le(x, limit), s.constant(x.dtype, value), x),
   vjp: c => [c.grad.maskedFill(c.in(0).le(c.attrs.threshold as number), 0)],
   samples: [sample(around(0.1), 0.1, 20)],
 });
@@ -298,11 +321,11 @@ export const tanhshrink: Unary = composite({
   samples: [sample(random([4]))],
 });
 
-export const softmin: Op<(input: Tensor, dim: number) => Tensor> = composite({
+export const softmin: Op<(input: Tensor, dim: number, options?: { dtype?: DType | null }) => Tensor> = composite({
   name: 'softmin',
   doc: 'softmax(-x) along a dim.',
-  signature: 'input: tensor, dim: int',
-  compute: ({ input, dim }) => input.neg().softmax(dim),
+  signature: 'input: tensor, dim: int, *, dtype: dtype = null',
+  compute: ({ input, dim, dtype }) => input.neg().softmax(dim, { dtype }),
   samples: [sample(random([2, 3]), 1)],
 });
 
@@ -311,6 +334,11 @@ export const glu: Op<(input: Tensor, dim?: number) => Tensor> = composite({
   doc: 'The first half along a dim times the sigmoid of the second.',
   signature: 'input: tensor, dim: int = -1',
   compute({ input, dim }) {
+    const halved = normalizeDim('glu', dim, input.ndim);
+    if (input.shape[halved] % 2 !== 0) {
+      const problem = `Halving dimension must be even, but dimension ${halved} is size ${input.shape[halved]}`;
+      fail('E107', { op: 'glu', problem });
+    }
     const [value, gate] = input.chunk(2, dim);
     return value.mul(gate.sigmoid());
   },

@@ -6,11 +6,23 @@ import type { Expr } from '../ir/kernel.js';
 import { requireValues } from './checks.js';
 import { eq } from './comparison.js';
 import { composite, type Op, pointwise } from './define.js';
-import { type Binary, isFloatExpr, needsFloat, type Unary } from './elementwise.js';
+import { type Binary, isFloatExpr, needsFloat, needsNumber, type Unary } from './elementwise.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
 import type { Scalar } from './signature.js';
 import { Tensor } from './tensor.js';
+
+const differing = (a: DType, b: DType): string => `expected operands of one dtype, but got ${a} and ${b}`;
+
+/** A factor that the dtype of the sum can hold. */
+function checkAlpha(op: string, promoted: DType, alpha: unknown): void {
+  if (typeof alpha === 'boolean' && promoted !== 'bool')
+    fail('E108', { op, problem: 'Boolean alpha only supported for Boolean results.' });
+  if (!isFloat(promoted) && !Number.isInteger(Number(alpha))) {
+    const problem = `For integral input tensors, argument alpha must not be a floating point number, but is ${alpha}.`;
+    fail('E108', { op, problem });
+  }
+}
 
 type Scaled = Op<(input: Tensor | Scalar, other: Tensor | Scalar, options?: { alpha?: number }) => Tensor>;
 
@@ -19,7 +31,8 @@ export const add: Scaled = pointwise({
   doc: 'input + alpha · other.',
   types: 'number',
   signature: 'input: operand, other: operand, *, alpha: number = 1',
-  body: (s, x, y, { alpha }) => s.add(x, alpha === 1 ? y : s.mul(y, alpha)),
+  check: (promoted, _, { alpha }) => checkAlpha('add', promoted, alpha),
+  body: (s, x, y, { alpha }) => s.add(x, alpha === 1 || alpha === true ? y : s.mul(y, Number(alpha))),
   vjp: ({ grad, attrs }) => [grad, attrs.alpha === 1 ? grad : mul(grad, attrs.alpha as number)],
   samples: [
     sample(random([2, 3]), random([2, 3])),
@@ -41,7 +54,8 @@ export const sub: Scaled = pointwise({
   doc: 'input - alpha · other.',
   types: 'keep',
   signature: 'input: operand, other: operand, *, alpha: number = 1',
-  check(_, inputs) {
+  check(promoted, inputs, { alpha }) {
+    checkAlpha('sub', promoted, alpha);
     if (inputs.some(input => input.dtype === 'bool')) {
       fail('E108', {
         op: 'sub',
@@ -214,7 +228,10 @@ export const positive: Unary = composite({
   name: 'positive',
   doc: '+input: the input itself.',
   signature: 'input: tensor',
-  compute: ({ input }) => input,
+  compute({ input }) {
+    needsNumber('positive')(input.dtype);
+    return input;
+  },
   samples: [sample(random([3]))],
 });
 
@@ -222,6 +239,7 @@ export const abs: Unary = pointwise({
   name: 'abs',
   doc: 'Absolute value; the derivative at 0 is 0.',
   types: 'keep',
+  check: needsNumber('abs'),
   body: (s, x) => s.abs(x),
   vjp: c => [mul(c.grad, sign(c.in(0)))],
   samples: [sample(random([2, 3])), sampleWithoutGradient(integers([4], -5, 5))],
@@ -262,6 +280,9 @@ export const heaviside: Binary = pointwise({
   doc: '0 below zero, 1 above, and other at zero.',
   types: 'keep',
   differentiable: false,
+  check(_, [input, other]) {
+    if (input.dtype !== other.dtype) fail('E108', { op: 'heaviside', problem: differing(input.dtype, other.dtype) });
+  },
   body: (s, x, y) => s.select(s.eq(x, 0), y, s.select(s.gt(x, 0), s.constant(x.dtype, 1), s.constant(x.dtype, 0))),
   samples: [sampleWithoutGradient(exactly([3], [-1, 0, 2]), exactly([1], [0.5]))],
 });
@@ -271,6 +292,10 @@ export const lerp: Op<(input: Tensor, end: Tensor, weight: Tensor | Scalar) => T
   doc: 'input + weight · (end - input).',
   signature: 'input: tensor, end: tensor, weight: operand',
   types: 'keep',
+  check(promoted, [input, end]) {
+    if (input.dtype !== end.dtype) fail('E108', { op: 'lerp', problem: differing(input.dtype, end.dtype) });
+    needsFloat('lerp')(promoted);
+  },
   body(s, x, end, weight) {
     const gap = s.sub(end, x);
     return s.select(s.lt(s.abs(weight), 0.5), s.add(x, s.mul(weight, gap)), s.sub(end, s.mul(gap, s.sub(1, weight))));
@@ -290,6 +315,7 @@ export const addcmul: Fused = pointwise({
   doc: 'input + value · tensor1 · tensor2.',
   signature: 'input: tensor, tensor1: tensor, tensor2: tensor, *, value: number = 1',
   types: 'keep',
+  check: needsNumber('addcmul'),
   body: (s, x, a, b, { value }) => s.add(x, s.mul(s.mul(a, b), value)),
   vjp: c => {
     const scaled = mul(c.grad, c.attrs.value as number);

@@ -286,10 +286,7 @@ export function promoteOperands(operands: readonly (Tensor | Scalar)[]): DType {
 }
 
 /** A plain number as a 0-d tensor that does not disturb the promotion of the operands beside it. */
-function numberOperand(value: Scalar, promoted: DType): Tensor {
-  const dtype = isFloat(promoted) ? computeType(promoted) : promoted;
-  return scalarTensor(scalarValue(value), dtype);
-}
+const numberOperand = (value: Scalar, promoted: DType): Tensor => scalarTensor(scalarValue(value), promoted);
 const attrOfNumber = (value: number | bigint): number | string =>
   typeof value === 'bigint' ? (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)) : value;
 /** A 0-d constant. */

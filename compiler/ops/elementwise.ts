@@ -24,6 +24,18 @@ export const needsFloat =
     }
   };
 
+export const needsNumber =
+  (op: string) =>
+  (promoted: DType): void => {
+    if (promoted === 'bool') {
+      fail('E108', {
+        op,
+        problem: 'is defined on numbers, not on bool',
+        hint: 'convert with .int() or .float() first',
+      });
+    }
+  };
+
 /** An elementary function on floats: integers are converted. */
 export const elementary = (
   name: string,

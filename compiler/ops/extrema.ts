@@ -5,7 +5,7 @@ import type { Expr } from '../ir/kernel.js';
 import { div } from './arithmetic.js';
 import { eq, ge, gt, isfinite, isnan, le, lt } from './comparison.js';
 import { composite, type Op, pointwise } from './define.js';
-import { type Binary, type Comparison, isFloatExpr, type Unary } from './elementwise.js';
+import { type Binary, type Comparison, isFloatExpr, needsNumber, type Unary } from './elementwise.js';
 import { logicalAnd, logicalOr } from './logic.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
@@ -17,6 +17,7 @@ export const relu: Unary = pointwise({
   name: 'relu',
   doc: 'max(input, 0); NaN stays NaN. The derivative at 0 is 0.',
   types: 'keep',
+  check: needsNumber('relu'),
   body: (s, x) => s.max(x, 0),
   vjp: ({ grad, out }) => [where(le(out, 0), 0, grad)],
   samples: [sample(random([3, 4]))],
@@ -87,7 +88,8 @@ export const clampMin: Binary = pointwise({
   name: 'clampMin',
   doc: 'max(input, other), with the gradient of clamp: all of it to the input at ties.',
   types: 'keep',
-  gradName: 'ClampMinBackward0',
+  check: needsNumber('clampMin'),
+  gradName: ([, low]) => (low.shape.length > 0 ? 'ClampMinBackward0' : 'ClampBackward1'),
   body: (s, x, low) => s.max(x, low),
   vjp: c => {
     const kept = ge(c.in(0), c.in(1));
@@ -100,7 +102,8 @@ export const clampMax: Binary = pointwise({
   name: 'clampMax',
   doc: 'min(input, other), with the gradient of clamp: all of it to the input at ties.',
   types: 'keep',
-  gradName: 'ClampMaxBackward0',
+  check: needsNumber('clampMax'),
+  gradName: ([, high]) => (high.shape.length > 0 ? 'ClampMaxBackward0' : 'ClampBackward1'),
   body: (s, x, high) => s.min(x, high),
   vjp: c => {
     const kept = le(c.in(0), c.in(1));
@@ -115,6 +118,7 @@ const clampBetween: Op<(input: Tensor, min: Tensor | Scalar, max: Tensor | Scala
   doc: 'min(max(input, min), max); 1 is the derivative at both limits.',
   signature: 'input: operand, min: operand, max: operand',
   types: 'keep',
+  check: needsNumber('clamp'),
   gradName: 'ClampBackward1',
   body: (s, x, low, high) => s.min(s.max(x, low), high),
   vjp: c => {

@@ -55,12 +55,15 @@ function position(value: Expr, extent: number): Expr {
   return choose(call('lt', value, constant(value.dtype, 0)), addIndex(at, extent), at);
 }
 
-/** An index beyond the end is an error, as in PyTorch. */
-export function checkPositions(op: string, positions: Tensor, extent: number): void {
+/**
+ * An index beyond the end is an error, as in PyTorch. Brackets and `take` count negative ones from the end, the ops that name
+ * a dim refuse them.
+ */
+export function checkPositions(op: string, positions: Tensor, extent: number, least = -extent): void {
   requireValues(positions, {
     op,
-    accepts: at => at >= -extent && at < extent,
-    acceptsAll: all => all.ge(-extent).logicalAnd(all.lt(extent)),
+    accepts: at => at >= least && at < extent,
+    acceptsAll: all => all.ge(least).logicalAnd(all.lt(extent)),
     refuse: at =>
       fail('E109', { op, problem: `index ${at ?? 'given'} is out of bounds for dimension with size ${extent}` }),
   });
@@ -99,7 +102,7 @@ export const gather: Along = define({
   fusion: 'pointwise',
   prepare({ input, dim, index: positions }) {
     const d = normalizeDim('gather', dim, input.ndim);
-    checkPositions('gather', positions, input.ndim === 0 ? 1 : input.shape[d]);
+    checkPositions('gather', positions, input.ndim === 0 ? 1 : input.shape[d], 0);
     return { inputs: [input, positions], attrs: { dim: d } };
   },
   infer([input, positions], attrs) {
@@ -116,6 +119,7 @@ export const gather: Along = define({
   lower: {
     kind: 'map',
     element(at, [input, positions], attrs) {
+      if (input.type.shape.length === 0) return input.at([]);
       const picked = position(positions.at(at), input.type.shape[attrs.dim as number]);
       return input.at(at.map((i, d) => (d === attrs.dim ? picked : i)));
     },
@@ -179,7 +183,7 @@ const scatterProgram = (
   fusion: 'opaque',
   prepare({ input, dim, index: positions, src }) {
     const d = normalizeDim(name, dim, input.ndim);
-    checkPositions(name, positions, input.ndim === 0 ? 1 : input.shape[d]);
+    checkPositions(name, positions, input.ndim === 0 ? 1 : input.shape[d], 0);
     return { inputs: [input, positions, src], attrs: { dim: d } };
   },
   infer([input, positions, src], attrs) {
@@ -434,10 +438,15 @@ export const indexSelect: Along = composite({
   name: 'indexSelect',
   doc: 'The positions along a dim that a vector of indices names.',
   signature: 'input: tensor, dim: int, index: tensor',
-  compute({ input, dim, index: positions }) {
+  compute({ input, dim, index: positions }): Tensor {
     const d = normalizeDim('indexSelect', dim, input.ndim);
     if (positions.ndim > 1) fail('E107', { op: 'indexSelect', problem: 'Index is supposed to be a vector' });
-    checkPositions('indexSelect', positions, input.shape[d]);
+    if (input.ndim === 0) {
+      if (positions.numel() !== 1)
+        fail('E107', { op: 'indexSelect', problem: 'a tensor without dims has one place to select, not several' });
+      return indexSelect(input.reshape([1]), 0, positions).reshape([]);
+    }
+    checkPositions('indexSelect', positions, input.shape[d], 0);
     return selectAlong(input, d, positions.reshape([-1]));
   },
   samples: [
@@ -459,8 +468,9 @@ export const indexAdd: AlongSource = composite({
   name: 'indexAdd',
   doc: 'The input with alpha · source added at positions along a dim.',
   signature: 'input: tensor, dim: int, index: tensor, source: tensor, *, alpha: number = 1',
-  compute({ input, dim, index: positions, source, alpha }) {
+  compute({ input, dim, index: positions, source, alpha }): Tensor {
     const d = normalizeDim('indexAdd', dim, input.ndim);
+    if (input.ndim === 0) return indexAdd(input.reshape([1]), 0, positions, source.reshape([1]), { alpha }).reshape([]);
     return scatterAdd(
       input,
       d,
@@ -486,8 +496,10 @@ export const indexFill: Op<(input: Tensor, dim: number, index: Tensor, value: Sc
   name: 'indexFill',
   doc: 'The input with one value at positions along a dim.',
   signature: 'input: tensor, dim: int, index: tensor, value: operand',
-  compute({ input, dim, index: positions, value }) {
+  compute({ input, dim, index: positions, value }): Tensor {
     const d = normalizeDim('indexFill', dim, input.ndim);
+    checkPositions('indexFill', positions, input.ndim === 0 ? 1 : input.shape[d]);
+    if (input.ndim === 0) return indexFill(input.reshape([1]), 0, positions, value).reshape([]);
     const marked = iota(input.shape[d])
       .unsqueeze(1)
       .eq(positions.reshape([1, -1]))
@@ -564,8 +576,10 @@ export const embedding: Op<
   doc: 'Rows of `weight` by index.',
   signature: 'input: tensor, weight: tensor, paddingIdx: int = null, maxNorm: number = null, normType: number = 2',
   compute({ input, weight, paddingIdx, maxNorm, normType }) {
+    if (weight.ndim !== 2)
+      fail('E107', { op: 'embedding', problem: `'weight' must be 2-D, but has shape ${formatShape(weight.shape)}` });
     const rows = weight.shape[0];
-    checkPositions('embedding', input, rows);
+    checkPositions('embedding', input, rows, 0);
     if (maxNorm !== null) limitRows(weight, input, Number(maxNorm), Number(normType));
     const padding = paddingIdx === null ? -1 : paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
     return embeddingLookup(weight, input, padding);
@@ -579,7 +593,18 @@ export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = compos
   doc: 'A new last dim with 1 at the position given and 0 elsewhere; -1 classes means as many as the largest needs.',
   signature: 'input: tensor, numClasses: int = -1',
   compute({ input, numClasses }) {
+    if (input.dtype !== 'int64')
+      fail('E108', { op: 'oneHot', problem: `is only applicable to index tensors (int64), not to ${input.dtype}` });
+    if (numClasses < 0 && input.numel() === 0)
+      fail('E110', { op: 'oneHot', problem: 'Can not infer total number of classes from empty tensor.' });
     const classes = numClasses < 0 ? largestOf(input) + 1 : numClasses;
+    requireValues(input, {
+      op: 'oneHot',
+      accepts: at => at >= 0 && at < classes,
+      acceptsAll: all => all.ge(0).logicalAnd(all.lt(classes)),
+      refuse: at =>
+        fail('E110', { op: 'oneHot', problem: `class ${at ?? 'given'} is none of the classes 0 to ${classes - 1}` }),
+    });
     return input.unsqueeze(-1).eq(iota(classes)).to('int64');
   },
   samples: [
@@ -623,6 +648,8 @@ export const maskedSelect: Op<(input: Tensor, mask: Tensor) => Tensor> = composi
   doc: 'The elements where the mask holds, in row-major order. Its size depends on the data: not inside a trace.',
   signature: 'input: tensor, mask: tensor',
   compute({ input, mask }) {
+    if (mask.dtype !== 'bool' && mask.dtype !== 'uint8')
+      fail('E108', { op: 'maskedSelect', problem: `expected a mask of bools, but got ${mask.dtype}` });
     const shape = broadcastShapes('maskedSelect', input.shape, mask.shape);
     return selectAlong(input.expand(shape).reshape([-1]), 0, positionsOf(mask.expand(shape)));
   },

@@ -3,7 +3,8 @@
  *
  * Functions only, as in PyTorch; `cat` and `stack`, on which they rest, are in `shape.ts`.
  */
-import { broadcastShapes } from '../ir/shape.js';
+import { fail } from '../errors.js';
+import { broadcastShapes, formatShape } from '../ir/shape.js';
 import { composite, type Op } from './define.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { cat, constantPad, stack } from './shape.js';
@@ -101,6 +102,8 @@ export const meshgrid: Op<(tensors: readonly Tensor[], options?: { indexing?: 'i
   doc: 'The coordinates of a grid, one tensor per axis.',
   signature: "tensors: tensors, *, indexing: string = 'ij'",
   compute({ tensors, indexing }: { tensors: readonly Tensor[]; indexing: string }) {
+    if (tensors.some(axis => axis.ndim > 1))
+      fail('E107', { op: 'meshgrid', problem: 'expected tensors of no or one dim' });
     const swapped = indexing === 'xy' && tensors.length >= 2;
     const axes = swapped ? [tensors[1], tensors[0], ...tensors.slice(2)] : tensors;
     const shape = axes.map(axis => axis.numel());
@@ -126,6 +129,9 @@ export const cartesianProd: List = composite({
   doc: 'All combinations of the elements of vectors, one a row.',
   signature: 'tensors: tensors',
   compute({ tensors }: { tensors: readonly Tensor[] }) {
+    const wrong = tensors.find(tensor => tensor.ndim !== 1);
+    if (wrong)
+      fail('E107', { op: 'cartesianProd', problem: `Expect a 1D vector, but got shape ${formatShape(wrong.shape)}` });
     if (tensors.length === 1) return tensors[0];
     return stack(
       meshgrid(tensors).map(grid => grid.reshape([-1])),

@@ -329,4 +329,13 @@ export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composi
 });
 
 export { cross, matmul, matrixPower } from './contraction.js';
-export { diagonal } from './view.js';
+
+export const diagonal: Op<
+  (A: Tensor, options?: { readonly offset?: number; readonly dim1?: number; readonly dim2?: number }) => Tensor
+> = composite({
+  name: 'linalg.diagonal',
+  doc: 'The diagonals of a batch of matrices, in the last dim.',
+  signature: 'A: tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1',
+  compute: ({ A, offset, dim1, dim2 }) => A.diagonal(offset, dim1, dim2),
+  samples: [sample(random([2, 3, 3])), sample(random([3, 4]), { offset: 1 })],
+});

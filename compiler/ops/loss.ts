@@ -8,8 +8,9 @@ import { fail } from '../errors.js';
 import { computeType, isFloat } from '../ir/dtype.js';
 import { both, call, cast, constant, type Expr, index, select } from '../ir/kernel.js';
 import { formatShape, numel, type Shape, sameShape } from '../ir/shape.js';
+import { logsigmoid } from './activation.js';
 import { requireValues } from './checks.js';
-import { composite, define, type Op } from './define.js';
+import { composite, define, type Op, pointwise } from './define.js';
 import { random, sample } from './samples.js';
 import { where } from './selection.js';
 import type { Bound } from './signature.js';
@@ -102,6 +103,13 @@ interface NllBound {
   labelSmoothing?: number;
 }
 
+/** The share of the loss that is spread over all classes. */
+function checkSmoothing(labelSmoothing: number): void {
+  if (labelSmoothing >= 0 && labelSmoothing <= 1) return;
+  const problem = `labelSmoothing must be between 0.0 and 1.0. Got: ${labelSmoothing}`;
+  fail('E110', { op: 'crossEntropy', problem });
+}
+
 /** Negative log-likelihood of class targets, given log-probabilities [N, C, ...]. */
 function classLoss(
   op: string,
@@ -177,6 +185,9 @@ export const nllLoss: Op<(input: Tensor, target: Tensor, options?: NllOptions) =
   ],
 });
 
+/** The default of `ignoreIndex`. */
+const noIndex = -100;
+
 export interface CrossEntropyOptions extends NllOptions {
   readonly labelSmoothing?: number;
 }
@@ -187,11 +198,14 @@ export const crossEntropy: Op<(input: Tensor, target: Tensor, options?: CrossEnt
     "input: tensor, target: tensor, weight: tensor = null, *, ignoreIndex: int = -100, reduction: string = 'mean', labelSmoothing: number = 0",
   gradName: nllStep,
   compute(bound) {
-    const { input, target, weight, reduction, labelSmoothing } = bound;
+    const { input, target, weight, reduction, labelSmoothing, ignoreIndex } = bound;
+    checkSmoothing(labelSmoothing);
     const classDim = input.ndim === 1 ? 0 : 1;
     const logs: Tensor = input.logSoftmax(classDim);
     if (!isFloat(target.dtype) || !sameShape(input.shape, target.shape))
       return classLoss('crossEntropy', { ...bound, input: logs });
+    if (ignoreIndex !== noIndex)
+      fail('E110', { op: 'crossEntropy', problem: 'ignoreIndex is not supported for targets that are probabilities' });
     const classes = input.shape[classDim];
     const smoothed = labelSmoothing > 0 ? target.mul(1 - labelSmoothing).add(labelSmoothing / classes) : target;
     const scaled =
@@ -227,6 +241,7 @@ const stepsOfTheirOwn: Readonly<Record<string, string>> = {
   mseLoss: 'MseLossBackward0',
   smoothL1Loss: 'SmoothL1LossBackward0',
   huberLoss: 'HuberLossBackward0',
+  binaryCrossEntropyWithLogits: 'BinaryCrossEntropyWithLogitsBackward0',
   binaryCrossEntropy: 'BinaryCrossEntropyBackward0',
 };
 
@@ -255,6 +270,8 @@ export const smoothL1Loss: Loss<{ readonly beta?: number }> = elementwise(
   'Squared below beta, absolute above.',
   ', beta: number = 1',
   (x, y, { beta }) => {
+    if (beta < 0)
+      fail('E110', { op: 'smoothL1Loss', problem: `does not support negative values for beta, but it is ${beta}` });
     const d = x.sub(y).abs();
     return beta === 0 ? d : where(d.lt(beta), d.square().mul(0.5 / beta), d.sub(0.5 * beta));
   },
@@ -264,6 +281,8 @@ export const huberLoss: Loss<{ readonly delta?: number }> = elementwise(
   'Half squared below delta, delta times absolute above.',
   ', delta: number = 1',
   (x, y, { delta }) => {
+    if (delta <= 0)
+      fail('E110', { op: 'huberLoss', problem: `does not support non-positive values for delta, but it is ${delta}` });
     const d = x.sub(y).abs();
     return where(d.le(delta), d.square().mul(0.5), d.sub(0.5 * delta).mul(delta));
   },
@@ -284,17 +303,46 @@ function checkProbabilities(input: Tensor): void {
   });
 }
 
+/** PyTorch computes these losses in the dtype of the input. */
+function checkFloatTarget(op: string, target: Tensor): void {
+  if (isFloat(target.dtype)) return;
+  fail('E108', { op, problem: `expected a target of floats but got ${target.dtype}`, hint: 'convert with .float()' });
+}
+
+/** The loss of each probability; its derivative is finite at 0 and 1 as PyTorch's is, where that of the clamped log is not. */
+const entropyOfProbability: Op<(input: Tensor, target: Tensor) => Tensor> = pointwise({
+  name: 'entropyOfProbability',
+  doc: '-(target · log(input) + (1 - target) · log(1 - input)), the logarithms clamped at -100.',
+  signature: 'input: tensor, target: tensor',
+  types: 'float',
+  body: (s, p, y) => s.sub(s.mul(s.sub(y, 1), s.max(s.log1p(s.neg(p)), -100)), s.mul(y, s.max(s.log(p), -100))),
+  vjp(c) {
+    const [p, y] = [c.in(0), c.in(1)];
+    return [
+      c.needs(0) ? c.grad.mul(p.sub(y)).div(p.rsub(1).mul(p).clamp({ min: 1e-12 })) : null,
+      c.needs(1)
+        ? c.grad.mul(
+            p
+              .neg()
+              .log1p()
+              .clamp({ min: -100 })
+              .sub(p.log().clamp({ min: -100 })),
+          )
+        : null,
+    ];
+  },
+  samples: [sample(random([3, 4], 0.1, 0.9), random([3, 4], 0.1, 0.9))],
+});
+
 const probabilities = [sample(random([3, 4], 0.1, 0.9), random([3, 4], 0.1, 0.9))];
 export const binaryCrossEntropy: Loss<{ readonly weight?: Tensor | null }> = elementwise(
   'binaryCrossEntropy',
   'Cross entropy of probabilities with targets in [0, 1]; logarithms are clamped at -100.',
   ', weight: tensor = null',
   (x, y, { weight }) => {
+    checkFloatTarget('binaryCrossEntropy', y);
     checkProbabilities(x);
-    const loss = y
-      .mul(x.log().clamp({ min: -100 }))
-      .add(y.rsub(1).mul(x.neg().log1p().clamp({ min: -100 })))
-      .neg();
+    const loss = entropyOfProbability(x, y);
     return weight === null ? loss : loss.mul(weight);
   },
   probabilities,
@@ -307,12 +355,14 @@ export const binaryCrossEntropyWithLogits: Loss<{
   'Cross entropy of logits with targets in [0, 1].',
   ', weight: tensor = null, posWeight: tensor = null',
   (x, y, { weight, posWeight }) => {
-    const softplus = x
-      .abs()
-      .neg()
-      .exp()
-      .log1p()
-      .add(x.neg().clamp({ min: 0 }));
+    checkFloatTarget('binaryCrossEntropyWithLogits', y);
+    if (!sameShape(x.shape, y.shape)) {
+      fail('E107', {
+        op: 'binaryCrossEntropyWithLogits',
+        problem: `Target size (${formatShape(y.shape)}) must be the same as input size (${formatShape(x.shape)})`,
+      });
+    }
+    const softplus = logsigmoid(x).neg();
     const factor = posWeight === null ? null : posWeight.sub(1).mul(y).add(1);
     const loss = y
       .rsub(1)

@@ -6,7 +6,7 @@ import type { Expr } from '../ir/kernel.js';
 import { div, mul, neg, sub } from './arithmetic.js';
 import { eq, ge } from './comparison.js';
 import { composite, type Op, pointwise, scalarType } from './define.js';
-import { type Binary, elementary, infinity, isFloatExpr, on, type Unary } from './elementwise.js';
+import { type Binary, elementary, infinity, isFloatExpr, needsFloat, on, type Unary } from './elementwise.js';
 import { logicalAnd } from './logic.js';
 import { integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
@@ -22,12 +22,15 @@ function wholePower(s: Arith, x: Expr, n: number): Expr {
   return n % 2 === 0 ? even : s.mul(even, x);
 }
 
+/** Bits of an exponent that count: all of the dtype's but the sign, of int64's those that any program has use for. */
+const bitsOfExponent: Partial<Record<string, number>> = { int8: 7, uint8: 8, int16: 15, int32: 31, int64: 32 };
+
 /** x^n of integers, wrapping. A negative power of anything but ±1 is 0. */
 function integerPower(s: Arith, x: Expr, n: Expr): Expr {
   const one = s.constant(x.dtype, 1);
   let result: Expr = one;
   let square: Expr = x;
-  for (let bit = 0; bit < 6; bit++) {
+  for (let bit = 0; bit < bitsOfExponent[x.dtype]!; bit++) {
     const set = s.ne(s.mod(s.floorDiv(n, 2 ** bit), 2), 0);
     result = s.mul(result, s.select(set, square, one));
     square = s.mul(square, square);
@@ -141,6 +144,7 @@ export const hypot: Binary = pointwise({
   name: 'hypot',
   doc: '√(input² + other²), without overflow on the way.',
   types: 'keep',
+  check: needsFloat('hypot'),
   body(s, x, y) {
     const [big, small] = [s.max(s.abs(x), s.abs(y)), s.min(s.abs(x), s.abs(y))];
     const ratio = s.div(small, big);

@@ -5,7 +5,8 @@ import { type DType, isFloat } from '../ir/dtype.js';
 import type { Attrs } from '../ir/graph.js';
 import { cast, constant, type Expr, select } from '../ir/kernel.js';
 import { normalizeDim, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';
-import { composite, define, type Op, type OpDef, reducedShape, reduction } from './define.js';
+import { composite, define, type Op, type OpDef, pointwise, reducedShape, reduction } from './define.js';
+import { needsFloat } from './elementwise.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Param } from './signature.js';
@@ -101,6 +102,7 @@ export const nanmean: Reduction<SumOptions> = composite({
   doc: 'Mean of the elements that are not NaN.',
   signature: 'input: tensor, dim: dims = null, keepdim: bool = false, *, dtype: dtype = null',
   compute({ input, dim, keepdim, dtype }) {
+    needsFloat('nanmean')(input.dtype);
     const missing = input.isnan();
     const total = input.maskedFill(missing, 0).sum(dim, { keepdim, dtype });
     return total.div(missing.logicalNot().sum(dim, { keepdim, dtype: total.dtype }));
@@ -405,6 +407,9 @@ function centralMoment(bound: {
     .div(Math.max(count - correction, 0));
 }
 
+const meanBeside = ({ input, dim, keepdim }: { input: Tensor; dim: Dims | boolean; keepdim: boolean }): Tensor =>
+  input.mean(typeof dim === 'boolean' ? null : dim, { keepdim });
+
 const momentSamples = [
   sample(random([5])),
   sample(random([2, 5]), 1),
@@ -451,7 +456,7 @@ export const varMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarO
     name: 'varMean',
     doc: 'Variance and mean.',
     signature: varSignature,
-    compute: bound => [centralMoment(bound), bound.input.mean(bound.dim, { keepdim: bound.keepdim })],
+    compute: bound => [centralMoment(bound), meanBeside(bound)],
     samples: [sample(random([2, 5]), 1)],
   });
 
@@ -460,7 +465,7 @@ export const stdMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarO
     name: 'stdMean',
     doc: 'Standard deviation and mean.',
     signature: varSignature,
-    compute: bound => [rootOrFlat(centralMoment(bound)), bound.input.mean(bound.dim, { keepdim: bound.keepdim })],
+    compute: bound => [rootOrFlat(centralMoment(bound)), meanBeside(bound)],
     samples: [sample(random([2, 5]), 1)],
   });
 
@@ -478,6 +483,11 @@ export const norm: Op<
   gradName: 'NormBackward1',
   compute({ input, p, dim, keepdim, dtype }) {
     const x: Tensor = dtype === null ? input : input.to(dtype);
+    needsFloat('norm')(x.dtype);
+    if (typeof p === 'string' && !namedOrders.includes(p))
+      fail('E110', { op: 'norm', problem: `only valid string values are 'fro' and 'nuc', found ${p}` });
+    if (p === 'nuc')
+      fail('E110', { op: 'norm', problem: 'the nuclear norm is that of matrices', hint: 'use linalg.matrixNorm' });
     const order = p === 'fro' || p === null ? 2 : Number(p === 'inf' ? infinity : p === '-inf' ? -infinity : p);
     return vectorNorm(x, order, dim, keepdim);
   },
@@ -490,16 +500,46 @@ export const norm: Op<
   ],
 });
 const infinity = Number.POSITIVE_INFINITY;
+const namedOrders = ['fro', 'nuc', 'inf', '-inf'];
 
 export function vectorNorm(x: Tensor, p: number, dim: Dims, keepdim: boolean): Tensor {
-  if (p === 0) return x.ne(0).sum(dim, { keepdim, dtype: x.dtype });
+  if (p === 0) return countedNonzero(x).sum(dim, { keepdim });
   if (p === 1) return x.abs().sum(dim, { keepdim });
   if (p === 2) return rootOrFlat(x.square().sum(dim, { keepdim }));
   if (p === infinity) return x.abs().amax(dim, { keepdim });
   if (p === -infinity) return x.abs().amin(dim, { keepdim });
-  const total = x.abs().pow(p).sum(dim, { keepdim });
-  return total.pow(1 / p).maskedFill(total.eq(0), 0);
+  const magnitudes = x.abs();
+  const powers = p < 0 ? magnitudes.pow(p) : flatPower(magnitudes, p);
+  return flatPower(powers.sum(dim, { keepdim }), 1 / p);
 }
+
+/** 1 for each element that is not zero, whose derivative is 0. */
+const countedNonzero: Op<(input: Tensor) => Tensor> = pointwise({
+  name: 'countedNonzero',
+  doc: '1 where the input is not zero; the derivative is 0.',
+  types: 'keep',
+  body: (s, x) => s.select(s.eq(x, 0), s.constant(x.dtype, 0), s.constant(x.dtype, 1)),
+  vjp: ({ grad }) => [grad.zerosLike()],
+  samples: [sample(random([4]))],
+});
+
+/** A power of what is not negative, whose derivative at 0 is taken as 0. */
+const flatPower: Op<(input: Tensor, exponent: number) => Tensor> = pointwise({
+  name: 'flatPower',
+  doc: 'A power of numbers from 0 on; the derivative at 0 is taken as 0.',
+  signature: 'input: tensor, exponent: number',
+  types: 'keep',
+  body: (s, x, { exponent }) => s.pow(x, exponent),
+  vjp(c) {
+    const exponent = c.attrs.exponent as number;
+    const slope = c
+      .in(0)
+      .pow(exponent - 1)
+      .mul(exponent);
+    return [c.grad.mul(slope).maskedFill(c.in(0).eq(0), 0)];
+  },
+  samples: [sample(random([4], 0.2, 2), 1.5)],
+});
 
 export const dist: Op<(input: Tensor, other: Tensor, p?: number) => Tensor> = composite({
   name: 'dist',

@@ -2,7 +2,7 @@
 import type { Arith } from '../ir/arith.js';
 import type { Expr } from '../ir/kernel.js';
 import { type Op, pointwise } from './define.js';
-import { isFloatExpr, needsFloat, type Unary } from './elementwise.js';
+import { isFloatExpr, needsFloat, needsNumber, type Unary } from './elementwise.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Tensor } from './tensor.js';
 
@@ -10,7 +10,8 @@ const rounding = (name: string, doc: string, body: (s: Arith, x: Expr) => Expr):
   pointwise({
     name,
     doc: `${doc}; integers stay as they are. The derivative is 0.`,
-    types: 'number',
+    types: 'keep',
+    check: needsNumber(name),
     body: (s, x) => (isFloatExpr(x) ? body(s, x) : x),
     vjp: ({ grad }) => [grad.zerosLike()],
     samples: [sample(random([6], -4, 4)), sampleWithoutGradient(exactly([5], [-1.5, -0.5, 0.5, 1.5, 2.5]))],
@@ -26,7 +27,8 @@ export const round: Op<(input: Tensor, options?: { decimals?: number }) => Tenso
   name: 'round',
   doc: 'Rounded to the nearest integer (or to decimals), ties to even. The derivative is 0.',
   signature: 'input: tensor, *, decimals: int = 0',
-  types: 'number',
+  types: 'keep',
+  check: needsNumber('round'),
   body(s, x, { decimals }) {
     if (!isFloatExpr(x)) return x;
     if (decimals === 0) return s.round(x);

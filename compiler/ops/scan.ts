@@ -220,15 +220,38 @@ const runningExtreme = (name: string, doc: string, position: (input: Tensor, dim
 export const cummax: RunningExtreme = runningExtreme('cummax', 'The largest', (x, d) => runningMaxPosition(x, d));
 export const cummin: RunningExtreme = runningExtreme('cummin', 'The smallest', (x, d) => runningMinPosition(x, d));
 
-export const diff: Op<(input: Tensor, n?: number, dim?: number) => Tensor> = composite({
+interface DiffBound {
+  readonly input: Tensor;
+  readonly n: number;
+  readonly dim: number;
+  readonly prepend: Tensor | null;
+  readonly append: Tensor | null;
+}
+
+interface DiffOptions {
+  readonly n?: number;
+  readonly dim?: number;
+  readonly prepend?: Tensor | null;
+  readonly append?: Tensor | null;
+}
+
+export const diff: Op<(input: Tensor, n?: number | DiffOptions, dim?: number | DiffOptions) => Tensor> = composite({
   name: 'diff',
   doc: 'Differences between neighbours along a dim, n times over.',
-  signature: 'input: tensor, n: int = 1, dim: int = -1',
-  compute({ input, n, dim }: { input: Tensor; n: number; dim: number }): Tensor {
-    if (n === 0) return input;
+  signature: 'input: tensor, n: int = 1, dim: int = -1, prepend: tensor = null, append: tensor = null',
+  compute({ input, n, dim, prepend, append }: DiffBound): Tensor {
+    if (input.ndim === 0) fail('E107', { op: 'diff', problem: 'expects input to be at least one-dimensional' });
+    if (n < 0) fail('E110', { op: 'diff', problem: `order must be non-negative but got ${n}` });
     const d = normalizeDim('diff', dim, input.ndim);
-    const step = input.slice(d, 1).sub(input.slice(d, 0, -1));
-    return n === 1 ? step : diff(step, n - 1, d);
+    let line = cat(
+      [prepend, input, append].filter(part => part !== null),
+      d,
+    );
+    for (let order = 0; order < n; order++) {
+      const [later, earlier] = [line.slice(d, 1), line.slice(d, 0, -1)];
+      line = line.dtype === 'bool' ? later.logicalXor(earlier) : later.sub(earlier);
+    }
+    return line;
   },
   samples: [sample(random([5])), sample(random([4, 2]), 2, 0)],
 });

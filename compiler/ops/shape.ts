@@ -345,6 +345,8 @@ export const roll: Op<
   signature: 'input: tensor, shifts: ints, dims: ints = null',
   compute({ input, shifts, dims }) {
     const list = [shifts].flat();
+    if (dims === null && list.length !== 1)
+      fail('E107', { op: 'roll', problem: `shifts and dimensions must align. shifts: ${list.length}, dims: 0` });
     if (dims === null) return rollDims(input.reshape([-1]), [list[0]]).reshape(input.shape);
     const places = [dims].flat().map((dim: number) => normalizeDim('roll', dim, input.ndim));
     if (places.length !== list.length)
@@ -368,6 +370,11 @@ export const rot90: Op<(input: Tensor, k?: number, dims?: readonly number[]) => 
   doc: 'Rotated by k quarter turns from the first of two dims toward the second.',
   signature: 'input: tensor, k: int = 1, dims: ints = [0, 1]',
   compute({ input, k, dims: [a, b] }) {
+    if (normalizeDim('rot90', a, input.ndim) === normalizeDim('rot90', b, input.ndim))
+      fail('E107', {
+        op: 'rot90',
+        problem: `expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`,
+      });
     const turns = ((k % 4) + 4) % 4;
     if (turns === 0) return input.clone();
     if (turns === 2) return flip(input, [a, b]);
@@ -389,6 +396,8 @@ export const repeat: Op<(input: Tensor, ...repeats: [readonly number[]] | number
         op: 'repeat',
         problem: 'Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor',
       });
+    if (repeats.some(times => times < 0))
+      fail('E107', { op: 'repeat', problem: `repeats must not be negative, but are ${formatShape(repeats)}` });
     return { dtype: input.dtype, shape: repeats.map((times, d) => times * (d < lead ? 1 : input.shape[d - lead])) };
   },
   lower: {
@@ -502,7 +511,11 @@ export const diag: Op<(input: Tensor, diagonal?: number) => Tensor> = composite(
   name: 'diag',
   doc: 'A matrix from its diagonal, or the diagonal of a matrix.',
   signature: 'input: tensor, diagonal: int = 0',
-  compute: ({ input, diagonal }) => (input.ndim === 1 ? diagEmbed(input, diagonal) : input.diagonal(diagonal).clone()),
+  compute({ input, diagonal }) {
+    if (input.ndim !== 1 && input.ndim !== 2)
+      fail('E107', { op: 'diag', problem: `matrix or a vector expected, not ${formatShape(input.shape)}` });
+    return input.ndim === 1 ? diagEmbed(input, diagonal) : input.diagonal(diagonal).clone();
+  },
   gradName: 'DiagBackward0',
   samples: [sample(random([3])), sample(random([3, 3]), 1)],
 });

@@ -8,7 +8,7 @@
  */
 import { fail } from '../errors.js';
 import { arith } from '../ir/arith.js';
-import { type DType, isFloat } from '../ir/dtype.js';
+import { type DType, isFloat, isInt } from '../ir/dtype.js';
 import {
   addIndex,
   alloc,
@@ -28,8 +28,10 @@ import {
   when,
 } from '../ir/kernel.js';
 import { formatShape, normalizeDim } from '../ir/shape.js';
+import { requireValues } from './checks.js';
 import { iota } from './creation.js';
-import { composite, define, type Op, type OpDef, type Operand } from './define.js';
+import { composite, define, full, type Op, type OpDef, type Operand } from './define.js';
+import { needsFloat } from './elementwise.js';
 import { type Picked, picked, pickOne } from './reduction.js';
 import {
   eagerSample,
@@ -41,8 +43,8 @@ import {
   sampleWithoutGradient,
 } from './samples.js';
 import { where } from './selection.js';
-import type { Param } from './signature.js';
-import { elements, type Tensor, tensorOver } from './tensor.js';
+import type { Param, Scalar } from './signature.js';
+import { elements, Tensor, tensorOver } from './tensor.js';
 
 // ── sorting positions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -220,6 +222,7 @@ export const kthvalue: Op<(input: Tensor, k: number, dim?: number | DimOptions, 
     signature: 'input: tensor, k: int, dim: int = -1, keepdim: bool = false',
     compute({ input, k, dim, keepdim }) {
       const d = normalizeDim('kthvalue', dim, input.ndim);
+      if (input.ndim === 0) return picked(input.clone(), input.zerosLike({ dtype: 'int64' }));
       if (k < 1 || k > input.shape[d])
         fail('E109', { op: 'kthvalue', problem: 'selected number k out of range for dimension' });
       return statistic(input, d, constantPlace(input, d, k - 1), keepdim);
@@ -277,6 +280,7 @@ export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boole
   signature: 'input: tensor, dim: int = -1, keepdim: bool = false',
   compute({ input, dim, keepdim }) {
     const d = normalizeDim('mode', dim, input.ndim);
+    if (input.ndim === 0) return picked(input.clone(), input.zerosLike({ dtype: 'int64' }));
     const sorted = sort(input.detach(), d);
     const counts = sorted.values
       .unsqueeze(d)
@@ -299,6 +303,29 @@ interface QuantileOptions extends DimOptions {
   readonly interpolation?: Interpolation;
 }
 
+const interpolations = ['linear', 'lower', 'higher', 'midpoint', 'nearest'];
+
+function checkQuantile(input: Tensor, q: Tensor | Scalar, interpolation: string): void {
+  const refuse = (problem: string): never => fail('E110', { op: 'quantile', problem });
+  if (input.numel() === 0) refuse('input tensor must be non-empty');
+  if (input.dtype !== 'float32' && input.dtype !== 'float64')
+    fail('E108', { op: 'quantile', problem: `input tensor must be either float32 or float64, not ${input.dtype}` });
+  if (!interpolations.includes(interpolation))
+    refuse(`interpolation must be one of ${interpolations.join(', ')}, but got ${interpolation}`);
+  const outside = (value: number | null): never =>
+    refuse(`q must be in the range [0, 1]${value === null ? '' : ` but got ${value}`}`);
+  if (!(q instanceof Tensor)) {
+    if (!(Number(q) >= 0 && Number(q) <= 1)) outside(Number(q));
+    return;
+  }
+  requireValues(q, {
+    op: 'quantile',
+    accepts: value => value >= 0 && value <= 1,
+    acceptsAll: all => all.ge(0).logicalAnd(all.le(1)),
+    refuse: outside,
+  });
+}
+
 export const quantile: Op<
   (
     input: Tensor,
@@ -318,16 +345,16 @@ export const quantile: Op<
     interpolation,
   }: {
     input: Tensor;
-    q: Tensor | number;
+    q: Tensor | Scalar;
     dim: number | null;
     keepdim: boolean;
     interpolation: Interpolation;
   }) {
+    checkQuantile(input, q, interpolation);
     const line = dim === null ? input.reshape([-1]) : input;
     const d = dim === null ? 0 : normalizeDim('quantile', dim, input.ndim);
     const moved = sort(line, d).values.movedim(d, 0);
-    const fractions =
-      typeof q === 'number' ? input.detach().reshape([-1]).slice(0, 0, 1).mul(0).add(q) : q.reshape([-1]);
+    const fractions = q instanceof Tensor ? q.reshape([-1]) : full([1], Number(q), { dtype: input.dtype });
     const place = fractions.mul(line.shape[d] - 1);
     const rank =
       interpolation === 'nearest' ? place.round() : interpolation === 'higher' ? place.ceil() : place.floor();
@@ -341,7 +368,7 @@ export const quantile: Op<
     const whole = found.maskedFill(missing, Number.NaN);
     const kept = keepdim ? whole.unsqueeze(dim === null ? 1 : d + 1) : whole;
     const shaped = keepdim && dim === null ? kept.reshape([fractions.numel(), ...input.shape.map(() => 1)]) : kept;
-    return typeof q === 'number' || q.ndim === 0 ? shaped.squeeze(0) : shaped;
+    return q instanceof Tensor && q.ndim > 0 ? shaped : shaped.squeeze(0);
   },
   samples: [
     sample(random([5]), 0.3),
@@ -370,6 +397,8 @@ export const searchsorted: Op<(sortedSequence: Tensor, input: Tensor | number, o
     signature:
       'sortedSequence: tensor, input: operand, *, outInt32: bool = false, right: bool = false, side: string = null',
     compute({ sortedSequence, input, outInt32, right, side }) {
+      if (right && side === 'left')
+        fail('E110', { op: 'searchsorted', problem: "side and right can't be set to opposites: left and true" });
       const dtype = outInt32 ? 'int32' : 'int64';
       const after = right || side === 'right';
       const values = typeof input === 'number' ? sortedSequence.detach().sum().mul(0).add(input) : input;
@@ -398,6 +427,7 @@ export const bincount: Op<(input: Tensor, weights?: Tensor | null, minlength?: n
   doc: 'How often each integer occurs, or the sum of its weights. Its length depends on the data: not inside a trace.',
   signature: 'input: tensor, weights: tensor = null, minlength: int = 0',
   compute({ input, weights, minlength }) {
+    if (!isInt(input.dtype)) fail('E108', { op: 'bincount', problem: `is defined on integers, not on ${input.dtype}` });
     const values = elements(input, 'bincount()').map(Number);
     if (values.some(value => value < 0))
       fail('E110', { op: 'bincount', problem: '1-d non-negative integral values only' });
@@ -411,13 +441,23 @@ export const bincount: Op<(input: Tensor, weights?: Tensor | null, minlength?: n
   ],
 });
 
+function checkBins(input: Tensor, bins: number, min: number, max: number): void {
+  needsFloat('histc')(input.dtype);
+  if (bins <= 0) fail('E110', { op: 'histc', problem: `bins must be > 0, but got ${bins}` });
+  if (!Number.isFinite(min) || !Number.isFinite(max))
+    fail('E110', { op: 'histc', problem: `range of [${min}, ${max}] is not finite` });
+  if (min > max) fail('E110', { op: 'histc', problem: `max must be larger than min, but they are ${max} and ${min}` });
+}
+
 export const histc: Op<(input: Tensor, bins?: number, min?: number, max?: number) => Tensor> = composite({
   name: 'histc',
   doc: 'How many elements fall into each of equally wide bins between min and max (those of the data where both are 0).',
   signature: 'input: tensor, bins: int = 100, min: number = 0, max: number = 0',
   compute({ input, bins, min, max }) {
+    checkBins(input, bins, Number(min), Number(max));
     const flat = input.detach().reshape([-1]);
     const fromData = Number(min) === 0 && Number(max) === 0;
+    if (flat.numel() === 0) return flat.zerosLike().sum().expand([bins]).clone();
     const low = fromData ? flat.amin() : flat.sum().mul(0).add(min);
     const high = fromData ? flat.amax() : flat.sum().mul(0).add(max);
     const inside = flat.ge(low).logicalAnd(flat.le(high));
@@ -518,6 +558,7 @@ export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number) => Tensor> = composi
         op: 'cdist',
         problem: `X1 and X2 must have the same number of columns: ${formatShape(x1.shape)} and ${formatShape(x2.shape)}`,
       });
+    if (Number(p) < 0) fail('E110', { op: 'cdist', problem: `only supports non-negative p values, not ${p}` });
     return x1.unsqueeze(-2).sub(x2.unsqueeze(-3)).norm(Number(p), -1);
   },
   samples: [sample(random([3, 2]), random([4, 2])), sample(random([3, 2]), random([4, 2]), 1)],
@@ -528,6 +569,8 @@ export const renorm: Op<(input: Tensor, p: number, dim: number, maxnorm: number)
   doc: 'Slices along a dim whose p-norm is above maxnorm are scaled down to it.',
   signature: 'input: tensor, p: number, dim: int, maxnorm: number',
   compute({ input, p, dim, maxnorm }) {
+    if (Number(p) <= 0) fail('E110', { op: 'renorm', problem: `needs a norm of positive order, not ${p}` });
+    if (Number(maxnorm) < 0) fail('E110', { op: 'renorm', problem: `expected maxnorm to be >= 0 but got ${maxnorm}` });
     const d = normalizeDim('renorm', dim, input.ndim);
     const others = input.shape.map((_: number, e: number) => e).filter((e: number) => e !== d);
     const norm = input.norm(Number(p), others, { keepdim: true });

@@ -14,14 +14,35 @@ function slicesOf(input: Tensor, dim: number, sizes: readonly number[]): Tensor[
 const evenSizes = (extent: number, size: number): number[] =>
   Array.from({ length: Math.max(1, Math.ceil(extent / size)) }, (_, i) => Math.min(size, extent - i * size));
 
+function needsDim(op: string, input: Tensor): void {
+  if (input.ndim === 0) fail('E107', { op, problem: 'expects at least a 1-dimensional tensor' });
+}
+
+/** How many pieces. */
+function checkCount(op: string, count: number): void {
+  if (count <= 0) fail('E110', { op, problem: `the number of pieces must be greater than 0, but is ${count}` });
+}
+
+function checkPieceSize(size: number, extent: number): void {
+  if (size < 0 || (size === 0 && extent > 0)) {
+    const problem = `splitSize can only be 0 if the dim has size 0, and is never negative: ${size}, of a dim of ${extent}`;
+    fail('E110', { op: 'split', problem });
+  }
+}
+
 export const split: Op<(input: Tensor, splitSize: number | readonly number[], dim?: number) => Tensor[]> = composite({
   name: 'split',
   doc: 'Pieces of a size, or of the sizes listed, along a dim.',
   signature: 'input: tensor, splitSize: ints, dim: int = 0',
   compute({ input, splitSize, dim }) {
+    needsDim('split', input);
     const d = normalizeDim('split', dim, input.ndim);
     const extent = input.shape[d];
-    if (typeof splitSize === 'number') return slicesOf(input, d, evenSizes(extent, splitSize));
+    if (typeof splitSize === 'number') {
+      checkPieceSize(splitSize, extent);
+      return slicesOf(input, d, splitSize === 0 ? [0] : evenSizes(extent, splitSize));
+    }
+    for (const size of splitSize) if (size < 0) checkPieceSize(size, extent);
     const total = splitSize.reduce((sum: number, size: number) => sum + size, 0);
     if (total !== extent)
       fail('E107', {
@@ -39,7 +60,10 @@ export const chunk: Op<(input: Tensor, chunks: number, dim?: number) => Tensor[]
   doc: 'At most `chunks` equal pieces along a dim; the last may be smaller.',
   signature: 'input: tensor, chunks: int, dim: int = 0',
   compute({ input, chunks, dim }) {
+    needsDim('chunk', input);
+    checkCount('chunk', chunks);
     const d = normalizeDim('chunk', dim, input.ndim);
+    if (input.shape[d] === 0) return slicesOf(input, d, new Array<number>(chunks).fill(0));
     return slicesOf(input, d, evenSizes(input.shape[d], Math.max(1, Math.ceil(input.shape[d] / chunks))));
   },
   samples: [sample(random([5, 2]), 2), sample(random([2, 6]), 3, 1)],
@@ -57,6 +81,7 @@ export const tensorSplit: Op<(input: Tensor, indicesOrSections: number | readonl
         const bounds = [0, ...indicesOrSections, extent];
         return bounds.slice(1).map((end, i) => slice(input, d, bounds[i], end));
       }
+      checkCount('tensorSplit', indicesOrSections);
       const size = Math.floor(extent / indicesOrSections);
       const larger = extent % indicesOrSections;
       return slicesOf(
@@ -74,7 +99,14 @@ const splitAlong = (name: string, doc: string, dimOf: (input: Tensor) => number)
     name,
     doc,
     signature: 'input: tensor, indicesOrSections: ints',
-    compute: ({ input, indicesOrSections }) => tensorSplit(input, indicesOrSections, dimOf(input)),
+    compute({ input, indicesOrSections }) {
+      const extent = input.shape[dimOf(input)];
+      if (typeof indicesOrSections === 'number' && extent % indicesOrSections !== 0) {
+        const problem = `the size of the dimension, ${extent}, is not divisible by the split size ${indicesOrSections}`;
+        fail('E107', { op: name, problem });
+      }
+      return tensorSplit(input, indicesOrSections, dimOf(input));
+    },
     samples: [sample(random([2, 4, 2]), 2)],
   });
 export const hsplit: SplitAt = splitAlong('hsplit', 'Pieces side by side.', input => (input.ndim === 1 ? 0 : 1));
@@ -86,6 +118,7 @@ export const unbind: Op<(input: Tensor, dim?: number) => Tensor[]> = composite({
   doc: 'All positions along a dim, each without that dim.',
   signature: 'input: tensor, dim: int = 0',
   compute({ input, dim }) {
+    needsDim('unbind', input);
     const d = normalizeDim('unbind', dim, input.ndim);
     return Array.from({ length: input.shape[d] }, (_, i) => select(input, d, i));
   },

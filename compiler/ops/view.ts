@@ -398,6 +398,8 @@ export const unfold: Op<(input: Tensor, dimension: number, size: number, step: n
   signature: 'input: tensor, dimension: int, size: int, step: int',
   attrs({ dimension, size, step }, input) {
     const dim = normalizeDim('unfold', dimension, input.ndim);
+    if (size < 0 || step < 1)
+      fail('E107', { op: 'unfold', problem: `size must not be negative and step at least 1: ${size} and ${step}` });
     if (size > input.shape[dim])
       fail('E107', {
         op: 'unfold',

@@ -11,7 +11,6 @@ import { gradOf } from '../../compiler/ops/tape.js';
 import { executor, Tensor } from '../../compiler/ops/tensor.js';
 import { type InputSpecs, input } from '../../compiler/trace/model.js';
 import { Dict, Size, settled, Tuple, type Value } from '../support/python/values.js';
-import { TorchAdapter } from '../support/torch-adapter.js';
 import { setReadLater } from '../support/torch-adapter-functions.js';
 import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
 import { programRunners } from './backends.js';
@@ -163,7 +162,7 @@ class Template {
     if (value instanceof NdArray) return new NdArray(each(value.tensor));
     if (Array.isArray(value)) return value.map(visit);
     if (value instanceof Size) return value;
-    if (value instanceof NamedTuple) return new NamedTuple(value.names, value.items.map(visit));
+    if (value instanceof NamedTuple) return new NamedTuple(value.names, value.items.map(visit), value.typeName);
     if (value instanceof Tuple) return new Tuple(value.items.map(visit));
     if (value instanceof Dict) return new Dict(value.entries().map(([key, item]) => [key, visit(item)] as const));
     return value;
@@ -202,7 +201,7 @@ function compileExpression(entry: Case, root: string): Compilation {
   const run = (given: Readonly<Record<string, Tensor>>): Record<string, Tensor> => {
     traced.watch();
     const inputs = leaves(entry, given);
-    const result = later.during(() => evaluateTree(new TorchAdapter(root), entry.expr!, inputs));
+    const result = later.during(() => evaluateTree(scriptAdapter(root, inputs), entry.expr!, inputs));
     value = new Template(result);
     if (names.length > 0) {
       const { outputs, cotangents } = withCotangents(entry, result);

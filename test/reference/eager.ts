@@ -38,7 +38,7 @@ export function tensorsIn(value: Value): Tensor[] {
 
 function runExpression(entry: Case, root: string): Outcome {
   const inputs = makeInputs(entry);
-  const torch = new TorchAdapter(root);
+  const torch = scriptAdapter(root, inputs);
   const forward = (): Value => evaluateTree(torch, entry.expr!, inputs);
   if (entry.error?.when === 'backward') {
     const outcome = forwardMustSucceed(forward);

@@ -1,9 +1,10 @@
 /** Evaluating expression trees: calls by PyTorch's name through the adapter, operators and indexing through Python's rules. */
 
 import { type DType, isDType } from '../../compiler/ir/dtype.js';
+import { Tensor } from '../../compiler/ops/tensor.js';
 import { Unsupported } from '../support/python/errors.js';
 import type { CompareOp } from '../support/python/syntax.js';
-import { Dict, ellipsis, PyFloat, Slice, Tuple, type Value } from '../support/python/values.js';
+import { Dict, ellipsis, noKwargs, PyFloat, Slice, Tuple, type Value } from '../support/python/values.js';
 import type { TorchAdapter } from '../support/torch-adapter.js';
 import { TorchDtype } from '../support/torch-adapter-values.js';
 import type { TreeNode } from './cases.js';
@@ -42,7 +43,22 @@ export function evaluateTree(torch: TorchAdapter, node: TreeNode, names: Readonl
     return new Dict(Object.entries(fields.dict as Fields).map(([key, value]) => [key, evaluate(value)] as const));
   if (fields.op === 'call') return call(torch, fields, evaluate);
   if ('op' in fields) return operation(torch, String(fields.op), fields.args as Fields, evaluate);
+  if ('py' in fields) return torch.python.evaluate(String(fields.py));
   throw new Unsupported(`expression node ${JSON.stringify(node).slice(0, 80)}`);
+}
+
+/**
+ * Arguments as they were written. Positional ones whose names the recorder did not know are called by their place, and
+ * JSON puts such names first: the known names fill the places that are left.
+ */
+function argumentsOf(args: Fields, first: string | null): { positional: string[]; named: string[] } {
+  const names = Object.keys(args).filter(name => name !== first);
+  const places = names.filter(name => /^\d+$/.test(name)).map(Number);
+  const known = names.filter(name => !/^\d+$/.test(name));
+  const positional = Array.from({ length: Math.max(-1, ...places) + 1 }, (_, place) =>
+    places.includes(place) ? String(place) : known.shift()!,
+  );
+  return { positional: first === null ? positional : [first, ...positional], named: known };
 }
 
 function reference(names: ReadonlyMap<string, Value>, name: string): Value {
@@ -80,9 +96,45 @@ function operation(torch: TorchAdapter, op: string, args: Fields, evaluate: (nod
     if (name in binary) return python.binary(binary[name], self, other);
     throw new Unsupported(op);
   }
-  const isAttribute = op.startsWith('Tensor.') && Object.keys(args).length === 1 && torch.isAttribute(name);
-  if (isAttribute) return python.getattr(evaluate(args.self), name);
-  return torch.call(op, [], new Map(Object.entries(args).map(([key, value]) => [key, evaluate(value)] as const)));
+  const isMethod = op.startsWith('Tensor.') && 'self' in args;
+  const { positional, named } = argumentsOf(args, isMethod && /\d/.test(Object.keys(args).join()) ? 'self' : null);
+  const kwargs = new Map(named.map(key => [key, evaluate(args[key])] as const));
+  if (op.startsWith('builtin.'))
+    return python.call(
+      python.evaluate(name),
+      [...positional, ...named].map(key => evaluate(args[key])),
+      noKwargs,
+    );
+  if (isMethod) {
+    const self = evaluate(args.self);
+    if (!(self instanceof Tensor)) return memberOf(torch, self, name, args, evaluate);
+    if (Object.keys(args).length === 1 && torch.isAttribute(name)) return python.getattr(self, name);
+  }
+  return torch.call(
+    op,
+    positional.map(key => evaluate(args[key])),
+    kwargs,
+  );
+}
+
+/** An attribute of what is no tensor, or a call of its method: trees do not tell the two apart. */
+function memberOf(
+  torch: TorchAdapter,
+  self: Value,
+  name: string,
+  args: Fields,
+  evaluate: (node: TreeNode) => Value,
+): Value {
+  const member = torch.python.getattr(self, name);
+  if (!torch.python.isCallable(member)) return member;
+  const { self: _, ...rest } = args;
+  const { positional, named } = argumentsOf(rest, null);
+  const kwargs = new Map(named.map(key => [key, evaluate(rest[key])] as const));
+  return torch.python.call(
+    member,
+    positional.map(key => evaluate(rest[key])),
+    kwargs,
+  );
 }
 
 function indexOf(entries: readonly TreeNode[], evaluate: (node: TreeNode) => Value): Value {

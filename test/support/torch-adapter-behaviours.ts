@@ -4,7 +4,18 @@
 import { fail } from '../../compiler/errors.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 import { PythonError, Unsupported } from './python/errors.js';
-import { type Behaviour, ellipsis, NativeFunction, PyFloat, Size, Slice, Tuple, type Value } from './python/values.js';
+import {
+  type Behaviour,
+  Deferred,
+  ellipsis,
+  NativeFunction,
+  PyFloat,
+  Size,
+  Slice,
+  settled,
+  Tuple,
+  type Value,
+} from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
 import { itemOf, readTensor } from './torch-adapter-functions.js';
 import { arrayAttribute, NpzFile, printArray } from './torch-adapter-numpy.js';
@@ -54,6 +65,12 @@ const tensorAttributes: Readonly<Record<string, (tensor: Tensor, torch: TorchAda
   _version: tensor => tensor.version,
   T: (tensor, torch) => torch.call('Tensor.permute', [tensor, tensor.shape.map((_, d) => tensor.ndim - 1 - d)]),
   mT: tensor => tensor.transpose(-2, -1),
+  H: tensor =>
+    tensor.ndim === 2
+      ? tensor.t()
+      : fail('E110', { op: 'H', problem: `only supported on matrices (2-D tensors). Got ${tensor.ndim}-D tensor.` }),
+  is_cuda: () => false,
+  retains_grad: tensor => tensor.requiresGrad && !tensor.isLeaf && tensor.meta.retainsGrad === true,
 };
 
 export const isTensorAttribute = (name: string): boolean => Object.hasOwn(tensorAttributes, name);
@@ -110,8 +127,7 @@ function tensorBehaviour(torch: TorchAdapter): Behaviour {
       op === '-' ? torch.call('torch.neg', [tensor]) : op === '~' ? torch.call('torch.bitwise_not', [tensor]) : tensor,
     compare: (op, left, right) => operator(compareNames, op, left, right),
     repr: (tensor: Tensor) => torch.show(tensor),
-    format: (tensor: Tensor, spec) =>
-      tensor.ndim === 0 && spec !== '' ? torch.python.format(itemOf(tensor), spec) : undefined,
+    format: (tensor: Tensor, spec) => (tensor.ndim === 0 ? torch.python.format(itemOf(tensor), spec) : undefined),
     number: (tensor: Tensor) => itemOf(tensor),
   };
 }
@@ -169,13 +185,19 @@ const deviceBehaviour: Behaviour = {
   getattr: (device: Device, name) => (name === 'type' ? device.type : undefined),
 };
 
-const namedTupleBehaviour: Behaviour = {
+const namedTupleBehaviour = (torch: TorchAdapter): Behaviour => ({
   matches: value => value instanceof NamedTuple,
   typeName: () => 'tuple',
   getattr: (tuple: NamedTuple, name) => tuple.items[tuple.names.indexOf(name)],
-};
+  repr: (tuple: NamedTuple) => {
+    const texts = tuple.items.map(item => torch.python.repr(item));
+    const show = (): string =>
+      `torch.return_types.${tuple.typeName}(\n${texts.map((text, i) => `${tuple.names[i]}=${settled(text)}`).join(',\n')})`;
+    return texts.some(text => text instanceof Deferred) ? new Deferred(show) : show();
+  },
+});
 
-const contextBehaviour: Behaviour = {
+const contextBehaviour = (torch: TorchAdapter): Behaviour => ({
   matches: value => value instanceof ContextManager,
   typeName: (manager: ContextManager) => manager.name,
   enter: (manager: ContextManager) => {
@@ -183,9 +205,19 @@ const contextBehaviour: Behaviour = {
     return null;
   },
   exit: (manager: ContextManager) => manager.exit(),
-  /** As a decorator. */
-  call: (manager: ContextManager, [fn]) => fn ?? manager,
-};
+  /** As a decorator: the function runs inside. */
+  call: (manager: ContextManager, [fn]) =>
+    fn === undefined
+      ? manager
+      : new NativeFunction(manager.name, (args, kwargs) => {
+          manager.enter();
+          try {
+            return torch.python.call(fn, args, kwargs);
+          } finally {
+            manager.exit();
+          }
+        }),
+});
 
 function arrayBehaviour(torch: TorchAdapter): Behaviour {
   return {
@@ -214,8 +246,8 @@ export const behaviours = (torch: TorchAdapter): readonly Behaviour[] => [
   tensorBehaviour(torch),
   dtypeBehaviour,
   deviceBehaviour,
-  namedTupleBehaviour,
-  contextBehaviour,
+  namedTupleBehaviour(torch),
+  contextBehaviour(torch),
   arrayBehaviour(torch),
   npzBehaviour,
   settingsBehaviour(torch),

@@ -26,6 +26,8 @@ const aliases: Readonly<Record<string, string>> = {
   axis: 'dim',
   axis0: 'dim0',
   axis1: 'dim1',
+  'clamp_max.max': 'other',
+  'clamp_min.min': 'other',
   exponent: 'other',
   fill_value: 'value',
   'heaviside.values': 'other',
@@ -65,19 +67,26 @@ const namesOf = (value: readonly unknown[]): string[] =>
   Object.getOwnPropertyNames(value).filter(name => name !== 'length' && Number.isNaN(Number(name)));
 
 /** A result of gradc as Python sees it. */
-export function raise(value: unknown): Value {
+export const raise = (value: unknown): Value => raiseFrom('', value);
+
+/** The same of a function by its PyTorch name, which its named tuples bear. */
+export function raiseFrom(from: string, value: unknown): Value {
   if (value === undefined || value === null) return null;
   if (typeof value === 'number') return Number.isInteger(value) ? value : new PyFloat(value);
   if (value instanceof WeakFloat) return new PyFloat(value.value);
-  if (Array.isArray(value) && namesOf(value).length > 0) return new NamedTuple(namesOf(value), value);
+  if (Array.isArray(value) && namesOf(value).length > 0)
+    return new NamedTuple(namesOf(value), value, from.slice(from.lastIndexOf('.') + 1));
   if (Array.isArray(value))
-    return value.length > 0 && value.every(item => item instanceof Tensor) ? new Tuple(value) : value.map(raise);
+    return value.length > 0 && value.every(item => item instanceof Tensor)
+      ? new Tuple(value)
+      : value.map(item => raise(item));
   if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
     const entries = Object.entries(value);
     if (entries.every(([, item]) => item instanceof Tensor))
       return new NamedTuple(
         entries.map(([name]) => name),
         entries.map(([, item]) => item),
+        from.slice(from.lastIndexOf('.') + 1),
       );
     return new Dict(entries.map(([name, item]) => [snakeCase(name), raise(item)] as const));
   }
@@ -147,6 +156,7 @@ function parameterOf(label: string, params: readonly Param[], name: string): Par
 const ignored = (name: string, value: Value): boolean =>
   name === 'device' ||
   (name === 'inplace' && value === false) ||
+  (name === 'sparse_grad' && value === false) ||
   (name === 'out' && value === null) ||
   ((name === 'size_average' || name === 'reduce') && value === null);
 

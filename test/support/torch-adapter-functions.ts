@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
+import { broadcastShapes, normalizeDim } from '../../compiler/ir/shape.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
 import { eagerValue, executor, Tensor } from '../../compiler/ops/tensor.js';
 import { Unsupported } from './python/errors.js';
@@ -23,7 +24,7 @@ import {
   type Value,
 } from './python/values.js';
 import type { Torch } from './torch-adapter.js';
-import { camelCase, lower, raise } from './torch-adapter-binding.js';
+import { camelCase, lower, raise, raiseFrom } from './torch-adapter-binding.js';
 import { numpy } from './torch-adapter-numpy.js';
 import { ContextManager, Device, NdArray, TorchDtype } from './torch-adapter-values.js';
 
@@ -227,7 +228,7 @@ const extremum = (name: 'max' | 'min'): Handler => ({
 function callMethod(self: Value, name: string, args: readonly unknown[]): Value {
   const method = (self as Record<string, unknown>)[name];
   if (typeof method !== 'function') throw new Unsupported(`Tensor.${name}`);
-  return raise(Reflect.apply(method, self, args));
+  return raiseFrom(name, Reflect.apply(method, self, args));
 }
 
 /** `std(x, unbiased)`, `std(x, dim, unbiased, keepdim)`: a bool in the place of `dim` is `unbiased`. */
@@ -283,6 +284,35 @@ const likeNew = (name: string): Handler => ({
   run: (torch, { self, size, dtype, requires_grad }) =>
     callMethod(self, name, [sizeOf(torch, size), options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad })]),
 });
+
+/** What `torch.finfo` and `torch.iinfo` tell of a dtype. */
+function limitsOf(dtype: DType): Namespace {
+  const limits = isFloat(dtype) ? floatLimits(dtype) : intLimits(dtype);
+  return new Namespace('info', name => limits[name]);
+}
+
+/** Bits of the exponent's range and of the fraction. */
+const floatForms: Partial<Record<DType, { bits: number; exponent: number; fraction: number }>> = {
+  float16: { bits: 16, exponent: 15, fraction: 10 },
+  bfloat16: { bits: 16, exponent: 127, fraction: 7 },
+  float32: { bits: 32, exponent: 127, fraction: 23 },
+  float64: { bits: 64, exponent: 1023, fraction: 52 },
+};
+
+function floatLimits(dtype: DType): Readonly<Record<string, Value>> {
+  const { bits, exponent, fraction } = floatForms[dtype]!;
+  const max = (2 - 2 ** -fraction) * 2 ** exponent;
+  const tiny = 2 ** (1 - exponent);
+  const float = (value: number): PyFloat => new PyFloat(value);
+  return { bits, max: float(max), min: float(-max), eps: float(2 ** -fraction), tiny: float(tiny), dtype };
+}
+
+function intLimits(dtype: DType): Readonly<Record<string, Value>> {
+  const bits = Number(/\d+/.exec(dtype));
+  const [min, max] = dtype === 'uint8' ? [0n, 255n] : [-(2n ** BigInt(bits - 1)), 2n ** BigInt(bits - 1) - 1n];
+  const plain = (value: bigint): Value => (Number.isSafeInteger(Number(value)) ? Number(value) : value);
+  return { bits, min: plain(min), max: plain(max), dtype };
+}
 
 const list = (torch: Torch, value: Value): Value[] => [...torch.python.iterate(value)];
 const tensorsOf = (torch: Torch, value: Value): Tensor[] =>
@@ -405,6 +435,57 @@ export const handlers: Readonly<Record<string, Handler>> = {
     },
   },
   'torch.is_grad_enabled': { signature: '', run: () => isGradEnabled() },
+  'torch.finfo': { signature: 'type', run: (_, { type }) => limitsOf((type as TorchDtype)?.name ?? getDefaultDtype()) },
+  'torch.iinfo': { signature: 'type', run: (_, { type }) => limitsOf((type as TorchDtype).name) },
+  'torch.scalar_tensor': {
+    signature: 's dtype',
+    run: (torch, { s, dtype }) => makeTensor(torch, s, dtype ?? new TorchDtype(getDefaultDtype()), undefined),
+  },
+  'torch.broadcast_shapes': {
+    signature: '*shapes',
+    run: (torch, { shapes }) => {
+      const sizes = list(torch, shapes).map(shape => sizeOf(torch, shape));
+      return new Size(sizes.reduce((a, b) => [...broadcastShapes('broadcastShapes', a, b)], []));
+    },
+  },
+  'torch.meshgrid': {
+    signature: '*tensors indexing',
+    run: (torch, { tensors, indexing }) => {
+      const given = list(torch, tensors);
+      const lines = given.length === 1 && !(given[0] instanceof Tensor) ? tensorsOf(torch, given[0]) : given;
+      return raise(torch.native('meshgrid')(lines, options({ indexing })));
+    },
+  },
+  'torch.polygamma': {
+    signature: 'input n',
+    run: (torch, { input, n }) => {
+      const [order, x] = input instanceof Tensor ? [n, input] : [input, n];
+      return raise(torch.native('polygamma')(order, x));
+    },
+  },
+  'torch.embedding': {
+    signature: 'input weight padding_idx scale_grad_by_freq',
+    run: (torch, { input, weight, padding_idx }) =>
+      torch.call(
+        'nn.functional.embedding',
+        [weight, input],
+        new Map(Object.entries(options({ padding_idx })) as never),
+      ),
+  },
+  'torch.isin': {
+    signature: 'e te assume_unique invert',
+    run: (torch, { e, te, invert }) =>
+      raise(torch.native('isin')(e, lower(torch.python, te, true), options({ invert }))),
+  },
+  'torch.bucketize': {
+    signature: 'input boundaries out_int32 right',
+    run: (torch, { input, boundaries, out_int32, right }) => {
+      const given = options({ outInt32: out_int32, right });
+      return input instanceof Tensor
+        ? raise(torch.native('bucketize')(input, boundaries, given))
+        : raise(torch.native('searchsorted')(boundaries, lower(torch.python, input), given));
+    },
+  },
   'torch.is_tensor': { signature: 'obj', run: (_, { obj }) => obj instanceof Tensor },
   'torch.set_default_dtype': {
     signature: 'd',
@@ -488,14 +569,58 @@ export const handlers: Readonly<Record<string, Handler>> = {
     run: (_, { self }) => readTensor(self as Tensor, known => nested(known.dtype, known.tolist())),
   },
   'Tensor.size': {
-    signature: 'self dim',
-    run: (_, { self, dim }) =>
-      dim === undefined ? new Size((self as Tensor).shape) : (self as Tensor).size(Number(dim)),
+    signature: 'self dim size',
+    run: (torch, { self, dim, size }) => {
+      const given = dim ?? (size === undefined ? undefined : sizeOf(torch, size)[0]);
+      return given === undefined ? new Size((self as Tensor).shape) : (self as Tensor).size(Number(given));
+    },
   },
   'Tensor.stride': {
     signature: 'self dim',
     run: (_, { self, dim }) =>
-      dim === undefined ? new Tuple((self as Tensor).stride()) : (self as Tensor).stride()[Number(dim)],
+      dim === undefined
+        ? new Tuple((self as Tensor).stride())
+        : (self as Tensor).stride()[normalizeDim('stride', Number(dim), (self as Tensor).ndim)],
+  },
+  'Tensor.type': {
+    signature: 'self dtype',
+    run: (torch, { self, dtype }) =>
+      dtype === undefined
+        ? `torch.${Object.entries(typedConstructors).find(([, name]) => name === (self as Tensor).dtype)?.[0] ?? 'BFloat16Tensor'}`
+        : torch.call('Tensor.to', [self, dtype]),
+  },
+  'Tensor.is_signed': {
+    signature: 'self',
+    run: (_, { self }) => !['bool', 'uint8'].includes((self as Tensor).dtype),
+  },
+  'Tensor.copy_': {
+    signature: 'self src non_blocking',
+    run: (_, { self, src }) => (self as Tensor).copy_(src as Tensor),
+  },
+  'Tensor.__len__': { signature: 'self', run: (torch, { self }) => torch.python.length(self) },
+  'Tensor.__rsub__': {
+    signature: 'self other',
+    run: (torch, { self, other }) => torch.call('torch.rsub', [self, other]),
+  },
+  'Tensor.__rtruediv__': {
+    signature: 'self other',
+    run: (torch, { self, other }) => torch.python.binary('/', other, self),
+  },
+  'Tensor.__rdiv__': {
+    signature: 'self other',
+    run: (torch, { self, other }) => torch.python.binary('/', other, self),
+  },
+  'Tensor.as_strided': {
+    signature: 'self size stride storage_offset',
+    run: (torch, { self, size, stride, storage_offset }) =>
+      raise(
+        torch.native('asStrided')(
+          self,
+          sizeOf(torch, size),
+          sizeOf(torch, stride),
+          ...(storage_offset === undefined ? [] : [storage_offset]),
+        ),
+      ),
   },
   'Tensor.data_ptr': { signature: 'self', run: (_, { self }) => address(self as Tensor) },
   'Tensor.to': {

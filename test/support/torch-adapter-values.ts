@@ -31,9 +31,12 @@ export class NdArray {
 /** What `torch.max(x, dim)` returns: a tuple whose members also have names. */
 export class NamedTuple extends Tuple {
   readonly names: readonly string[];
-  constructor(names: readonly string[], items: readonly Value[]) {
+  /** The function it came from: `torch.return_types.max`. */
+  readonly typeName: string;
+  constructor(names: readonly string[], items: readonly Value[], typeName: string) {
     super(items);
     this.names = names;
+    this.typeName = typeName;
   }
 }
 

@@ -21,6 +21,7 @@ import {
   nameArguments,
   placeArguments,
   raise,
+  raiseFrom,
   splitArguments,
   takeArguments,
 } from './torch-adapter-binding.js';
@@ -152,7 +153,7 @@ export class TorchAdapter implements Torch {
         return this.#inPlace(full, args, kwargs);
       if (signature !== undefined) {
         const [rest, named] = nameArguments(functionOrders[full]?.names, args, kwargs);
-        return raise(fn(placeArguments(this.python, full, signature, rest, named)));
+        return raiseFrom(full, fn(placeArguments(this.python, full, signature, rest, named)));
       }
       const order = functionOrders[full] ?? { positional: args.length, names: args.map((_, i) => `argument ${i}`) };
       return raise(fn(...splitArguments(this.python, full, order.names, order.positional, args, kwargs)));
@@ -175,7 +176,7 @@ export class TorchAdapter implements Torch {
       const [self, rest, named] = receiver(args, kwargs);
       if (signature !== undefined) {
         const placed = placeArguments(this.python, full, signature.slice(1), rest, named);
-        return raise(Reflect.apply(method, self, Object.keys(placed).length === 0 ? [] : [placed]));
+        return raiseFrom(full, Reflect.apply(method, self, Object.keys(placed).length === 0 ? [] : [placed]));
       }
       const order = functionOrders[full] ?? { positional: rest.length, names: rest.map((_, i) => `argument ${i}`) };
       return raise(
