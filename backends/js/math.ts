@@ -3,41 +3,18 @@
  *
  * erf follows W. J. Cody, "Rational Chebyshev approximations for the error function" (1969): below 2 ulp in float64.
  */
+import { erfcFar, erfcNear, erfSmall, inverseSqrtPi } from '../../compiler/ir/erf-coefficients.js';
 
-const erfSmall = {
-  p: [1.85777706184603153e-1, 3.1611237438705656, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3],
-  q: [1, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3],
-};
-const erfcMiddle = {
-  p: [
-    2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
-    8.8195222124176909e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
-  ],
-  q: [
-    1, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-    3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
-  ],
-};
-const erfcLarge = {
-  p: [
-    -1.63153871373020978e-2, -3.05326634961232344e-1, -3.60344899949804439e-1, -1.25781726111229246e-1,
-    -1.60837851487422766e-2, -6.58749161529837803e-4,
-  ],
-  q: [
-    1, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3,
-  ],
-};
 const horner = (c: readonly number[], x: number): number => c.reduce((sum, a) => sum * x + a, 0);
-const inverseSqrtPi = 0.5641895835477562869;
 
 /** erfc for x > 0.46875. exp(-x²) is split so that the square loses nothing. */
 function erfcPositive(x: number): number {
   const high = Math.trunc(x * 16) / 16;
   const scale = Math.exp(-high * high) * Math.exp(-(x - high) * (x + high));
-  if (x <= 4) return (scale * horner(erfcMiddle.p, x)) / horner(erfcMiddle.q, x);
+  if (x <= 4) return (scale * horner(erfcNear.p, x)) / horner(erfcNear.q, x);
   if (x > 27) return 0;
   const inverse = 1 / (x * x);
-  return (scale * (inverseSqrtPi + (inverse * horner(erfcLarge.p, inverse)) / horner(erfcLarge.q, inverse))) / x;
+  return (scale * (inverseSqrtPi + (inverse * horner(erfcFar.p, inverse)) / horner(erfcFar.q, inverse))) / x;
 }
 
 export function erf(x: number): number {
