@@ -20,7 +20,16 @@
  * is moved back to end with the edge, computes some columns twice, and stores only the new ones.
  */
 
-import { type Buffer, type Expr, type Kernel, mapStmtExprs, type Stmt, substitute } from '../../compiler/ir/kernel.js';
+import {
+  type Buffer,
+  type Expr,
+  type Kernel,
+  mapStmtExprs,
+  type Stmt,
+  substitute,
+  walkStmts,
+  withBody,
+} from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { columnPlans } from './column-tiles.js';
 import { collapse, perfectNest } from './linear.js';
@@ -28,21 +37,35 @@ import { asEstimated, type Contraction, type Deviation, deviations, type Plan } 
 import { sumPlans } from './sum-tiles.js';
 import type { Width } from './tile.js';
 import { unfoldedPlans } from './unfold.js';
+import { winogradPlans } from './winograd.js';
 
-/** Decides among the plans of a kernel's statement, the one of least estimated cost first; null leaves it to that. */
+/** Decides among the plans of a statement of a kernel, counted in the order of the text, the one of least estimated cost first; null leaves it to that. */
 export type Chooser = (kernel: Kernel, statement: number, plans: readonly Plan[]) => Plan | null;
 
 export const tileContractions = (width: Width, choose: Chooser | null = null): Pass<Kernel> => ({
   name: 'tile-contractions',
   doc: 'Sums of products become register tiles of vectors, over operands staged in scratch memory where needed.',
   run(kernel, context) {
-    const scheduled = kernel.body.map((stmt, i) =>
-      schedule(stmt, width, context, choose && (plans => choose(kernel, i, plans))),
-    );
-    if (scheduled.every(stmts => stmts === null)) return kernel;
-    return { ...kernel, body: kernel.body.flatMap((stmt, i) => scheduled[i] ?? [stmt]) };
+    let statement = 0;
+    const tiled = (stmt: Stmt): readonly Stmt[] => {
+      if (!isAroundOthers(stmt)) {
+        const number = statement++;
+        return schedule(stmt, width, context, choose && (plans => choose(kernel, number, plans))) ?? [stmt];
+      }
+      return [withBody(stmt, stmt.body.flatMap(tiled))];
+    };
+    return withBody(kernel, kernel.body.flatMap(tiled));
   },
 });
+
+/** Several contractions may be in loops over what passes from one to the next. */
+function isAroundOthers(stmt: Stmt): stmt is Extract<Stmt, { kind: 'loop' | 'alloc' }> {
+  let found = false;
+  walkStmts([stmt], inner => {
+    found ||= inner.kind === 'alloc' && inner.buffer.scope === 'local';
+  });
+  return found && (stmt.kind === 'loop' || stmt.kind === 'alloc');
+}
 
 function schedule(
   stmt: Stmt,
@@ -58,24 +81,43 @@ function schedule(
     context.note('left plain', 'no counter moves the output or both operands in steps of one');
     return null;
   }
-  const best = plans.reduce((a, b) => (b.cost < a.cost ? b : a));
+  const best = leastOf(plans);
   const chosen = choose?.(distinct([best, ...plansOf(contraction, deviations)])) ?? best;
   const why = chosen === best ? `the least of ${plans.length} plans` : `chosen over ${best.what}`;
-  context.note(chosen.what, `about ${Math.round(chosen.cost)} cycles, ${why}`);
+  context.note(chosen.what, `about ${Math.round(chosen.cost)} cycles, ${why}${roundingText(chosen)}`);
   return chosen.build(width);
 }
+
+const roundingText = ({ rounding }: Plan): string =>
+  rounding === undefined
+    ? ''
+    : `; errors up to ${rounding.bound.toPrecision(2)}·max|a|·max|b|, of plain sums up to ${rounding.plain.toPrecision(2)}`;
 
 const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] => [
   ...columnPlans(contraction, ways),
   ...sumPlans(contraction, ways),
   ...unfoldedPlans(contraction, unfolded => sumPlans(merged(unfolded), ways)),
+  ...winogradPlans(contraction, inner => columnPlans(merged(inner), ways)),
 ];
+
+/** By how much a plan has to be faster to be worth larger errors and its code. */
+const WORTH = 4 / 3;
+const price = ({ cost, rounding }: Plan): number => (rounding === undefined ? cost : WORTH * cost);
+const leastOf = (plans: readonly Plan[]): Plan => plans.reduce((a, b) => (price(b) < price(a) ? b : a));
+
+/** Decides for plans whose errors are those of plain sums. */
+export const plainSums: Chooser = (_kernel, _statement, plans) => {
+  const plain = plans.filter(({ rounding }) => rounding === undefined);
+  return plain.length === 0 ? null : leastOf(plain);
+};
 
 /** The first plan of each description: what deviates from an estimate may come to the same. */
 const distinct = (plans: readonly Plan[]): Plan[] =>
   plans.filter((plan, i) => plans.findIndex(({ what }) => what === plan.what) === i);
 
 // ── recognising ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const isContraction = (stmt: Stmt): boolean => recognise(stmt) !== null;
 
 function recognise(stmt: Stmt): Contraction | null {
   const { iters: parallel, body } = perfectNest([stmt], 'parallel');
@@ -86,6 +128,7 @@ function recognise(stmt: Stmt): Contraction | null {
   if (accumulator.dtype !== 'float32' || accumulator.size !== 1 || !isZero(start, accumulator) || sum?.kind !== 'loop')
     return null;
   const { iters: summed, body: step } = perfectNest([sum], 'serial');
+  if (summed.some(({ extent }) => extent === 0)) return null;
   const [term] = step;
   if (step.length !== 1 || term.kind !== 'reduce' || term.buffer !== accumulator || term.fn !== 'add') return null;
   const { value } = term;

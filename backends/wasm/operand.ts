@@ -70,7 +70,8 @@ export interface Operand {
   readonly iters: readonly Iter[];
 }
 
-export const sizeOf = (iters: readonly Iter[]): number => iters.reduce((size, { extent }) => size * extent, 1);
+export const sizeOf = (iters: readonly { readonly extent: number }[]): number =>
+  iters.reduce((size, { extent }) => size * extent, 1);
 export const largest = (iters: readonly Iter[]): Iter | null =>
   iters.reduce<Iter | null>((a, b) => (a === null || b.extent > a.extent ? b : a), null);
 export const without = (iters: readonly Iter[], ...some: readonly (Iter | null)[]): Iter[] =>
@@ -94,6 +95,16 @@ const MOST_STAGED = 1 << 24;
 const COPY_COST = 1;
 const TRANSPOSE_COST = 1.5;
 const EVALUATE_COST = 4;
+
+/** Elements that the first and the second cache hold, less what else goes by. */
+const NEAREST = 1 << 13;
+const NEAR = 3 << 16;
+
+/** Cycles that a tile waits for each vector of an operand that comes by again after so many elements. */
+export function fetchCost(elements: number): number {
+  if (elements <= NEAREST) return 0;
+  return elements <= NEAR ? 0.25 : 0.4;
+}
 
 /** Must an operand be staged for `lane` to be contiguous? */
 export function mustStage({ value }: Operand, lane: Iter | null): boolean {
