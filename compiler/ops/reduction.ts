@@ -585,7 +585,10 @@ const softmaxAlong: Op<(input: Tensor, dim: number) => Tensor> = define({
   signature: 'input: tensor, dim: int',
   fusion: 'composite',
   gradName: 'SoftmaxBackward0',
-  infer: ([input]) => input,
+  infer([input]) {
+    needsFloat('softmax')(input.dtype);
+    return input;
+  },
   decompose([input], attrs) {
     const dim = attrs.dim as number;
     const exponentials = input.sub(input.amax(dim, { keepdim: true })).exp();
@@ -604,7 +607,10 @@ const logSoftmaxAlong: Op<(input: Tensor, dim: number) => Tensor> = define({
   signature: 'input: tensor, dim: int',
   fusion: 'composite',
   gradName: 'LogSoftmaxBackward0',
-  infer: ([input]) => input,
+  infer([input]) {
+    needsFloat('logSoftmax')(input.dtype);
+    return input;
+  },
   decompose([input], attrs) {
     const dim = attrs.dim as number;
     const shifted = input.sub(input.amax(dim, { keepdim: true }));
