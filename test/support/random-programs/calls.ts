@@ -1,6 +1,5 @@
 /** Steps that call an op of the table as one of its samples does, on other values, types and sizes. */
 import { type DType, isFloat } from '../../../compiler/ir/dtype.js';
-import { numel } from '../../../compiler/ir/shape.js';
 import { type Sample, SampleTensor } from '../../../compiler/ops/samples.js';
 import { graphOfSample } from '../graphs.js';
 import { makeArguments, mapItems, type TestedOp, tensorsIn, testedOps, withTensors } from '../op-samples.js';
@@ -54,28 +53,24 @@ const sizes = [0, 1, 1, 2, 3, 5, 8, 17, 33];
 
 /**
  * The arguments of a sample in a type, now and then with other sizes: equal ones stay equal. The op may refuse them. Where
- * other arguments speak of sizes, they stay: ops that are parts of derivatives trust their callers there.
+ * values or other arguments speak of sizes or places they stay: ops that are parts of derivatives trust their callers there.
  */
 function varied(args: readonly unknown[], random: Random, dtype: DType): readonly unknown[] {
   const all = describedIn(args);
-  const mayVary = !args.some(isListOfNumbers);
+  const mayVary = !args.some(isListOfNumbers) && all.every(({ dtype, values }) => dtype === null && values === null);
   const isFlat = mayVary && random.chance(0.05);
   const others = new Map<number, number>();
-  if (mayVary && random.chance(0.3))
+  if (mayVary && random.chance(0.4))
     for (const { shape } of all) for (const size of shape) others.set(size, random.of(sizes));
   const change = (described: SampleTensor): SampleTensor => {
     const shape = isFlat ? [] : described.shape.map(size => others.get(size) ?? size);
-    const values = described.values && repeated(described.values, numel(shape));
-    return new SampleTensor(shape, described.low, described.high, described.dtype ?? dtype, values);
+    return new SampleTensor(shape, described.low, described.high, described.dtype ?? dtype, described.values);
   };
   const map = (value: unknown): unknown => (value instanceof SampleTensor ? change(value) : mapItems(value, map));
   return args.map(map);
 }
 
 const isListOfNumbers = (arg: unknown): boolean => Array.isArray(arg) && arg.some(item => typeof item === 'number');
-
-const repeated = (values: readonly number[], count: number): readonly number[] =>
-  Array.from({ length: count }, (_, i) => values[i % values.length] ?? 0);
 
 function describedIn(value: unknown): SampleTensor[] {
   if (value instanceof SampleTensor) return [value];
