@@ -36,6 +36,8 @@ export interface Plan {
   readonly what: string;
   /** Estimated cycles. */
   readonly cost: number;
+  /** Where its errors are larger than those of plain sums: bounds on both, as factors of max|a|·max|b|. */
+  readonly rounding?: { readonly bound: number; readonly plain: number };
   /** For registers of such a width; its sums are added up in the same order for each. */
   build(width: Width): Stmt[];
 }
