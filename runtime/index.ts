@@ -104,6 +104,7 @@ export {
   zeros,
 } from './creation.js';
 export * as data from './data/index.js';
+export * as distributions from './distributions/index.js';
 export { canCast, promoteTypes, resultType } from './dtypes.js';
 export type { Element } from './elements.js';
 export { withCounterRandom } from './entry-run.js';

@@ -15,8 +15,8 @@ import { assignInPlace, noGrad } from '../compiler/ops/tape.js';
 import { isConstant, Tensor } from '../compiler/ops/tensor.js';
 import { elementsOf } from './bridge.js';
 import type { CreationOptions, SizeArguments } from './creation.js';
-import * as distributions from './distributions.js';
-import { type Distribution, sample, valuesAs } from './distributions.js';
+import * as draws from './draws.js';
+import { type Distribution, sample, valuesAs } from './draws.js';
 import { defaultGenerator, type Generator } from './generator.js';
 
 export interface RandomOptions {
@@ -72,10 +72,10 @@ function randomTensor(op: string, distribution: Distribution, args: SizeArgument
 
 /** Uniform in [0, 1). */
 export const rand = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor =>
-  randomTensor('rand', distributions.uniform(0, 1), size);
+  randomTensor('rand', draws.uniform(0, 1), size);
 /** Standard normal. */
 export const randn = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor =>
-  randomTensor('randn', distributions.normal(0, 1), size);
+  randomTensor('randn', draws.normal(0, 1), size);
 export const randLike = (input: Tensor, options: RandomCreation = {}): Tensor =>
   rand(input.shape, { dtype: input.dtype, ...options });
 export const randnLike = (input: Tensor, options: RandomCreation = {}): Tensor =>
@@ -101,14 +101,14 @@ export function randint(
       : [first, second, third as Shape, fourth];
   const [from, to] = [BigInt(low), BigInt(high)];
   checkRange('randint', from, to);
-  const made = drawn('randint', distributions.integers(from, to), size, options.dtype ?? 'int64', options.generator);
+  const made = drawn('randint', draws.integers(from, to), size, options.dtype ?? 'int64', options.generator);
   return options.requiresGrad ? made.requiresGrad_() : made;
 }
 
 /** The integers below n in random order. */
 export function randperm(n: number, options: RandomCreation = {}): Tensor {
   if (!(n >= 0)) fail('E110', { op: 'randperm', problem: `n must be non-negative, got ${n}` });
-  return drawn('randperm', distributions.permutation(n), [n], options.dtype ?? 'int64', options.generator);
+  return drawn('randperm', draws.permutation(n), [n], options.dtype ?? 'int64', options.generator);
 }
 
 /** 1 with the probability that each element gives, else 0. */
@@ -127,7 +127,7 @@ function successes(op: string, probabilities: Tensor, generator: Generator | nul
     if (bad !== undefined) fail('E110', { op, problem: `Expected p_in >= 0 && p_in <= 1, but got ${bad}` });
   }
   const precision = dtype === 'float64' ? 'float64' : 'float32';
-  return drawn(op, distributions.uniform(0, 1), shape, precision, generator).lt(probabilities.to(precision));
+  return drawn(op, draws.uniform(0, 1), shape, precision, generator).lt(probabilities.to(precision));
 }
 
 /** Normal with the given mean and deviation: tensors that broadcast, or two numbers and a size. */
@@ -139,12 +139,12 @@ export function normal(
 ): Tensor {
   if (!(mean instanceof Tensor) && !(std instanceof Tensor)) {
     const [shape, rest] = Array.isArray(size) ? [size as Shape, options] : [[], size as RandomOptions];
-    return drawn('normal', distributions.normal(mean, std), shape, getDefaultDtype(), rest.generator);
+    return drawn('normal', draws.normal(mean, std), shape, getDefaultDtype(), rest.generator);
   }
   const { generator } = Array.isArray(size) ? options : (size as RandomOptions);
   return noGrad(() => {
     const like = mean instanceof Tensor ? (std instanceof Tensor ? mean.add(std) : mean) : (std as Tensor);
-    return drawn('normal', distributions.normal(0, 1), like.shape, like.dtype, generator).mul(std).add(mean);
+    return drawn('normal', draws.normal(0, 1), like.shape, like.dtype, generator).mul(std).add(mean);
   });
 }
 
@@ -201,7 +201,7 @@ function withReplacement(g: Generator, weights: readonly number[], count: number
 function computedPicks(g: Generator | null, weights: Tensor, count: number): Tensor {
   const sums = weights.cumsum(-1);
   const ends = sums.div(sums.narrow(-1, sums.shape[sums.ndim - 1] - 1, 1)).narrow(-1, 0, weights.size(-1) - 1);
-  const u = sample(distributions.uniform(0, 1), g, [...weights.shape.slice(0, -1), count], 'float64');
+  const u = sample(draws.uniform(0, 1), g, [...weights.shape.slice(0, -1), count], 'float64');
   return ends.unsqueeze(-2).lt(u.unsqueeze(-1)).sum(-1);
 }
 
@@ -219,7 +219,7 @@ function race(g: Generator, rows: readonly (readonly number[])[], count: number)
 
 /** The same on tensors. */
 function computedRace(g: Generator | null, weights: Tensor, count: number): Tensor {
-  const times = sample(distributions.exponential(1), g, weights.shape, 'float64');
+  const times = sample(draws.exponential(1), g, weights.shape, 'float64');
   return weights.div(times).argsort(-1, true).narrow(-1, 0, count);
 }
 
@@ -262,41 +262,41 @@ Object.assign(Tensor.prototype, {
         op: 'uniform_',
         problem: `expects to return a [from, to) range, but found from=${num(from)} > to=${num(to)}`,
       });
-    return fillWith('uniform_', this, distributions.uniform(num(from), num(to)), options);
+    return fillWith('uniform_', this, draws.uniform(num(from), num(to)), options);
   },
   normal_(this: Tensor, mean: Scalar = 0, std: Scalar = 1, options: RandomOptions = {}): Tensor {
     if (!(num(std) >= 0)) fail('E110', { op: 'normal_', problem: `expects std >= 0.0, but found std ${num(std)}` });
-    return fillWith('normal_', this, distributions.normal(num(mean), num(std)), options);
+    return fillWith('normal_', this, draws.normal(num(mean), num(std)), options);
   },
   bernoulli_(this: Tensor, p: Scalar | Tensor = 0.5, options: RandomOptions = {}): Tensor {
     if (p instanceof Tensor)
       return this.copy_(noGrad(() => successes('bernoulli_', p.expand(this.shape), options.generator)));
     if (!(num(p) >= 0 && num(p) <= 1))
       fail('E110', { op: 'bernoulli_', problem: `expects p to be in [0, 1], but got p=${num(p)}` });
-    return fillWith('bernoulli_', this, distributions.bernoulli(num(p)), options);
+    return fillWith('bernoulli_', this, draws.bernoulli(num(p)), options);
   },
   exponential_(this: Tensor, lambd: Scalar = 1, options: RandomOptions = {}): Tensor {
     if (!(num(lambd) >= 0))
       fail('E110', { op: 'exponential_', problem: `expects lambda >= 0.0, but found lambda=${num(lambd)}` });
-    return fillWith('exponential_', this, distributions.exponential(num(lambd)), options);
+    return fillWith('exponential_', this, draws.exponential(num(lambd)), options);
   },
   cauchy_(this: Tensor, median: Scalar = 0, sigma: Scalar = 1, options: RandomOptions = {}): Tensor {
-    return fillWith('cauchy_', this, distributions.cauchy(num(median), num(sigma)), options);
+    return fillWith('cauchy_', this, draws.cauchy(num(median), num(sigma)), options);
   },
   geometric_(this: Tensor, p: Scalar, options: RandomOptions = {}): Tensor {
     if (!(num(p) > 0 && num(p) < 1))
       fail('E110', { op: 'geometric_', problem: `expects p to be in (0, 1), but got p=${num(p)}` });
-    return fillWith('geometric_', this, distributions.geometric(num(p)), options);
+    return fillWith('geometric_', this, draws.geometric(num(p)), options);
   },
   logNormal_(this: Tensor, mean: Scalar = 1, std: Scalar = 2, options: RandomOptions = {}): Tensor {
-    return fillWith('logNormal_', this, distributions.logNormal(num(mean), num(std)), options);
+    return fillWith('logNormal_', this, draws.logNormal(num(mean), num(std)), options);
   },
   random_(this: Tensor, ...args: (number | bigint | RandomOptions)[]): Tensor {
     const options = args.find(arg => typeof arg === 'object') ?? {};
     const bounds = args.filter(arg => typeof arg !== 'object').map(BigInt);
-    if (bounds.length === 0) return fillWith('random_', this, distributions.fullRange, options);
+    if (bounds.length === 0) return fillWith('random_', this, draws.fullRange, options);
     const [from, to] = bounds.length === 1 ? [0n, bounds[0]] : bounds;
     checkRange('random_', from, to);
-    return fillWith('random_', this, distributions.integers(from, to), options);
+    return fillWith('random_', this, draws.integers(from, to), options);
   },
 });

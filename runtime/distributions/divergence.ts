@@ -1,0 +1,89 @@
+/** The Kullback–Leibler divergence between two distributions of one family: the mean of log p - log q under p. */
+import { fail } from '../../compiler/errors.js';
+import { softplus } from '../../compiler/ops/activation.js';
+import * as linalg from '../../compiler/ops/linalg.js';
+import { where } from '../../compiler/ops/selection.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
+import { Exponential, Uniform } from './continuous.js';
+import { Bernoulli, Categorical, Geometric, OneHotCategorical } from './discrete.js';
+import type { Distribution } from './distribution.js';
+import { Laplace, LogNormal, Normal } from './location-scale.js';
+import { Independent, MultivariateNormal } from './multivariate.js';
+
+type Family<D extends Distribution> = abstract new (...args: never[]) => D;
+interface Rule {
+  readonly family: Family<Distribution>;
+  readonly between: (p: Distribution, q: Distribution) => Tensor;
+}
+const rule = <D extends Distribution>(family: Family<D>, between: (p: D, q: D) => Tensor): Rule => ({
+  family,
+  between: between as Rule['between'],
+});
+
+function betweenNormals(p: Normal | LogNormal, q: Normal | LogNormal): Tensor {
+  const ratio = p.scale.div(q.scale).square();
+  const distance = p.loc.sub(q.loc).div(q.scale).square();
+  return ratio.add(distance).sub(1).sub(ratio.log()).mul(0.5);
+}
+
+function betweenCategoricals(p: Categorical | OneHotCategorical, q: Categorical | OneHotCategorical): Tensor {
+  const terms = p.probs.mul(p.logits.sub(q.logits));
+  const bounded = where(q.probs.eq(0), Number.POSITIVE_INFINITY, terms);
+  return where(p.probs.eq(0), 0, bounded).sum(-1);
+}
+
+function betweenNormalVectors(p: MultivariateNormal, q: MultivariateNormal): Tensor {
+  const trace = linalg.solve(q.scaleTril, p.scaleTril).square().sum([-2, -1]);
+  const distance = linalg.solve(q.scaleTril, q.loc.sub(p.loc).unsqueeze(-1)).square().sum([-2, -1]);
+  const shift = trace.add(distance).sub(p.eventShape[0]).mul(0.5);
+  return q.halfLogDeterminant().sub(p.halfLogDeterminant()).add(shift);
+}
+
+const rules: readonly Rule[] = [
+  rule(Normal, betweenNormals),
+  rule(LogNormal, betweenNormals),
+  rule(Bernoulli, (p, q) => {
+    const success = p.probs.mul(softplus(q.logits.neg()).sub(softplus(p.logits.neg())));
+    const failure = p.probs
+      .neg()
+      .add(1)
+      .mul(softplus(q.logits).sub(softplus(p.logits)));
+    const possible = where(q.probs.eq(0).logicalAnd(p.probs.gt(0)), Number.POSITIVE_INFINITY, success);
+    return possible.add(where(q.probs.eq(1).logicalAnd(p.probs.lt(1)), Number.POSITIVE_INFINITY, failure));
+  }),
+  rule(Categorical, betweenCategoricals),
+  rule(OneHotCategorical, betweenCategoricals),
+  rule(Exponential, (p, q) => {
+    const ratio = q.rate.div(p.rate);
+    return ratio.sub(1).sub(ratio.log());
+  }),
+  rule(Geometric, (p, q) =>
+    p.entropy().neg().sub(q.probs.neg().log1p().div(p.probs)).add(q.probs.neg().log1p()).sub(q.probs.log()),
+  ),
+  rule(Laplace, (p, q) => {
+    const ratio = p.scale.div(q.scale);
+    const distance = p.loc.sub(q.loc).abs();
+    return ratio.mul(distance.div(p.scale).neg().exp()).add(distance.div(q.scale)).sub(1).sub(ratio.log());
+  }),
+  rule(Uniform, (p, q) => {
+    const isInside = q.low.le(p.low).logicalAnd(q.high.ge(p.high));
+    return where(isInside, q.high.sub(q.low).div(p.high.sub(p.low)).log(), Number.POSITIVE_INFINITY);
+  }),
+  rule(MultivariateNormal, betweenNormalVectors),
+  rule(Independent, (p, q) => {
+    if (p.reinterpretedBatchNdims !== q.reinterpretedBatchNdims)
+      fail('E208', { problem: 'klDivergence: the two Independent distributions have events of different ranks' });
+    return p.overEvent(klDivergence(p.base, q.base));
+  }),
+];
+
+/** The divergence of q from p: [...batchShape]. Throws E208 for a pair without a closed form here. */
+export function klDivergence(p: Distribution, q: Distribution): Tensor {
+  const found = rules.find(({ family }) => p.constructor === family && q.constructor === family);
+  if (found !== undefined) return found.between(p, q);
+  const [a, b] = [p.constructor.name, q.constructor.name];
+  return fail('E208', {
+    problem: `klDivergence: there is no closed form for ${a} and ${b}`,
+    hint: 'estimate it from samples: p.logProb(x).sub(q.logProb(x)).mean() over x = p.sample([n])',
+  });
+}

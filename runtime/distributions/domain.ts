@@ -1,0 +1,46 @@
+/** Sets of numbers that parameters and samples of distributions are in. */
+import type { Tensor } from '../../compiler/ops/tensor.js';
+
+export interface Domain {
+  /** As it stands after "to be". */
+  readonly text: string;
+  readonly accepts: (value: number) => boolean;
+  /** The same of many values, as a bool tensor. */
+  readonly acceptsAll: (values: Tensor) => Tensor;
+}
+
+export const real: Domain = {
+  text: 'a number',
+  accepts: value => !Number.isNaN(value),
+  acceptsAll: values => values.isnan().logicalNot(),
+};
+export const positive: Domain = {
+  text: 'above 0',
+  accepts: value => value > 0,
+  acceptsAll: values => values.gt(0),
+};
+export const nonnegative: Domain = {
+  text: '0 or above',
+  accepts: value => value >= 0,
+  acceptsAll: values => values.ge(0),
+};
+export const unitInterval: Domain = {
+  text: 'between 0 and 1',
+  accepts: value => value >= 0 && value <= 1,
+  acceptsAll: values => values.ge(0).logicalAnd(values.le(1)),
+};
+export const zeroOrOne: Domain = {
+  text: '0 or 1',
+  accepts: value => value === 0 || value === 1,
+  acceptsAll: values => values.eq(0).logicalOr(values.eq(1)),
+};
+export const counts: Domain = {
+  text: 'a whole number, 0 or above',
+  accepts: value => value >= 0 && Number.isInteger(value),
+  acceptsAll: values => values.ge(0).logicalAnd(values.eq(values.floor())),
+};
+export const below = (limit: number): Domain => ({
+  text: `a whole number from 0 to ${limit - 1}`,
+  accepts: value => value >= 0 && value < limit && Number.isInteger(value),
+  acceptsAll: values => values.ge(0).logicalAnd(values.lt(limit)).logicalAnd(values.eq(values.floor())),
+});
