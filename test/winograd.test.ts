@@ -2,17 +2,25 @@
  * Fast convolution: its matrices are exact, its errors stay within the bound that is reported and near those of plain sums,
  * its schedule computes what the plain kernel computes, and it is taken where the rule says so.
  */
+import { defineModel, entry, fromTypedArray, input } from 'gradc';
+import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';
+import { evaluateConstant } from '../backends/js/evaluate.js';
+import type { wasm } from '../backends/wasm/backend.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { type Chooser, plainSums } from '../backends/wasm/contraction.js';
 import { errorBound, type FastConvolution, type PairedMatrix, plainErrorBound } from '../backends/wasm/cook-toom.js';
 import { schedule, scheduleChosenBy } from '../backends/wasm/schedule.js';
 import { forms } from '../backends/wasm/winograd.js';
+import { wasmTunedBy } from '../compiler/cli/tune/tuned-backend.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import type { Pass } from '../compiler/pass.js';
+import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
+import { traceModel } from '../compiler/trace/model.js';
 import { type ConvShape, conv, convInputGrad } from './support/plain-kernels.js';
+import { bitDifference, runAlone, Team } from './support/team.js';
 
 const noise = (length: number, seed: number): Float32Array => {
   let state = seed;
@@ -186,5 +194,50 @@ describe('the rule', () => {
       layer(512, 3),
     ])
       expect(chosen(conv(shape))).not.toContain('Winograd');
+  });
+});
+
+describe('in a program', () => {
+  const [weight, second] = [48, 32].map((channels, i) =>
+    fromTypedArray(noise(64 * channels * 9, i + 1), [64, channels, 3, 3]),
+  );
+  const image = noise(2 * 48 * 40 * 40, 3);
+  const definition = defineModel('layers', () => ({
+    state: { weight, second },
+    entries: {
+      run: entry({ x: input([2, 48, 40, 40]) }, ({ x }) => {
+        const y = F.relu(F.conv2d(x, weight, null, { padding: 1 }));
+        return { y, z: F.conv2d(y.narrow(1, 0, 32), second).maximum(0) };
+      }),
+    },
+  }));
+  const traced = traceModel(definition);
+  const { program } = compileToProgram(traced, {}, evaluateConstant);
+  const contents = {
+    state: Object.fromEntries(traced.state.map(({ name, storage }) => [name, storage.array])),
+    inputs: () => ({ x: image }),
+  };
+
+  test('any number of threads gives the bits of one', async () => {
+    const team = await Team.start();
+    for (const threads of [2, 3]) {
+      const [alone, together] = [runAlone(program), team.run(program, threads)];
+      expect(bitDifference(program, contents, alone, together, threads)).toBeNull();
+    }
+    await team.end();
+  });
+
+  test('it can be switched off', () => {
+    const plans = (backend: typeof wasm): string[] => {
+      const notes: string[] = [];
+      scheduleProgram(program, backend, {
+        noted: ({ pass, what }) => {
+          if (pass === 'tile-contractions') notes.push(what.split(' ')[0]);
+        },
+      });
+      return notes;
+    };
+    expect(plans(wasmTunedBy(null))).toEqual(['Winograd', 'Winograd']);
+    expect(plans(wasmTunedBy(null, false))).not.toContain('Winograd');
   });
 });

@@ -7,7 +7,8 @@
  */
 import type { Backend } from '../backend.js';
 import { type WasmOptions, wasm } from './backend.js';
-import { scheduleOfPairs } from './schedule.js';
+import { plainSums } from './contraction.js';
+import { scheduleChosenBy, scheduleOfPairs } from './schedule.js';
 
 export const revectorized: Backend<WasmOptions> = {
   ...wasm,
@@ -16,4 +17,10 @@ export const revectorized: Backend<WasmOptions> = {
     const renamed = (file: string): string => file.replace(program.name, `${program.name}.revectorize`);
     return new Map([...wasm.emit(program, options)].map(([file, content]) => [renamed(file), content]));
   },
+};
+
+/** Beside modules that convolve by plain sums. */
+export const revectorizedPlainSums: Backend<WasmOptions> = {
+  ...revectorized,
+  schedule: scheduleChosenBy(plainSums, 2),
 };

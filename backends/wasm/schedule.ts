@@ -26,8 +26,9 @@ const scheduleFor = (width: Width, choose: Chooser | null = null): readonly Pass
 
 export const schedule = scheduleFor(1);
 
-/** With tiles that were chosen otherwise than by estimate: by measurement. */
-export const scheduleChosenBy = (choose: Chooser): readonly Pass<Kernel>[] => scheduleFor(1, choose);
+/** With plans of contractions that are not those of the least estimate: by measurement, or of some kind only. */
+export const scheduleChosenBy = (choose: Chooser, width: Width = 1): readonly Pass<Kernel>[] =>
+  scheduleFor(width, choose);
 
 /**
  * For engines that make one operation of 256 bits of two neighbouring ones of 128 (V8's revectorizer): tiles of 4 × 16, which

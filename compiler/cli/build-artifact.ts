@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { cudaBackend } from '../../backends/cuda/backend.js';
 import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
-import { revectorized } from '../../backends/wasm/revectorized.js';
+import { revectorized, revectorizedPlainSums } from '../../backends/wasm/revectorized.js';
 import { artifactFiles } from '../artifact/write.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
@@ -31,6 +31,8 @@ export interface CompileOptions {
   readonly threads?: boolean;
   /** Also modules for V8's revectorizer, for `load({ revectorize: true })`. */
   readonly revectorize?: boolean;
+  /** false: convolve by plain sums, whose rounding errors are smaller (default true: where that is faster, as Winograd). */
+  readonly winograd?: boolean;
   /** Divide the state among files of at most so many bytes. */
   readonly shardBytes?: number | null;
   /** Measure on this machine which plans of the contractions are best, instead of following a tuning file. */
@@ -108,11 +110,12 @@ function emit(
   target: Target,
   { program }: Compilation,
   tuning: Tuning | null,
-  { threads, revectorize, debug }: CompileOptions,
+  { threads, revectorize, winograd, debug }: CompileOptions,
 ): ReadonlyMap<string, Uint8Array | string> {
   switch (target) {
     case 'wasm': {
-      const backends = revectorize ? [wasmTunedBy(tuning), revectorized] : [wasmTunedBy(tuning)];
+      const alone = wasmTunedBy(tuning, winograd);
+      const backends = revectorize ? [alone, winograd === false ? revectorizedPlainSums : revectorized] : [alone];
       return new Map(backends.flatMap(to => [...emitProgram(program, to, { relaxed: true, threads }, debug)]));
     }
     case 'cuda':

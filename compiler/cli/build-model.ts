@@ -25,6 +25,7 @@ export interface BuildRequest {
   readonly nvcc: NvccChoice;
   readonly threads: boolean;
   readonly revectorize: boolean;
+  readonly winograd: boolean;
   /** The size of the largest state file; null for one. */
   readonly shardBytes: number | null;
   readonly checkTypes: boolean;
@@ -169,11 +170,14 @@ interface CheckedModel {
  * and may be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
-  const { modelFile, targets, nvcc, threads, revectorize, shardBytes, tune, debug } = request;
+  const { modelFile, targets, nvcc, threads, revectorize, winograd, shardBytes, tune, debug } = request;
   const check = (): Promise<CheckedSource> => checkUnless(!request.checkTypes, modelFile);
   // what is measured wants the machine for itself
   const early = tune ? await check() : null;
-  const thread = compileInThread({ modelFile, targets, nvcc, threads, revectorize, shardBytes, tune, debug }, progress);
+  const thread = compileInThread(
+    { modelFile, targets, nvcc, threads, revectorize, winograd, shardBytes, tune, debug },
+    progress,
+  );
   const [checked, compiled] = await Promise.allSettled([
     early ??
       check().catch(async error => {

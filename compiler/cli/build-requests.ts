@@ -74,6 +74,7 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     nvcc: (args.stated('nvcc') as NvccChoice | null) ?? model.nvcc ?? config.nvcc ?? 'auto',
     threads: args.has('threads') || (model.threads ?? config.threads ?? false),
     revectorize: args.has('revectorize') || (model.revectorize ?? config.revectorize ?? false),
+    winograd: !args.has('no-winograd') && (model.winograd ?? config.winograd ?? true),
     shardBytes: shardBytes(args.stated('shard')) ?? shardBytes(model.shard ?? config.shard ?? null),
     checkTypes: !args.has('no-typecheck') && (model.typecheck ?? config.typecheck ?? true),
     debug,

@@ -25,6 +25,7 @@ export const buildCommand: Command = {
     revectorize: {
       doc: 'also write modules for V8 with --experimental-wasm-revectorize, which load() takes on request',
     },
+    'no-winograd': { doc: 'convolve by plain sums, whose rounding errors are smaller' },
     shard: { doc: 'divide the state among files of at most this size: 64MB, 1GiB', value: 'SIZE' },
     tune: {
       doc: 'measure how contractions are best computed here; writes <model>.tuning.json for later builds',

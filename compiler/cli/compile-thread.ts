@@ -16,6 +16,7 @@ export interface CompileJob {
   readonly nvcc: NvccChoice;
   readonly threads: boolean;
   readonly revectorize: boolean;
+  readonly winograd: boolean;
   readonly shardBytes: number | null;
   readonly tune: boolean;
   readonly debug: Omit<DebugOptions, 'write'>;

@@ -73,6 +73,7 @@ const settings = {
   nvcc: oneOf(nvccChoices),
   threads: isSwitch,
   revectorize: isSwitch,
+  winograd: isSwitch,
   shard: isSize,
   typecheck: isSwitch,
 };

@@ -11,6 +11,8 @@ export interface BuildSettings {
   readonly threads?: boolean;
   /** Also modules for V8's revectorizer, for `load({ revectorize: true })`. */
   readonly revectorize?: boolean;
+  /** false: convolve by plain sums, whose rounding errors are smaller. */
+  readonly winograd?: boolean;
   /** Divide the state among files of at most this size: bytes, or `'64MB'`. Default: one file. */
   readonly shard?: number | string;
   /** false: do not run the type checker and the source analysis. */

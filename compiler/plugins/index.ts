@@ -49,8 +49,8 @@ interface LoadContext {
 }
 
 const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((options = {}, { framework }) => {
-  const { checkTypes, threads, revectorize } = options;
-  const artifacts = new Artifacts({ checkTypes, threads, revectorize });
+  const { checkTypes, threads, revectorize, winograd } = options;
+  const artifacts = new Artifacts({ checkTypes, threads, revectorize, winograd });
   const types = options.types === undefined ? null : modelTypes(options.types);
 
   async function compiled(context: LoadContext, modelFile: string): Promise<string> {

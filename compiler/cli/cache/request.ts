@@ -15,6 +15,7 @@ export function buildKey({
   nvcc,
   threads,
   revectorize,
+  winograd,
   shardBytes,
   checkTypes,
 }: BuildRequest): string {
@@ -25,6 +26,7 @@ export function buildKey({
     [...targets].sort(),
     threads,
     revectorize,
+    winograd,
     shardBytes,
     checkTypes,
     cuda,

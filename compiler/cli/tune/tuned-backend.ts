@@ -1,7 +1,7 @@
 /** The wasm backend with the plans of a tuning. */
 import { createHash } from 'node:crypto';
 import { wasm } from '../../../backends/wasm/backend.js';
-import type { Chooser } from '../../../backends/wasm/contraction.js';
+import { type Chooser, plainSums } from '../../../backends/wasm/contraction.js';
 import { scheduleChosenBy } from '../../../backends/wasm/schedule.js';
 import type { Kernel } from '../../ir/kernel.js';
 import { anonymousText } from '../../pipeline.js';
@@ -22,5 +22,13 @@ const chooserOf =
     return offered.find(({ what }) => what === tuned?.plan) ?? null;
   };
 
-export const wasmTunedBy = (tuning: Tuning | null): typeof wasm =>
-  tuning === null ? wasm : { ...wasm, schedule: scheduleChosenBy(chooserOf(tuning)) };
+/** The wasm backend; without `winograd` only with plans whose errors are those of plain sums. */
+export function wasmTunedBy(tuning: Tuning | null, winograd = true): typeof wasm {
+  const tuned = tuning && chooserOf(tuning);
+  if (winograd) return tuned === null ? wasm : { ...wasm, schedule: scheduleChosenBy(tuned) };
+  const choose: Chooser = (kernel, statement, offered) => {
+    const plain = offered.filter(({ rounding }) => rounding === undefined);
+    return tuned?.(kernel, statement, plain) ?? plainSums(kernel, statement, plain);
+  };
+  return { ...wasm, schedule: scheduleChosenBy(choose) };
+}
