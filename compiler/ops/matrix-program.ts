@@ -49,6 +49,20 @@ export class Matrix {
   }
 }
 
+/** A row of values in memory of the program. */
+export class Vector {
+  readonly buffer: Buffer;
+  constructor(name: string, dtype: DType, size: number) {
+    this.buffer = { name, dtype, size, scope: 'local' };
+  }
+  get(i: Expr): Expr {
+    return load(this.buffer, i);
+  }
+  set(i: Expr, value: Expr): Stmt {
+    return store(this.buffer, i, cast(this.buffer.dtype, value));
+  }
+}
+
 /** One variable of the program. */
 export class Cell {
   readonly buffer: Buffer;
@@ -67,7 +81,7 @@ export class Cell {
 }
 
 /** Statements with memory of their own. */
-export const declare = (parts: readonly (Matrix | Cell)[], body: readonly Stmt[]): Stmt[] =>
+export const declare = (parts: readonly { readonly buffer: Buffer }[], body: readonly Stmt[]): Stmt[] =>
   parts.reduceRight<Stmt[]>((inner, { buffer }) => [alloc(buffer, inner)], [...body]);
 
 /** A loop in order; `limit` may end it early. */

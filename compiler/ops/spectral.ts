@@ -3,12 +3,15 @@
  * orthogonal (G. Golub and C. Van Loan, "Matrix Computations", 8.5 and 8.6). As many sweeps over all pairs are made as
  * matrices of hundreds of rows need, since a kernel has no loop that ends by itself; columns that are orthogonal stay.
  *
+ * What a rotation changes is added to what was there, so that rotations by small angles, which are most of them, lose nothing
+ * (H. Rutishauser, "The Jacobi method for real symmetric matrices", 1966). Matrices of narrower floats are turned in float64.
+ *
  * Derivatives follow J. Townsend, "Differentiating the singular value decomposition" (2016). Between equal values there is no
  * derivative of the vectors: those parts count as 0, so that functions of the values alone are right.
  */
 import { type Arith, arith } from '../ir/arith.js';
 import type { DType } from '../ir/dtype.js';
-import { call, constant, type Expr, index, type Stmt, select, when } from '../ir/kernel.js';
+import { call, cast, constant, type Expr, index, type Stmt, select, when } from '../ir/kernel.js';
 import { define, type Op } from './define.js';
 import {
   Cell,
@@ -19,6 +22,7 @@ import {
   Matrix,
   type MatrixAccess,
   perMatrix,
+  Vector,
 } from './matrix-program.js';
 import { exactly, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import { where } from './selection.js';
@@ -28,52 +32,55 @@ import type { Tensor } from './tensor.js';
 const s: Arith = arith;
 const sweeps = 15;
 
-/** Below this part of their size two columns count as orthogonal. */
-const negligible = (dtype: DType): number => (dtype === 'float64' ? 1e-16 : 3e-8);
+/** What matrices are turned in, and below which part of their size two columns count as orthogonal. */
+const inside: DType = 'float64';
+const negligible = 1e-16;
 
 /** The rotation that makes two directions orthogonal, and its use on pairs of elements. */
 class Rotation {
-  readonly cells: readonly Cell[];
-  readonly #cosine: Cell;
+  readonly cells = ['tangent', 'sine', 'rise', 'x', 'y'].map(name => new Cell(name, inside));
+  /** The tangent of the angle, and of its half. */
+  readonly tangent: Cell;
+  readonly #rise: Cell;
   readonly #sine: Cell;
   readonly #x: Cell;
   readonly #y: Cell;
-  constructor(readonly dtype: DType) {
-    this.cells = ['cosine', 'sine', 'x', 'y'].map(name => new Cell(name, dtype));
-    [this.#cosine, this.#sine, this.#x, this.#y] = this.cells;
+  constructor() {
+    [this.tangent, this.#sine, this.#rise, this.#x, this.#y] = this.cells;
   }
 
   /** From the squares of the two and their product: the smaller of the two angles. */
   choose(first: Expr, second: Expr, product: Expr): Stmt[] {
-    const [x, y] = [this.#x, this.#y];
-    const one = constant(this.dtype, 1);
+    const [x, y, tangent] = [this.#x, this.#y, this.tangent];
+    const one = constant(inside, 1);
     const sign = select(s.lt(x.get(), 0), s.neg(one), one);
     return [
       x.set(s.div(s.sub(second, first), s.mul(product, 2))),
-      y.set(s.div(sign, s.add(s.abs(x.get()), s.sqrt(s.add(s.square(x.get()), 1))))),
-      this.#cosine.set(s.div(1, s.sqrt(s.add(s.square(y.get()), 1)))),
-      this.#sine.set(s.mul(y.get(), this.#cosine.get())),
+      tangent.set(s.div(sign, s.add(s.abs(x.get()), s.sqrt(s.add(s.square(x.get()), 1))))),
+      y.set(s.div(1, s.sqrt(s.add(s.square(tangent.get()), 1)))),
+      this.#sine.set(s.mul(tangent.get(), y.get())),
+      this.#rise.set(s.div(this.#sine.get(), s.add(y.get(), 1))),
     ];
   }
 
   turn(matrix: Matrix, [r, c]: readonly [Expr, Expr], [otherR, otherC]: readonly [Expr, Expr]): Stmt[] {
-    const [x, y, cosine, sine] = [this.#x, this.#y, this.#cosine, this.#sine];
+    const [x, y, sine, rise] = [this.#x.get(), this.#y.get(), this.#sine.get(), this.#rise.get()];
     return [
-      x.set(matrix.get(r, c)),
-      y.set(matrix.get(otherR, otherC)),
-      matrix.set(r, c, s.sub(s.mul(cosine.get(), x.get()), s.mul(sine.get(), y.get()))),
-      matrix.set(otherR, otherC, s.add(s.mul(sine.get(), x.get()), s.mul(cosine.get(), y.get()))),
+      this.#x.set(matrix.get(r, c)),
+      this.#y.set(matrix.get(otherR, otherC)),
+      matrix.set(r, c, s.sub(x, s.mul(sine, s.add(y, s.mul(rise, x))))),
+      matrix.set(otherR, otherC, s.add(y, s.mul(sine, s.sub(x, s.mul(rise, y))))),
     ];
   }
 }
 
-/** All pairs p < q, as often as it takes. */
-const overPairs = (n: number, body: (p: Expr, q: Expr) => readonly Stmt[]): Stmt =>
-  each('sweep', sweeps, () => [each('p', n, p => [each('q', n, q => when(call('gt', q, p), body(p, q)))])]);
+/** All pairs p < q, as often as it takes; `after` each sweep over them. */
+const overPairs = (n: number, body: (p: Expr, q: Expr) => readonly Stmt[], after: readonly Stmt[] = []): Stmt =>
+  each('sweep', sweeps, () => [each('p', n, p => [each('q', n, q => when(call('gt', q, p), body(p, q)))]), ...after]);
 
-const unitMatrix = (matrix: Matrix, n: number, dtype: DType): Stmt =>
+const unitMatrix = (matrix: Matrix, n: number): Stmt =>
   each('row', n, r => [
-    each('column', n, c => [matrix.set(r, c, select(call('eq', r, c), constant(dtype, 1), constant(dtype, 0)))]),
+    each('column', n, c => [matrix.set(r, c, select(call('eq', r, c), constant(inside, 1), constant(inside, 0)))]),
   ]);
 
 /** A matrix from a packed tensor and back: rows that are picked by number. */
@@ -100,24 +107,54 @@ const jacobiEigen: Op<(input: Tensor) => Tensor> = define({
   samples: [sampleWithoutGradient(exactly([2, 2], [2, 0, 0, 1]))],
 });
 
+/**
+ * The diagonal is kept apart: what a sweep adds to it is summed up by itself, so that it is rounded against large values once a
+ * sweep.
+ */
 function eigenProgram({ rows: n, dtype, read, write }: MatrixAccess): Stmt[] {
-  const [A, V] = ['A', 'V'].map(name => new Matrix(name, dtype, n, n));
-  const rotation = new Rotation(dtype);
-  const fill = each('row', n, r => [each('column', n, c => [A.set(r, c, read(call('max', r, c), call('min', r, c)))])]);
-  const sizes = (p: Expr, q: Expr): Expr => s.add(s.abs(A.get(p, p)), s.abs(A.get(q, q)));
-  const pairs = overPairs(n, (p, q) =>
-    when(s.gt(s.abs(A.get(p, q)), s.mul(sizes(p, q), negligible(dtype))), [
-      ...rotation.choose(A.get(p, p), A.get(q, q), A.get(p, q)),
-      each('k', n, k => rotation.turn(A, [k, p], [k, q])),
-      each('k', n, k => rotation.turn(A, [p, k], [q, k])),
-      each('k', n, k => rotation.turn(V, [k, p], [k, q])),
-    ]),
-  );
-  const results = each('column', n, c => [
-    each('row', n, r => [write(r, c, V.get(r, c))]),
-    write(index(n), c, A.get(c, c)),
+  const [A, V] = ['A', 'V'].map(name => new Matrix(name, inside, n, n));
+  const [values, before, added] = ['values', 'before', 'added'].map(name => new Vector(name, inside, n));
+  const [product, change] = ['product', 'change'].map(name => new Cell(name, inside));
+  const rotation = new Rotation();
+  const zero = constant(inside, 0);
+  const fill = each('row', n, r => [
+    each('column', n, c => [A.set(r, c, read(call('max', r, c), call('min', r, c)))]),
+    before.set(r, A.get(r, r)),
+    values.set(r, A.get(r, r)),
+    added.set(r, zero),
   ]);
-  return declare([A, V, ...rotation.cells], [fill, unitMatrix(V, n, dtype), pairs, results]);
+  const add = (i: Expr, amount: Expr): Stmt[] => [
+    added.set(i, s.add(added.get(i), amount)),
+    values.set(i, s.add(values.get(i), amount)),
+  ];
+  const sizes = (p: Expr, q: Expr): Expr => s.add(s.abs(values.get(p)), s.abs(values.get(q)));
+  const rotate = (p: Expr, q: Expr): Stmt[] => [
+    product.set(A.get(p, q)),
+    ...rotation.choose(values.get(p), values.get(q), product.get()),
+    each('k', n, k => rotation.turn(A, [k, p], [k, q])),
+    each('k', n, k => rotation.turn(A, [p, k], [q, k])),
+    each('k', n, k => rotation.turn(V, [k, p], [k, q])),
+    A.set(p, q, zero),
+    A.set(q, p, zero),
+    change.set(s.mul(rotation.tangent.get(), product.get())),
+    ...add(p, s.neg(change.get())),
+    ...add(q, change.get()),
+  ];
+  const pairs = overPairs(n, (p, q) => when(s.gt(s.abs(A.get(p, q)), s.mul(sizes(p, q), negligible)), rotate(p, q)), [
+    each('settle', n, i => [
+      before.set(i, s.add(before.get(i), added.get(i))),
+      values.set(i, before.get(i)),
+      added.set(i, zero),
+    ]),
+  ]);
+  const results = each('column', n, c => [
+    each('row', n, r => [write(r, c, cast(dtype, V.get(r, c)))]),
+    write(index(n), c, cast(dtype, values.get(c))),
+  ]);
+  return declare(
+    [A, V, values, before, added, product, change, ...rotation.cells],
+    [fill, unitMatrix(V, n), pairs, results],
+  );
 }
 
 /** 1 / (b - a) for every pair of values, 0 where they are equal. */
@@ -174,10 +211,10 @@ const jacobiSingular: Op<(input: Tensor) => Tensor> = define({
 
 /** One-sided: U·diag(σ) = A·V comes from turning the columns of A, V from the same turns of the unit matrix. */
 function singularProgram({ rows, columns: n, dtype, read, write }: MatrixAccess): Stmt[] {
-  const [W, V] = [new Matrix('W', dtype, rows, n), new Matrix('V', dtype, n, n)];
-  const rotation = new Rotation(dtype);
-  const [first, second, product] = ['first', 'second', 'product'].map(name => new Cell(name, dtype));
-  const zero = constant(dtype, 0);
+  const [W, V] = [new Matrix('W', inside, rows, n), new Matrix('V', inside, n, n)];
+  const rotation = new Rotation();
+  const [first, second, product] = ['first', 'second', 'product'].map(name => new Cell(name, inside));
+  const zero = constant(inside, 0);
   const fill = each('row', rows, r => [each('column', n, c => [W.set(r, c, read(r, c))])]);
   const pairs = overPairs(n, (p, q) => [
     ...[first, second, product].map(cell => cell.set(zero)),
@@ -186,7 +223,7 @@ function singularProgram({ rows, columns: n, dtype, read, write }: MatrixAccess)
       second.add(s.square(W.get(k, q))),
       product.add(s.mul(W.get(k, p), W.get(k, q))),
     ]),
-    ...when(s.gt(s.abs(product.get()), s.mul(s.sqrt(s.mul(first.get(), second.get())), negligible(dtype))), [
+    ...when(s.gt(s.abs(product.get()), s.mul(s.sqrt(s.mul(first.get(), second.get())), negligible)), [
       ...rotation.choose(first.get(), second.get(), product.get()),
       each('k', rows, k => rotation.turn(W, [k, p], [k, q])),
       each('k', n, k => rotation.turn(V, [k, p], [k, q])),
@@ -196,12 +233,12 @@ function singularProgram({ rows, columns: n, dtype, read, write }: MatrixAccess)
     first.set(zero),
     each('k', rows, k => [first.add(s.square(W.get(k, c)))]),
     first.set(s.sqrt(first.get())),
-    write(index(rows), c, first.get()),
+    write(index(rows), c, cast(dtype, first.get())),
     second.set(select(s.gt(first.get(), 0), s.div(1, first.get()), zero)),
-    each('row', rows, r => [write(r, c, s.mul(W.get(r, c), second.get()))]),
-    each('row', n, r => [write(call('add', r, index(rows + 1)), c, V.get(r, c))]),
+    each('row', rows, r => [write(r, c, cast(dtype, s.mul(W.get(r, c), second.get())))]),
+    each('row', n, r => [write(call('add', r, index(rows + 1)), c, cast(dtype, V.get(r, c)))]),
   ]);
-  return declare([W, V, first, second, product, ...rotation.cells], [fill, unitMatrix(V, n, dtype), pairs, results]);
+  return declare([W, V, first, second, product, ...rotation.cells], [fill, unitMatrix(V, n), pairs, results]);
 }
 
 const transposed = (x: Tensor): Tensor => x.transpose(-2, -1);
