@@ -1,5 +1,5 @@
 /** In-place ops and gradients: the derivative reads what the tensor held before, and what it no longer holds is an error. */
-import { cat, manualSeed, nn, rand, type Tensor, tensor } from 'gradc';
+import { autograd, cat, manualSeed, nn, rand, type Tensor, tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
@@ -88,6 +88,19 @@ describe('gradients through a change in place', () => {
     const expected = numbers(gradient(anew)(x));
     for (const run of [gradient(inPlace), compile(gradient(inPlace), [input([3])])])
       for (const [i, value] of numbers(run(x)).entries()) expect(value).toBeCloseTo(expected[i], 4);
+  });
+  const second = (change: (y: Tensor, x: Tensor) => Tensor) => (x: Tensor) => {
+    const start = x.detach().clone().requiresGrad_();
+    const [first] = autograd.grad(change(start.mul(1.5), start).square().sum(), [start], { createGraph: true });
+    return autograd.grad(first.square().sum(), [start])[0];
+  };
+  test.each([...changes])('%s, of second order', (_, inPlace, anew) => {
+    manualSeed(0);
+    const x = rand(3).add(0.5);
+    const expected = numbers(second(anew)(x));
+    for (const run of [second(inPlace), compile(second(inPlace), [input([3])])])
+      for (const [i, value] of numbers(run(x)).entries())
+        expect(Math.abs(value - expected[i])).toBeLessThan(1e-5 * Math.max(1, Math.abs(expected[i])));
   });
   test.each([...functions])('%s returns its input, changed', (_, inPlace, anew) => {
     const [y, other] = [tensor([-1, 0.5, 2]), tensor([-1, 0.5, 2])];

@@ -334,7 +334,7 @@ function rebase(base: Tensor, path: readonly ViewStep[], baseNode: GradNode | nu
   base.meta.node = new FunctionNode('CopySlices', base.type, [baseNode, valueNode], grad => {
     const outside = grad.clone();
     const inside = part(grad);
-    noGrad(() => executor().write(part(outside), inside.zerosLike()));
+    assignInPlace(part(outside), inside.zerosLike());
     return [outside, inside];
   });
   base.meta.baseVersion++;
