@@ -227,6 +227,47 @@ describe('clipping', () => {
   });
 });
 
+describe('parts by name', () => {
+  test('ParameterDict holds parameters in the order they were set', () => {
+    const held = new nn.ParameterDict({ left: new nn.Parameter(ones(2)) }).set('right', new nn.Parameter(zeros(1)));
+    expect(Object.keys(held.stateDict())).toEqual(['left', 'right']);
+    expect([held.length, held.has('left'), held.delete('left'), [...held]]).toEqual([2, true, true, ['right']]);
+    expect(() => held.get('left')).toThrow(/ParameterDict has no parameter 'left'[\s\S]*it has: right/);
+    expect(() => new nn.ModuleDict().get('a')).toThrow(/ModuleDict has no module 'a'/);
+  });
+});
+
+describe('layers that are another with settings', () => {
+  const x = rand(1, 2, 3, 4);
+  test('upsampling', () => {
+    const nearest = new nn.UpsamplingNearest2d({ scaleFactor: 2 });
+    expect(numbers(nearest.forward(x))).toEqual(numbers(F.interpolate(x, { scaleFactor: 2, mode: 'nearest' })));
+    expect(String(nearest)).toBe("UpsamplingNearest2d(scale_factor=2.0, mode='nearest')");
+    const bilinear = new nn.UpsamplingBilinear2d({ size: [5, 7] }).forward(x);
+    expect(numbers(bilinear)).toEqual(
+      numbers(F.interpolate(x, { size: [5, 7], mode: 'bilinear', alignCorners: true })),
+    );
+  });
+  test('a triplet loss with the distance of the ordinary one is the ordinary one', () => {
+    const [a, b, c] = [rand(4, 3), rand(4, 3), rand(4, 3)];
+    for (const options of [{}, { swap: true, margin: 0.3 }, { reduction: 'none' } as const]) {
+      const general = new nn.TripletMarginWithDistanceLoss(options).forward(a, b, c);
+      expect(numbers(general)).toEqual(numbers(new nn.TripletMarginLoss(options).forward(a, b, c)));
+    }
+    const distanceFunction = (x: Tensor, y: Tensor): Tensor => x.sub(y).abs().sum(-1);
+    const general = new nn.TripletMarginWithDistanceLoss({ distanceFunction }).forward(a, b, c);
+    const expected = distanceFunction(a, b).sub(distanceFunction(a, c)).add(1).clamp(0).mean();
+    expect(general.item()).toBeCloseTo(expected.item(), 6);
+  });
+  test('MultiLabelMarginLoss', () => {
+    const target = tensor([[1, -1, 0]]);
+    const scores = tensor([[0.1, 0.2, 0.4]]);
+    expect(new nn.MultiLabelMarginLoss().forward(scores, target).item()).toBeCloseTo(
+      (1 - (0.2 - 0.1) + 1 - (0.2 - 0.4)) / 3,
+    );
+  });
+});
+
 describe('errors', () => {
   test('a wrong shape names the op, the shapes and the line', () => {
     const net = new Net();

@@ -1,4 +1,4 @@
-/** Modules that hold modules: Sequential, ModuleList, ModuleDict, and ParameterList. */
+/** Modules that hold modules: Sequential, ModuleList and ModuleDict; and those that hold parameters. */
 import { fail } from '../../compiler/errors.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -107,13 +107,17 @@ export class ParameterList extends Indexed<Parameter> {
   }
 }
 
-/** Modules by name. */
-export class ModuleDict extends Module {
-  protected readonly byName = new Map<string, Module>();
+type ByName<T> = Readonly<Record<string, T>> | ReadonlyMap<string, T>;
 
-  constructor(modules: Readonly<Record<string, Module>> | ReadonlyMap<string, Module> = {}) {
+/** Parts under names of the user's, in the order in which they were set. */
+abstract class Named<T> extends Module {
+  protected readonly byName = new Map<string, T>();
+  /** What a part is, for messages. */
+  protected abstract get kind(): string;
+
+  constructor(parts: ByName<T> = {}) {
     super();
-    for (const [name, module] of modules instanceof Map ? modules : Object.entries(modules)) this.set(name, module);
+    this.update(parts);
   }
   override forward(): never {
     return notRun(this);
@@ -121,17 +125,22 @@ export class ModuleDict extends Module {
   protected override fields(): Iterable<readonly [string, unknown]> {
     return this.byName;
   }
-  get(name: string): Module {
+  get(name: string): T {
     return (
       this.byName.get(name) ??
       fail('E208', {
-        problem: `ModuleDict has no module '${name}'`,
+        problem: `${this.constructor.name} has no ${this.kind} '${name}'`,
         hint: `it has: ${[...this.byName.keys()].join(', ')}`,
       })
     );
   }
-  set(name: string, module: Module): this {
-    this.byName.set(name, module);
+  set(name: string, part: T): this {
+    this.byName.set(name, part);
+    return this;
+  }
+  /** Set several. */
+  update(parts: ByName<T>): this {
+    for (const [name, part] of parts instanceof Map ? parts : Object.entries(parts)) this.set(name, part);
     return this;
   }
   has(name: string): boolean {
@@ -146,13 +155,27 @@ export class ModuleDict extends Module {
   keys(): IterableIterator<string> {
     return this.byName.keys();
   }
-  values(): IterableIterator<Module> {
+  values(): IterableIterator<T> {
     return this.byName.values();
   }
-  entries(): IterableIterator<[string, Module]> {
+  entries(): IterableIterator<[string, T]> {
     return this.byName.entries();
   }
   [Symbol.iterator](): IterableIterator<string> {
     return this.byName.keys();
+  }
+}
+
+/** Modules by name. */
+export class ModuleDict extends Named<Module> {
+  protected override get kind(): string {
+    return 'module';
+  }
+}
+
+/** Parameters by name. */
+export class ParameterDict extends Named<Parameter> {
+  protected override get kind(): string {
+    return 'parameter';
   }
 }

@@ -75,6 +75,25 @@ export class TripletMarginLoss extends SettingsLoss<
     return F.tripletMarginLoss(anchor, positive, negative, this.options);
   }
 }
+export type Distance = (a: Tensor, b: Tensor) => Tensor;
+/** A triplet loss for any distance; by default the Euclidean one. */
+export class TripletMarginWithDistanceLoss extends SettingsLoss<
+  MarginOptions & { readonly distanceFunction?: Distance | null; readonly swap?: boolean }
+> {
+  override forward(anchor: Tensor, positive: Tensor, negative: Tensor): Tensor {
+    const { distanceFunction, margin = 1, swap = false, reduction = 'mean' } = this.options;
+    const distance = distanceFunction ?? ((a: Tensor, b: Tensor): Tensor => F.pairwiseDistance(a, b));
+    const toNegative = distance(anchor, negative);
+    const nearest = swap ? toNegative.minimum(distance(positive, negative)) : toNegative;
+    const loss = distance(anchor, positive).sub(nearest).add(margin).clamp(0);
+    return reduction === 'none' ? loss : loss[reduction]();
+  }
+}
+export class MultiLabelMarginLoss extends SettingsLoss<unknown> {
+  override forward(input: Tensor, target: Tensor): Tensor {
+    return F.multilabelMarginLoss(input, target, this.options);
+  }
+}
 export class GaussianNLLLoss extends SettingsLoss<{ readonly full?: boolean; readonly eps?: number }> {
   override forward(input: Tensor, target: Tensor, variance: Tensor): Tensor {
     return F.gaussianNllLoss(input, target, variance, this.options);

@@ -36,6 +36,19 @@ export class Upsample extends UnaryLayer {
   }
 }
 
+type SizeOrFactor = Pick<UpsampleOptions, 'size' | 'scaleFactor'>;
+export class UpsamplingNearest2d extends Upsample {
+  constructor(options: SizeOrFactor) {
+    super({ ...options, mode: 'nearest' });
+  }
+}
+/** Bilinear, corners aligned. */
+export class UpsamplingBilinear2d extends Upsample {
+  constructor(options: SizeOrFactor) {
+    super({ ...options, mode: 'bilinear', alignCorners: true });
+  }
+}
+
 /** Channels to space: [N, C·r², H, W] to [N, C, H·r, W·r]. */
 export class PixelShuffle extends UnaryLayer {
   constructor(readonly upscaleFactor: number) {
