@@ -1,5 +1,7 @@
 /**
- * Tiles whose lanes are columns of the output, along the counter that moves it in steps of one.
+ * Tiles whose lanes are columns of the output: along the counter that moves it in steps of one, or along one of the other
+ * operand, whose lanes are stored one by one; where rows are short, as those of small images are, these fill more of the
+ * vectors.
  */
 import {
   addIndex,
@@ -28,6 +30,7 @@ import {
   type Deviation,
   eachElement,
   epilogueAt,
+  fetchCost,
   largest,
   mustStage,
   type Operand,
@@ -44,24 +47,27 @@ import {
 } from './operand.js';
 import { isLongFunction } from './scalar.js';
 import { axesOf, coordinatesOf, holds, type Layout } from './staging.js';
-import { blockedColumns, type Piece, pieces, type Tile, tilesFor, type Width } from './tile.js';
+import { type Block, blockedColumns, type Piece, pieces, type Tile, tilesFor, type Width } from './tile.js';
 
 /** Elements of the columns' operand that stay in the second-level cache while the rows go by. */
 const COLUMN_BLOCK = 1 << 17;
+/** Cycles to take a lane out of its vector and store it by itself. */
+const SCATTER_COST = 4;
 
-/** Plans whose lanes are output columns: the counter that moves the output in steps of one. */
+/** Plans whose lanes are output columns, of either operand. */
 export function columnPlans(contraction: Contraction, deviations: readonly Deviation[]): Plan[] {
   const sides = sidesOf(contraction);
-  const [first] = contraction.epilogue;
-  const lane = contraction.parallel.find(iter => strideOf(first.index, iter) === 1);
-  if (lane === undefined) return [];
   const left: Operand = { name: 'a', value: contraction.left, iters: sides.left };
   const right: Operand = { name: 'b', value: contraction.right, iters: sides.right };
-  const order = sides.left.includes(lane) ? [left, right] : sides.right.includes(lane) ? [right, left] : null;
-  if (order === null) return [];
-  const plans = deviations.map(deviation => columnPlan(contraction, sides.batch, order[0], order[1], lane, deviation));
-  return plans.filter(plan => plan !== null);
+  return [[left, right] as const, [right, left] as const].flatMap(([columns, rows]) => {
+    const lane = columns.iters.find(iter => isStoredWhole(contraction, iter)) ?? largest(columns.iters);
+    if (lane === null || (lane.extent < LANES && !isStoredWhole(contraction, lane))) return [];
+    const plans = deviations.map(deviation => columnPlan(contraction, sides.batch, columns, rows, lane, deviation));
+    return plans.filter(plan => plan !== null);
+  });
 }
+
+const isStoredWhole = ({ epilogue: [first] }: Contraction, lane: Iter): boolean => strideOf(first.index, lane) === 1;
 
 function columnPlan(
   contraction: Contraction,
@@ -88,34 +94,60 @@ function columnPlan(
   const stagedNote = `${plain.rows ? ', rows staged' : ''}${plain.columns ? ', columns staged' : ''}`;
   const steps = sizeOf([...batch, ...outer, ...shared, ...without(rows.iters, row)]) * sizeOf(summed);
   const staging = (plain.rows?.cost ?? 0) * sizeOf(batch) + (plain.columns?.cost ?? 0) * sizeOf([...batch, ...outer]);
+  const storing = isStoredWhole(contraction, lane) ? 0 : sizeOf(contraction.parallel) * SCATTER_COST;
+  const { fetching, rowsInside } = fetchingOf(columns, rows, plain.tile, { lane, row, shared, summed });
   return {
     what: `columns along ${lane.name}, tiles of ${plain.tile.rows} x ${plain.tile.columns * LANES}${stagedNote}`,
-    cost: steps * plain.tile.cost + staging,
+    cost: steps * (plain.tile.cost + fetching) + staging + storing,
     build(width) {
       const { tile, rows: rowStaging, columns: columnStaging } = tiling(width) ?? plain;
       const [stagedRows, stagedColumns] = [rowStaging?.stage(), columnStaging?.stage()];
       const product = call('mul', stagedRows?.value ?? rows.value, stagedColumns?.value ?? columns.value);
       const most = Math.floor(COLUMN_BLOCK / (tile.columns * LANES * sizeOf(summed)));
       const columnBlocks = blockedColumns(lane, tile, (columnStaging?.panel ?? 0) > 0, most);
+      const aroundRows = (body: (rows: Piece) => readonly Stmt[]): Stmt[] =>
+        pieces(row, tile.rows).flatMap(piece => piece.around(body(piece)));
+      const aroundColumns = ({ tiles }: Block, body: (columns: Piece) => readonly Stmt[]): Stmt[] =>
+        nest(
+          shared,
+          'parallel',
+          tiles.flatMap(piece => piece.around(body(piece))),
+        );
+      const one = (rows: Piece, columns: Piece): Stmt[] => [columnTile(contraction, product, rows, columns, width)];
       const tiles = columnBlocks.flatMap(block =>
         block.around(
-          pieces(row, tile.rows).flatMap(rowPiece =>
-            rowPiece.around(
-              nest(
-                shared,
-                'parallel',
-                block.tiles.flatMap(columnPiece =>
-                  columnPiece.around([columnTile(contraction, product, rowPiece, columnPiece, width)]),
-                ),
-              ),
-            ),
-          ),
+          rowsInside
+            ? aroundColumns(block, columnPiece => aroundRows(rowPiece => one(rowPiece, columnPiece)))
+            : aroundRows(rowPiece => aroundColumns(block, columnPiece => one(rowPiece, columnPiece))),
         ),
       );
       const inner = staged(stagedColumns, nest(without(rows.iters, row), 'parallel', tiles));
       return nest(batch, 'parallel', staged(stagedRows, nest(outer, 'parallel', inner)));
     },
   };
+}
+
+/**
+ * Which operand goes by a tile of the other, which stays in the first cache meanwhile: a block of the columns, or, where these
+ * share a coordinate with what is summed and cannot be cut into blocks, all rows if that costs less. `fetching`: cycles of
+ * one step of the sum, as those of a tile.
+ */
+function fetchingOf(
+  columns: Operand,
+  rows: Operand,
+  tile: Tile,
+  { lane, row, shared, summed }: Pick<Counters, 'lane' | 'row' | 'shared' | 'summed'>,
+): { fetching: number; rowsInside: boolean } {
+  const vectors = Math.ceil(lane.extent / LANES);
+  const tilesOf = { rows: (row?.extent ?? 1) / tile.rows, columns: vectors / tile.columns };
+  const allColumns = sizeOf(coordinatesOf(columns.value, [lane, ...shared, ...summed]));
+  const block = shared.length > 0 ? allColumns : Math.min(allColumns, COLUMN_BLOCK);
+  const columnsInside = tilesOf.rows * vectors * fetchCost(block);
+  if (shared.length === 0) return { fetching: columnsInside, rowsInside: false };
+  const allRows = fetchCost(sizeOf([...rows.iters, ...summed])) * ((row?.extent ?? 1) / LANES);
+  const oneTile = fetchCost(tile.columns * LANES * sizeOf(summed)) * tile.columns * tilesOf.rows;
+  const rowsInside = tilesOf.columns * (allRows + oneTile);
+  return { fetching: Math.min(columnsInside, rowsInside), rowsInside: rowsInside < columnsInside };
 }
 
 /** The tile, and how the operands are staged for it, where they are. */

@@ -234,9 +234,7 @@ class StatementEmitter {
     const type = kind === 'vectors' ? 'v128' : valueType(buffer.dtype);
     const count = kind === 'vectors' ? buffer.size / LANES : buffer.size;
     frame.places.set(buffer, { kind, variables: Array.from({ length: count }, () => frame.code.variable(type)) });
-    // what an epilogue needs, carried across the loops before it, would push the tile out of the registers
-    const isTile = kind === 'vectors' && count >= TILE && Math.max(...body.map(serialSteps)) >= LONG;
-    if (isTile) frame.code.keepWithin(frame.scope, () => this.emit(body));
+    if (isTile(buffer, body)) frame.code.keepWithin(frame.scope, () => this.emit(body));
     else this.emit(body);
     frame.places.delete(buffer);
   }
@@ -249,7 +247,9 @@ class StatementEmitter {
       kind: 'memory',
       base: start === 0 ? base : code.op('i32', { name: 'i32.add' }, [base, code.constant('i32', start)]),
     });
-    this.emit(body);
+    const holdsTile = body.some(stmt => stmt.kind === 'alloc' && isTile(stmt.buffer, stmt.body));
+    if (holdsTile) code.keepWithin(this.frame.scope, () => this.emit(body));
+    else this.emit(body);
     places.delete(buffer);
     stack.pop(start);
   }
@@ -359,6 +359,13 @@ class StatementEmitter {
 /** buffer[index] = fn(buffer[index], value). */
 const combined = (stmt: Extract<Stmt, { kind: 'reduce' }>): Expr =>
   call(stmt.fn, load(stmt.buffer, stmt.index), stmt.value);
+
+/**
+ * Whether a register buffer takes most registers for long: what its epilogue needs, carried across the loops before it, would
+ * push it out of them.
+ */
+const isTile = ({ scope, size }: Buffer, body: readonly Stmt[]): boolean =>
+  scope === 'register' && size >= TILE * LANES && Math.max(...body.map(serialSteps)) >= LONG;
 
 /** How often the innermost of nested serial loops runs. */
 const serialSteps = (stmt: Stmt): number =>

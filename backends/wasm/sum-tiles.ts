@@ -36,6 +36,7 @@ import {
   type Deviation,
   eachElement,
   epilogueAt,
+  fetchCost,
   largest,
   type Operand,
   type Plan,
@@ -92,9 +93,13 @@ function sumPlan(
   const steps = sizeOf(without(summed, lane)) * Math.ceil(lane.extent / LANES);
   const outputs = outside * (row?.extent ?? 1) * (column?.extent ?? 1);
   const staging = stagings.reduce((sum, plan) => sum + (plan?.cost ?? 0), 0) * sizeOf(batch);
+  // the larger operand comes from memory once, the smaller one stays in a cache
+  const outer = sizeOf(rows.iters) >= sizeOf(columns.iters) ? 0 : 1;
+  const outerTile = outer === 0 ? tile.rows : tile.columns;
+  const fetching = (fetchCost(sizeOf([...operands[1 - outer].iters, ...summed])) * outputs) / outerTile;
   return {
     what: `sums along ${lane.name}, tiles of ${tile.rows} x ${tile.columns}${stagings.some(Boolean) ? ', staged' : ''}`,
-    cost: outside * steps * tile.cost + outputs * LANE_SUM_COST + staging,
+    cost: steps * (outside * tile.cost + fetching) + outputs * LANE_SUM_COST + staging,
     build() {
       const [left, right] = stagings.map(plan => plan?.stage());
       const product = call('mul', left?.value ?? rows.value, right?.value ?? columns.value);
@@ -108,9 +113,8 @@ function sumPlan(
           'parallel',
           sides[side].pieces.flatMap(piece => piece.around(body(piece))),
         );
-      // the larger operand comes from memory once, the smaller one stays in a cache
       const loops =
-        sizeOf(rows.iters) >= sizeOf(columns.iters)
+        outer === 0
           ? around(0, r => around(1, c => [sumTile(contraction, product, r, c, lane)]))
           : around(1, c => around(0, r => [sumTile(contraction, product, r, c, lane)]));
       return nest(batch, 'parallel', staged(left, staged(right, loops)));
