@@ -104,8 +104,12 @@ describe('as a Worker', () => {
       return path.endsWith('.wasm') ? new WebAssembly.Module(bytes) : bytes.buffer;
     };
     const module = { exports: {} as { default: { fetch: typeof fetchOf } } };
-    const globals = { module, require: platform, Request, Response, URL, TextEncoder, TextDecoder, WebAssembly };
-    runInNewContext(code, globals, { contextCodeGeneration: { strings: false, wasm: false } });
+    const web = { AbortController, Request, Response, URL, TextEncoder, TextDecoder, WebAssembly };
+    runInNewContext(
+      code,
+      { module, require: platform, ...web },
+      { contextCodeGeneration: { strings: false, wasm: false } },
+    );
     fetchOf = request => module.exports.default.fetch(request);
   });
 

@@ -1,14 +1,13 @@
 /**
- * `<name>.js`: the loader of runtime/deploy with this artifact's manifest in it, bundled into one file without imports; and
+ * `<name>.js`: the loader of runtime/deploy with the names of this artifact's files, bundled into one file without imports; and
  * `<name>.threads.js`, with which the loader starts threads where they are asked for.
  */
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Manifest } from '../../runtime/deploy/manifest.js';
 import type { FileRecord, VariantRecord } from './manifest.js';
 
 export interface GlueParts {
-  readonly manifest: Manifest;
+  readonly name: string;
   readonly variants: readonly VariantRecord[];
   /** One file, or several that hold the state's tensors between them. */
   readonly stateFiles: readonly string[];
@@ -28,10 +27,12 @@ const deployed = (name: string): string =>
 
 /** Bundlers know `new URL(literal, import.meta.url)` and carry the file along. */
 const urlExpression = (name: string): string => `() => new URL(${JSON.stringify(`./${name}`)}, import.meta.url)`;
-const fileExpression = (name: string, { sha256, bytes }: FileRecord): string =>
-  `url: ${urlExpression(name)}, sha256: ${JSON.stringify(sha256)}, bytes: ${bytes}`;
+function fileExpression(name: string, { sha256, bytes }: FileRecord): string {
+  const hash = Buffer.from(sha256, 'hex').toString('base64');
+  return `url: ${urlExpression(name)}, sha256: ${JSON.stringify(hash)}, bytes: ${bytes}`;
+}
 
-export async function glueSource({ manifest, variants, stateFiles, teamFile, files }: GlueParts): Promise<string> {
+export async function glueSource({ name, variants, stateFiles, teamFile, files }: GlueParts): Promise<string> {
   const list = (wanted: readonly VariantRecord[]): string => {
     const records = wanted.map(({ file, requires }) => {
       const relaxed = requires.includes('relaxed-simd') ? ', relaxed: true' : '';
@@ -49,10 +50,10 @@ export async function glueSource({ manifest, variants, stateFiles, teamFile, fil
       ? ''
       : `startTeam: (threads, module) => startTeam(threads, module, (${urlExpression(teamFile)})()),`;
   return bundled(`
-    import { load as loadArtifact } from ${JSON.stringify(deployed('transfer'))};
+    import { load as loadArtifact } from ${JSON.stringify(deployed('loader'))};
     ${team && `import { startTeam } from ${JSON.stringify(deployed('team'))};`}
     const artifact = {
-      manifest: ${JSON.stringify(manifest)},
+      name: ${JSON.stringify(name)},
       ${modules(plain)},
       state: [${stateFiles.map(file => `{ ${fileExpression(file, files[file])} }`).join(', ')}],
       ${team}

@@ -2,6 +2,7 @@
  * The manifest of an artifact: what the loader needs, and what people and tools want to know about how it was made.
  */
 import { createHash } from 'node:crypto';
+import { describeTensor, stateHead } from '../../runtime/deploy/describe.js';
 import type { EntrySlots, Feature, Manifest, TensorSlot } from '../../runtime/deploy/manifest.js';
 import { bytesOf } from '../ir/dtype.js';
 import type { KernelParam } from '../ir/kernel.js';
@@ -42,12 +43,7 @@ export interface MemoryUse {
   readonly last: number;
 }
 
-const tensorSlot = ({ name, type, offset }: Slot): TensorSlot => ({
-  name,
-  dtype: type.dtype,
-  shape: [...type.shape],
-  offset,
-});
+const tensorSlot = ({ name, type, offset }: Slot): TensorSlot => describeTensor(name, type.dtype, type.shape, offset);
 const entrySlots = ({ name, inputs, outputs }: EntryProgram): EntrySlots => ({
   name,
   inputs: inputs.map(tensorSlot),
@@ -55,13 +51,11 @@ const entrySlots = ({ name, inputs, outputs }: EntryProgram): EntrySlots => ({
 });
 
 /** The part that the loader needs. */
-export const loaderManifest = ({ name, state, stateBytes, totalBytes, entries }: Program): Manifest => ({
-  name,
-  state: state.map(tensorSlot),
-  stateBytes,
-  totalBytes,
-  entries: entries.map(entrySlots),
-});
+export function loaderManifest({ name, state, stateBytes, totalBytes, entries }: Program): Manifest {
+  const slots = state.map(tensorSlot);
+  const head = stateHead(slots, stateBytes);
+  return { name, state: slots, stateBytes, stateHead: head, totalBytes, entries: entries.map(entrySlots) };
+}
 
 export function fileRecord(content: Uint8Array | string): FileRecord {
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;

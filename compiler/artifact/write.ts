@@ -2,7 +2,7 @@
  * The artifact: from a compiled program to the files of its folder, as values. Nothing here writes to a disk.
  */
 
-import { byteLength } from '../../runtime/deploy/element.js';
+import { byteLength, stateHead } from '../../runtime/deploy/describe.js';
 import type { TensorSlot } from '../../runtime/deploy/manifest.js';
 import { encodeState } from '../../runtime/deploy/state-file.js';
 import { fail } from '../errors.js';
@@ -12,6 +12,7 @@ import { numel } from '../ir/shape.js';
 import { declarations } from './declarations.js';
 import { glueSource, isRevectorized, threadSource } from './glue.js';
 import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
+import { withSection } from './section.js';
 
 export type Files = ReadonlyMap<string, Uint8Array | string>;
 
@@ -35,7 +36,7 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
   const { program, emitted } = parts;
   const { name } = program;
   checkNames(program);
-  const files = new Map<string, Uint8Array | string>(emitted);
+  const files = new Map([...emitted].map(([path, content]) => [path, described(program, path, content)] as const));
   const stateFiles = shardedState(program, parts.state, parts.shardBytes ?? Number.POSITIVE_INFINITY);
   for (const [path, content] of stateFiles) files.set(path, content);
   const variants = moduleVariants(name, emitted);
@@ -45,7 +46,7 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
     files.set(
       `${name}.js`,
       await glueSource({
-        manifest: loaderManifest(program),
+        name,
         variants,
         stateFiles: [...stateFiles.keys()],
         teamFile,
@@ -60,6 +61,12 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
   );
   return files;
 }
+
+/** A module tells the loader of the model it is of. */
+const described = (program: Program, path: string, content: Uint8Array | string): Uint8Array | string =>
+  path.endsWith('.wasm') && typeof content !== 'string'
+    ? withSection(content, 'gradc', JSON.stringify(loaderManifest(program)))
+    : content;
 
 function checkNames({ entries }: Program): void {
   for (const { name } of entries) {
@@ -108,7 +115,8 @@ function shardedState(program: Program, values: ArtifactParts['state'], shardByt
       const end = groups[i + 1]?.[0].offset ?? manifest.stateBytes;
       const state = group.map(slot => ({ ...slot, offset: slot.offset - start }));
       const path = `${program.name}-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
-      return [path, encodeState({ ...manifest, state, stateBytes: end - start }, image.subarray(start))];
+      const stateBytes = end - start;
+      return [path, encodeState({ stateBytes, stateHead: stateHead(state, stateBytes) }, image.subarray(start))];
     }),
   );
 }

@@ -3,8 +3,9 @@
  * `?compiled`, so that a change of the model is seen at once. Inputs are checked as the loader checks them; state files are
  * the same.
  */
-import { byteLength, type TypedArray, viewOf } from '../../runtime/deploy/element.js';
-import { type LoadOptions, read } from '../../runtime/deploy/loader.js';
+import { byteLength, describeTensor, stateHead } from '../../runtime/deploy/describe.js';
+import { type TypedArray, viewOf } from '../../runtime/deploy/element.js';
+import type { LoadOptions } from '../../runtime/deploy/loader.js';
 import type { EntrySlots, Manifest, TensorSlot } from '../../runtime/deploy/manifest.js';
 import {
   type CallOptions,
@@ -16,6 +17,7 @@ import {
   writeInputs,
 } from '../../runtime/deploy/model.js';
 import { decodeState, encodeState } from '../../runtime/deploy/state-file.js';
+import { readerOf } from '../../runtime/deploy/transfer.js';
 import { fromTypedArray, type ModelDefinition, type Tensor } from '../../runtime/index.js';
 import type { TensorType } from '../ir/graph.js';
 import { type InputSpecs, type TracedModel, traceModel } from '../trace/model.js';
@@ -25,8 +27,8 @@ const alignment = 64;
 /** Tensors one after the other, each at a multiple of 64, and the bytes they take together. */
 function layOut(tensors: readonly { name: string; type: TensorType }[]): { slots: TensorSlot[]; bytes: number } {
   let bytes = 0;
-  const slots = tensors.map(({ name, type: { dtype, shape } }): TensorSlot => {
-    const slot = { name, dtype, shape: [...shape], offset: bytes };
+  const slots = tensors.map(({ name, type: { dtype, shape } }) => {
+    const slot = describeTensor(name, dtype, shape, bytes);
     bytes += Math.ceil(byteLength(slot) / alignment) * alignment;
     return slot;
   });
@@ -40,7 +42,7 @@ export async function loadEagerly(definition: ModelDefinition, { state }: LoadOp
     ...Object.fromEntries(traced.graphs.map((_, i) => eagerEntry(traced, i))),
     ...eagerState(traced),
   } as Model;
-  if (state !== undefined) model.loadState(await Promise.all([state].flat().map(source => read(source))));
+  if (state !== undefined) model.loadState(await Promise.all([state].flat().map(readerOf({}))));
   return model;
 }
 
@@ -68,7 +70,14 @@ function output(slot: TensorSlot, tensor: Tensor, copy: boolean): OutputValue {
 /** The members of a model besides its entries; the eager tensors themselves are the state. */
 function eagerState({ name, state }: TracedModel): ModelState {
   const { slots, bytes } = layOut(state);
-  const manifest: Manifest = { name, state: slots, stateBytes: bytes, totalBytes: bytes, entries: [] };
+  const manifest: Manifest = {
+    name,
+    state: slots,
+    stateBytes: bytes,
+    stateHead: stateHead(slots, bytes),
+    totalBytes: bytes,
+    entries: [],
+  };
   const pairs = (image: Uint8Array): (readonly [memory: TypedArray, image: TypedArray])[] =>
     state.map(({ storage }, i) => [storage.array as TypedArray, viewOf(slots[i], image.buffer)]);
   return {

@@ -8,7 +8,7 @@ export { CudaError, CudaUnavailableError, loadCuda } from './cuda.js';
 export type { TypedArray } from './element.js';
 export { ArtifactError } from './error.js';
 export { hasFeature } from './features.js';
-export type { Artifact, ArtifactFile, Fetch, ModuleVariant, Source } from './loader.js';
+export { type Artifact, type LoadOptions, load as loadArtifact, type ModuleVariant } from './loader.js';
 export type { ElementType, EntrySlots, Feature, Manifest, TensorSlot } from './manifest.js';
 export {
   type CallOptions,
@@ -20,4 +20,4 @@ export {
   type OutputValue,
 } from './model.js';
 export { decodeState, encodeState, type StateFiles } from './state-file.js';
-export { load as loadArtifact, type Progress, type TransferOptions as LoadOptions } from './transfer.js';
+export type { ArtifactFile, Fetch, Progress, Source } from './transfer.js';

@@ -1,19 +1,17 @@
 /**
- * From the files of an artifact to a model: picks the module this machine can run, fetches, checks hashes, instantiates.
+ * From the files of an artifact to a model: picks the module this machine can run, reads, checks hashes, instantiates.
  *
- * Works in Node, Deno, Bun, browsers and workers: files are read through `fs` where the URL is a file and the runtime has
- * Node's modules, by `fetch` elsewhere. Where WebAssembly may not be compiled at run time (Workers, strict content policies)
- * the caller passes a ready `module`.
+ * Works in Node, Deno, Bun, browsers and workers. Where WebAssembly may not be compiled at run time (Workers, strict
+ * content policies) the caller passes a ready `module`. What the loader must know about the model it finds in a section
+ * of the module.
  */
 import { ArtifactError } from './error.js';
 import { hasRelaxedSimd } from './features.js';
 import type { Manifest } from './manifest.js';
 import { type Engine, engineOf, type Model, modelOver } from './model.js';
+import { type ArtifactFile, readerOf, type Source, type TransferOptions, unless } from './transfer.js';
 
-/** Bytes, or where to find them: a URL, or in Node a path. */
-export type Source = Uint8Array | ArrayBuffer | URL | string;
-
-export interface LoadOptions {
+export interface LoadOptions extends TransferOptions {
   /** A compiled module, for contexts that may not compile one. */
   readonly module?: WebAssembly.Module;
   /** Instead of the module file that lies beside the JavaScript. */
@@ -27,23 +25,15 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Throw E415 where the threads cannot be had. */
   readonly requireThreads?: boolean;
-  /** Instead of `fetch`: to send headers, say, or to keep what comes. */
-  readonly fetch?: Fetch;
 }
-export type Fetch = (source: URL | string, init?: { readonly signal?: AbortSignal }) => Promise<Response>;
 
-/** A file of the artifact: its URL is computed when it is asked for. */
-export interface ArtifactFile {
-  readonly url: () => URL;
-  readonly sha256: string;
-  readonly bytes: number;
-}
 export interface ModuleVariant extends ArtifactFile {
   /** It has relaxed SIMD in it. */
   readonly relaxed?: boolean;
 }
 export interface Artifact {
-  readonly manifest: Manifest;
+  /** Of the model that its modules must be of. */
+  readonly name: string;
   /** Those for one thread, and those for several if it is built so: best first, the last one runs everywhere. */
   readonly modules: readonly [alone: readonly ModuleVariant[], ofTeam?: readonly ModuleVariant[]];
   /** The state file, or several that hold its tensors between them. */
@@ -59,70 +49,50 @@ export interface Team {
   readonly reason?: string;
 }
 
-/** Throws E412, E413 and E415 with the file and the reason where something is missing, damaged or does not fit. */
-export async function loadArtifact(artifact: Artifact, options: LoadOptions = {}): Promise<Model> {
-  const { state, threads = 1, fetch } = options;
-  const sources = state ? [state].flat() : artifact.state;
-  const files = Promise.all(sources.map(source => read(source, fetch)));
-  files.catch(() => {}); // it is told below
-  const { engine, reason } = await startEngine(artifact, options);
+/**
+ * Throws E412, E413 and E415 with the file and the reason where something is missing, damaged or does not fit, and the
+ * signal's reason. Where it throws, nothing goes on that it began.
+ */
+export async function load(
+  { name, modules, state, startTeam = noTeam }: Artifact,
+  options: LoadOptions = {},
+): Promise<Model> {
+  const { signal, threads = 1 } = options;
+  const ended = new AbortController();
+  const read = readerOf({ ...options, signal: ended.signal });
+  const compiled = async (variants = modules[0]): Promise<WebAssembly.Module> =>
+    options.module ??
+    compile(await read(options.wasm ?? variants.find(({ relaxed }) => !relaxed || hasRelaxedSimd())!));
+  let team: Team = {};
   try {
-    return modelOver(engine!, artifact.manifest, await files, { count: reason ? 1 : threads, reason });
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', () => ended.abort(), { signal: ended.signal });
+    const files = Promise.all([options.state ?? state].flat().map(read));
+    files.catch(() => {}); // it is told below
+    if (threads !== 1) team = await startTeam(threads, () => compiled(modules[1]));
+    const { reason, engine = engineOf(await compiled()) } = team;
+    if (reason && options.requireThreads) throw new ArtifactError('E415', reason);
+    const count = reason ? 1 : threads;
+    const model = modelOver(engine, manifestIn(engine.module, name), await files, { count, reason });
+    signal?.throwIfAborted();
+    return model;
   } catch (error) {
-    engine!.dispose?.();
+    team.engine?.dispose?.();
+    signal?.throwIfAborted();
     throw error;
+  } finally {
+    ended.abort();
   }
 }
 
-/** The threads asked for, or one and the reason. */
-async function startEngine(
-  { modules: [alone, ofTeam], startTeam }: Artifact,
-  { module, wasm, threads = 1, requireThreads, fetch }: LoadOptions,
-): Promise<Team> {
-  const compiled = async (variants = alone): Promise<WebAssembly.Module> =>
-    module ?? compile(await read(wasm ?? variants.find(({ relaxed }) => !relaxed || hasRelaxedSimd())!, fetch));
-  const { engine, reason }: Team =
-    threads === 1
-      ? {}
-      : ((await startTeam?.(threads, () => compiled(ofTeam))) ?? { reason: 'it is built for one thread' });
-  if (requireThreads && reason) throw new ArtifactError('E415', reason);
-  return { engine: engine ?? engineOf(await compiled()), reason };
-}
+const noTeam: StartTeam = async () => ({ reason: 'it is built for one thread' });
 
-async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes as BufferSource);
-  } catch (error) {
-    throw new ArtifactError('E413', `the module cannot be compiled here: ${(error as Error).message}`);
-  }
-}
+const compile = (bytes: Uint8Array): Promise<WebAssembly.Module> =>
+  WebAssembly.compile(bytes as BufferSource).catch(unless('the module cannot be compiled here'));
 
-/** The bytes of a source. Throws E413 where they cannot be had, or are not those that the artifact was built with. */
-export async function read(source: Source | ArtifactFile, get?: Fetch): Promise<Uint8Array> {
-  if (typeof source === 'object') {
-    if ('sha256' in source) return readChecked(source, get);
-    if (!('href' in source)) return 'length' in source ? source : new Uint8Array(source);
-  }
-  try {
-    const fs = globalThis.process?.getBuiltinModule?.('node:fs');
-    if (fs && (typeof source === 'object' ? source.protocol === 'file:' : !/^[a-z]+:\/\//.test(source)))
-      return new Uint8Array(fs.readFileSync(source));
-    const response = await (get ?? fetch)(source);
-    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (error) {
-    throw new ArtifactError('E413', `cannot read ${source}: ${(error as Error).message}`);
-  }
-}
-
-async function readChecked({ url, sha256 }: ArtifactFile, get?: Fetch): Promise<Uint8Array> {
-  const bytes = await read(url(), get);
-  const digest = await globalThis.crypto?.subtle?.digest('SHA-256', bytes as BufferSource);
-  const hex = digest && Array.from(new Uint8Array(digest), byte => byte.toString(16).padStart(2, '0')).join('');
-  if (digest && hex !== sha256)
-    throw new ArtifactError(
-      'E413',
-      `${url()} is not the file that was built: its sha256 is ${hex}, expected ${sha256}`,
-    );
-  return bytes;
+function manifestIn(module: WebAssembly.Module, name: string): Manifest {
+  const [section] = WebAssembly.Module.customSections(module, 'gradc');
+  const manifest = section && JSON.parse(new TextDecoder().decode(section));
+  if (manifest?.name !== name) throw new ArtifactError('E413', `the module is not that of model '${name}'`);
+  return manifest;
 }

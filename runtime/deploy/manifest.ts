@@ -1,8 +1,8 @@
 /**
  * What the loader must know about a compiled model: its entries, its state and where every tensor lies in linear memory.
  *
- * The same object is embedded in the artifact's JavaScript and, with hashes and provenance added, written beside it as
- * `<name>.manifest.json`.
+ * The same object lies as JSON in the section `gradc` of every module of the artifact and, with hashes and provenance added,
+ * beside it as `<name>.manifest.json`.
  */
 
 /** Element types, by gradc's names. 16-bit floats travel as their bits in a `Uint16Array`. */
@@ -24,6 +24,12 @@ export interface TensorSlot {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
   readonly offset: number;
+  readonly count: number;
+  /** The constructor of the typed array that holds it. */
+  readonly array: string;
+  /** Element type and shape for people, `int64[64, 10]`, and as state files have them, `I64[64, 10]`. */
+  readonly type: string;
+  readonly stored: string;
 }
 
 /** A callable of the model; the module exports a function of this name, without parameters or result. */
@@ -41,6 +47,8 @@ export interface Manifest {
   /** State occupies the bytes [0, stateBytes) in this order: the layout of the data section of the state file. */
   readonly state: readonly TensorSlot[];
   readonly stateBytes: number;
+  /** What state files begin with, after the eight bytes of its length. */
+  readonly stateHead: string;
   /** State, inputs, outputs and temporaries together: what the module's memory must hold. */
   readonly totalBytes: number;
   readonly entries: readonly EntrySlots[];

@@ -1,7 +1,7 @@
 /**
  * A compiled model, ready to call: typed arrays in, the module's function, typed arrays out. No code is generated here.
  */
-import { arrayType, count, formatType, type TypedArray, viewOf } from './element.js';
+import { type TypedArray, viewOf } from './element.js';
 import { ArtifactError } from './error.js';
 import type { EntrySlots, Manifest, TensorSlot } from './manifest.js';
 import { decodeState, encodeState, type StateFiles } from './state-file.js';
@@ -54,16 +54,15 @@ export interface Engine {
 
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
 export const instantiate = (module: WebAssembly.Module, manifest: Manifest, state: StateFiles): Model =>
-  modelOver(engineOf(module), manifest, state, { count: 1 });
+  modelOver(checkedEngine(module, manifest), manifest, state, { count: 1 });
 
 export function engineOf(module: WebAssembly.Module): Engine {
   const { exports } = new WebAssembly.Instance(module);
   return { module, exports, memory: (exports.memory as WebAssembly.Memory)?.buffer };
 }
 
-/** A model over a module that is in memory already. Throws E412, E413. */
+/** A model over a module of that manifest that is in memory already. Throws E412. */
 export function modelOver(engine: Engine, manifest: Manifest, state: StateFiles, threads: Threads): Model {
-  checkModule(manifest, engine);
   let buffer = engine.memory;
   const memory = (): ArrayBufferLike => {
     if (!buffer) throw new ArtifactError('E414', `model '${manifest.name}' has been disposed of`);
@@ -96,17 +95,18 @@ export function modelOver(engine: Engine, manifest: Manifest, state: StateFiles,
   return model as Model;
 }
 
-function checkModule({ name, entries, totalBytes }: Manifest, { exports, memory }: Engine): void {
-  const lacking = entries.filter(entry => !exports[entry.name]).map(entry => `function '${entry.name}'`);
-  if (!memory || memory.byteLength < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
+/** Throws E413 for a module that a manifest does not fit. */
+function checkedEngine(module: WebAssembly.Module, { name, entries, totalBytes }: Manifest): Engine {
+  const engine = engineOf(module);
+  const lacking = entries.filter(entry => !engine.exports[entry.name]).map(entry => `function '${entry.name}'`);
+  if (!engine.memory || engine.memory.byteLength < totalBytes) lacking.push(`a memory of ${totalBytes} bytes`);
   if (lacking.length > 0)
     throw new ArtifactError(
       'E413',
       `the module is not that of model '${name}': it does not export ${lacking.join(', ')}`,
     );
+  return engine;
 }
-
-const names = (slots: readonly TensorSlot[]): string => slots.map(slot => slot.name).join(', ') || 'none';
 
 /** Check the inputs of a call and copy them to their places. Throws E411. */
 export function writeInputs(
@@ -114,16 +114,19 @@ export function writeInputs(
   inputs: Readonly<Record<string, InputValue>>,
   buffer: ArrayBufferLike,
 ): void {
-  for (const name of Object.keys(inputs ?? {})) {
-    if (!entry.inputs.some(slot => slot.name === name))
-      throw new ArtifactError('E411', `${entry.name}: unknown input '${name}'; its inputs are ${names(entry.inputs)}`);
-  }
+  const names = entry.inputs.map(slot => slot.name);
+  const unknown = Object.keys(inputs ?? {}).find(name => !names.includes(name));
+  if (unknown !== undefined)
+    throw new ArtifactError(
+      'E411',
+      `${entry.name}: unknown input '${unknown}'; its inputs are ${names.join(', ') || 'none'}`,
+    );
   for (const slot of entry.inputs) {
     const problem = writeInput(slot, inputs?.[slot.name], viewOf(slot, buffer));
     if (problem)
       throw new ArtifactError(
         'E411',
-        `${entry.name}: input '${slot.name}' must be ${formatType(slot.dtype, slot.shape)}, ${count(slot)} elements in a ${arrayType(slot.dtype).name}; ${problem}`,
+        `${entry.name}: input '${slot.name}' must be ${slot.type}, ${slot.count} elements in a ${slot.array}; ${problem}`,
       );
   }
 }
@@ -133,7 +136,7 @@ function writeInput(slot: TensorSlot, value: InputValue | undefined, target: Typ
   if (value === undefined || value === null) return 'it is missing';
   const given = typeof value === 'object' ? value : [value];
   const kind = (given as Partial<TypedArray>)[Symbol.toStringTag];
-  const ready = kind === arrayType(slot.dtype).name;
+  const ready = kind === slot.array;
   const accepted = ready || Array.isArray(given) || (slot.dtype === 'int64' && kind === 'Int32Array');
   if (!accepted || given.length !== target.length || (given !== value && slot.shape.length > 0))
     return `given ${describe(value)}`;
@@ -146,10 +149,12 @@ function writeInput(slot: TensorSlot, value: InputValue | undefined, target: Typ
 
 /** Store a plain number; false where an integer type cannot hold it. */
 function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, value: number | bigint | boolean): boolean {
-  const integer = !dtype.includes('float');
-  if (integer && !Number.isInteger(Number(value))) return false;
-  target[i] = dtype === 'int64' ? BigInt(value) : Number(value);
-  return !integer || Number(target[i]) === Number(value);
+  try {
+    target[i] = dtype === 'int64' ? BigInt(value) : Number(value);
+  } catch {
+    return false; // a fraction
+  }
+  return dtype.includes('float') || Number(target[i]) === Number(value);
 }
 
 const describe = (value: InputValue): string =>

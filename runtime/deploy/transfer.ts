@@ -1,66 +1,81 @@
 /**
- * `load` as users call it: the loader, told of bytes as they come and stopped on request. What an artifact's files come by
- * is `fetch`; files on a disk are read at once and not counted.
+ * Reading the files of an artifact: through `fs` where the URL is a file and the runtime has Node's modules, by `fetch`
+ * elsewhere, told of bytes as they come. Files on a disk are read at once and not counted.
  */
-import { type Artifact, type Fetch, type LoadOptions, loadArtifact } from './loader.js';
-import type { Model } from './model.js';
+import { ArtifactError } from './error.js';
 
-export interface TransferOptions extends LoadOptions {
+/** Bytes, or where to find them: a URL, or in Node a path. */
+export type Source = Uint8Array | ArrayBuffer | URL | string;
+
+/** A file of the artifact: its URL is computed when it is asked for. */
+export interface ArtifactFile {
+  readonly url: () => URL;
+  /** In base64. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+export interface TransferOptions {
+  /** Instead of `fetch`: to send headers, say, or to keep what comes. */
+  readonly fetch?: Fetch;
   /** Told of bytes as they are fetched, in all files together. */
   readonly onProgress?: (progress: Progress) => void;
   /** Gives the loading up: it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
+export type Fetch = (source: URL | string, init?: { readonly signal?: AbortSignal }) => Promise<Response>;
 export interface Progress {
   readonly loaded: number;
   /** As far as known: of the artifact's own files from the start, of others when the server has answered. */
   readonly total: number;
 }
 
-/** Throws what `loadArtifact` throws, and the signal's reason. Where it throws, nothing goes on that it began. */
-export async function load(artifact: Artifact, options: TransferOptions = {}): Promise<Model> {
-  const { signal, onProgress } = options;
-  if (!signal && !onProgress) return loadArtifact(artifact, options);
-  const ended = new AbortController();
-  const end = (): void => ended.abort();
-  signal?.addEventListener('abort', end);
-  let model: Model | undefined;
-  try {
-    signal?.throwIfAborted();
-    model = await loadArtifact(artifact, { ...options, fetch: fetchUntil(ended.signal, artifact, options) });
-    signal?.throwIfAborted();
-    return model;
-  } catch (error) {
-    end();
-    model?.dispose();
-    signal?.throwIfAborted();
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', end);
-  }
-}
+/** Throws E413 where the bytes cannot be had, or are not those that the artifact was built with. */
+export type Read = (source: Source | ArtifactFile) => Promise<Uint8Array>;
 
-/** Fetches, and tells of every part as it comes, until the signal. */
-function fetchUntil(
-  signal: AbortSignal,
-  { modules, state }: Artifact,
-  { fetch = globalThis.fetch, onProgress }: TransferOptions,
-): Fetch {
+export function readerOf({ fetch = globalThis.fetch, onProgress, signal }: TransferOptions): Read {
   let loaded = 0;
   let total = 0;
-  return async source => {
-    const own = [...modules, state].flat().find(file => `${file?.url()}` === `${source}`);
-    total += own?.bytes ?? 0;
-    const response = await fetch(source, { signal });
-    if (!own) total += Number(response.headers.get('content-length'));
-    const passing = new TransformStream<Uint8Array, Uint8Array>({
+  const contentOf = async (place: URL | string, bytes: number): Promise<ArrayBuffer | Uint8Array> => {
+    const fs = globalThis.process?.getBuiltinModule?.('node:fs');
+    if (fs && isFile(place)) return fs.readFileSync(place);
+    total += bytes;
+    const { ok, status, statusText, headers, body } = await fetch(place, { signal });
+    if (!ok) throw new Error(`${status} ${statusText}`);
+    if (!bytes) total += Number(headers.get('content-length'));
+    const counted = new TransformStream<Uint8Array, Uint8Array>({
       transform(part, out) {
         loaded += part.length;
         total = Math.max(total, loaded);
-        if (!signal.aborted) onProgress?.({ loaded, total });
+        if (!signal?.aborted) onProgress?.({ loaded, total });
         out.enqueue(part);
       },
     });
-    return new Response(response.body?.pipeThrough(passing), response);
+    return new Response(body?.pipeThrough(counted)).arrayBuffer();
+  };
+  return async source => {
+    const { url, sha256, bytes = 0 } = source as Partial<ArtifactFile>;
+    const place = url?.() ?? (source as Source);
+    if (isBytes(place)) return 'length' in place ? place : new Uint8Array(place);
+    const content = new Uint8Array(await contentOf(place, bytes).catch(unless(`cannot read ${place}`)));
+    const digest = sha256 && (await globalThis.crypto?.subtle?.digest('SHA-256', content as BufferSource));
+    const found = digest && btoa(String.fromCharCode(...new Uint8Array(digest)));
+    if (found && found !== sha256)
+      throw new ArtifactError(
+        'E413',
+        `${place} is not the file that was built: its sha256 is ${found}, expected ${sha256}`,
+      );
+    return content;
   };
 }
+
+/** What is told of a failure: E413 and what could not be done. */
+export const unless =
+  (problem: string) =>
+  ({ message }: Error): never => {
+    throw new ArtifactError('E413', `${problem}: ${message}`);
+  };
+
+const isBytes = (source: Source): source is Uint8Array | ArrayBuffer => 'byteLength' in Object(source);
+/** A path is one too; a letter before a colon is a drive. */
+const isFile = (place: URL | string): boolean => !/^(?!file:)\w\w+:/.test(`${place}`);
