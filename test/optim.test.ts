@@ -221,17 +221,84 @@ describe('LBFGS', () => {
     for (const [i, value] of numbers(x).entries()) expect(value).toBeCloseTo(reference.tolist<number[]>()[i], 3);
     expect(Math.abs(x.tolist<number[]>()[0] + 1)).toBeGreaterThan(0.1);
   });
-  test('cannot be traced, and says so', () => {
+  describe.each([null, 'strong_wolfe'] as const)('a whole step inside an entry, line search %s', lineSearchFn => {
+    const rosenbrock = (x: Tensor): Tensor => {
+      const [a, b] = x.unbind();
+      return a.neg().add(1).square().add(b.sub(a.square()).square().mul(100));
+    };
+    test('decides as eagerly, its memory lasting from call to call', () => {
+      const train = (compiled: boolean) => {
+        const x = tensor([-1, 1.5], { dtype: 'float64', requiresGrad: true });
+        const opt = new optim.LBFGS([x], { lr: lineSearchFn ? 1 : 0.1, maxIter: 6, historySize: 3, lineSearchFn });
+        let evaluations = 0;
+        const step = (): Tensor =>
+          opt.step(() => {
+            evaluations++;
+            opt.zeroGrad();
+            const loss = rosenbrock(x);
+            loss.backward();
+            return loss;
+          });
+        const run = compiled ? compile(step, []) : step;
+        const seen = Array.from({ length: 5 }, () => [run().item<number>(), ...x.tolist<number[]>()]);
+        return { seen, evaluations };
+      };
+      const [eager, compiled] = [train(false), train(true)];
+      for (const [i, row] of compiled.seen.entries())
+        for (const [j, value] of row.entries()) expect(value).toBeCloseTo(eager.seen[i][j], 8);
+      expect(compiled.seen[4][0]).toBeLessThan(compiled.seen[0][0]);
+      // the closure is traced before the first iteration and within one, however often it will run
+      expect([eager.evaluations > 10, compiled.evaluations]).toEqual([true, 2]);
+    });
+    test('of several parameters, with the gradients it leaves, stopping early and for good', () => {
+      const learn = (compiled: boolean) => {
+        manualSeed(2);
+        const net = new nn.Sequential(new nn.Linear(3, 4), new nn.Tanh(), new nn.Linear(4, 1));
+        const opt = new optim.LBFGS(net.parameters(), { maxIter: 8, maxEval: 5, lineSearchFn });
+        const [data, target] = [rand(6, 3), rand(6, 1)];
+        const step = (x: Tensor, y: Tensor): Tensor[] => {
+          const loss = opt.step(() => {
+            opt.zeroGrad(true);
+            const value = F.mseLoss(net.forward(x) as Tensor, y);
+            value.backward();
+            return value;
+          });
+          return [loss, ...[...net.parameters()].map(({ grad }) => grad!)];
+        };
+        const run = compiled ? compile(step, [input([6, 3]), input([6, 1])]) : step;
+        return Array.from({ length: 4 }, () => [
+          ...run(data, target).flatMap(numbers),
+          ...[...net.parameters()].flatMap(numbers),
+        ]);
+      };
+      const [eager, compiled] = [learn(false), learn(true)];
+      for (const [i, row] of compiled.entries())
+        for (const [j, value] of row.entries()) expect(value).toBeCloseTo(eager[i][j], 3);
+      expect(eager[3][0]).toBeLessThan(eager[0][0]);
+    });
+  });
+  test('its memory has names in the state of a model', () => {
     const w = zeros(2, { requiresGrad: true });
-    const opt = new optim.LBFGS([w]);
-    const step = (x: Tensor): Tensor =>
-      opt.step(() => {
-        opt.zeroGrad();
-        const loss = w.sub(x).square().sum();
-        loss.backward();
-        return loss;
-      });
-    expect(() => compile(step, [input([2])])).toThrow(/E304.*LBFGS chooses its steps by the value of the loss/s);
+    const opt = new optim.LBFGS([w], { historySize: 2 });
+    const model = defineModel('fitted', () => ({
+      state: { w, opt },
+      entries: {
+        fit: entry({ x: input([2]) }, ({ x }) => ({
+          loss: opt.step(() => {
+            opt.zeroGrad();
+            const loss = w.sub(x).square().sum();
+            loss.backward();
+            return loss;
+          }),
+        })),
+      },
+    }));
+    const { executable } = compileDefinition(model);
+    const names = executable.state.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['w', 'opt.lr', 'opt.direction', 'opt.changes', 'opt.iterations']));
+    expect(names.some(name => name.startsWith('constant'))).toBe(false);
+    executable.call('fit', { x: floats([1, 2]) });
+    for (const [i, value] of numbers(w).entries()) expect(value).toBeCloseTo(i + 1, 4);
   });
 });
 

@@ -1,16 +1,27 @@
 /**
- * Limited-memory BFGS: Nocedal, "Updating quasi-Newton matrices with limited storage" (1980), with the line search for the
- * strong Wolfe conditions of Nocedal and Wright, "Numerical Optimization" (2006), algorithms 3.5 and 3.6.
+ * Limited-memory BFGS: Nocedal, "Updating quasi-Newton matrices with limited storage" (1980).
  *
- * Each step asks for the loss several times and decides by its value, so it cannot be part of a traced entry; the loss and its
- * gradient can be a compiled function.
+ * Each step asks for the loss several times and decides by its value. What it decides by are tensors, and its decisions `cond` and
+ * `whileLoop`: eagerly they run as JavaScript does, and an entry compiles the whole step, closure included, to loops and
+ * branches of one program.
  */
+import { currentBody, currentTrace } from '../../compiler/autodiff/control/body.js';
+import { cond } from '../../compiler/autodiff/control/cond.js';
+import { whileLoop } from '../../compiler/autodiff/control/while-loop.js';
 import { fail, InternalError } from '../../compiler/errors.js';
+import type { TensorType } from '../../compiler/ir/graph.js';
+import { numel } from '../../compiler/ir/shape.js';
+import { iota } from '../../compiler/ops/creation.js';
+import { full } from '../../compiler/ops/define.js';
+import { minimum } from '../../compiler/ops/extrema.js';
+import { where } from '../../compiler/ops/selection.js';
+import { cat } from '../../compiler/ops/shape.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
-import { executor, type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
-import { elementsOf } from '../bridge.js';
-import { store } from '../elements.js';
+import { emptyTensor, executor, isConstant, type Tensor } from '../../compiler/ops/tensor.js';
+import { liveValue } from './live-settings.js';
 import { checkSetting, type GroupSettings, type Numbers, Optimizer, type Parameters } from './optimizer.js';
+import { scalar } from './per-group.js';
+import { dot, flag, largest, type Sample, strongWolfe } from './strong-wolfe.js';
 
 export interface LBFGSSettings extends GroupSettings {
   /** Iterations per step. */
@@ -23,35 +34,25 @@ export interface LBFGSSettings extends GroupSettings {
   lineSearchFn: 'strong_wolfe' | null;
 }
 
-/** All parameters, or all gradients, as one list of numbers. */
-type Vector = Float64Array;
-const dot = (a: Vector, b: Vector): number => a.reduce((sum, x, i) => sum + x * b[i], 0);
-const scaled = (a: Vector, factor: number): Vector => a.map(x => x * factor);
-/** a + factor · b. */
-const along = (a: Vector, b: Vector, factor: number): Vector => a.map((x, i) => x + factor * b[i]);
-const largest = (a: Vector): number => a.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
-
-/** The loss and its gradient at a point. */
-interface Sample {
-  readonly loss: number;
-  readonly grad: Vector;
-}
-/** A change of the gradient and the step that made it. */
-interface Correction {
-  readonly change: Vector;
-  readonly step: Vector;
-  /** 1 / (change · step). */
-  readonly inverse: number;
-}
-/** What one iteration leaves for the next. */
+/** What one iteration leaves for the next; all parameters, or all gradients, are one vector. */
 interface Memory {
-  corrections: Correction[];
+  /** How many iterations there have been, in all steps. */
+  readonly iterations: Tensor;
+  readonly direction: Tensor;
+  readonly length: Tensor;
+  readonly grad: Tensor;
   /** Scale of the first guess of the inverse Hessian. */
-  scale: number;
-  direction: Vector;
-  length: number;
-  grad: Vector;
+  readonly scale: Tensor;
+  /** Corrections so far; the last of them are kept, each in the row of its number by the size of the history. */
+  readonly corrections: Tensor;
+  /** Changes of the gradient, the steps that made them, and 1 / (change · step). */
+  readonly changes: Tensor;
+  readonly steps: Tensor;
+  readonly inverses: Tensor;
 }
+
+/** Where a step stands between iterations. */
+type Standing = Sample & { readonly evaluations: Tensor; readonly iteration: Tensor; readonly going: Tensor };
 
 export class LBFGS extends Optimizer<LBFGSSettings> {
   #memory: Memory | null = null;
@@ -86,186 +87,215 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   override step(closure?: () => unknown): unknown {
     if (closure === undefined)
       return fail('E208', { problem: 'LBFGS.step() needs a closure that reevaluates the model and returns the loss' });
-    if (executor().kind === 'trace') {
-      return fail('E304', {
-        problem:
-          'LBFGS chooses its steps by the value of the loss, which does not exist while an entry is being traced',
-        hint: 'compile what the closure does after zeroGrad(), loss and backward() (the gradients add up in .grad), and call step() outside',
-      });
-    }
-    let first: unknown = null;
-    const evaluate = (): Sample => {
-      const loss = enableGrad(closure as () => Tensor);
-      first ??= loss;
-      return { loss: loss.item(), grad: this.#grads() };
-    };
-    noGrad(() => this.#minimize(evaluate));
-    return first;
+    return noGrad(() => {
+      let first: unknown = null;
+      const grads = this.#flat(() => null).clone();
+      const evaluate = (): Sample => {
+        // a loop or branch of an entry knows of no gradients from outside
+        if (currentBody() !== null) this.#setGrads(grads);
+        const loss = enableGrad(closure as () => Tensor);
+        first ??= loss;
+        const grad = this.#flat(param => param.grad);
+        grads.copy_(grad);
+        return { loss: loss.detach().to('float64').reshape([]), grad };
+      };
+      this.#minimize(evaluate);
+      if (currentTrace() !== null) this.#setGrads(grads);
+      return first;
+    });
   }
 
   #minimize(evaluate: () => Sample): void {
-    const { lr, maxIter, maxEval, toleranceGrad, toleranceChange, historySize, lineSearchFn } = this.paramGroups[0];
-    const allowed = maxEval ?? Math.floor((maxIter * 5) / 4);
-    let { loss, grad } = evaluate();
-    let evaluations = 1;
-    if (largest(grad) <= toleranceGrad) return;
-    for (let iteration = 1; iteration <= maxIter; iteration++) {
-      const memory = this.#next(grad, historySize);
-      const { direction } = memory;
-      const isFirst = this.#memory === null;
-      this.#memory = memory;
-      memory.length = isFirst ? Math.min(1, 1 / grad.reduce((sum, x) => sum + Math.abs(x), 0)) * lr : lr;
-      const slope = dot(grad, direction);
-      if (slope > -toleranceChange) return;
-      const before = loss;
-      const start = this.#parameters();
-      const sampleAt = (length: number): Sample => {
-        this.#moveTo(along(start, direction, length));
-        return evaluate();
+    const { maxIter, toleranceGrad } = this.paramGroups[0];
+    this.#memory ??= this.atHome(() => this.#newMemory());
+    const memory = this.#memory;
+    const sample = evaluate();
+    const going = largest(sample.grad)
+      .gt(toleranceGrad)
+      .logicalAnd(flag(maxIter > 0));
+    whileLoop(
+      (standing: Standing) => standing.going,
+      standing => this.#iterate(standing, memory, evaluate),
+      { ...sample, evaluations: scalar(1), iteration: scalar(0), going },
+    );
+  }
+
+  #iterate(from: Standing, memory: Memory, evaluate: () => Sample): Standing {
+    const { toleranceChange } = this.paramGroups[0];
+    const standing = { ...from, iteration: from.iteration.add(1) };
+    const isFirst = memory.iterations.eq(0);
+    turn(memory, standing.grad, isFirst);
+    memory.grad.copy_(standing.grad);
+    memory.iterations.add_(1);
+    const lr = liveValue(this.paramGroups[0], 'lr') as Tensor;
+    const careful = minimum(standing.grad.to('float64').abs().sum().reciprocal(), scalar(1)).mul(lr);
+    memory.length.copy_(where(isFirst, careful, lr));
+    const slope = dot(standing.grad, memory.direction);
+    return cond(
+      slope.gt(-toleranceChange),
+      () => ({ ...standing, going: flag(false) }),
+      () => this.#advance(standing, memory, slope, evaluate),
+    );
+  }
+
+  /** Go along the direction, and see whether that was the end. */
+  #advance(from: Standing, memory: Memory, slope: Tensor, evaluate: () => Sample): Standing {
+    const { maxIter, maxEval, toleranceGrad, toleranceChange, lineSearchFn } = this.paramGroups[0];
+    const start = this.#flat(param => param);
+    const moveTo = (length: Tensor): void => this.#moveTo(start.add(memory.direction.mul(length)));
+    const sampleAt = (length: Tensor): Sample => {
+      moveTo(length);
+      return evaluate();
+    };
+    const isLast = from.iteration.ge(maxIter);
+    let { loss, grad, evaluations }: Pick<Standing, 'loss' | 'grad' | 'evaluations'> = from;
+    if (lineSearchFn === 'strong_wolfe') {
+      const found = strongWolfe(sampleAt, memory.length.clone(), memory.direction, from, slope);
+      ({ loss, grad } = found.point);
+      evaluations = evaluations.add(found.evaluations);
+      memory.length.copy_(found.point.length);
+      moveTo(found.point.length);
+    } else {
+      ({ loss, grad } = cond(
+        isLast,
+        () => {
+          moveTo(memory.length);
+          return { loss: from.loss, grad: from.grad };
+        },
+        () => sampleAt(memory.length),
+      ));
+      evaluations = evaluations.add(isLast.logicalNot().to('float64'));
+    }
+    const isDone = isLast
+      .logicalOr(evaluations.ge(maxEval ?? Math.floor((maxIter * 5) / 4)))
+      .logicalOr(largest(grad).le(toleranceGrad))
+      .logicalOr(largest(memory.direction.mul(memory.length)).le(toleranceChange))
+      .logicalOr(loss.sub(from.loss).abs().lt(toleranceChange));
+    return { loss, grad, evaluations, iteration: from.iteration, going: isDone.logicalNot() };
+  }
+
+  // ── parameters as one vector ───────────────────────────────────────────────────────────────────────────────────────
+
+  #flat(part: (param: Tensor) => Tensor | null): Tensor {
+    const { params } = this.paramGroups[0];
+    const dtype = params.some(param => param.dtype === 'float64') ? 'float64' : 'float32';
+    return cat(params.map(param => (part(param)?.detach() ?? param.detach().zerosLike()).reshape([-1]).to(dtype)));
+  }
+  /** Each parameter with its part of a vector. */
+  #parts(vector: Tensor): (readonly [param: Tensor, part: Tensor])[] {
+    let end = 0;
+    return this.paramGroups[0].params.map(param => {
+      const start = end;
+      end += numel(param.shape);
+      return [param, vector.slice(0, start, end).reshape(param.shape).to(param.dtype)];
+    });
+  }
+  #moveTo(point: Tensor): void {
+    for (const [param, part] of this.#parts(point)) param.copy_(part);
+  }
+  #setGrads(vector: Tensor): void {
+    for (const [param, part] of this.#parts(vector)) param.grad = part.clone();
+  }
+
+  // ── state ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #newMemory(): Memory {
+    const { historySize } = this.paramGroups[0];
+    const { dtype, shape } = this.#flat(param => param);
+    const vector = (): Tensor => full(shape, 0, { dtype });
+    // eagerly, memory that nothing has been written to takes no room
+    const zeros =
+      executor().kind === 'eager' ? emptyTensor : ({ dtype, shape }: TensorType) => full(shape, 0, { dtype });
+    const rows = (): Tensor => zeros({ dtype, shape: [historySize, ...shape] });
+    return {
+      iterations: scalar(0),
+      direction: vector(),
+      length: scalar(0),
+      grad: vector(),
+      scale: scalar(1),
+      corrections: scalar(0),
+      changes: rows(),
+      steps: rows(),
+      inverses: full([historySize], 0, { dtype: 'float64' }),
+    };
+  }
+
+  override *namedState(nameOf: (tensor: Tensor) => string | null): IterableIterator<[string, Tensor]> {
+    yield* super.namedState(nameOf);
+    for (const entry of Object.entries(this.#memory ?? {})) yield entry as [string, Tensor];
+  }
+}
+
+/** The direction from here: the gradient seen through the corrections of past steps (the two-loop recursion). */
+function turn(memory: Memory, grad: Tensor, isFirst: Tensor): void {
+  cond(
+    isFirst,
+    () => {
+      memory.direction.copy_(grad.neg());
+      return null;
+    },
+    () => {
+      remember(memory, grad);
+      memory.direction.copy_(corrected(memory, grad));
+      return null;
+    },
+  );
+}
+
+/** Keep what the last step tells of the curvature, if that is positive. */
+function remember(memory: Memory, grad: Tensor): void {
+  const change = grad.sub(memory.grad);
+  const step = memory.direction.mul(memory.length);
+  const curvature = dot(change, step);
+  cond(
+    curvature.gt(1e-10),
+    () => {
+      setRow(memory.changes, memory.corrections, change);
+      setRow(memory.steps, memory.corrections, step);
+      setRow(memory.inverses, memory.corrections, curvature.reciprocal());
+      memory.corrections.add_(1);
+      memory.scale.copy_(curvature.div(dot(change, change)));
+      return null;
+    },
+    () => null,
+  );
+}
+
+/** Is it the row of a correction? */
+const isRow = (rows: Tensor, number: Tensor): Tensor =>
+  iota(rows.shape[0]).eq(number.remainder(rows.shape[0]).to('int64'));
+const rowOf = (rows: Tensor, number: Tensor): Tensor =>
+  rows.indexSelect(0, number.remainder(rows.shape[0]).to('int64').reshape([1])).squeeze(0);
+/** A compiled program rewrites all rows; eagerly, where the number is there, one is written. */
+function setRow(rows: Tensor, number: Tensor, row: Tensor): void {
+  if (isConstant(number)) rows.select(0, number.item<number>() % rows.shape[0]).copy_(row);
+  else rows.copy_(where(isRow(rows, number).reshape([-1, ...row.shape.map(() => 1)]), row, rows));
+}
+
+function corrected(memory: Memory, grad: Tensor): Tensor {
+  const { corrections, changes, steps, inverses } = memory;
+  const oldest = corrections.sub(minimum(corrections, scalar(inverses.shape[0])));
+  const back = whileLoop(
+    ({ number }) => number.ge(oldest),
+    ({ direction, weights, number }) => {
+      const weight = dot(rowOf(steps, number), direction).mul(rowOf(inverses, number));
+      return {
+        direction: direction.sub(rowOf(changes, number).mul(weight)),
+        weights: where(isRow(weights, number), weight, weights),
+        number: number.sub(1),
       };
-      if (lineSearchFn === 'strong_wolfe') {
-        const found = strongWolfe(sampleAt, memory.length, direction, { loss, grad }, slope);
-        ({ loss, grad } = found.sample);
-        memory.length = found.length;
-        evaluations += found.evaluations;
-        this.#moveTo(along(start, direction, found.length));
-      } else if (iteration < maxIter) {
-        ({ loss, grad } = sampleAt(memory.length));
-        evaluations++;
-      } else this.#moveTo(along(start, direction, memory.length));
-      if (evaluations >= allowed || largest(grad) <= toleranceGrad) return;
-      if (largest(scaled(direction, memory.length)) <= toleranceChange || Math.abs(loss - before) < toleranceChange)
-        return;
-    }
-  }
-
-  /** The direction from here: the gradient seen through the corrections of past steps (the two-loop recursion). */
-  #next(grad: Vector, historySize: number): Memory {
-    const past = this.#memory;
-    if (past === null) return { corrections: [], scale: 1, direction: scaled(grad, -1), length: 0, grad };
-    let { corrections, scale } = past;
-    const change = along(grad, past.grad, -1);
-    const step = scaled(past.direction, past.length);
-    const curvature = dot(change, step);
-    if (curvature > 1e-10) {
-      corrections = [...corrections, { change, step, inverse: 1 / curvature }].slice(-historySize);
-      scale = curvature / dot(change, change);
-    }
-    let direction = scaled(grad, -1);
-    const weights: number[] = [];
-    for (let i = corrections.length - 1; i >= 0; i--) {
-      weights[i] = dot(corrections[i].step, direction) * corrections[i].inverse;
-      direction = along(direction, corrections[i].change, -weights[i]);
-    }
-    direction = scaled(direction, scale);
-    for (const [i, correction] of corrections.entries()) {
-      direction = along(
-        direction,
-        correction.step,
-        weights[i] - dot(correction.change, direction) * correction.inverse,
+    },
+    { direction: grad.neg(), weights: inverses.zerosLike(), number: corrections.sub(1) },
+  );
+  const forth = whileLoop(
+    ({ number }) => number.lt(corrections),
+    ({ direction, number }) => {
+      const weight = rowOf(back.weights, number).sub(
+        dot(rowOf(changes, number), direction).mul(rowOf(inverses, number)),
       );
-    }
-    return { corrections, scale, direction, length: 0, grad };
-  }
-
-  #grads(): Vector {
-    const numbers = (param: Tensor): number[] =>
-      param.grad === null ? new Array(param.numel()).fill(0) : (elementsOf(param.grad, 'LBFGS') as number[]);
-    return Float64Array.from(this.paramGroups[0].params.flatMap(numbers));
-  }
-  #parameters(): Vector {
-    return Float64Array.from(this.paramGroups[0].params.flatMap(param => elementsOf(param, 'LBFGS') as number[]));
-  }
-  #moveTo(point: Vector): void {
-    let at = 0;
-    for (const param of this.paramGroups[0].params) {
-      const part = point.subarray(at, (at += param.numel()));
-      param.copy_(tensorOver(store(param.dtype, part), param.type));
-    }
-  }
-}
-
-/** A point of the line search, with the slope of the loss along the direction. */
-interface Point extends Sample {
-  readonly length: number;
-  readonly slope: number;
-}
-
-/** Sufficient decrease, sufficient flattening, and the bounds of the search, as PyTorch sets them. */
-const wolfe = { decrease: 1e-4, flatness: 0.9, toleranceChange: 1e-9, iterations: 25 };
-
-/** A length along `direction` at which the loss has fallen enough and its slope has flattened enough. */
-function strongWolfe(
-  sampleAt: (length: number) => Sample,
-  firstLength: number,
-  direction: Vector,
-  origin: Sample,
-  slope: number,
-): { sample: Sample; length: number; evaluations: number } {
-  let evaluations = 0;
-  const pointAt = (length: number): Point => {
-    evaluations++;
-    const sample = sampleAt(length);
-    return { ...sample, length, slope: dot(sample.grad, direction) };
-  };
-  const tooHigh = ({ loss, length }: Point): boolean => loss > origin.loss + wolfe.decrease * length * slope;
-  const flat = (point: Point): boolean => Math.abs(point.slope) <= -wolfe.flatness * slope;
-  const chosen = ({ loss, grad, length }: Point) => ({ sample: { loss, grad }, length, evaluations });
-
-  const start: Point = { ...origin, length: 0, slope };
-  let previous = start;
-  let current = pointAt(firstLength);
-  let iteration = 0;
-  let bracket: [Point, Point] | null = null;
-  while (iteration < wolfe.iterations) {
-    if (tooHigh(current) || (iteration > 1 && current.loss >= previous.loss)) bracket = [previous, current];
-    else if (flat(current)) return chosen(current);
-    else if (current.slope >= 0) bracket = [previous, current];
-    if (bracket !== null) break;
-    const bounds: [number, number] = [current.length + 0.01 * (current.length - previous.length), current.length * 10];
-    const next = cubicMinimum(previous, current, bounds);
-    previous = current;
-    current = pointAt(next);
-    iteration++;
-  }
-  bracket ??= [start, current];
-
-  let stalled = false;
-  let [low, high] = bracket[0].loss <= bracket[1].loss ? [0, 1] : [1, 0];
-  while (iteration < wolfe.iterations) {
-    const lengths = bracket.map(point => point.length);
-    const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
-    if ((most - least) * largest(direction) < wolfe.toleranceChange) break;
-    let length = cubicMinimum(bracket[0], bracket[1], [least, most]);
-    const margin = 0.1 * (most - least);
-    if (Math.min(most - length, length - least) < margin) {
-      const push: boolean = stalled || length >= most || length <= least;
-      if (push) length = Math.abs(length - most) < Math.abs(length - least) ? most - margin : least + margin;
-      stalled = !push;
-    } else stalled = false;
-    const point = pointAt(length);
-    iteration++;
-    if (tooHigh(point) || point.loss >= bracket[low].loss) {
-      bracket[high] = point;
-      [low, high] = bracket[0].loss <= bracket[1].loss ? [0, 1] : [1, 0];
-      continue;
-    }
-    const done = flat(point);
-    if (!done && point.slope * (bracket[high].length - bracket[low].length) >= 0) bracket[high] = bracket[low];
-    bracket[low] = point;
-    if (done) break;
-  }
-  return chosen(bracket[low]);
-}
-
-/** Where the cubic through two points with their slopes is least, within bounds. */
-function cubicMinimum(a: Point, b: Point, [least, most]: readonly [number, number]): number {
-  const d1 = a.slope + b.slope - (3 * (a.loss - b.loss)) / (a.length - b.length);
-  const square = d1 * d1 - a.slope * b.slope;
-  if (!(square >= 0)) return (least + most) / 2;
-  const d2 = Math.sqrt(square);
-  const [left, right] = a.length <= b.length ? [a, b] : [b, a];
-  const minimum =
-    right.length - (right.length - left.length) * ((right.slope + d2 - d1) / (right.slope - left.slope + 2 * d2));
-  return Math.min(Math.max(minimum, least), most);
+      return { direction: direction.add(rowOf(steps, number).mul(weight)), number: number.add(1) };
+    },
+    { direction: back.direction.mul(memory.scale), number: oldest },
+  );
+  return forth.direction;
 }

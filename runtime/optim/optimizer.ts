@@ -171,11 +171,12 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   }
 
   #makeSlots(param: Tensor, group: ParamGroup<S>): Tensors {
-    const make = (value: number): Tensor => this.#atHome(() => full(param.shape, value, { dtype: param.dtype }));
+    const make = (value: number): Tensor => this.atHome(() => full(param.shape, value, { dtype: param.dtype }));
     return Object.fromEntries(Object.entries(this.slots(group)).map(([name, value]) => [name, make(value)]));
   }
 
-  #atHome<T>(fn: () => T): T {
+  /** Make state where the optimizer was made. */
+  protected atHome<T>(fn: () => T): T {
     return withExecutor(this.#home, () => noGrad(fn));
   }
   /** Clocks are eager tensors: parts of a trace as state, but known numbers of an optimizer made in it. */
@@ -268,7 +269,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     for (const { group, param, saved } of entries) {
       if (!this.#slots.has(param)) this.#slots.set(param, this.#makeSlots(param, group));
       for (const [name, slot] of Object.entries(this.#slots.get(param)!)) {
-        this.#atHome(() => slot.copy_(saved[name] as Tensor));
+        this.atHome(() => slot.copy_(saved[name] as Tensor));
       }
       const numbers = Object.fromEntries(this.savedClock.map(name => [name, numberOf(saved[name])]));
       const values = this.clockAt(numbers, group);
