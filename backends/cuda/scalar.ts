@@ -229,6 +229,10 @@ const spellings: { readonly [F in ScalarFn]: Spelling } = {
   sinh: math('sinh'),
   cosh: math('cosh'),
   tanh: math('tanh'),
+  sigmoid: (dtype, a) => {
+    const one = literal(dtype, 1);
+    return infix('/', one, infix('+', one, math('exp')(dtype, prefix('-', a), a)));
+  },
   asinh: math('asinh'),
   acosh: math('acosh'),
   atanh: math('atanh'),

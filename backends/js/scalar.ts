@@ -81,6 +81,7 @@ export const spellings: { readonly [F in ScalarFn]: Spelling } = {
   sinh: math('sinh'),
   cosh: math('cosh'),
   tanh: math('tanh'),
+  sigmoid: ([a], type) => wrap(`1/(1+Math.exp(-${a}))`, type),
   asinh: math('asinh'),
   acosh: math('acosh'),
   atanh: math('atanh'),

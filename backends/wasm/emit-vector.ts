@@ -27,6 +27,9 @@ export const LANES = 4;
 export const fitsLane = (type: ElemType): boolean =>
   type !== 'int64' && type !== 'float64' && type !== 'float16' && type !== 'bfloat16';
 
+/** All bits 0: not -0. */
+const isZero = (expr: Expr): boolean => expr.kind === 'const' && Object.is(Number(expr.value), 0);
+
 export class VectorEmitter {
   private readonly layers: Map<Expr, Value>[] = [new Map()];
   private readonly dependence = new Map<Expr, boolean>();
@@ -341,6 +344,8 @@ export class VectorEmitter {
       );
     }
     const mask = this.emit(cond);
+    if (safe && isZero(yes)) return this.binary('v128.andnot', this.emit(no), mask);
+    if (safe && isZero(no)) return this.binary('v128.and', this.emit(yes), mask);
     if (safe) return this.frame.code.op('v128', { name: 'v128.bitselect' }, [this.emit(yes), this.emit(no), mask]);
     return this.guardedLanes(expr, mask);
   }

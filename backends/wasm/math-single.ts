@@ -7,7 +7,7 @@
  * least squares on Chebyshev nodes, then by a search among neighbouring float32 coefficients.
  *
  * Largest errors in ulp over all of float32, held to by test/vector-math.test.ts (which has the list, with the activations
- * made of these): exp 1, log 1, log10 1, expm1 1.5, log2 1.5, acos 1.5, sin 2, cos 2, log1p 2.5, tanh 2.5, asin 2.5,
+ * made of these): exp 1, log 1, log10 1, expm1 1.5, log2 1.5, acos 1.5, sin 2, cos 2, log1p 2.5, tanh 2.5, sigmoid 2.5, asin 2.5,
  * atan 2.5, acosh 2.5, tan 3, sinh 3, cosh 3, asinh 3, atanh 3, pow 3.5, erf 4.5. What is not here (atan2, fmod) goes by way of
  * float64.
  */
@@ -18,11 +18,6 @@ import { clamp, log1pBy, logSpecial } from './math.js';
 const i32 = (value: number): Expr => constant('int32', value);
 
 const powerOf2Single = (k: Expr): Expr => bitcast('float32', s.shl(s.add(k, 127), i32(23)));
-
-function scaleSingle(y: Expr, k: Expr): Expr {
-  const half = s.shr(k, i32(1));
-  return s.mul(s.mul(y, powerOf2Single(half)), powerOf2Single(s.sub(k, half)));
-}
 
 /** 1.5·2^23: added to a small number, it leaves the nearest integer in the last bits. */
 const shifter = 12582912;
@@ -38,32 +33,55 @@ function smallExpm1(r: Expr): Expr {
   return s.add(s.mul(square, p), r);
 }
 
-/** x = k·ln 2 + r; `em1` is e^r - 1. */
-function reduceExpSingle(x: Expr): { k: Expr; em1: Expr } {
-  const shifted = s.add(s.mul(x, Math.LOG2E), shifter);
-  const rounded = s.sub(shifted, shifter);
+/** x = k·ln 2 + r; `em1` is e^r - 1, and the last bits of `shifted` are those of k + bias. */
+function reduceExpSingle(x: Expr, bias: number): { shifted: Expr; em1: Expr } {
+  const shifted = s.add(s.mul(x, Math.LOG2E), shifter + bias);
+  const rounded = s.sub(shifted, shifter + bias);
   const r = s.sub(s.sub(x, s.mul(rounded, 0.693359375)), s.mul(rounded, -2.1219444e-4));
-  return { k: s.sub(bitcast('int32', shifted), 0x4b400000), em1: smallExpm1(r) };
+  return { shifted: bitcast('int32', shifted), em1: smallExpm1(r) };
 }
 
+/** The exponent of a float32 that is 1. */
+const ONE = 127;
+/** The last bits of a number as an exponent: 2^k of k + ONE. */
+const asExponent = (bits: Expr): Expr => s.shl(bits, i32(23));
+
+/**
+ * Powers of 2 with exponents beyond those of normal numbers are made in two steps, by 2^64 or 2^-64 with the sign of x, so that
+ * overflow and denormals come out right.
+ */
 export function exp32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(clamp(x, -104, 89));
+  const half = 64;
+  const { shifted, em1 } = reduceExpSingle(clamp(x, -104, 89), ONE - half);
+  const shift = s.and(s.shrU(bitcast('int32', x), i32(1)), i32((2 * half) << 23));
+  const power = bitcast('float32', s.add(asExponent(shifted), shift));
+  const rest = bitcast('float32', s.sub(i32((ONE + half) << 23), shift));
   // machines take long over a product that vanishes, not over one with 0
-  return scaleSingle(s.select(s.lt(x, -104), 0, s.add(em1, 1)), k);
+  return s.mul(s.mul(s.select(s.lt(x, -104), 0, s.add(em1, 1)), power), rest);
 }
 
 export function expm1of32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(clamp(x, -30, 89));
+  const { shifted, em1 } = reduceExpSingle(clamp(x, -30, 89), 0);
+  const k = s.sub(shifted, 0x4b400000);
+  const half = s.shr(k, i32(1));
   const power = powerOf2Single(k);
   const exact = s.add(s.mul(power, em1), s.sub(power, 1));
-  return s.select(s.eq(x, 0), x, s.select(s.gt(k, i32(30)), scaleSingle(s.add(em1, 1), k), exact));
+  const scaled = s.mul(s.mul(s.add(em1, 1), powerOf2Single(half)), powerOf2Single(s.sub(k, half)));
+  return s.select(s.eq(x, 0), x, s.select(s.gt(k, i32(30)), scaled, exact));
 }
 
 export function tanh32(x: Expr): Expr {
-  const { k, em1 } = reduceExpSingle(s.min(s.mul(2, s.abs(x)), 30));
-  const power = powerOf2Single(k);
+  const { shifted, em1 } = reduceExpSingle(s.min(s.mul(2, s.abs(x)), 30), ONE);
+  const power = bitcast('float32', asExponent(shifted));
   const t = s.add(s.mul(power, em1), s.sub(power, 1));
-  return copysign32(s.div(t, s.add(t, 2)), x);
+  return withSignOf(s.div(t, s.add(t, 2)), x);
+}
+
+/** 1 / (1 + e^-x): where e^-x is no normal number, 1 or 0; its exponent becomes that of infinity by itself. */
+export function sigmoid32(x: Expr): Expr {
+  const { shifted, em1 } = reduceExpSingle(clamp(s.neg(x), -87, 89), ONE);
+  const power = bitcast('float32', asExponent(shifted));
+  return s.div(1, s.add(s.mul(power, s.add(em1, 1)), 1));
 }
 
 /** x = 2^e·(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); log(1 + f) = f + rest = f + (f³·P(f) - f²/2). */
@@ -133,10 +151,12 @@ export function erf32(x: Expr): Expr {
 }
 
 /** Bit by bit, since vectors have no instruction for it. */
-export function copysign32(magnitude: Expr, sign: Expr): Expr {
-  const bits = s.and(bitcast('int32', magnitude), 0x7fffffff);
-  return bitcast('float32', s.or(bits, s.and(bitcast('int32', sign), -0x80000000)));
-}
+export const copysign32 = (magnitude: Expr, sign: Expr): Expr =>
+  withSignOf(bitcast('float32', s.and(bitcast('int32', magnitude), 0x7fffffff)), sign);
+
+/** Of a magnitude that is not negative. */
+const withSignOf = (magnitude: Expr, sign: Expr): Expr =>
+  bitcast('float32', s.or(bitcast('int32', magnitude), s.and(bitcast('int32', sign), -0x80000000)));
 
 // ── powers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -116,6 +116,9 @@ export function tanh(x: Expr): Expr {
   return s.copysign(s.div(t, s.add(t, 2)), x);
 }
 
+/** 1 / (1 + e^-x). */
+export const sigmoid = (x: Expr): Expr => s.div(1, s.add(1, exp(s.neg(x))));
+
 // ── float64: logarithms and powers ──────────────────────────────────────────────────────────────────────────────────
 
 /** x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), for positive finite x. */

@@ -175,6 +175,7 @@ export const scalar: Record<ScalarFn, Spelling> = {
   sinh: transcendental(math.defined(math.sinh), null, single.sinh32),
   cosh: transcendental(math.defined(math.cosh), null, single.cosh32),
   tanh: transcendental(math.defined(math.tanh), null, single.tanh32),
+  sigmoid: transcendental(math.defined(math.sigmoid), null, single.sigmoid32),
   asinh: transcendental(math.defined(math.asinh), null, single.asinh32),
   acosh: transcendental(math.defined(math.acosh), null, single.acosh32),
   atanh: transcendental(math.defined(math.atanh), null, single.atanh32),

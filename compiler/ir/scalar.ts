@@ -62,6 +62,7 @@ export const scalarFns = {
   asinh: unary('float', 'inverse hyperbolic sine'),
   acosh: unary('float', 'inverse hyperbolic cosine'),
   atanh: unary('float', 'inverse hyperbolic tangent'),
+  sigmoid: unary('float', '1 / (1 + e^-a)'),
   erf: unary('float', 'error function'),
   pow: binary('float', 'a^b as C pow'),
   atan2: binary('float', 'angle of (b, a)'),

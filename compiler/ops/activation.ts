@@ -3,9 +3,7 @@
  * exponential.ts and trigonometry.ts).
  */
 import { fail } from '../errors.js';
-import type { Arith } from '../ir/arith.js';
 import type { DType } from '../ir/dtype.js';
-import type { Expr } from '../ir/kernel.js';
 import { normalizeDim } from '../ir/shape.js';
 import { composite, type Op, pointwise } from './define.js';
 import { needsFloat, needsNumber } from './elementwise.js';
@@ -29,7 +27,8 @@ export const gelu: Op<(input: Tensor, options?: { approximate?: 'none' | 'tanh' 
   types: 'float',
   body(s, x, { approximate }) {
     if (approximate === 'none') return s.mul(s.mul(x, 0.5), s.add(1, s.erf(s.mul(x, Math.SQRT1_2))));
-    return s.mul(s.mul(x, 0.5), s.add(1, s.tanh(geluArgument(s, x))));
+    // (1 + tanh u) / 2 = sigmoid(2u)
+    return s.mul(x, s.sigmoid(s.mul(x, s.add(s.mul(s.mul(x, x), 2 * geluScale * geluCubic), 2 * geluScale))));
   },
   vjp: c => {
     const x = c.in(0);
@@ -41,16 +40,15 @@ export const gelu: Op<(input: Tensor, options?: { approximate?: 'none' | 'tanh' 
         .mul(1 / Math.sqrt(2 * Math.PI));
       return [c.grad.mul(x.mul(Math.SQRT1_2).erf().add(1).mul(0.5).add(x.mul(density)))];
     }
-    const bent = x.add(x.pow(3).mul(geluCubic)).mul(geluScale).tanh();
-    const inner = x
-      .square()
-      .mul(3 * geluCubic)
-      .add(1)
-      .mul(geluScale);
-    const slope = bent
-      .add(1)
-      .mul(0.5)
-      .add(x.mul(0.5).mul(bent.square().neg().add(1)).mul(inner));
+    const square = x.square();
+    const gate = square
+      .mul(2 * geluScale * geluCubic)
+      .add(2 * geluScale)
+      .mul(x)
+      .sigmoid();
+    const inner = square.mul(6 * geluScale * geluCubic).add(2 * geluScale);
+    // in this order as far as squares go without overflow
+    const slope = gate.neg().add(1).mul(gate).mul(x).mul(inner).add(gate);
     return [c.grad.mul(slope)];
   },
   check(promoted, _, { approximate }) {
@@ -62,14 +60,13 @@ export const gelu: Op<(input: Tensor, options?: { approximate?: 'none' | 'tanh' 
 });
 const geluScale = Math.sqrt(2 / Math.PI);
 const geluCubic = 0.044715;
-const geluArgument = (s: Arith, x: Expr): Expr => s.mul(s.add(x, s.mul(s.mul(s.mul(x, x), x), geluCubic)), geluScale);
 
 export const silu: Unary = pointwise({
   name: 'silu',
   doc: 'x · sigmoid(x).',
   types: 'float',
   check: needsFloat('silu'),
-  body: (s, x) => s.div(x, s.add(1, s.exp(s.neg(x)))),
+  body: (s, x) => s.mul(x, s.sigmoid(x)),
   vjp: c => {
     const x = c.in(0);
     const gate = x.sigmoid();

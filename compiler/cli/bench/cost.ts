@@ -34,6 +34,7 @@ const operations: Partial<Record<ScalarFn, number>> = {
   cos: 24,
   tan: 30,
   tanh: 18,
+  sigmoid: 20,
   erf: 24,
   pow: 45,
 };

@@ -7,7 +7,20 @@ import { launchTimes } from './kernel-times.js';
 export type FunctionRates = Readonly<Partial<Record<ScalarFn, number>>>;
 
 /** Those that models spend time in; others count as a number of operations. */
-const measured = ['div', 'sqrt', 'exp', 'expm1', 'log', 'log1p', 'tanh', 'erf', 'sin', 'cos', 'pow'] as const;
+const measured = [
+  'div',
+  'sqrt',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'sin',
+  'cos',
+  'pow',
+] as const;
 
 const length = 2048;
 const seconds = 0.04;
