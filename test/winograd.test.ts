@@ -2,7 +2,8 @@
  * Fast convolution: its matrices are exact, its errors stay within the bound that is reported and near those of plain sums,
  * its schedule computes what the plain kernel computes, and it is taken where the rule says so.
  */
-import { defineModel, entry, fromTypedArray, input } from 'gradc';
+import { defineModel, entry, fromTypedArray, input, type Tensor } from 'gradc';
+import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { compileKernel as compileJs } from '../backends/js/emit.js';
@@ -15,6 +16,7 @@ import { schedule, scheduleChosenBy } from '../backends/wasm/schedule.js';
 import { forms } from '../backends/wasm/winograd.js';
 import { wasmTunedBy } from '../compiler/cli/tune/tuned-backend.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
+import { allLaunches } from '../compiler/ir/program.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import type { Pass } from '../compiler/pass.js';
 import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
@@ -168,6 +170,72 @@ describe('the schedule computes what the plain kernel computes', () => {
           expect(largest(errors)).toBeLessThan(5e-6 * largest(expected) + 1e-5);
         });
       }
+    }
+  }
+});
+
+describe('whatever convolves by windows of three', () => {
+  type Case = readonly [shapes: readonly (readonly number[])[], compute: (...inputs: Tensor[]) => Tensor];
+  const cases: Readonly<Record<string, Case>> = {
+    'in one dimension': [
+      [
+        [2, 24, 37],
+        [8, 24, 3],
+      ],
+      (x, w) => F.conv1d(x, w, null, { padding: 1 }),
+    ],
+    'along rows': [
+      [
+        [1, 24, 9, 20],
+        [12, 24, 1, 3],
+      ],
+      (x, w) => F.conv2d(x, w),
+    ],
+    'of every other pixel': [
+      [
+        [1, 24, 20, 19],
+        [8, 24, 3, 3],
+      ],
+      (x, w) => F.conv2d(x, w, null, { stride: 2, dilation: 2 }),
+    ],
+    transposed: [
+      [
+        [2, 24, 10, 11],
+        [24, 8, 3, 3],
+      ],
+      (x, w) => F.convTranspose2d(x, w, null, { padding: 1 }),
+    ],
+    'of an image turned around': [
+      [
+        [1, 24, 15, 15],
+        [8, 24, 3, 3],
+      ],
+      (x, w) => F.conv2d(x.flip(3), w),
+    ],
+    'with a residual': [
+      [
+        [1, 24, 13, 13],
+        [24, 24, 3, 3],
+      ],
+      (x, w) => F.conv2d(x, w, null, { padding: 1 }).add(x).sigmoid(),
+    ],
+  };
+  for (const [name, [shapes, compute]] of Object.entries(cases)) {
+    for (const form of ['F(2', 'F(4']) {
+      test(`${name}, ${form}`, () => {
+        const { program } = compile(
+          compute,
+          shapes.map(shape => input(shape)),
+        ).compilation;
+        const { kernel } = allLaunches(program).find(({ kernel }) => kernel.name.includes('convolution'))!;
+        const { kernel: fast, notes } = scheduledBy(
+          scheduleChosenBy(only(what => what.startsWith(`Winograd ${form}`))),
+          kernel,
+        );
+        expect(notes).toContain(`Winograd ${form}`);
+        const expected = run(compileJs(kernel), kernel);
+        expect(largest(differences(run(compileKernel(fast), kernel), expected))).toBeLessThan(1e-4);
+      });
     }
   }
 });
