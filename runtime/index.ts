@@ -55,8 +55,8 @@ export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/special.js';
 export * from '../compiler/ops/splitting.js';
 export * from '../compiler/ops/strided.js';
-export { backward, enableGrad, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
-export { Tensor } from '../compiler/ops/tensor.js';
+export { backward, enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
+export { isInferenceModeEnabled, Tensor } from '../compiler/ops/tensor.js';
 export * from '../compiler/ops/view.js';
 export {
   defineModel,

@@ -24,6 +24,8 @@ export interface Saved {
   drop(): void;
 }
 
+export const cloneIt = 'clone() it outside inferenceMode: that is a tensor like others';
+
 class Kept implements Saved {
   readonly #tensor: Tensor;
   readonly #version: number;
@@ -32,6 +34,8 @@ class Kept implements Saved {
     this.#version = executor().versionOf(tensor);
   }
   read(op: string, index: number | string): Tensor {
+    if (this.#tensor.meta.isInference)
+      fail('E207', { problem: `Inference tensors cannot be saved for backward (${op}).`, hint: cloneIt });
     const version = executor().versionOf(this.#tensor);
     if (version === this.#version) return this.#tensor;
     const { dtype, shape } = this.#tensor;

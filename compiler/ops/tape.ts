@@ -11,8 +11,8 @@ import { isFloat } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { formatShape, mayOverlap, sameShape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
-import { backwardPass, type Saved, save } from './saved.js';
-import { executor, Tensor, type ViewStep } from './tensor.js';
+import { backwardPass, cloneIt, type Saved, save } from './saved.js';
+import { executor, isInferenceModeEnabled, setMakesInference, Tensor, type ViewStep } from './tensor.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook may return nothing at all
 export type Hook = (grad: Tensor) => Tensor | undefined | null | void;
@@ -54,6 +54,16 @@ function withGrad<T>(enabled: boolean, fn: () => T): T {
 export const noGrad = <T>(fn: () => T): T => withGrad(false, fn);
 /** Run `fn` with recording on, inside `noGrad` too. */
 export const enableGrad = <T>(fn: () => T): T => withGrad(true, fn);
+
+/** Run `fn` without recording, on tensors that stay outside autograd afterwards, too: PyTorch's `torch.inference_mode`. */
+export function inferenceMode<T>(fn: () => T): T {
+  const previous = setMakesInference(true);
+  try {
+    return noGrad(fn);
+  } finally {
+    setMakesInference(previous);
+  }
+}
 
 // ── recording ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,14 +229,15 @@ function gradEdge(tensor: Tensor): GradNode | null {
 
 /** Called after each op: remembers how to differentiate it, if anybody needs that. */
 export function record(def: OpDef, inputs: readonly Tensor[], attrs: Attrs, output: Tensor): void {
-  if (def.fusion === 'view' && def.differentiable !== false && output.value.kind === inputs[0].value.kind)
-    linkView(def, inputs[0], attrs, output);
+  if (def.fusion === 'view' && output.value.kind === inputs[0].value.kind) linkView(def, inputs[0], attrs, output);
   if (!gradEnabled || def.differentiable === false || !isFloat(output.dtype)) return;
   if (inputs.some(requiresGrad)) output.meta.node = new OpNode(def, inputs, attrs, output);
 }
 
 function linkView(def: OpDef, input: Tensor, attrs: Attrs, output: Tensor): void {
   if (!executor().sharesMemory(input, output)) return;
+  output.meta.isInference = input.meta.isInference;
+  if (def.differentiable === false) return;
   const { base, path } = input.meta;
   output.meta.base = base ?? input;
   output.meta.path = [...path, { def, attrs }];
@@ -279,7 +290,12 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
   return target;
 }
 
-function checkInPlace({ meta: { base, requiresGrad: isLeaf } }: Tensor): void {
+function checkInPlace({ meta: { base, requiresGrad: isLeaf, isInference } }: Tensor): void {
+  if (isInference && !isInferenceModeEnabled())
+    fail('E207', {
+      problem: 'Inplace update to inference tensor outside InferenceMode is not allowed.',
+      hint: cloneIt,
+    });
   if (!gradEnabled) return;
   if (base?.meta.requiresGrad)
     fail('E207', {
@@ -552,6 +568,8 @@ declare module './tensor.js' {
     readonly isLeaf: boolean;
     /** In-place changes of the memory of this tensor. */
     readonly version: number;
+    /** Was it made in inference mode? */
+    isInference(): boolean;
     /** Keep the gradient of this non-leaf in `.grad`. */
     retainGrad(): void;
     /**
@@ -567,6 +585,12 @@ function setRequiresGrad(tensor: Tensor, wanted: boolean): void {
     fail('E207', {
       problem: `only Tensors of floating point dtype can require gradients, got ${tensor.dtype}`,
       hint: 'convert it first: x.float()',
+    });
+  }
+  if (wanted && tensor.meta.isInference && !isInferenceModeEnabled()) {
+    fail('E207', {
+      problem: 'Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.',
+      hint: cloneIt,
     });
   }
   if (gradNode(tensor) !== null) {
@@ -625,6 +649,9 @@ Object.assign(Tensor.prototype, {
   requiresGrad_(this: Tensor, wanted = true): Tensor {
     setRequiresGrad(this, wanted);
     return this;
+  },
+  isInference(this: Tensor): boolean {
+    return this.meta.isInference;
   },
   retainGrad(this: Tensor): void {
     const node = gradNode(this);

@@ -98,6 +98,15 @@ export const eagerGrad = {
     void (grad === null ? realGrads.delete(tensor) : realGrads.set(tensor, grad)),
 };
 
+let makesInference = false;
+/** Do tensors made now leave autograd for good? Set it; what it was is returned. */
+export function setMakesInference(enabled: boolean): boolean {
+  const previous = makesInference;
+  makesInference = enabled;
+  return previous;
+}
+export const isInferenceModeEnabled = (): boolean => makesInference;
+
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are attached to the prototype from the op table
 export class Tensor {
   readonly dtype: DType;
@@ -115,6 +124,7 @@ export class Tensor {
     baseVersion: 0,
     retainsGrad: false,
     hooks: null,
+    isInference: makesInference,
   };
 
   /** @internal Tensors are made by the functions of gradc, not by this constructor. */
@@ -197,6 +207,8 @@ export interface AutogradMeta {
   baseVersion: number;
   retainsGrad: boolean;
   hooks: Hook[] | null;
+  /** Made in inference mode. */
+  isInference: boolean;
 }
 
 /** Give a tensor the shape and layout of a view of it. */

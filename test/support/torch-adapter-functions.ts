@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
 import { broadcastShapes, normalizeDim } from '../../compiler/ir/shape.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
-import { eagerValue, executor, Tensor } from '../../compiler/ops/tensor.js';
+import { eagerValue, executor, setMakesInference, Tensor } from '../../compiler/ops/tensor.js';
 import { Unsupported } from './python/errors.js';
 import { asNumber, isNumeric, type Numeric } from './python/operators.js';
 import {
@@ -162,6 +162,21 @@ function gradMode(name: string, enabled: boolean): ContextManager {
       previous = setGradEnabled(enabled);
     },
     () => void setGradEnabled(previous),
+  );
+}
+function inferenceMode(enabled: boolean): ContextManager {
+  const gradients = gradMode('inference_mode', !enabled);
+  let previous = false;
+  return new ContextManager(
+    'inference_mode',
+    () => {
+      gradients.enter();
+      previous = setMakesInference(enabled);
+    },
+    () => {
+      setMakesInference(previous);
+      gradients.exit();
+    },
   );
 }
 
@@ -422,7 +437,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
   'torch.cuda.is_available': { signature: '', run: () => false },
   'torch.no_grad': { signature: '', run: () => gradMode('no_grad', false) },
   'torch.enable_grad': { signature: '', run: () => gradMode('enable_grad', true) },
-  'torch.inference_mode': { signature: 'mode', run: (_, { mode = true }) => gradMode('inference_mode', mode !== true) },
+  'torch.inference_mode': { signature: 'mode', run: (_, { mode = true }) => inferenceMode(mode === true) },
   'torch.set_grad_enabled': {
     signature: 'mode',
     run: (_, { mode }) => {
