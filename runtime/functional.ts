@@ -17,6 +17,7 @@ export * from '../compiler/ops/convolution.js';
 export * from '../compiler/ops/creation.js';
 export { ctcLoss } from '../compiler/ops/ctc-loss.js';
 export * from '../compiler/ops/embedding-bag.js';
+export * from '../compiler/ops/grid-sample.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';
 export type { Reduction } from '../compiler/ops/loss.js';

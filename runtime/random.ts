@@ -137,6 +137,8 @@ export function normal(
   size: Shape | RandomOptions = [],
   options: RandomOptions = {},
 ): Tensor {
+  if (!(std instanceof Tensor) && !(std >= 0))
+    fail('E110', { op: 'normal', problem: `expects std >= 0.0, but found std ${std}` });
   if (!(mean instanceof Tensor) && !(std instanceof Tensor)) {
     const [shape, rest] = Array.isArray(size) ? [size as Shape, options] : [[], size as RandomOptions];
     return drawn('normal', draws.normal(mean, std), shape, getDefaultDtype(), rest.generator);
@@ -164,9 +166,8 @@ export function multinomial(
   if (!replacement && numSamples > categories)
     problem(`cannot sample n_sample > prob_dist.size(-1) samples without replacement: ${numSamples} > ${categories}`);
   const g = sourceFor('multinomial', options.generator);
-  const repeated = replacement && numSamples > 1;
   if (g === null || !isConstant(input))
-    return noGrad(() => (repeated ? computedPicks : computedRace)(g, input.to('float64'), numSamples));
+    return noGrad(() => (replacement ? computedPicks : computedRace)(g, input.to('float64'), numSamples));
   const weights = elementsOf(input, 'multinomial') as number[];
   if (weights.some(w => !(w >= 0 && w < Number.POSITIVE_INFINITY)))
     problem('probability tensor contains either `inf`, `nan` or element < 0');
@@ -175,7 +176,7 @@ export function multinomial(
   );
   if (rows.some(row => row.every(w => w === 0)))
     problem('invalid multinomial distribution (sum of probabilities <= 0)');
-  const picks = repeated ? rows.flatMap(row => withReplacement(g, row, numSamples)) : race(g, rows, numSamples);
+  const picks = replacement ? rows.flatMap(row => withReplacement(g, row, numSamples)) : race(g, rows, numSamples);
   return valuesAs(Float64Array.from(picks), [...input.shape.slice(0, -1), numSamples], 'int64');
 }
 

@@ -139,6 +139,7 @@ export const div: Op<
   doc: 'input / other. True division, in which integers give floats, unless a rounding mode is given.',
   signature: 'input: operand, other: operand, *, roundingMode: string = null',
   types: attrs => (attrs.roundingMode === null ? 'float' : 'keep'),
+  gradName: (_, attrs) => (attrs.roundingMode === null ? 'DivBackward0' : 'DivBackward2'),
   check(_, __, { roundingMode }) {
     if (roundingMode !== null && roundingMode !== 'floor' && roundingMode !== 'trunc') {
       fail('E110', {

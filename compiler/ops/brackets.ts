@@ -15,7 +15,7 @@ import { full } from './define.js';
 import { checkPositions, indexAdd, indexCopy, nonzero, selectAlong } from './indexing.js';
 import { where } from './selection.js';
 import type { Scalar } from './signature.js';
-import { assignInPlace } from './tape.js';
+import { assignInPlace, renameStep } from './tape.js';
 import { Tensor, tensorOver } from './tensor.js';
 
 /** Python's start:stop:step; null leaves an end open. */
@@ -162,7 +162,9 @@ export function indexWith(input: Tensor, items: readonly IndexItem[]): Tensor {
   const resolved = resolve(input, items);
   if (resolved.picks.length === 0) return resolved.view === input ? input.reshape(input.shape) : resolved.view;
   const { flat, dim, index } = mergePicks(withoutMasks(resolved));
-  return selectAlong(flat, dim, index);
+  const picked = selectAlong(flat, dim, index);
+  renameStep(picked, 'IndexBackward0');
+  return picked;
 }
 
 const asValue = (value: Tensor | Scalar, like: Tensor): Tensor => {

@@ -35,6 +35,10 @@ export const batchedMatmul: Product = define({
         hint: 'convert one of them with .to(dtype)',
       });
     }
+    if (a.dtype === 'bool') {
+      const hint = 'convert with .int() or .float() first';
+      fail('E108', { op: 'matmul', problem: 'is defined on numbers, not on bool', hint });
+    }
     checkInner('matmul', a.shape, b.shape);
     const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
     return { dtype: a.dtype, shape: [...batch, a.shape[a.shape.length - 2], b.shape[b.shape.length - 1]] };
@@ -83,6 +87,10 @@ export const matmul: Product = composite({
     if (input.ndim === 1) out = out.squeeze(other.ndim === 1 ? -1 : -2);
     return out;
   },
+  gradName({ input, other }) {
+    if (other.ndim === 1 && input.ndim <= 2) return input.ndim === 1 ? 'DotBackward0' : 'MvBackward0';
+    return Math.max(input.ndim, other.ndim) > 3 ? 'UnsafeViewBackward0' : null;
+  },
   samples: [
     sample(random([2, 3]), random([3, 4])),
     sample(random([3]), random([3])),
@@ -102,6 +110,9 @@ function mergedRows(input: Tensor, other: Tensor): Tensor {
   renameStep(result, 'UnsafeViewBackward0');
   return result;
 }
+
+/** PyTorch's steps where they are not those of products of matrices. */
+const rankedSteps: Readonly<Record<string, string>> = { mv: 'MvBackward0', dot: 'DotBackward0' };
 
 /** A product of operands of fixed rank. */
 const ranked = (name: string, doc: string, ranks: readonly [number, number], from: Shape, to: Shape): Product =>
@@ -124,6 +135,7 @@ const ranked = (name: string, doc: string, ranks: readonly [number, number], fro
       }
       return matmul(input, other);
     },
+    gradName: rankedSteps[name],
     samples: [sample(random(from), random(to))],
   });
 
@@ -330,6 +342,10 @@ function contractPair(a: Labelled, b: Labelled, needed: ReadonlySet<string>): La
     return known;
   };
   const sizes = (labels: readonly string[]): number[] => labels.map(sizeOf);
+  if (summed.length === 0) {
+    const labels = [...batch, ...rows, ...columns];
+    return { tensor: arrange(left, labels).mul(arrange(right, labels)).expand(sizes(labels)), labels };
+  }
   const block = (operand: Labelled, order: readonly string[], shape: readonly number[]): Tensor =>
     arrange(operand, order).expand(sizes(order)).reshape(shape);
   const [m, k, n] = [rows, summed, columns].map(labels => numel(sizes(labels)));
@@ -376,7 +392,9 @@ export const einsum: Op<(equation: string, ...operands: [readonly Tensor[]] | Te
         op: 'einsum',
         problem: `output subscript '${missing}' does not appear in the equation for any input operand`,
       });
-    return arrange(sumAway(result, new Set(wanted)), wanted);
+    const gone = result.labels.map((_, d) => d).filter(d => !wanted.includes(result.labels[d]));
+    const total = gone.length === 0 ? result.tensor : result.tensor.sum(gone);
+    return arrange({ tensor: total, labels: result.labels.filter(label => wanted.includes(label)) }, wanted);
   },
   samples: [
     sample('ij,jk->ik', [random([2, 3]), random([3, 4])]),
@@ -404,6 +422,7 @@ function implicitOutput(texts: readonly string[], widest: number): string[] {
 
 export const kron: Product = composite({
   name: 'kron',
+  gradName: 'UnsafeViewBackward0',
   doc: 'Kronecker product: every element of the input times the whole other.',
   signature: 'input: tensor, other: tensor',
   compute({ input, other }: { input: Tensor; other: Tensor }) {
@@ -451,6 +470,7 @@ const identityLike = (matrix: Tensor): Tensor => matrix.onesLike().tril().triu()
 
 export const cross: Op<(input: Tensor, other: Tensor, dim?: number) => Tensor> = composite({
   name: 'cross',
+  gradName: 'LinalgCrossBackward0',
   doc: 'Vector product in three dimensions, along a dim.',
   signature: 'input: tensor, other: tensor, dim: int = -1',
   compute({ input, other, dim }) {

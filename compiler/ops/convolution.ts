@@ -28,7 +28,7 @@ import {
 import { type Dim, formatShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op, type Operand } from './define.js';
 import { random, sample } from './samples.js';
-import { inside, padDim } from './shape.js';
+import { constantPad, inside, padDim } from './shape.js';
 import { listOfInts } from './signature.js';
 import type { Tensor } from './tensor.js';
 
@@ -234,6 +234,13 @@ export function perDim(op: string, name: string, value: number | readonly number
   return Array.from({ length: rank }, (_, d) => (list.length === 1 ? list[0] : list[d]));
 }
 
+/** The same of what must be at least 1. */
+function positivePerDim(op: string, name: string, value: number | readonly number[], rank: number): number[] {
+  const list = perDim(op, name, value, rank);
+  if (list.some(size => size < 1)) fail('E110', { op, problem: `non-positive ${name} is not supported: [${list}]` });
+  return list;
+}
+
 export interface ConvOptions {
   readonly stride?: number | readonly number[];
   readonly padding?: number | readonly number[] | 'same' | 'valid';
@@ -275,8 +282,8 @@ function convolve(
   rank: number,
   { input, weight, bias, stride, padding, dilation, groups }: ConvBound,
 ): Tensor {
-  const strides = perDim(op, 'stride', stride, rank);
-  const dilations = perDim(op, 'dilation', dilation, rank);
+  const strides = positivePerDim(op, 'stride', stride, rank);
+  const dilations = positivePerDim(op, 'dilation', dilation, rank);
   return batched(input, rank, x => {
     if (padding === 'same') {
       if (strides.some(s => s !== 1))
@@ -293,11 +300,18 @@ function convolve(
   });
 }
 
+/** PyTorch's step; of an input without a batch dim that which takes the dim away again. */
+const stepOf =
+  (rank: number) =>
+  ({ input }: { input: Tensor }): string =>
+    input.ndim === rank + 2 ? 'ConvolutionBackward0' : 'SqueezeBackward1';
+
 const convSignature =
   'input: tensor, weight: tensor, bias: tensor = null, stride: ints = 1, padding: any = 0, dilation: ints = 1, groups: int = 1';
 
 export const conv1d: Conv = composite({
   name: 'conv1d',
+  gradName: stepOf(1),
   doc: 'Convolution of [N, C, L] (or [C, L]) with weight [O, C / groups, K].',
   signature: convSignature,
   compute: bound => convolve('conv1d', 1, bound),
@@ -305,6 +319,7 @@ export const conv1d: Conv = composite({
 });
 export const conv2d: Conv = composite({
   name: 'conv2d',
+  gradName: stepOf(2),
   doc: 'Convolution of [N, C, H, W] (or [C, H, W]) with weight [O, C / groups, KH, KW].',
   signature: convSignature,
   compute: bound => convolve('conv2d', 2, bound),
@@ -315,6 +330,7 @@ export const conv2d: Conv = composite({
 });
 export const conv3d: Conv = composite({
   name: 'conv3d',
+  gradName: stepOf(3),
   doc: 'Convolution of [N, C, D, H, W] (or [C, D, H, W]) with weight [O, C / groups, KD, KH, KW].',
   signature: convSignature,
   compute: bound => convolve('conv3d', 3, bound),
@@ -346,10 +362,15 @@ function convolveTransposed(
   rank: number,
   bound: ConvBound & { outputPadding: number | readonly number[] },
 ): Tensor {
-  const [stride, padding, dilation, extra] = (['stride', 'padding', 'dilation', 'outputPadding'] as const).map(name =>
+  const [padding, extra] = (['padding', 'outputPadding'] as const).map(name =>
     perDim(op, name, bound[name] as number, rank),
   );
+  const [stride, dilation] = (['stride', 'dilation'] as const).map(name => positivePerDim(op, name, bound[name], rank));
   const { weight, groups } = bound;
+  if (extra.some((pad, d) => pad >= Math.max(stride[d], dilation[d]))) {
+    const problem = `output padding must be smaller than either stride or dilation, but is [${extra}]`;
+    fail('E110', { op, problem });
+  }
   return batched(bound.input, rank, x => {
     if (x.shape[1] !== weight.shape[0]) {
       fail('E107', {
@@ -357,10 +378,16 @@ function convolveTransposed(
         problem: `Given transposed=1, weight of size ${formatShape(weight.shape)}, expected input${formatShape(x.shape)} to have ${weight.shape[0]} channels, but got ${x.shape[1]} channels instead`,
       });
     }
-    const size = x.shape
-      .slice(2)
-      .map((dim, d) => (dim - 1) * stride[d] - 2 * padding[d] + dilation[d] * (weight.shape[d + 2] - 1) + extra[d] + 1);
-    const shape = [x.shape[0], weight.shape[1] * groups, ...size];
+    const reach = x.shape.slice(2).map((dim, d) => (dim - 1) * stride[d] + dilation[d] * (weight.shape[d + 2] - 1) + 1);
+    const lead = [x.shape[0], weight.shape[1] * groups];
+    if (extra.some((pad, d) => pad >= stride[d])) {
+      // A convolution of so large an output would have more places than the input has: what they reach, cut and padded.
+      const none = reach.map(() => 0);
+      const whole = convolutionInput(x, weight, [...lead, ...reach], stride, none, dilation, groups);
+      const edges = reach.flatMap((_, d) => [-padding[d], extra[d] - padding[d]]);
+      return withBias(constantPad(whole, [0, 0, 0, 0, ...edges]), bound.bias);
+    }
+    const shape = [...lead, ...reach.map((size, d) => size - 2 * padding[d] + extra[d])];
     return withBias(convolutionInput(x, weight, shape, stride, padding, dilation, groups), bound.bias);
   });
 }
@@ -370,13 +397,18 @@ const transposeSignature =
 
 export const convTranspose1d: ConvTranspose = composite({
   name: 'convTranspose1d',
+  gradName: stepOf(1),
   doc: 'Transposed convolution of [N, C, L] with weight [C, O / groups, K].',
   signature: transposeSignature,
   compute: bound => convolveTransposed('convTranspose1d', 1, bound),
-  samples: [sample(random([2, 3, 4]), random([3, 2, 3]), random([2]), { stride: 2, outputPadding: 1 })],
+  samples: [
+    sample(random([2, 3, 4]), random([3, 2, 3]), random([2]), { stride: 2, outputPadding: 1 }),
+    sample(random([1, 2, 3]), random([2, 2, 3]), random([2]), { dilation: 3, padding: 1, outputPadding: 2 }),
+  ],
 });
 export const convTranspose2d: ConvTranspose = composite({
   name: 'convTranspose2d',
+  gradName: stepOf(2),
   doc: 'Transposed convolution of [N, C, H, W] with weight [C, O / groups, KH, KW].',
   signature: transposeSignature,
   compute: bound => convolveTransposed('convTranspose2d', 2, bound),
@@ -384,6 +416,7 @@ export const convTranspose2d: ConvTranspose = composite({
 });
 export const convTranspose3d: ConvTranspose = composite({
   name: 'convTranspose3d',
+  gradName: stepOf(3),
   doc: 'Transposed convolution of [N, C, D, H, W] with weight [C, O / groups, KD, KH, KW].',
   signature: transposeSignature,
   compute: bound => convolveTransposed('convTranspose3d', 3, bound),

@@ -15,6 +15,7 @@ import {
   type DType,
   getDefaultDtype,
   isFloat,
+  isInt,
   numberType,
   type PromotionOperand,
   resultType,
@@ -203,7 +204,7 @@ export function composite<F extends AnyFunction>(given: {
   readonly doc: string;
   readonly signature: string;
   readonly compute: (bound: Bound) => ReturnType<F>;
-  /** PyTorch's `grad_fn` name, where PyTorch has a step of its own: the last step of the parts bears it. */
+  /** PyTorch's `grad_fn` name, where PyTorch has a step of its own: the last step of the parts bears it, of each output. */
   readonly gradName?: string | ((bound: Bound) => string | null);
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
@@ -213,7 +214,7 @@ export function composite<F extends AnyFunction>(given: {
     const bound = bindArguments(given.name, params, args);
     const output = given.compute(bound);
     const gradName = typeof given.gradName === 'function' ? given.gradName(bound) : given.gradName;
-    if (gradName) renameStep(output, gradName);
+    if (gradName) for (const member of [output].flat()) renameStep(member, gradName);
     return output;
   };
   const composed: Composite = { ...given, params, call };
@@ -501,6 +502,13 @@ function stridesFromMap(
   };
 }
 
+/** A whole number in a dtype of 32 bits or fewer, which wraps around. */
+function wrapped(value: number, dtype: DType): number {
+  const bits = Number(/\d+/.exec(dtype));
+  const whole = BigInt(Math.trunc(value));
+  return Number(dtype.startsWith('u') ? BigInt.asUintN(bits, whole) : BigInt.asIntN(bits, whole));
+}
+
 // ── the one op the helpers themselves need ─────────────────────────────────────────────────────────────────────────────
 
 /** A tensor of one value. */
@@ -524,9 +532,12 @@ export const full: Op<(size: readonly number[] | number, value: Scalar, options?
       kind: 'map',
       element: (_at, _inputs, attrs, type) => {
         const value = attrs.value as number | string;
-        const exact =
-          type.dtype === 'int64' ? BigInt(typeof value === 'number' ? Math.trunc(value) : value) : Number(value);
-        return constant(computeType(type.dtype), exact);
+        if (type.dtype === 'int64')
+          return constant('int64', BigInt(typeof value === 'number' ? Math.trunc(value) : value));
+        return constant(
+          computeType(type.dtype),
+          isInt(type.dtype) ? wrapped(Number(value), type.dtype) : Number(value),
+        );
       },
     },
     samples: [

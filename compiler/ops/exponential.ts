@@ -2,10 +2,10 @@
 import type { Arith } from '../ir/arith.js';
 import type { Expr } from '../ir/kernel.js';
 import { add, div, mul, neg, sub } from './arithmetic.js';
-import { eq, ge, le } from './comparison.js';
+import { eq, gt, le, lt } from './comparison.js';
 import { type Op, pointwise } from './define.js';
-import { type Binary, elementary, on, type Unary } from './elementwise.js';
-import { logicalAnd } from './logic.js';
+import { type Binary, elementary, needsFloat, on, type Unary } from './elementwise.js';
+import { logicalAnd, logicalOr } from './logic.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
 import type { Tensor } from './tensor.js';
@@ -38,6 +38,7 @@ export const logaddexp: Binary = pointwise({
   name: 'logaddexp',
   doc: 'log(e^input + e^other).',
   types: 'float',
+  check: needsFloat('logaddexp'),
   body: (s, x, y) => logAddExp(s, x, y, 1),
   vjp: c => {
     const share = (i: number): Tensor => mul(c.grad, sigmoid(sub(c.in(i), c.in(1 - i))));
@@ -50,6 +51,7 @@ export const logaddexp2: Binary = pointwise({
   name: 'logaddexp2',
   doc: 'log2(2^input + 2^other).',
   types: 'float',
+  check: needsFloat('logaddexp2'),
   body: (s, x, y) => logAddExp(s, x, y, ln2),
   vjp: c => {
     const share = (i: number): Tensor => mul(c.grad, sigmoid(mul(sub(c.in(i), c.in(1 - i)), ln2)));
@@ -104,7 +106,7 @@ export const entr: Unary = pointwise({
 });
 
 // biome-ignore format: one op a line reads as a table
-export const sigmoid: Unary = elementary('sigmoid', '1 / (1 + e^-input).', (s, x) => s.div(1, s.add(1, s.exp(s.neg(x)))), c => mul(c.grad, mul(sub(1, c.out), c.out)), on(-4, 4));
+export const sigmoid: Unary = elementary('sigmoid', '1 / (1 + e^-input).', (s, x) => s.sigmoid(x), c => mul(c.grad, mul(sub(1, c.out), c.out)), on(-4, 4));
 
 export const logit: Op<(input: Tensor, eps?: number | null) => Tensor> = pointwise({
   name: 'logit',
@@ -118,9 +120,9 @@ export const logit: Op<(input: Tensor, eps?: number | null) => Tensor> = pointwi
   vjp: c => {
     const x = c.in(0);
     const slope = div(c.grad, mul(x, sub(1, x)));
-    if (c.attrs.eps === null) return [slope];
+    if (c.attrs.eps === null) return [where(logicalOr(lt(x, 0), gt(x, 1)), Number.NaN, slope)];
     const eps = c.attrs.eps as number;
-    return [where(logicalAnd(ge(x, eps), le(x, 1 - eps)), slope, 0)];
+    return [where(logicalOr(lt(x, eps), gt(x, 1 - eps)), 0, slope)];
   },
   samples: [sample(random([4], 0.1, 0.9)), sample(exactly([4], [0.01, 0.3, 0.7, 0.99]), 0.1)],
 });

@@ -119,7 +119,7 @@ const clampBetween: Op<(input: Tensor, min: Tensor | Scalar, max: Tensor | Scala
   signature: 'input: operand, min: operand, max: operand',
   types: 'keep',
   check: needsNumber('clamp'),
-  gradName: 'ClampBackward1',
+  gradName: ([, low, high]) => (low.shape.length + high.shape.length > 0 ? 'ClampBackward0' : 'ClampBackward1'),
   body: (s, x, low, high) => s.min(s.max(x, low), high),
   vjp: c => {
     const [x, low, high] = [c.in(0), c.in(1), c.in(2)];

@@ -256,6 +256,7 @@ export const scatter: Op<
   (input: Tensor, dim: number, index: Tensor, src: Tensor | Scalar, options?: { reduce?: string | null }) => Tensor
 > = composite({
   name: 'scatter',
+  gradName: ({ src, reduce }) => (reduce === null && !(src instanceof Tensor) ? 'ScatterBackward1' : null),
   doc: 'The input with src (or one value) written to the positions given along a dim; reduce adds or multiplies instead.',
   signature: 'input: tensor, dim: int, index: tensor, src: operand, *, reduce: string = null',
   compute({ input, dim, index: positions, src, reduce }) {
@@ -466,6 +467,7 @@ const spreadIndex = (positions: Tensor, dim: number, shape: Shape): Tensor =>
 
 export const indexAdd: AlongSource = composite({
   name: 'indexAdd',
+  gradName: 'IndexAddBackward0',
   doc: 'The input with alpha · source added at positions along a dim.',
   signature: 'input: tensor, dim: int, index: tensor, source: tensor, *, alpha: number = 1',
   compute({ input, dim, index: positions, source, alpha }): Tensor {
@@ -483,6 +485,7 @@ export const indexAdd: AlongSource = composite({
 
 export const indexCopy: Op<(input: Tensor, dim: number, index: Tensor, source: Tensor) => Tensor> = composite({
   name: 'indexCopy',
+  gradName: 'IndexCopyBackward0',
   doc: 'The input with source written at positions along a dim.',
   signature: 'input: tensor, dim: int, index: tensor, source: tensor',
   compute({ input, dim, index: positions, source }) {
@@ -494,6 +497,7 @@ export const indexCopy: Op<(input: Tensor, dim: number, index: Tensor, source: T
 
 export const indexFill: Op<(input: Tensor, dim: number, index: Tensor, value: Scalar | Tensor) => Tensor> = composite({
   name: 'indexFill',
+  gradName: 'IndexFillBackward0',
   doc: 'The input with one value at positions along a dim.',
   signature: 'input: tensor, dim: int, index: tensor, value: operand',
   compute({ input, dim, index: positions, value }): Tensor {
@@ -511,6 +515,7 @@ export const indexFill: Op<(input: Tensor, dim: number, index: Tensor, value: Sc
 
 export const take: Op<(input: Tensor, index: Tensor) => Tensor> = composite({
   name: 'take',
+  gradName: 'TakeBackward0',
   doc: 'Elements by their positions in the flattened input.',
   signature: 'input: tensor, index: tensor',
   compute({ input, index: positions }) {
@@ -645,6 +650,7 @@ const positionsOf = (mask: Tensor): Tensor => nonzero(mask.reshape([-1])).reshap
 
 export const maskedSelect: Op<(input: Tensor, mask: Tensor) => Tensor> = composite({
   name: 'maskedSelect',
+  gradName: 'MaskedSelectBackward0',
   doc: 'The elements where the mask holds, in row-major order. Its size depends on the data: not inside a trace.',
   signature: 'input: tensor, mask: tensor',
   compute({ input, mask }) {
@@ -658,6 +664,7 @@ export const maskedSelect: Op<(input: Tensor, mask: Tensor) => Tensor> = composi
 
 export const maskedScatter: Op<(input: Tensor, mask: Tensor, source: Tensor) => Tensor> = composite({
   name: 'maskedScatter',
+  gradName: 'MaskedScatterBackward0',
   doc: 'The input with the elements of source, in order, where the mask holds.',
   signature: 'input: tensor, mask: tensor, source: tensor',
   compute({ input, mask, source }) {

@@ -69,6 +69,7 @@ export const layerNorm: Op<
   ) => Tensor
 > = composite({
   name: 'layerNorm',
+  gradName: 'NativeLayerNormBackward0',
   doc: 'Normalises over the last dims, which must have the given shape; then scales and shifts.',
   signature: 'input: tensor, normalizedShape: any, weight: tensor = null, bias: tensor = null, eps: number = 0.00001',
   compute({ input, normalizedShape, weight, bias, eps }) {
@@ -211,6 +212,10 @@ export const instanceNorm: Op<(input: Tensor, options?: InstanceNormOptions) => 
       );
     }
     const dims = x.shape.map((_, d) => d).slice(2);
+    if (numel(dims.map(d => x.shape[d])) <= 1) {
+      const problem = `Expected more than 1 spatial element when training, got input size ${formatShape(x.shape)}`;
+      fail('E110', { op: 'instanceNorm', problem });
+    }
     if (runningMean !== null)
       noGrad(() => updateInstanceStatistics(x.detach(), dims, runningMean, runningVar, momentum));
     return affine(standardize(x, dims, eps), scale, shift);

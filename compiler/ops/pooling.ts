@@ -42,13 +42,13 @@ function windowFrom(op: string, rank: number, bound: PoolBound): WindowArgs {
   const { stride } = bound;
   const useKernel = stride === null || (Array.isArray(stride) && stride.length === 0);
   const strides = useKernel ? kernel : perDim(op, 'stride', stride as Size, rank);
-  return [
-    kernel,
-    strides,
-    perDim(op, 'padding', bound.padding, rank),
-    perDim(op, 'dilation', bound.dilation ?? 1, rank),
-    bound.ceilMode,
-  ];
+  const padding = perDim(op, 'padding', bound.padding, rank);
+  const dilation = perDim(op, 'dilation', bound.dilation ?? 1, rank);
+  const refuse = (problem: string): never => fail('E110', { op, problem });
+  if ([...kernel, ...strides, ...dilation].some(size => size < 1))
+    refuse(`kernel size, stride and dilation must be greater than zero: [${kernel}], [${strides}], [${dilation}]`);
+  if (padding.some(size => size < 0)) refuse(`padding must be non-negative, but is [${padding}]`);
+  return [kernel, strides, padding, dilation, bound.ceilMode];
 }
 
 function checkRank(op: string, input: Tensor, rank: number): void {
@@ -159,11 +159,13 @@ const avgSignature =
 const avgPooling = (rank: Rank, samples: readonly Sample[]): AvgPool =>
   composite({
     name: `avgPool${rank}d`,
+    gradName: rank === 1 ? 'SqueezeBackward1' : `AvgPool${rank}DBackward0`,
     doc: `Average pooling over ${layout[rank]}.`,
     signature: avgSignature,
     compute: overWindows(`avgPool${rank}d`, rank, (input, args, { divisorOverride, countIncludePad }) => {
       const [kernel, stride, padding, dilation, ceilMode] = args;
       return batched(input, rank, x => {
+        if (divisorOverride === 0) fail('E110', { op: `avgPool${rank}d`, problem: 'divisorOverride must not be zero' });
         const count =
           divisorOverride ??
           windowCounts(x.shape.slice(2), { kernel, stride, padding, dilation, ceilMode }, countIncludePad ?? true);
@@ -191,7 +193,12 @@ const lpPooling = (rank: Rank, samples: readonly Sample[]): LpPool =>
       const { input, normType, kernelSize, stride, ceilMode } = bound;
       const p = Number(normType);
       const window = windowFrom(`lpPool${rank}d`, rank, { input, kernelSize, stride, ceilMode, padding: 0 });
-      const powers = batched(input.pow(p), rank, x => sumPool(x, ...window));
+      // As PyTorch: the mean over what a window covers, times the cells of a whole one.
+      const [kernel, strides, padding, dilation, ceil] = window;
+      const all = { kernel, stride: strides, padding, dilation, ceilMode: ceil };
+      const count = windowCounts(input.shape.slice(-rank), all, true);
+      const sums = batched(input.pow(p), rank, x => sumPool(x, ...window));
+      const powers = typeof count === 'number' ? sums : sums.div(count.to(sums.dtype)).mul(numel(kernel));
       return powers
         .sign()
         .mul(powers.abs().relu())
@@ -214,6 +221,8 @@ interface AdaptiveBound {
 function adaptiveSizes(op: string, rank: Rank, { input, outputSize }: AdaptiveBound): [number[], WindowArgs | null] {
   checkRank(op, input, rank);
   const spatial = input.shape.slice(-rank);
+  if (Array.isArray(outputSize) && outputSize.length !== rank)
+    fail('E107', { op, problem: `outputSize must be one integer or ${rank}, but is [${outputSize}]` });
   const wanted = spatial.map((size, d) => (Array.isArray(outputSize) ? outputSize[d] : outputSize) ?? size) as number[];
   if (spatial.some((size, d) => size % wanted[d] !== 0)) return [wanted, null];
   const kernel = spatial.map((size, d) => size / wanted[d]);

@@ -1,4 +1,8 @@
 /** Losses that compare: margins, pairs and triplets, and likelihoods of counts and of normal distributions. */
+import { fail } from '../errors.js';
+import { broadcastShapes } from '../ir/shape.js';
+import { logsigmoid } from './activation.js';
+import { requireValues } from './checks.js';
 import { iota } from './creation.js';
 import { composite, type Op } from './define.js';
 import { type Reduction, reduced } from './loss.js';
@@ -43,7 +47,11 @@ export const cosineSimilarity: Op<
   doc: 'Cosine of the angle between vectors along a dim.',
   signature: 'x1: tensor, x2: tensor, dim: int = 1, eps: number = 1e-8',
   compute({ x1, x2, dim, eps }) {
-    const unit = (x: Tensor): Tensor => x.div(x.norm(2, dim, { keepdim: true }).clamp(eps));
+    const shape = broadcastShapes('cosineSimilarity', x1.shape, x2.shape);
+    const unit = (given: Tensor): Tensor => {
+      const x = given.expand(shape);
+      return x.div(x.norm(2, dim, { keepdim: true }).clamp(eps));
+    };
     return unit(x1).mul(unit(x2)).sum(dim);
   },
   samples: [sample(random([3, 4]), random([3, 4])), sample(random([4]), random([4]), 0)],
@@ -106,13 +114,15 @@ export const multiMarginLoss: Pair<{ p?: number; margin?: number; weight?: Tenso
   pair,
   'p: int = 1, margin: number = 1, weight: tensor = null, ',
   ({ input, target, p, margin, weight }) => {
+    if (p !== 1 && p !== 2)
+      fail('E110', { op: 'multiMarginLoss', problem: `only p == 1 and p == 2 supported, not ${p}` });
     const rows: Tensor = input.ndim === 1 ? input.unsqueeze(0) : input;
     const classes = target.reshape([-1, 1]);
     const gap = rows.sub(rows.gather(1, classes)).add(margin).clamp(0);
     const weighted = weight === null ? gap.pow(p) : gap.pow(p).mul(weight.take(classes));
     const own = iota(rows.shape[1]).unsqueeze(0).eq(classes);
     const loss = weighted.maskedFill(own, 0).sum(1).div(rows.shape[1]);
-    return input.ndim === 1 ? loss.squeeze(0) : loss;
+    return target.ndim === 0 ? loss.squeeze(0) : loss;
   },
   [
     sample(random([3, 4]), exactly([3], [0, 2, 3], 'int64')),
@@ -126,8 +136,10 @@ export const multilabelSoftMarginLoss: Pair<{ weight?: Tensor | null }> = lossOf
   pair,
   'weight: tensor = null, ',
   ({ input, target, weight }) => {
-    const softplus = (x: Tensor): Tensor => x.abs().neg().exp().log1p().add(x.clamp(0));
-    const loss = target.mul(softplus(input.neg())).add(target.rsub(1).mul(softplus(input)));
+    const loss = target
+      .mul(logsigmoid(input))
+      .add(target.rsub(1).mul(logsigmoid(input.neg())))
+      .neg();
     return (weight === null ? loss : loss.mul(weight)).mean(-1);
   },
   [sample(random([3, 4]), exactly([3, 4], [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0]))],
@@ -177,6 +189,12 @@ export const gaussianNllLoss: Triple<{ full?: boolean; eps?: number }> = lossOf(
   'input: tensor, target: tensor, var: tensor',
   'full: bool = false, eps: number = 1e-6, ',
   ({ input, target, var: variance, full, eps }) => {
+    requireValues(variance, {
+      op: 'gaussianNllLoss',
+      accepts: value => !(value < 0),
+      acceptsAll: all => all.lt(0).logicalNot(),
+      refuse: () => fail('E110', { op: 'gaussianNllLoss', problem: 'var has negative entry/entries' }),
+    });
     const wide: Tensor = variance.ndim === input.ndim - 1 ? variance.unsqueeze(-1) : variance;
     const limited = wide.add(wide.detach().neg().add(eps).clamp(0));
     const loss = limited.log().add(input.sub(target).square().div(limited)).mul(0.5);

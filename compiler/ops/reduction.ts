@@ -149,6 +149,8 @@ export const prod: Reduction<SumOptions> = reduction({
   signature: 'input: tensor, dim: dims = null, keepdim: bool = false, *, dtype: dtype = null',
   fn: 'mul',
   dtype: wideInteger,
+  gradName: ([input], attrs) =>
+    (attrs.dim as number[]).length === input.shape.length ? 'ProdBackward0' : 'ProdBackward1',
   vjp: c => [productGradient(c)],
   samples: [
     sample(random([2, 3], 0.5, 2)),
@@ -454,6 +456,7 @@ export const rootOrFlat: Op<(input: Tensor) => Tensor> = define({
 export const varMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarOptions) => [Tensor, Tensor]> =
   composite({
     name: 'varMean',
+    gradName: 'VarMeanBackward0',
     doc: 'Variance and mean.',
     signature: varSignature,
     compute: bound => [centralMoment(bound), meanBeside(bound)],
@@ -463,6 +466,7 @@ export const varMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarO
 export const stdMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarOptions) => [Tensor, Tensor]> =
   composite({
     name: 'stdMean',
+    gradName: 'StdMeanBackward0',
     doc: 'Standard deviation and mean.',
     signature: varSignature,
     compute: bound => [rootOrFlat(centralMoment(bound)), meanBeside(bound)],
@@ -543,6 +547,7 @@ const flatPower: Op<(input: Tensor, exponent: number) => Tensor> = pointwise({
 
 export const dist: Op<(input: Tensor, other: Tensor, p?: number) => Tensor> = composite({
   name: 'dist',
+  gradName: 'DistBackward0',
   doc: 'The p-norm of the difference.',
   signature: 'input: tensor, other: tensor, p: number = 2',
   compute: ({ input, other, p }) => vectorNorm(input.sub(other), Number(p), null, false),

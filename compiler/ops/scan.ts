@@ -45,7 +45,7 @@ const scan = (
   name: string,
   doc: string,
   step: (previous: Expr, next: Expr) => Expr,
-  spec: Pick<Parameters<typeof define>[0], 'vjp' | 'samples' | 'infer'>,
+  spec: Pick<Parameters<typeof define>[0], 'vjp' | 'gradName' | 'samples' | 'infer'>,
 ): Op<(input: Tensor, dim: number) => Tensor> =>
   define({
     name,
@@ -151,6 +151,7 @@ const runningLogSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   'log of the running sums of e^input.',
   logAddExp,
   {
+    gradName: 'LogcumsumexpBackward0',
     infer: keepType,
     vjp: c => {
       // Σ over j >= i of grad[j] · e^(x[i] - out[j]), pair by pair so that nothing overflows.
@@ -209,6 +210,7 @@ const runningExtreme = (name: string, doc: string, position: (input: Tensor, dim
   composite({
     name,
     doc: `${doc} of all elements up to each along a dim, as [values, indices]; of equal ones the last.`,
+    gradName: `${name[0].toUpperCase()}${name.slice(1)}Backward0`,
     signature: 'input: tensor, dim: int',
     compute({ input, dim }) {
       if (input.ndim === 0) return picked(input.clone(), input.zerosLike({ dtype: 'int64' }));

@@ -367,6 +367,7 @@ export const roll: Op<
 
 export const rot90: Op<(input: Tensor, k?: number, dims?: readonly number[]) => Tensor> = composite({
   name: 'rot90',
+  gradName: 'Rot90Backward0',
   doc: 'Rotated by k quarter turns from the first of two dims toward the second.',
   signature: 'input: tensor, k: int = 1, dims: ints = [0, 1]',
   compute({ input, k, dims: [a, b] }) {
@@ -494,6 +495,7 @@ export const triu: Op<(input: Tensor, diagonal?: number) => Tensor> = triangle(
 
 export const diagEmbed: Op<(input: Tensor, offset?: number, dim1?: number, dim2?: number) => Tensor> = composite({
   name: 'diagEmbed',
+  gradName: 'DiagEmbedBackward0',
   doc: 'Matrices with the last dim of the input on a diagonal.',
   signature: 'input: tensor, offset: int = 0, dim1: int = -2, dim2: int = -1',
   compute({ input, offset, dim1, dim2 }) {

@@ -155,6 +155,7 @@ export const argsort: Op<(input: Tensor, dim?: number | SortOptions, descending?
 export const sort: Op<(input: Tensor, dim?: number | SortOptions, descending?: boolean | SortOptions) => Picked> =
   composite({
     name: 'sort',
+    gradName: 'SortBackward0',
     doc: 'A dim in order, as [values, indices]; equal elements keep their order.',
     signature: 'input: tensor, dim: int = -1, descending: bool = false, *, stable: bool = null',
     compute({ input, dim, descending }) {
@@ -186,6 +187,7 @@ export const topk: Op<
   ) => Picked
 > = composite({
   name: 'topk',
+  gradName: 'TopkBackward0',
   doc: 'The k largest (or smallest) along a dim, in order, as [values, indices].',
   signature: 'input: tensor, k: int, dim: int = -1, largest: bool = true, sorted: bool = true',
   compute({ input, k, dim, largest }) {
@@ -218,6 +220,7 @@ const constantPlace = (input: Tensor, dim: number, place: number): Tensor =>
 export const kthvalue: Op<(input: Tensor, k: number, dim?: number | DimOptions, keepdim?: boolean) => Picked> =
   composite({
     name: 'kthvalue',
+    gradName: 'KthvalueBackward0',
     doc: 'The k-th smallest along a dim, as [values, indices].',
     signature: 'input: tensor, k: int, dim: int = -1, keepdim: bool = false',
     compute({ input, k, dim, keepdim }) {
@@ -252,6 +255,7 @@ interface Median {
 const medianOp = (name: string, doc: string, ignoreNan: boolean): Median =>
   composite({
     name,
+    gradName: ({ dim }) => `${name[0].toUpperCase()}${name.slice(1)}Backward${dim === null ? 0 : 1}`,
     doc: `${doc}; of two middle elements the lower. Along a dim as [values, indices].`,
     signature: 'input: tensor, dim: int = null, keepdim: bool = false',
     compute({ input, dim, keepdim }: { input: Tensor; dim: number | null; keepdim: boolean }): Tensor | Picked {
@@ -276,6 +280,7 @@ export const nanmedian: Median = medianOp('nanmedian', 'The median of the elemen
 
 export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boolean) => Picked> = composite({
   name: 'mode',
+  gradName: 'ModeBackward0',
   doc: 'The most frequent element along a dim, the smallest of equally frequent ones, as [values, indices].',
   signature: 'input: tensor, dim: int = -1, keepdim: bool = false',
   compute({ input, dim, keepdim }) {
@@ -550,6 +555,7 @@ export const uniqueConsecutive: Unique = composite({
 
 export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number) => Tensor> = composite({
   name: 'cdist',
+  gradName: 'CdistBackward0',
   doc: 'The p-norm distance of every row of one batch to every row of the other.',
   signature: 'x1: tensor, x2: tensor, p: number = 2',
   compute({ x1, x2, p }) {
@@ -566,6 +572,7 @@ export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number) => Tensor> = composi
 
 export const renorm: Op<(input: Tensor, p: number, dim: number, maxnorm: number) => Tensor> = composite({
   name: 'renorm',
+  gradName: 'RenormBackward0',
   doc: 'Slices along a dim whose p-norm is above maxnorm are scaled down to it.',
   signature: 'input: tensor, p: number, dim: int, maxnorm: number',
   compute({ input, p, dim, maxnorm }) {

@@ -22,7 +22,9 @@ import {
 } from '../ir/kernel.js';
 import { broadcastShapes } from '../ir/shape.js';
 import { composite, define, full, type Op, pointwise, promoteOperands } from './define.js';
+import { pow } from './power.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
+import { WeakFloat } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 type Unary = Op<(input: Tensor) => Tensor>;
@@ -306,8 +308,7 @@ export const ldexp: Op<(input: Tensor, other: Tensor | number) => Tensor> = comp
   name: 'ldexp',
   doc: 'input · 2^other.',
   signature: 'input: tensor, other: operand',
-  compute: ({ input, other }) =>
-    input.mul(typeof other === 'number' ? 2 ** other : other.to(isFloat(input.dtype) ? input.dtype : 'float32').exp2()),
+  compute: ({ input, other }) => input.mul(pow(new WeakFloat(2), other)),
   samples: [sample(random([3]), 3)],
 });
 

@@ -32,6 +32,7 @@ function checkPieceSize(size: number, extent: number): void {
 
 export const split: Op<(input: Tensor, splitSize: number | readonly number[], dim?: number) => Tensor[]> = composite({
   name: 'split',
+  gradName: ({ splitSize }) => (typeof splitSize === 'number' ? 'SplitBackward0' : 'SplitWithSizesBackward0'),
   doc: 'Pieces of a size, or of the sizes listed, along a dim.',
   signature: 'input: tensor, splitSize: ints, dim: int = 0',
   compute({ input, splitSize, dim }) {
@@ -57,6 +58,7 @@ export const split: Op<(input: Tensor, splitSize: number | readonly number[], di
 
 export const chunk: Op<(input: Tensor, chunks: number, dim?: number) => Tensor[]> = composite({
   name: 'chunk',
+  gradName: 'SplitBackward0',
   doc: 'At most `chunks` equal pieces along a dim; the last may be smaller.',
   signature: 'input: tensor, chunks: int, dim: int = 0',
   compute({ input, chunks, dim }) {
@@ -115,6 +117,7 @@ export const dsplit: SplitAt = splitAlong('dsplit', 'Pieces along the third dim.
 
 export const unbind: Op<(input: Tensor, dim?: number) => Tensor[]> = composite({
   name: 'unbind',
+  gradName: 'UnbindBackward0',
   doc: 'All positions along a dim, each without that dim.',
   signature: 'input: tensor, dim: int = 0',
   compute({ input, dim }) {

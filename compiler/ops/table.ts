@@ -40,6 +40,7 @@ import * as strided from './strided.js';
 import { computeInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
 import * as view from './view.js';
+import './grid-sample.js';
 import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };

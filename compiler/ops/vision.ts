@@ -1,5 +1,5 @@
 /**
- * Images: resizing, sampling at points, rearranging pixels, windows as columns.
+ * Images: resizing, rearranging pixels, windows as columns.
  *
  * Resizing one dim is a product with a small matrix of weights, made from positions inside the graph; so its gradient
  * is the product with the transposed matrix.
@@ -7,11 +7,12 @@
 import { fail } from '../errors.js';
 import { formatShape, numel } from '../ir/shape.js';
 import { iota } from './creation.js';
+import { cubicWeight } from './cubic.js';
 import { composite, type Op } from './define.js';
 import { adaptiveAvgPool1d, adaptiveAvgPool2d } from './pooling.js';
 import { random, sample } from './samples.js';
-import { where } from './selection.js';
-import { cat, constantPad, foldDim } from './shape.js';
+import { constantPad, foldDim } from './shape.js';
+import type { Bound } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 type Size = number | readonly number[];
@@ -30,6 +31,7 @@ type Shuffle = Op<(input: Tensor, factor: number) => Tensor>;
 
 export const pixelShuffle: Shuffle = composite({
   name: 'pixelShuffle',
+  gradName: 'PixelShuffleBackward0',
   doc: '[…, C·r², H, W] to […, C, H·r, W·r].',
   signature: 'input: tensor, upscaleFactor: int',
   compute({ input, upscaleFactor: r }) {
@@ -47,6 +49,7 @@ export const pixelShuffle: Shuffle = composite({
 
 export const pixelUnshuffle: Shuffle = composite({
   name: 'pixelUnshuffle',
+  gradName: 'PixelUnshuffleBackward0',
   doc: '[…, C, H·r, W·r] to […, C·r², H, W].',
   signature: 'input: tensor, downscaleFactor: int',
   compute({ input, downscaleFactor: r }) {
@@ -77,7 +80,7 @@ interface Windows {
   /** Cells from the first to the last tap. */
   readonly reach: number[];
 }
-function windowsOf(op: string, bound: { kernelSize: Size; dilation: Size; padding: Size; stride: Size }): Windows {
+function windowsOf(op: string, bound: Bound): Windows {
   const [kernel, dilation, padding, stride] = (['kernelSize', 'dilation', 'padding', 'stride'] as const).map(what =>
     sizes(op, what, bound[what], 2),
   );
@@ -90,10 +93,12 @@ const columnSignature = 'kernelSize: ints, dilation: ints = 1, padding: ints = 0
 /** `unfold` of the functional API; the method `unfold` of Tensor makes windows along one dim. */
 export const imageToColumns: Op<(input: Tensor, kernelSize: Size, options?: WindowOptions) => Tensor> = composite({
   name: 'imageToColumns',
+  gradName: 'Im2ColBackward0',
   doc: 'The windows of [N, C, H, W] as columns: [N, C·kh·kw, L].',
   signature: `input: tensor, ${columnSignature}`,
-  compute({ input, ...bound }) {
-    const windows = windowsOf('unfold', bound);
+  compute({ input, kernelSize, ...bound }): Tensor {
+    if (input.ndim === 3) return imageToColumns(input.unsqueeze(0), kernelSize, bound).squeeze(0);
+    const windows = windowsOf('unfold', { kernelSize, ...bound });
     const { reach, dilation, stride, padding, kernel } = windows;
     const [n, c, h, w] = input.shape;
     const padded = constantPad(input, [0, 0, 0, 0, padding[0], padding[0], padding[1], padding[1]]);
@@ -112,10 +117,12 @@ export const columnsToImage: Op<
   (input: Tensor, outputSize: Size, kernelSize: Size, options?: WindowOptions) => Tensor
 > = composite({
   name: 'columnsToImage',
+  gradName: 'Col2ImBackward0',
   doc: 'Columns [N, C·kh·kw, L] laid over each other as windows of [N, C, H, W] and summed.',
   signature: `input: tensor, outputSize: ints, ${columnSignature}`,
-  compute({ input, outputSize, ...bound }) {
-    const windows = windowsOf('fold', bound);
+  compute({ input, outputSize, kernelSize, ...bound }): Tensor {
+    if (input.ndim === 2) return columnsToImage(input.unsqueeze(0), outputSize, kernelSize, bound).squeeze(0);
+    const windows = windowsOf('fold', { kernelSize, ...bound });
     const { reach, dilation, stride, padding, kernel } = windows;
     const size = sizes('fold', 'outputSize', outputSize, 2);
     const [n, columns] = input.shape;
@@ -145,25 +152,6 @@ interface Resize {
   /** Input cells per output cell. */
   readonly scale: number;
   readonly alignCorners: boolean;
-}
-
-/** Keys' cubic with a = -0.75 at distance |x| (R. Keys, 1981). */
-function cubicWeight(x: Tensor): Tensor {
-  const a = -0.75;
-  const near = x
-    .mul(a + 2)
-    .sub(a + 3)
-    .mul(x)
-    .mul(x)
-    .add(1);
-  const far = x
-    .mul(a)
-    .sub(5 * a)
-    .mul(x)
-    .add(8 * a)
-    .mul(x)
-    .sub(4 * a);
-  return where(x.le(1), near, where(x.lt(2), far, 0));
 }
 
 /** Where output positions look in the input. */
@@ -220,6 +208,29 @@ function checkMode(mode: string, spatial: number): void {
   });
 }
 
+const stepOfMode: Readonly<Record<string, string>> = {
+  nearest: 'Nearest',
+  'nearest-exact': 'NearestExact',
+  linear: 'Linear',
+  bilinear: 'Bilinear',
+  trilinear: 'Trilinear',
+  bicubic: 'Bicubic',
+};
+/** PyTorch's step for a mode; `area` is adaptive pooling. */
+const resizeStep = (mode: string, spatial: number): string | null =>
+  mode in stepOfMode ? `Upsample${stepOfMode[mode]}${spatial}DBackward1` : null;
+
+/** Options that do not go together. */
+function checkResize({ input, size, scaleFactor, mode, alignCorners, recomputeScaleFactor }: Bound): void {
+  const refuse = (problem: string): never => fail('E110', { op: 'interpolate', problem });
+  if (alignCorners !== null && !mode.endsWith('linear') && mode !== 'bicubic')
+    refuse('alignCorners can only be set with the modes linear, bilinear, bicubic and trilinear');
+  if (recomputeScaleFactor === true && size !== null)
+    refuse('recomputeScaleFactor is not meaningful with an explicit size');
+  if (Array.isArray(scaleFactor) && scaleFactor.length !== input.ndim - 2)
+    refuse(`expected a factor for each of the ${input.ndim - 2} spatial dims, but got ${scaleFactor.length}`);
+}
+
 export interface InterpolateOptions {
   readonly size?: Size | null;
   readonly scaleFactor?: number | readonly number[] | null;
@@ -231,13 +242,16 @@ export const interpolate: Op<
   (input: Tensor, size?: Size | null | InterpolateOptions, options?: InterpolateOptions) => Tensor
 > = composite({
   name: 'interpolate',
+  gradName: ({ input, mode }) => resizeStep(mode, input.ndim - 2),
   doc: 'The spatial dims of [N, C, …] resized, to a size or by a factor.',
   signature:
     "input: tensor, size: ints = null, scaleFactor: numbers = null, mode: string = 'nearest', alignCorners: bool = null, recomputeScaleFactor: bool = null",
-  compute({ input, size, scaleFactor, mode, alignCorners, recomputeScaleFactor }) {
+  compute(bound) {
+    const { input, size, scaleFactor, mode, alignCorners, recomputeScaleFactor } = bound;
     const spatial = input.ndim - 2;
     const from = input.shape.slice(2);
     checkMode(mode, spatial);
+    checkResize(bound);
     if ((size === null) === (scaleFactor === null)) {
       return fail('E110', { op: 'interpolate', problem: 'only one of size or scale_factor should be defined' });
     }
@@ -251,6 +265,10 @@ export const interpolate: Op<
       factors === null
         ? sizes('interpolate', 'size', size, spatial)
         : from.map((extent: number, d: number) => Math.floor(extent * factors[d]));
+    if (to.some((extent: number) => extent < 1)) {
+      const problem = `Input and output sizes should be greater than 0, but got ${formatShape(from)} and ${formatShape(to)}`;
+      fail('E110', { op: 'interpolate', problem });
+    }
     if (mode === 'area') return spatial === 1 ? adaptiveAvgPool1d(input, to) : adaptiveAvgPool2d(input, to);
     const given = recomputeScaleFactor === true ? null : factors;
     return to.reduce(
@@ -272,114 +290,4 @@ export const interpolate: Op<
     sample(random([1, 2, 6]), 4, { mode: 'linear' }),
   ],
   errors: [{ args: [random([1, 2, 6, 6]), 4, { mode: 'linear' }], message: /no mode 'linear' for an input of 4 dims/ }],
-});
-
-// ── sampling at points ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-export const affineGrid: Op<
-  (theta: Tensor, size: readonly number[], alignCorners?: boolean | { alignCorners?: boolean }) => Tensor
-> = composite({
-  name: 'affineGrid',
-  doc: 'The points [N, H, W, 2] that an affine map [N, 2, 3] sends the cells of an image [N, C, H, W] to.',
-  signature: 'theta: tensor, size: size, alignCorners: bool = false',
-  compute({ theta, size, alignCorners }) {
-    const [n, , h, w] = size;
-    const axis = (count: number): Tensor => {
-      const steps = iota(count, { dtype: theta.dtype });
-      if (!alignCorners) return steps.mul(2).add(1).div(count).sub(1);
-      return count > 1 ? steps.mul(2 / (count - 1)).sub(1) : steps;
-    };
-    const x = axis(w).reshape([1, w, 1]).expand([h, w, 1]);
-    const y = axis(h).reshape([h, 1, 1]).expand([h, w, 1]);
-    const product = (row: number): Tensor => {
-      const [a, b, c] = [0, 1, 2].map(column => theta.select(1, row).select(1, column).reshape([n, 1, 1, 1]));
-      return a.mul(x).add(b.mul(y)).add(c);
-    };
-    return cat([product(0), product(1)], 3);
-  },
-  samples: [sample(random([1, 2, 3]), [1, 1, 2, 3]), sample(random([1, 2, 3]), [1, 1, 2, 3], { alignCorners: true })],
-});
-
-type Padding = 'zeros' | 'border' | 'reflection';
-interface SampleOptions {
-  readonly mode?: 'bilinear' | 'nearest';
-  readonly paddingMode?: Padding;
-  readonly alignCorners?: boolean | null;
-}
-
-/** Coordinates in [-1, 1] as positions in cells. */
-const toCells = (at: Tensor, extent: number, alignCorners: boolean): Tensor =>
-  alignCorners ? at.add(1).mul((extent - 1) / 2) : at.add(1).mul(extent).sub(1).div(2);
-
-/** Positions outside brought inside, by stopping at the border or by mirrors at both ends. */
-function bringInside(at: Tensor, extent: number, padding: Padding, alignCorners: boolean): Tensor {
-  if (padding === 'zeros') return at;
-  if (padding === 'border') return at.clamp(0, extent - 1);
-  const [low, span] = alignCorners ? [0, extent - 1] : [-0.5, extent];
-  if (span === 0) return at.mul(0);
-  const folded = at
-    .sub(low)
-    .abs()
-    .remainder(2 * span);
-  return folded
-    .minimum(folded.neg().add(2 * span))
-    .add(low)
-    .clamp(0, extent - 1);
-}
-
-/** Elements of [N, C, H, W] at whole positions [N, P]; 0 outside. */
-function pixelsAt(input: Tensor, x: Tensor, y: Tensor): Tensor {
-  const [n, c, h, w] = input.shape;
-  const outside = x
-    .lt(0)
-    .logicalOr(x.gt(w - 1))
-    .logicalOr(y.lt(0))
-    .logicalOr(y.gt(h - 1));
-  const flat = y
-    .clamp(0, h - 1)
-    .mul(w)
-    .add(x.clamp(0, w - 1))
-    .long();
-  const index = flat.unsqueeze(1).expand([n, c, flat.shape[1]]);
-  return input
-    .reshape([n, c, h * w])
-    .gather(2, index)
-    .maskedFill(outside.unsqueeze(1), 0);
-}
-
-export const gridSample: Op<(input: Tensor, grid: Tensor, options?: SampleOptions) => Tensor> = composite({
-  name: 'gridSample',
-  doc: 'An image [N, C, H, W] read at the points of a grid [N, H′, W′, 2] of (x, y) in [-1, 1].',
-  signature:
-    "input: tensor, grid: tensor, mode: string = 'bilinear', paddingMode: string = 'zeros', alignCorners: bool = null",
-  compute({ input, grid, mode, paddingMode, alignCorners }) {
-    if (mode !== 'bilinear' && mode !== 'nearest')
-      fail('E110', { op: 'gridSample', problem: `mode must be bilinear or nearest, but is ${mode}` });
-    const [n, c, h, w] = input.shape;
-    const [, rows, columns] = grid.shape;
-    const aligned = alignCorners ?? false;
-    const coordinate = (axis: number, extent: number): Tensor =>
-      bringInside(
-        toCells(grid.select(3, axis).reshape([n, rows * columns]), extent, aligned),
-        extent,
-        paddingMode,
-        aligned,
-      );
-    const [x, y] = [coordinate(0, w), coordinate(1, h)];
-    const shaped = (pixels: Tensor): Tensor => pixels.reshape([n, c, rows, columns]);
-    if (mode === 'nearest') return shaped(pixelsAt(input, x.detach().round(), y.detach().round()));
-    const [left, top] = [x.detach().floor(), y.detach().floor()];
-    const corner = (dx: number, dy: number): Tensor => {
-      const [cx, cy] = [left.add(dx), top.add(dy)];
-      const weight = x.sub(cx).abs().neg().add(1).mul(y.sub(cy).abs().neg().add(1));
-      return pixelsAt(input, cx, cy).mul(weight.unsqueeze(1));
-    };
-    return shaped(corner(0, 0).add(corner(1, 0)).add(corner(0, 1)).add(corner(1, 1)));
-  },
-  samples: [
-    sample(random([1, 2, 3, 4]), random([1, 2, 2, 2], -0.9, 0.9)),
-    sample(random([1, 1, 3, 4]), random([1, 2, 2, 2], -1.4, 1.4), { paddingMode: 'border', alignCorners: true }),
-    sample(random([1, 1, 3, 4]), random([1, 2, 2, 2], -1.4, 1.4), { paddingMode: 'reflection' }),
-    sample(random([1, 1, 3, 4]), random([1, 2, 2, 2], -0.9, 0.9), { mode: 'nearest' }),
-  ],
 });

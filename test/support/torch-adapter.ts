@@ -32,7 +32,7 @@ import { NativeClass } from './torch-adapter-values.js';
 export type Api = Readonly<Record<string, unknown>>;
 /** Where each of PyTorch's namespaces lives in gradc. */
 const homes: Readonly<Record<string, readonly Api[]>> = {
-  torch: [gradc as Api],
+  torch: [gradc as Api, functional as Api],
   'torch.random': [gradc as Api],
   'nn.functional': [functional as Api, gradc as Api],
   nn: [child(gradc as Api, 'nn')],
@@ -135,6 +135,11 @@ export class TorchAdapter implements Torch {
       );
     }
     if (path === 'Tensor') return this.#method(full, name);
+    if ((path === 'torch' || path === 'nn.functional') && isOverwriting(name)) {
+      return new NativeFunction(full, (args, kwargs) =>
+        this.call(`nn.functional.${name.slice(0, -1)}`, args, new Map([...kwargs, ['inplace', true]])),
+      );
+    }
     const own = camelCase(name);
     for (const home of homes[path] ?? []) {
       const found = home[own] ?? home[name];
@@ -263,6 +268,9 @@ export class TorchAdapter implements Torch {
     return found as (...args: unknown[]) => unknown;
   }
 }
+
+/** An activation that overwrites its input: `relu_`. */
+const isOverwriting = (name: string): boolean => name.endsWith('_') && camelCase(name.slice(0, -1)) in functional;
 
 function withPrintOptions<T>(options: gradc.PrintOptions, run: () => T): T {
   const before = gradc.getPrintoptions();
