@@ -224,17 +224,30 @@ describe('gradients', () => {
       opt.zeroGrad();
       return { norm };
     };
-    return { layer, opt, accumulate, apply };
+    const begin = (given: { x: Tensor }): { loss: Tensor } => {
+      opt.zeroGrad(true);
+      return accumulate(given);
+    };
+    return { layer, opt, begin, accumulate, apply };
   }
-  const calls = ['accumulate', 'accumulate', 'apply', 'accumulate', 'apply', 'accumulate'] as const;
+  const calls = ['accumulate', 'apply', 'begin', 'accumulate', 'apply', 'accumulate', 'begin', 'apply'] as const;
+  const orders = [
+    ['accumulate', 'apply', 'begin'],
+    ['begin', 'apply', 'accumulate'],
+    ['begin', 'accumulate', 'apply'],
+  ] as const;
+  const ways = backends.flatMap(options => orders.map(order => ({ order, options, backend: options.backend })));
 
-  test.each(backends)('add up from call to call and entry to entry, by $backend', options => {
+  test.each(ways)('add up from call to call and entry to entry, by $backend, $order', ({ order, options }) => {
     const eager = makeModel();
     const model = makeModel();
+    const inputs = { accumulate: { x: input([4, 3]) }, begin: { x: input([4, 3]) }, apply: {} };
     const { executable } = compileDefinition(
       defineModel('accumulation', () => ({
         state: { layer: model.layer, opt: model.opt },
-        entries: { accumulate: entry({ x: input([4, 3]) }, model.accumulate), apply: entry({}, model.apply) },
+        entries: Object.fromEntries(
+          order.map(name => [name, entry(inputs[name], given => model[name](given as never))]),
+        ),
       })),
       options,
     );

@@ -91,11 +91,23 @@ export interface TracedModel {
   readonly state: readonly StateEntry[];
 }
 
-/** Build a model and trace all its entries. Throws what the model's own code throws, and E301 to E304. */
+/**
+ * Build a model and trace all its entries; one of them again if another makes state of a gradient that it has not known as
+ * such. Throws what the model's own code throws, and E301 to E304.
+ */
 export function traceModel(definition: ModelDefinition): TracedModel {
   const parts = definition.build();
   checkNames(parts.entries);
-  const traces = Object.entries(parts.entries).map(([name, { inputs, run }]) => traceFunction(name, inputs, run));
+  const left = new Set<Tensor>();
+  const traceEntry = ([name, { inputs, run }]: [string, Entry]): TracedFunction => {
+    const traced = traceFunction(name, inputs, run, { left });
+    for (const leaf of traced.trace.leaves) left.add(leaf);
+    return traced;
+  };
+  const entries = Object.entries(parts.entries);
+  let traces = entries.map(traceEntry);
+  while (traces.some(({ trace }) => trace.isOutdated))
+    traces = traces.map((traced, i) => (traced.trace.isOutdated ? traceEntry(entries[i]) : traced));
   return nameState(definition.name, parts, traces);
 }
 
@@ -128,6 +140,8 @@ export interface TracedFunction {
 export interface TraceOptions {
   /** Make the conditions that ops set on their values results of the graph too, named by `checkName`. */
   readonly checkValues?: boolean;
+  /** Leaves whose gradient an entry traced before leaves behind. */
+  readonly left?: ReadonlySet<Tensor>;
 }
 export const checkName = (i: number): string => `check.${i}`;
 
@@ -136,9 +150,10 @@ export function traceFunction(
   name: string,
   specs: InputSpecs,
   run: (inputs: Record<string, Tensor>) => unknown,
-  { checkValues = false }: TraceOptions = {},
+  { checkValues = false, left }: TraceOptions = {},
 ): TracedFunction {
   const trace = new Trace(name);
+  if (left !== undefined) trace.left = left;
   if (checkValues) trace.checks = [];
   const inputs = Object.fromEntries(
     Object.entries(specs).map(([key, { shape, dtype }]) => [key, trace.input(key, { shape, dtype })]),

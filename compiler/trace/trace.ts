@@ -69,6 +69,10 @@ export class Trace implements Executor {
   readonly #cells = new Map<Storage, Cell>();
   readonly #inputs: Cell[] = [];
   readonly #grads = new Map<Tensor, Tensor | null>();
+  /** Leaves whose gradient an entry traced before leaves behind. */
+  left: ReadonlySet<Tensor> = new Set();
+  /** Leaves that had no gradient when the entry asked for it. */
+  readonly #withoutGrad = new Set<Tensor>();
   readonly #keptGrads = new Map<Tensor, Tensor>();
   readonly #fromOutside = new Map<Tensor, TracedTensor>();
   /** Adding nodes that the tape is told of in another way. */
@@ -371,11 +375,22 @@ export class Trace implements Executor {
   readGrad(tensor: Tensor): Tensor | null {
     const grad = this.#grads.get(tensor);
     if (grad !== undefined || !this.#isFromOutside(tensor)) return grad ?? null;
-    const kept = eagerGrad.read(tensor);
+    const kept = eagerGrad.read(tensor) ?? (this.left.has(tensor) ? newMemory(tensor.type) : null);
+    if (kept === null) this.#withoutGrad.add(tensor);
     return kept && this.#keepGrad(tensor, kept);
   }
   writeGrad(tensor: Tensor, grad: Tensor | null): void {
     this.#grads.set(tensor, grad);
+  }
+  /** Leaves from outside that have a gradient when the entry ends. */
+  get leaves(): readonly Tensor[] {
+    return [...this.#grads].flatMap(([leaf, grad]) => (grad !== null && this.#isFromOutside(leaf) ? [leaf] : []));
+  }
+  /** Another entry, traced since, keeps a gradient that this one took to be absent or to end with the call. */
+  get isOutdated(): boolean {
+    return [...this.#withoutGrad, ...this.#grads.keys()].some(
+      leaf => this.#isFromOutside(leaf) && !this.#keptGrads.has(leaf) && eagerGrad.read(leaf) !== null,
+    );
   }
   /** Without a reset in the entry, the gradients of all calls add up, from zero. */
   gradToAddTo(leaf: Tensor): Tensor | null {
@@ -396,6 +411,12 @@ export class Trace implements Executor {
     return [...this.#keptGrads.values()].map(grad => eagerValue(grad, 'a gradient').storage);
   }
   #settleGradients(): void {
+    for (const [leaf, left] of this.#grads) {
+      const kept = this.#isFromOutside(leaf) && !this.#keptGrads.has(leaf) ? eagerGrad.read(leaf) : null;
+      if (kept === null) continue;
+      this.#keepGrad(leaf, kept);
+      this.#grads.set(leaf, left);
+    }
     for (const [leaf, kept] of this.#keptGrads) {
       const left = this.#grads.get(leaf) ?? null;
       if (left !== kept) this.write(kept, left ?? kept.zerosLike());

@@ -152,7 +152,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     if (this.#allParams().some(param => param.grad !== null)) return;
     fail('E304', {
       problem: `${this.constructor.name}.step() finds no gradient in the entry being traced, so the compiled step would change nothing`,
-      hint: 'call backward() before it; if another entry adds the gradients up, name that entry before this one in the model and reset the gradients after the step, not there',
+      hint: 'call backward() before it; if another entry does, name that entry before this one in the model',
     });
   }
 
