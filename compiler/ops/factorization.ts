@@ -7,8 +7,10 @@
  */
 import { fail } from '../errors.js';
 import { type Arith, arith } from '../ir/arith.js';
+import type { DType } from '../ir/dtype.js';
+import type { TensorType } from '../ir/graph.js';
 import { addIndex, call, cast, constant, type Expr, index, type Stmt, select, subIndex, when } from '../ir/kernel.js';
-import { batchedMatmul } from './contraction.js';
+import { broadcastShapes, formatShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
 import {
   Cell,
@@ -19,8 +21,10 @@ import {
   Matrix,
   type MatrixAccess,
   perMatrix,
+  Vector,
 } from './matrix-program.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
+import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
 
 const s: Arith = arith;
@@ -67,87 +71,162 @@ export const choleskyFactor: Op<(input: Tensor) => Tensor> = define({
   ],
 });
 
+// ── elimination ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Gaussian elimination with partial pivoting of n rows, A and what stands right of it: X with A·X equal to that, and a column
+ * of the pivots, whose product is the determinant. `unit` puts the unit matrix there; `nudged` takes the smallest of numbers
+ * for a pivot of 0.
+ */
+const eliminated: Op<(input: Tensor, unit?: boolean, nudged?: boolean) => Tensor> = define({
+  name: 'eliminated',
+  doc: 'A⁻¹·B for the matrices A and B side by side, and a column of the pivots of A, the first with the sign of their order.',
+  signature: 'input: tensor, unit: bool = false, nudged: bool = false',
+  fusion: 'opaque',
+  differentiable: false,
+  infer([input], { unit }) {
+    const { batch, rows, columns } = checkMatrices('linalg.solve', input);
+    return { dtype: input.dtype, shape: [...batch, rows, (unit ? columns : columns - rows) + 1] };
+  },
+  lower: perMatrix((matrix, { unit, nudged }) => gauss(matrix, unit as boolean, nudged as boolean)),
+  samples: [
+    sampleWithoutGradient(exactly([2, 2], [0, 2, 1, 3]), true),
+    sampleWithoutGradient(exactly([2, 2], [1, 2, 2, 4]), false, true),
+    sampleWithoutGradient(exactly([2, 2, 3], [3, 1, 1, 2, 1, 0, 0, 1, 2, 5, 4, 1])),
+  ],
+});
+
+function gauss({ rows: n, columns, dtype, read, write }: MatrixAccess, unit: boolean, nudged: boolean): Stmt[] {
+  const given = columns - (unit ? 0 : n);
+  const width = n + given;
+  const work = new Matrix('work', dtype, n, width);
+  const pivots = new Vector('pivots', dtype, n);
+  const [factor, held, sign] = ['factor', 'held', 'sign'].map(name => new Cell(name, dtype));
+  const chosen = new Cell('chosen', 'int32');
+  const pivotRow = cast('index', chosen.get());
+  const [zero, one] = [constant(dtype, 0), constant(dtype, 1)];
+  const beyond = (step: Expr, extent: number): Expr => subIndex(index(extent - 1), step);
+  const after = (step: Expr, i: Expr): Expr => addIndex(addIndex(step, i), 1);
+
+  const right = (r: Expr, c: Expr): Expr => (unit ? select(call('eq', r, c), one, zero) : read(r, addIndex(c, n)));
+  const fill = each('row', n, r => [
+    each('column', n, c => [work.set(r, c, read(r, c))]),
+    each('right', given, c => [work.set(r, addIndex(c, n), right(r, c))]),
+  ]);
+  const choose = (step: Expr): Stmt =>
+    each(
+      'search',
+      n,
+      i =>
+        when(s.gt(s.abs(work.get(after(step, i), step)), s.abs(work.get(pivotRow, step))), [
+          chosen.set(cast('int32', after(step, i))),
+        ]),
+      beyond(step, n),
+    );
+  const exchange = (step: Expr): Stmt[] => [
+    each('swap', width, c => [
+      held.set(work.get(step, c)),
+      work.set(step, c, work.get(pivotRow, c)),
+      work.set(pivotRow, c, held.get()),
+    ]),
+    sign.set(s.neg(sign.get())),
+  ];
+  const clear = (step: Expr): Stmt =>
+    each(
+      'place',
+      n,
+      i => {
+        const r = after(step, i);
+        return [
+          factor.set(s.div(work.get(r, step), pivots.get(step))),
+          each(
+            'rest',
+            width,
+            j => {
+              const c = after(step, j);
+              return [work.set(r, c, s.sub(work.get(r, c), s.mul(factor.get(), work.get(step, c))))];
+            },
+            beyond(step, width),
+          ),
+        ];
+      },
+      beyond(step, n),
+    );
+  const eliminate = each('step', n, step => [
+    chosen.set(cast('int32', step)),
+    choose(step),
+    ...when(call('ne', pivotRow, step), exchange(step)),
+    pivots.set(step, work.get(step, step)),
+    ...(nudged ? when(s.eq(pivots.get(step), 0), [pivots.set(step, constant(dtype, tiny(dtype)))]) : []),
+    ...when(s.ne(pivots.get(step), 0), [clear(step)]),
+  ]);
+  const substitute = each('back', n, back => {
+    const step = subIndex(index(n - 1), back);
+    const unknown = (c: Expr): Stmt[] => [
+      held.set(work.get(step, c)),
+      each(
+        'known',
+        n,
+        i => [held.set(s.sub(held.get(), s.mul(work.get(step, after(step, i)), work.get(after(step, i), c))))],
+        beyond(step, n),
+      ),
+      work.set(step, c, s.div(held.get(), pivots.get(step))),
+    ];
+    return [each('right', given, c => unknown(addIndex(c, n)))];
+  });
+  const results = each('out', n, r => [
+    each('right', given, c => [write(r, c, work.get(r, addIndex(c, n)))]),
+    write(r, index(given), select(call('eq', r, index(0)), s.mul(sign.get(), pivots.get(r)), pivots.get(r))),
+  ]);
+  return declare([work, pivots, chosen, factor, held, sign], [fill, sign.set(one), eliminate, substitute, results]);
+}
+
+/** Stands for a pivot of 0: its reciprocal is still a number. */
+const tiny = (dtype: DType): number => (dtype === 'float64' ? 2 ** -900 : 2 ** -100);
+
+/** The diagonal of the upper triangle, its sign that of the determinant; 0 somewhere where a matrix is singular. */
+export const pivotsOf = (A: Tensor): Tensor => eliminated(A).select(-1, -1);
+
+/** X with A·X = B, for as many matrices A as B. */
+const solveEach: Op<(A: Tensor, B: Tensor) => Tensor> = define({
+  name: 'solveEach',
+  doc: 'The matrix X with A·X = B.',
+  signature: 'A: tensor, B: tensor',
+  fusion: 'composite',
+  gradName: 'LinalgSolveExBackward0',
+  infer([A, B]) {
+    checkSquare('linalg.solve', A);
+    return B;
+  },
+  decompose: ([A, B]) => eliminated(cat([A, B], -1)).narrow(-1, 0, B.shape[B.ndim - 1]),
+  vjp: c => {
+    const gradB = solveEach(c.in(0).transpose(-2, -1), c.grad);
+    return [gradB.matmul(c.out.transpose(-2, -1)).neg(), gradB];
+  },
+  samples: [sample(exactly([2, 2, 2], [3, 1, 1, 2, 1, 0, 0, 1]), random([2, 2, 3]))],
+});
+
 /** X with A·X = B by Gaussian elimination with partial pivoting. */
 export const solveLinear: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
   name: 'linalg.solveMatrix',
   doc: 'The matrix X with A·X = B.',
   signature: 'A: tensor, B: tensor',
-  compute: ({ A, B }) => batchedMatmul(inverse(A), B),
-  samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3]))],
-});
-
-/** One elimination gives both: the inverse, and below it a row that starts with the determinant. */
-const eliminated: Op<(input: Tensor) => Tensor> = define({
-  name: 'eliminated',
-  doc: 'Gauss–Jordan elimination with partial pivoting: n rows of the inverse, and a row that starts with the determinant.',
-  signature: 'input: tensor',
-  fusion: 'opaque',
-  differentiable: false,
-  infer([input]) {
-    checkSquare('linalg.inv', input);
-    const n = input.shape[input.shape.length - 1];
-    return { dtype: input.dtype, shape: [...input.shape.slice(0, -2), n + 1, n] };
+  compute({ A, B }) {
+    checkSquare('linalg.solve', A);
+    if (B.ndim < 2 || B.shape[B.ndim - 2] !== A.shape[A.ndim - 1])
+      fail('E107', {
+        op: 'linalg.solve',
+        problem: `Incompatible shapes of A and B for the equation AX = B: ${formatShape(A.shape)} and ${formatShape(B.shape)}`,
+      });
+    const batch = broadcastShapes('linalg.solve', A.shape.slice(0, -2), B.shape.slice(0, -2));
+    const many = (x: Tensor): Tensor => x.expand([...batch, ...x.shape.slice(-2)]);
+    return solveEach(many(A), many(B));
   },
-  lower: perMatrix(gaussJordan),
   samples: [
-    sampleWithoutGradient(exactly([2, 2], [0, 2, 1, 3])),
-    sampleWithoutGradient(exactly([2, 2, 2], [3, 1, 1, 2, 1, 0, 0, 1])),
+    sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3])),
+    sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 2, 1])),
   ],
 });
-
-function gaussJordan({ rows: n, dtype, read, write }: MatrixAccess): Stmt[] {
-  const [work, unit] = ['work', 'unit'].map(name => new Matrix(name, dtype, n, n));
-  const [det, factor, held] = ['det', 'factor', 'held'].map(name => new Cell(name, dtype));
-  const pivot = new Cell('pivot', 'int32');
-  const pivotRow = cast('index', pivot.get());
-  const [zero, one] = [constant(dtype, 0), constant(dtype, 1)];
-
-  const fill = each('row', n, r => [
-    each('column', n, c => [work.set(r, c, read(r, c)), unit.set(r, c, select(call('eq', r, c), one, zero))]),
-  ]);
-  const findPivot = (step: Expr): Stmt => {
-    const larger = (r: Expr): Expr => s.gt(s.abs(work.get(r, step)), s.abs(work.get(pivotRow, step)));
-    return each('search', n, r => when(call('gt', r, step), when(larger(r), [pivot.set(cast('int32', r))])));
-  };
-  const exchange = (step: Expr): Stmt[] => [
-    each('swap', n, c =>
-      [work, unit].flatMap(matrix => [
-        held.set(matrix.get(step, c)),
-        matrix.set(step, c, matrix.get(pivotRow, c)),
-        matrix.set(pivotRow, c, held.get()),
-      ]),
-    ),
-    det.set(s.neg(det.get())),
-  ];
-  const divide = (step: Expr): Stmt[] => [
-    factor.set(work.get(step, step)),
-    det.set(s.mul(det.get(), factor.get())),
-    each('scale', n, c => [work, unit].map(matrix => matrix.set(step, c, s.div(matrix.get(step, c), factor.get())))),
-  ];
-  const clear = (step: Expr): Stmt =>
-    each('place', n, r =>
-      when(call('ne', r, step), [
-        factor.set(work.get(r, step)),
-        each('rest', n, c =>
-          [work, unit].map(matrix =>
-            matrix.set(r, c, s.sub(matrix.get(r, c), s.mul(factor.get(), matrix.get(step, c)))),
-          ),
-        ),
-      ]),
-    );
-  const eliminate = each('step', n, step => [
-    pivot.set(cast('int32', step)),
-    findPivot(step),
-    ...when(call('ne', pivotRow, step), exchange(step)),
-    ...divide(step),
-    clear(step),
-  ]);
-  const results = each('out', n, r => [
-    each('column', n, c => [write(r, c, unit.get(r, c))]),
-    write(index(n), r, select(call('eq', r, index(0)), det.get(), zero)),
-  ]);
-  return declare([work, unit, det, pivot, factor, held], [fill, det.set(one), eliminate, results]);
-}
 
 export const inverse: Op<(input: Tensor) => Tensor> = define({
   name: 'inverse',
@@ -159,7 +238,7 @@ export const inverse: Op<(input: Tensor) => Tensor> = define({
     checkSquare('linalg.inv', input);
     return input;
   },
-  decompose: ([input]) => eliminated(input).slice(-2, 0, -1),
+  decompose: ([input]) => eliminated(input, true).narrow(-1, 0, input.shape[input.ndim - 1]),
   vjp: c => {
     const turned = c.out.transpose(-2, -1);
     return [turned.matmul(c.grad).matmul(turned).neg()];
@@ -170,25 +249,87 @@ export const inverse: Op<(input: Tensor) => Tensor> = define({
   ],
 });
 
+/** One number or two per matrix. */
+const checkDeterminant = (input: TensorType): Shape => {
+  checkSquare('linalg.det', input);
+  return input.shape.slice(0, -2);
+};
+const perElement = (x: Tensor): Tensor => x.unsqueeze(-1).unsqueeze(-1);
+
+/** The derivative of the determinant: the determinants without one row and column each. Exists for singular matrices, too. */
+const cofactors: Op<(input: Tensor) => Tensor> = define({
+  name: 'cofactors',
+  doc: 'The determinants of what is left of a matrix without the row and the column of each element, with their signs.',
+  signature: 'input: tensor',
+  fusion: 'composite',
+  infer([input]) {
+    checkDeterminant(input);
+    return input;
+  },
+  decompose([input]) {
+    const n = input.shape[input.ndim - 1];
+    const found = eliminated(input, true, true);
+    return found
+      .narrow(-1, 0, n)
+      .transpose(-2, -1)
+      .mul(perElement(found.select(-1, n).prod(-1)));
+  },
+  vjp: c => {
+    const along = perElement(c.grad.mul(c.out).sum([-2, -1]));
+    const across = c.out.matmul(c.grad.transpose(-2, -1)).matmul(c.out);
+    return [
+      along
+        .mul(c.out)
+        .sub(across)
+        .div(perElement(determinant(c.in(0)))),
+    ];
+  },
+  samples: [
+    sample(exactly([2, 2], [3, 1, 1, 2])),
+    sample(exactly([3, 3], [3, 1, 0, 1, 2, 1, 0, 1, 4])),
+    sampleWithoutGradient(exactly([2, 2], [1, 2, 2, 4])),
+  ],
+});
+
 export const determinant: Op<(input: Tensor) => Tensor> = define({
   name: 'determinant',
   doc: 'The determinant of a matrix.',
   signature: 'input: tensor',
   fusion: 'composite',
   gradName: 'LinalgDetBackward0',
-  infer([input]) {
-    checkSquare('linalg.det', input);
-    return { dtype: input.dtype, shape: input.shape.slice(0, -2) };
-  },
-  decompose: ([input]) => eliminated(input).select(-2, -1).select(-1, 0),
-  vjp: c => [
-    c.grad
-      .mul(c.out)
-      .unsqueeze(-1)
-      .unsqueeze(-1)
-      .mul(inverse(c.in(0)).transpose(-2, -1)),
+  infer: ([input]) => ({ dtype: input.dtype, shape: checkDeterminant(input) }),
+  decompose: ([input]) => pivotsOf(input).prod(-1),
+  vjp: c => [perElement(c.grad).mul(cofactors(c.in(0)))],
+  samples: [
+    sample(exactly([2, 2], [3, 1, 1, 2])),
+    sample(exactly([2, 2, 2], [3, 1, 1, 2, 0, 2, 1, 3])),
+    sampleWithoutGradient(exactly([2, 2], [1, 2, 2, 4])),
   ],
+});
+
+/** A sum of logarithms: the determinant itself may be beyond all numbers. */
+export const logOfDeterminant: Op<(input: Tensor) => Tensor> = define({
+  name: 'logOfDeterminant',
+  doc: 'The logarithm of the magnitude of the determinant of a matrix.',
+  signature: 'input: tensor',
+  fusion: 'composite',
+  gradName: 'LinalgSlogdetBackward0',
+  infer: ([input]) => ({ dtype: input.dtype, shape: checkDeterminant(input) }),
+  decompose: ([input]) => pivotsOf(input).abs().log().sum(-1),
+  vjp: c => [perElement(c.grad).mul(inverse(c.in(0)).transpose(-2, -1))],
   samples: [sample(exactly([2, 2], [3, 1, 1, 2])), sample(exactly([2, 2, 2], [3, 1, 1, 2, 0, 2, 1, 3]))],
+});
+
+export const signOfDeterminant: Op<(input: Tensor) => Tensor> = define({
+  name: 'signOfDeterminant',
+  doc: 'The sign of the determinant of a matrix: 1, -1, or 0.',
+  signature: 'input: tensor',
+  fusion: 'composite',
+  gradName: 'LinalgSlogdetBackward0',
+  infer: ([input]) => ({ dtype: input.dtype, shape: checkDeterminant(input) }),
+  decompose: ([input]) => pivotsOf(input).sign().prod(-1),
+  vjp: c => [c.in(0).zerosLike()],
+  samples: [sampleWithoutGradient(exactly([3, 2, 2], [3, 1, 1, 2, 0, 2, 1, 3, 1, 2, 2, 4]))],
 });
 
 // ── QR ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,22 +351,25 @@ export const orthogonalTriangular: Op<(input: Tensor) => Tensor> = define({
   lower: perMatrix(householder),
   vjp: c => {
     const [rows, columns] = c.types[0].shape.slice(-2);
-    if (rows < columns) {
-      fail('E206', {
-        problem: `the derivative for 'linalg.qr' of matrices with more columns than rows is not implemented`,
-        hint: 'transpose the matrices first',
-      });
-    }
-    const parts = (x: Tensor): [Tensor, Tensor] => [x.narrow(-2, 0, rows), x.narrow(-2, rows, columns)];
-    const [[Q, R], [gradQ, gradR]] = [parts(c.out), parts(c.grad)];
-    const M = R.matmul(gradR.transpose(-2, -1)).sub(gradQ.transpose(-2, -1).matmul(Q));
+    const k = Math.min(rows, columns);
+    const parts = (x: Tensor): Tensor[] => [
+      x.narrow(-2, 0, rows).narrow(-1, 0, k),
+      x.narrow(-2, rows, k).narrow(-1, 0, k),
+      x.narrow(-2, rows, k).narrow(-1, k, columns - k),
+    ];
+    const [[Q, R], [gradQ, gradR, gradRest]] = [parts(c.out), parts(c.grad)];
+    // columns beyond the square ones are Qᵀ times those of A
+    const rest = c.in(0).narrow(-1, k, columns - k);
+    const whole = rows < columns ? gradQ.add(rest.matmul(gradRest.transpose(-2, -1))) : gradQ;
+    const M = R.matmul(gradR.transpose(-2, -1)).sub(whole.transpose(-2, -1).matmul(Q));
     const mirrored = M.tril().add(M.tril(-1).transpose(-2, -1));
-    return [gradQ.add(Q.matmul(mirrored)).matmul(inverse(R).transpose(-2, -1))];
+    const square = solveLinear(R, whole.add(Q.matmul(mirrored)).transpose(-2, -1)).transpose(-2, -1);
+    return [rows < columns ? cat([square, Q.matmul(gradRest)], -1) : square];
   },
   samples: [
     sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5])),
     sample(exactly([2, 2, 2], [3, 1, 1, 2, -1, 2, 0.5, 1])),
-    sampleWithoutGradient(random([2, 3])),
+    sample(exactly([2, 3], [1, 2, -3, 1, -1, 0.5])),
     sampleWithoutGradient(exactly([2, 2], [2, 1, 0, 0])),
   ],
 });

@@ -7,10 +7,20 @@ import { normalizeDims } from '../ir/shape.js';
 import { requireValues } from './checks.js';
 import { multiDot as chain } from './contraction.js';
 import { composite, type Op } from './define.js';
-import { choleskyFactor, determinant, inverse, orthogonalTriangular, solveLinear } from './factorization.js';
+import {
+  choleskyFactor,
+  determinant,
+  inverse,
+  logOfDeterminant,
+  orthogonalTriangular,
+  pivotsOf,
+  signOfDeterminant,
+  solveLinear,
+} from './factorization.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
+import { where } from './selection.js';
 import { eigenpairs, pseudoInverse, singularTriplets, smallestSingular } from './spectral.js';
 import type { Tensor } from './tensor.js';
 
@@ -99,8 +109,8 @@ type Unary = Op<(A: Tensor) => Tensor>;
 function checkRegular(op: string, A: Tensor): void {
   requireValues(A, {
     op,
-    measure: determinant,
-    accepts: det => det !== 0 && !Number.isNaN(det),
+    measure: pivotsOf,
+    accepts: pivot => pivot !== 0 && !Number.isNaN(pivot),
     acceptsAll: all => all.ne(0).logicalAnd(all.isnan().logicalNot()),
     refuse: () =>
       fail('E110', {
@@ -139,8 +149,7 @@ export const slogdet: Op<(A: Tensor) => NamedTuple<['sign', 'logabsdet']>> = com
   doc: 'The sign of the determinant and the logarithm of its magnitude.',
   signature: 'A: tensor',
   compute({ A }) {
-    const value = determinant(A);
-    return namedTuple({ sign: value.sign(), logabsdet: value.abs().log() });
+    return namedTuple({ sign: signOfDeterminant(A), logabsdet: logOfDeterminant(A) });
   },
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
 });
@@ -149,7 +158,7 @@ export const logdet: Unary = composite({
   name: 'linalg.logdet',
   doc: 'The logarithm of the determinant; NaN where it is negative.',
   signature: 'A: tensor',
-  compute: ({ A }) => determinant(A).log(),
+  compute: ({ A }) => where(signOfDeterminant(A).lt(0), Number.NaN, logOfDeterminant(A)),
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
 });
 

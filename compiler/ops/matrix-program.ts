@@ -7,7 +7,7 @@
 import { fail } from '../errors.js';
 import type { DType } from '../ir/dtype.js';
 import { isFloat } from '../ir/dtype.js';
-import type { TensorType } from '../ir/graph.js';
+import type { Attrs, TensorType } from '../ir/graph.js';
 import {
   addIndex,
   alloc,
@@ -102,21 +102,24 @@ export interface MatrixAccess {
 }
 
 /** The lowering of an op that makes a matrix of each matrix: batches run in parallel. */
-export const perMatrix = (program: (matrix: MatrixAccess) => readonly Stmt[]): ProgramLowering => ({
+export const perMatrix = (program: (matrix: MatrixAccess, attrs: Attrs) => readonly Stmt[]): ProgramLowering => ({
   kind: 'program',
-  build({ inputs: [A], type, out }) {
+  build({ inputs: [A], attrs, type, out }) {
     const iters = type.shape.slice(0, -2).map((extent, d) => makeIter(`b${d}`, extent));
     const batch = iters.map(iterOf);
     const [rows, columns] = A.type.shape.slice(-2);
-    const body = program({
+    const access: MatrixAccess = {
       rows,
       columns,
       dtype: type.dtype,
       read: (row, column) => A.at([...batch, row, column]),
       write: (row, column, value) => out.store([...batch, row, column], value),
       written: (row, column) => out.load([...batch, row, column]),
-    });
-    return iters.reduceRight<readonly Stmt[]>((inner, iter) => [loop(iter, 'parallel', inner)], body);
+    };
+    return iters.reduceRight<readonly Stmt[]>(
+      (inner, iter) => [loop(iter, 'parallel', inner)],
+      [...program(access, attrs)],
+    );
   },
 });
 

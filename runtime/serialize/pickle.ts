@@ -53,7 +53,9 @@ const [tupleBytes, listBytes, dictBytes, entryBytes] = [104, 48, 250, 90];
 /** An array that grows makes room for so many at first, and later has, with what it leaves behind, so many for each item. */
 const [firstRoom, grownSlots] = [17, 5];
 const newestProtocol = 5;
-const hexadecimal = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const hexadecimal = [...'0123456789abcdef'].map(digit => digit.charCodeAt(0));
+/** Of the integer that is being read, which has at most 255 bytes. */
+const digits: number[] = [];
 
 /** The value of the pickle that begins at `start`, and where it ends. Throws E401 and E402. */
 export function readPickle(
@@ -149,11 +151,13 @@ class Machine {
   }
   /** Little-endian two's complement. */
   integer(length: number): number | bigint {
-    this.#budget.spend(bigBytes + 2 * length);
+    this.#budget.spend(bigBytes + 4 * length);
     const start = this.#next(length);
-    let digits = '0x0';
-    for (let at = this.at - 1; at >= start; at--) digits += hexadecimal[this.#bytes[at]];
-    const signed = BigInt.asIntN(8 * length, BigInt(digits));
+    digits.length = 0;
+    for (let at = this.at - 1; at >= start; at--)
+      digits.push(hexadecimal[this.#bytes[at] >> 4], hexadecimal[this.#bytes[at] & 15]);
+    const text = `0x0${String.fromCharCode.apply(null, digits)}`;
+    const signed = BigInt.asIntN(8 * length, BigInt(text));
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }
   line(): string {
