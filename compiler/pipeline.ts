@@ -1,7 +1,7 @@
 /**
  * The whole compiler as one list; read this first.
  *
- *   trace ─▶ Graph ─ graph passes ─▶ Graph ─ fuse ─▶ groups = Kernels ─ order, plan-memory ─▶ Program ─ schedule ─▶ emit
+ *   trace ─▶ Graph ─ graph passes ─▶ Graph ─ fuse, stream ─▶ Kernels ─ order, plan-memory ─▶ Program ─ schedule ─▶ emit
  *
  * Tracing is `trace/model.ts`; autodiff has happened there, since `backward()` inside an entry appends the gradient to the
  * graph. Everything below is a pure function of the graphs. A backend is handed in: the compiler knows none by name.
@@ -34,6 +34,7 @@ import { type FusedGraph, fuse, kernelsOf } from './passes/fuse.js';
 import { orderGroups } from './passes/order.js';
 import { dropOwnGradients } from './passes/own-gradients.js';
 import { type MemoryPlan, planMemory } from './passes/plan-memory.js';
+import { stream } from './passes/stream.js';
 import { trimControl } from './passes/trim-control.js';
 import { expandNode } from './trace/trace.js';
 
@@ -87,7 +88,8 @@ export function compileToProgram(
   const context = (pass: string): PassContext => passContext(pass, debug);
   const fused = graphs.map(graph => {
     const groups = left('fuse', debug, fuse(graph, context('fuse')));
-    return left('order', debug, orderGroups(groups, context('order')));
+    const streamed = left('stream', debug, stream(groups, context('stream')));
+    return left('order', debug, orderGroups(streamed, context('order')));
   });
   const planned = planMemory(
     source.name,

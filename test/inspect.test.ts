@@ -115,7 +115,7 @@ test('every kernel that reads another is told why it is not part of it', () => {
 
 test('the passes are told in order, with what each left', () => {
   const names = recorded.passes.filter(({ on }) => on === 'trainStep').map(({ pass }) => pass);
-  expect(names.slice(-3)).toEqual(['dead-code', 'fuse', 'order']);
+  expect(names.slice(-4)).toEqual(['dead-code', 'fuse', 'stream', 'order']);
   expect(stageText(recorded, 'passes')).toMatch(/trainStep: fuse +[\d.]+ ms +\d+ kernels/);
 });
 

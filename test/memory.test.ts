@@ -79,6 +79,10 @@ describe('in place', () => {
       '  for i in parallel(8):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(8):\n      a[0] += y[r]\n    out[i] = x[i] - a[0]',
     ],
     ['not read at all', '  for i in parallel(8):\n    out[i] = y[7 - i]'],
+    [
+      'after a sum of the row that is replaced',
+      '  for i in parallel(2):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(4):\n      a[0] += x[i*4 + r]\n    for j in parallel(4):\n      out[i*4 + j] = x[i*4 + j] / a[0]',
+    ],
   ])('may: %s', (_, body) => {
     expect(shares(body)).toBe(true);
   });
@@ -89,6 +93,22 @@ describe('in place', () => {
     [
       'read in an earlier sum',
       '  for i in parallel(8):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(8):\n      a[0] += x[r]\n    out[i] = x[i] - a[0]',
+    ],
+    [
+      'read in a sum of the next row',
+      '  for i in parallel(2):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(4):\n      a[0] += x[4 - i*4 + r]\n    for j in parallel(4):\n      out[i*4 + j] = x[i*4 + j] / a[0]',
+    ],
+    [
+      'read in a sum of a column, rows being replaced',
+      '  for i in parallel(2):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(2):\n      a[0] += x[r*4 + i]\n    for j in parallel(4):\n      out[i*4 + j] = x[i*4 + j] / a[0]',
+    ],
+    [
+      'read in a sum of the row after it is replaced',
+      '  for i in parallel(2):\n    for j in parallel(4):\n      out[i*4 + j] = x[i*4 + j]\n    for r in serial(4):\n      y[i] = x[i*4 + r]',
+    ],
+    [
+      'rows whose elements lie between those of others',
+      '  for i in parallel(2):\n    a: float32[1] register\n    a[0] = 0\n    for r in serial(4):\n      a[0] += x[i*2 + r]\n    for j in parallel(2):\n      for k in parallel(2):\n        out[i*2 + j*4 + k] = x[i*2 + j*4 + k] / a[0]',
     ],
     ['read in a condition', '  for i in parallel(8):\n    if x[i] > 0:\n      out[i] = x[i]'],
     ['stored several times', '  for i in parallel(8):\n    for j in serial(2):\n      out[i] = x[i] + y[j]'],

@@ -33,6 +33,7 @@ import {
 import type { ReduceFn, ScalarFn } from '../compiler/ir/scalar.js';
 import { printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
+import { shareMemory } from '../compiler/passes/in-place.js';
 import { kernelOf, param, register, softmax } from './support/plain-kernels.js';
 
 const context = { note: () => {} };
@@ -70,6 +71,18 @@ describe('what is kept', () => {
     expect(callsOf(kernel, 'exp')).toBe(2);
     expect(callsOf(kept(kernel), 'exp')).toBe(1);
     expect(printKernel(kept(kernel))).toContain('kept: float32[64] local');
+  });
+
+  test('the exponentials of a row that its softmax replaces, too', () => {
+    const apart = softmax(5, 64);
+    const [{ buffer: input }, { buffer: output }] = apart.params;
+    const kernel = shareMemory(apart, input, output);
+    expect(callsOf(kept(kernel), 'exp')).toBe(1);
+    const values = Float32Array.from({ length: 5 * 64 }, (_, i) => Math.sin(i * 1.7));
+    const [actual, expected] = [values.slice(), new Float32Array(values.length)];
+    compileKernel(schedule.reduce((ir, pass) => pass.run(ir, context), kernel))(actual);
+    compileJs(apart)(values, expected);
+    for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i], 6);
   });
 
   test('of a chain, each link that a loop needs by itself', () => {

@@ -12,6 +12,7 @@ import { flatten, peel, substituteAll } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { rowPass } from './rows.js';
 import { splitPass } from './split.js';
+import { spreadSlabs } from './spread-slabs.js';
 import { vectorizePass } from './vectorize.js';
 
 /**
@@ -25,6 +26,7 @@ const spread = nestPass('cuda-spread', 'Independent iterations become threads, s
 });
 
 export const cudaSchedule: readonly Pass<Kernel>[] = [
+  spreadSlabs,
   interchangePass,
   fissionPass,
   splitPass,

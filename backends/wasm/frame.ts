@@ -33,8 +33,12 @@ export class Frame {
   readonly iters = new Map<Iter, Binding>();
   readonly places = new Map<Buffer, Place>();
   readonly helpers = new Map<string, Helper>();
-  /** Counts the stores to each buffer in memory, to tell loads before and after apart. */
+  /**
+   * The number of the last store to each buffer, to tell loads before and after apart: also those of buffers that lie in the
+   * same place one after the other.
+   */
   private readonly versions = new Map<Buffer, number>();
+  private stores = 0;
 
   /** `relaxed`: products and sums of float vectors are fused, which rounds once where the machine can. */
   constructor(
@@ -77,7 +81,7 @@ export class Frame {
   }
   /** What was read from `buffer` so far may differ from what is read from now on. */
   written(buffer: Buffer): void {
-    this.versions.set(buffer, this.version(buffer) + 1);
+    this.versions.set(buffer, ++this.stores);
     const place = this.places.get(buffer);
     if (place !== undefined && place.kind !== 'memory') for (const variable of place.variables) variable.version++;
   }

@@ -32,12 +32,14 @@ import {
   mulIndex,
   nest,
   type Stmt,
+  sameExpr,
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
-import { expressionsOf, writesOf } from './accesses.js';
+import { expressionsOf, type Load, writesOf } from './accesses.js';
 import { isInBounds } from './frame.js';
+import { strideOf } from './linear.js';
 import { isLongFunction } from './scalar.js';
 
 export const keepRows: Pass<Kernel> = {
@@ -263,7 +265,8 @@ class Sharing {
           : `${head} ${place} of ${row.iters.map(({ extent }) => extent)}`;
       }
       case 'load': {
-        const version = row.writes.has(expr.buffer) ? `in ${row.order}` : (row.versions.get(expr.buffer) ?? 0);
+        const isChanged = row.writes.has(expr.buffer) && !isReplacedAfter(expr, row);
+        const version = isChanged ? `in ${row.order}` : (row.versions.get(expr.buffer) ?? 0);
         return `${head} ${this.numberOf(expr.buffer)} ${version}`;
       }
       case 'call':
@@ -279,6 +282,27 @@ class Sharing {
     this.objects.set(object, number);
     return `@${number}`;
   }
+}
+
+/** Whether all that the row writes to the buffer of a load is, as its last step, the very elements that were loaded. */
+function isReplacedAfter({ buffer, index: at }: Load, { iters, body }: Row): boolean {
+  const writes = body.filter(stmt => writesOf([stmt]).has(buffer));
+  const last = body.at(-1);
+  if (writes.length !== 1 || writes[0] !== last || last.kind !== 'store') return false;
+  return reachesEachOnce(last.index, iters) && sameExpr(last.index, at);
+}
+
+/** Whether no two iterations give the same index: each counter's step is beyond what smaller ones reach together. */
+function reachesEachOnce(at: Expr, iters: readonly Iter[]): boolean {
+  const steps = iters.map(iter => ({ iter, step: Math.abs(strideOf(at, iter) ?? 0) }));
+  let reach = 0;
+  return steps
+    .sort((a, b) => a.step - b.step)
+    .every(({ iter, step }) => {
+      const isBeyond = step > reach;
+      reach += step * (iter.extent - 1);
+      return isBeyond;
+    });
 }
 
 const rootsOf = (row: Row): Expr[] => row.body.flatMap(stmt => [...expressionsOf(stmt)]);

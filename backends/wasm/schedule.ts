@@ -3,8 +3,10 @@
  */
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
+import { blockSlabs } from './block-slabs.js';
 import { type Chooser, tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
+import { hoistFills } from './hoist-fills.js';
 import { keepRows } from './keep-rows.js';
 import { splitGuards } from './split-guards.js';
 import { splitStrides } from './split-strides.js';
@@ -15,7 +17,9 @@ import { vectoriseLoops } from './vectorise.js';
 
 const scheduleFor = (width: Width, choose: Chooser | null = null): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
+  blockSlabs,
   tileContractions(width, choose),
+  hoistFills,
   keepRows,
   splitStrides,
   splitGuards,

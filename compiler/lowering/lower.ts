@@ -59,7 +59,12 @@ export interface Lowered {
   /** The nodes behind `kernel.params`: first those read, then those written. */
   readonly reads: readonly Node[];
   readonly writes: readonly Node[];
+  /** Where elements of those are read or written; nothing is told of what an op writes in loops of its own. */
+  readonly positions: ReadonlyMap<Node, readonly Position[]>;
 }
+
+/** An element of a tensor: an index for each of its dims. */
+export type Position = readonly Expr[];
 
 /** Positions at which a loop may compute one node for each of its elements: the corners of a bilinear read, four gates. */
 const mostPositions = 4;
@@ -93,6 +98,7 @@ class GroupLowering {
   readonly #buffers = new Map<Node, Buffer>();
   readonly #reads: Node[] = [];
   readonly #accumulators = new Map<Node, Buffer>();
+  readonly #positions = new Map<Node, Position[]>();
   #outer: readonly Expr[] = [];
   #outerShape: Shape = [];
   #memo = new Map<Node, Computed[]>();
@@ -127,6 +133,7 @@ class GroupLowering {
       },
       reads: this.#reads,
       writes: this.group.outputs,
+      positions: this.#positions,
     };
   }
 
@@ -250,7 +257,8 @@ class GroupLowering {
     return null;
   }
 
-  #store(node: Node, at: readonly Expr[]): Stmt {
+  #store(node: Node, at: Position): Stmt {
+    this.#touched(node, at);
     const buffer = this.#bufferOf(node, 'out');
     return store(buffer, linearIndex(at, node.type, null), cast(buffer.dtype, this.#value(node, at)));
   }
@@ -295,7 +303,14 @@ class GroupLowering {
     return node.inputs.map(input => ({ type: input.type, at: position => this.#value(input, position) }));
   }
 
-  #read(node: Node, at: readonly Expr[]): Expr {
+  #touched(node: Node, at: Position): void {
+    const positions = this.#positions.get(node);
+    if (positions === undefined) this.#positions.set(node, [at]);
+    else positions.push(at);
+  }
+
+  #read(node: Node, at: Position): Expr {
+    this.#touched(node, at);
     if (!this.#buffers.has(node)) this.#reads.push(node);
     const layout = this.layoutOf(node);
     const buffer = this.#bufferOf(node, isParam(node) ? String(node.attrs.name) : `x${this.#reads.length - 1}`, layout);

@@ -4,20 +4,26 @@
  *   for i in parallel(n):                          for i in parallel(n):
  *     out[i] = p[i] - 0.1 * g[i]        ->           p[i] = p[i] - 0.1 * g[i]
  *
- * It may where each element of the input is read only on the way to the very element that replaces it: one store, reached
- * once per element, and all loads in its value or in stores just before it, at its index. The two parameters then become one
- * that is read and written, so that a backend sees the kernel for what it is.
+ * It may where each element of the input is read for the last time on the way to the very element that replaces it: one store,
+ * reached once per element, with loads at its index in its value or in stores just before it. What the same iteration of the
+ * loops around has read before that may be anything of the part that this iteration replaces, as a row whose largest element
+ * and sum are known before its quotients are stored. The two parameters then become one that is read and written, so that a
+ * backend sees the kernel for what it is.
  */
 import {
+  addIndex,
   affineOf,
   type Buffer,
   type Expr,
   expressionsOf,
   type Iter,
+  index,
   type Kernel,
   load,
   mapExpr,
   mapStmtExprs,
+  mulIndex,
+  rangeOf,
   type Stmt,
   sameExpr,
   subIndex,
@@ -25,10 +31,9 @@ import {
   walkStmts,
 } from '../ir/kernel.js';
 
-/** Something a statement does with a buffer: where the statement stands, and the index. */
+/** Something a statement does with a buffer: the statements around it with their places, itself last, and the index. */
 interface Access {
-  readonly block: readonly Stmt[];
-  readonly position: number;
+  readonly path: readonly { readonly block: readonly Stmt[]; readonly position: number }[];
   readonly stmt: Stmt;
   readonly index: Expr;
   readonly loops: readonly Iter[];
@@ -40,9 +45,7 @@ export function canShareMemory(kernel: Kernel, input: Buffer, output: Buffer): b
   const { loads, stores, combines } = accessesOf(kernel.body, input, output);
   if (stores.length !== 1 || combines) return false;
   const [store] = stores;
-  const before = (access: Access): boolean =>
-    access.block === store.block && access.position <= store.position && access.stmt.kind === 'store';
-  return reachesEachOnce(store) && loads.every(access => before(access) && sameIndex(access.index, store.index));
+  return reachesEachOnce(store) && loads.every(access => isOnTheWay(access, store) || isOfSamePart(access, store));
 }
 
 /** Does a kernel only map elements, without accumulating? */
@@ -75,23 +78,58 @@ function accessesOf(
   const loads: Access[] = [];
   const stores: Access[] = [];
   let combines = false;
-  const visit = (block: readonly Stmt[], loops: readonly Iter[]): void => {
+  const visit = (block: readonly Stmt[], loops: readonly Iter[], around: Access['path']): void => {
     for (const [position, stmt] of block.entries()) {
+      const path = [...around, { block, position }];
       for (const expr of expressionsOf(stmt)) {
         walkExpr(expr, e => {
-          if (e.kind === 'load' && e.buffer === input) loads.push({ block, position, stmt, index: e.index, loops });
+          if (e.kind === 'load' && e.buffer === input) loads.push({ path, stmt, index: e.index, loops });
         });
       }
-      if (stmt.kind === 'store' && stmt.buffer === output)
-        stores.push({ block, position, stmt, index: stmt.index, loops });
+      if (stmt.kind === 'store' && stmt.buffer === output) stores.push({ path, stmt, index: stmt.index, loops });
       if ((stmt.kind === 'reduce' || stmt.kind === 'allreduce') && stmt.buffer === output) combines = true;
-      if (stmt.kind === 'loop') visit(stmt.body, stmt.iter.extent === 1 ? loops : [...loops, stmt.iter]);
-      if (stmt.kind === 'alloc') visit(stmt.body, loops);
-      if (stmt.kind === 'if') for (const branch of [stmt.then, stmt.otherwise]) visit(branch, loops);
+      if (stmt.kind === 'loop') visit(stmt.body, stmt.iter.extent === 1 ? loops : [...loops, stmt.iter], path);
+      if (stmt.kind === 'alloc') visit(stmt.body, loops, path);
+      if (stmt.kind === 'if') for (const branch of [stmt.then, stmt.otherwise]) visit(branch, loops, path);
     }
   };
-  visit(body, []);
+  visit(body, [], []);
   return { loads, stores, combines };
+}
+
+/** In the store itself, or in one before it in the same block, at its index. */
+function isOnTheWay(access: Access, store: Access): boolean {
+  const [at, end] = [access.path.at(-1)!, store.path.at(-1)!];
+  const isBefore = at.block === end.block && at.position <= end.position && access.stmt.kind === 'store';
+  return isBefore && sameIndex(access.index, store.index);
+}
+
+/** Before the store in the same iteration of the loops around both, and of the part that this iteration alone replaces. */
+function isOfSamePart(access: Access, store: Access): boolean {
+  const level = store.path.findIndex(
+    ({ block, position }, i) => access.path[i]?.block !== block || access.path[i].position !== position,
+  );
+  const [at, end] = [access.path[level], store.path[level]];
+  if (at === undefined || at.block !== end.block || at.position > end.position) return false;
+  const part = partOf(
+    store,
+    store.loops.filter(iter => access.loops.includes(iter)),
+  );
+  return [access, store].every(({ index: place }) => {
+    const rest = rangeOf(subIndex(place, part.start));
+    return rest !== null && rest.min >= 0 && rest.max < part.size;
+  });
+}
+
+/** The elements that an iteration of loops has for itself, if it has any: their counters move it by multiples of its size. */
+function partOf(access: Access, loops: readonly Iter[]): { readonly start: Expr; readonly size: number } {
+  const terms = affineOf(access.index).terms.filter(({ expr }) => expr.kind === 'iter' && loops.includes(expr.iter));
+  const size = terms.reduce((least, { coefficient }) => Math.min(least, coefficient), Number.POSITIVE_INFINITY);
+  const start = terms.reduce<Expr>(
+    (sum, { expr, coefficient }) => addIndex(sum, mulIndex(expr, coefficient)),
+    index(0),
+  );
+  return { start, size: terms.every(({ coefficient }) => coefficient % size === 0) ? size : 0 };
 }
 
 const sameIndex = (a: Expr, b: Expr): boolean => {
