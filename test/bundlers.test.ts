@@ -80,6 +80,21 @@ describe('with Rollup', () => {
     await expect(bundle(missing, { checkTypes: false })).rejects.toThrow(/E401: there is no file .*slope\.model\.ts/);
   });
 
+  test('the state is in as many files as its size asks for', async () => {
+    const root = projectWith(model => model);
+    const files = (shard?: number): string[] =>
+      filesOf(join(root, `out-${shard}`)).filter(name => name.endsWith('.safetensors'));
+    for (const shard of [undefined, 4]) {
+      const plugins = [rollup({ checkTypes: false, shard })];
+      const { write, close } = await rollupBundle({ input: join(root, 'main.js'), plugins });
+      await write({ dir: join(root, `out-${shard}`) });
+      await close();
+    }
+    expect(files()).toHaveLength(1);
+    expect(files(4).length).toBeGreaterThan(1);
+    await expect(bundle(root, { shard: 'large' })).rejects.toThrow(/E501: shard large is no size/);
+  });
+
   test('types of the entries are written where they are asked for', async () => {
     const root = projectWith(model => model);
     const types = join(root, 'types', 'models.d.ts');

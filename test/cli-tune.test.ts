@@ -144,6 +144,9 @@ export default defineModel('product', () => ({
     writeFileSync(path, JSON.stringify(tuningOf([[key, other]])));
     expect(build().outcome).toBe('built');
     expect(readFileSync(wasmFile)).not.toEqual(before);
+    const inspect = [cli, 'inspect', 'product.model.ts', '--no-typecheck', '--stage', 'passes'];
+    const { stdout } = spawnSync(process.execPath, inspect, { cwd: folder, encoding: 'utf8' });
+    expect(stdout).toMatch(new RegExp(`tile-contractions: ${other}: .*, chosen over `));
   });
 
   test('that is broken is named', () => {

@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { wasm } from '../backends/wasm/backend.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { revectorized } from '../backends/wasm/revectorized.js';
 import { schedule, scheduleOfPairs } from '../backends/wasm/schedule.js';
 import { type BuiltArtifact, buildArtifact, writeFiles } from '../compiler/cli/build-artifact.js';
+import { measuredBackend } from '../compiler/cli/measured-backend.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import { printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
@@ -18,7 +20,8 @@ import type { Pass } from '../compiler/pass.js';
 import type { LoadOptions, Model } from '../runtime/deploy/index.js';
 import { type ConvShape, conv, convInputGrad, convWeightGrad, matmul } from './support/plain-kernels.js';
 
-if (Number.parseInt(process.versions.node, 10) >= 24) setFlagsFromString('--experimental-wasm-revectorize');
+const hasFlag = Number.parseInt(process.versions.node, 10) >= 24;
+if (hasFlag) setFlagsFromString('--experimental-wasm-revectorize');
 
 function scheduledBy(passes: readonly Pass<Kernel>[], kernel: Kernel): Kernel {
   return passes.reduce((ir, pass) => {
@@ -78,6 +81,12 @@ test('its module lies beside the others', () => {
     'model.revectorize.wasm',
     'model.revectorize.relaxed.wasm',
   ]);
+});
+
+test('compare and bench run its schedule where the engine has it', () => {
+  if (hasFlag) expect(measuredBackend(null, true).schedule).toBe(revectorized.schedule);
+  else expect(() => measuredBackend(null, true)).toThrow(/Node .* has no revectorizer: use Node 24 or later/);
+  expect(measuredBackend(null, false)).toBe(wasm);
 });
 
 describe('an artifact', () => {

@@ -3,7 +3,7 @@
  */
 import { columns } from './arguments.js';
 import type { BenchResult, EntryBench, EntryTime, KernelBench } from './bench-model.js';
-import { type Variant, variants } from './choices.js';
+import { revectorizeSpec, type Variant, variants } from './choices.js';
 import type { Command } from './command.js';
 import { exitCodes } from './diagnostics.js';
 
@@ -21,14 +21,15 @@ export const benchCommand: Command = {
     },
     seconds: { doc: 'for each measurement', value: 'S', fallback: '1' },
     integers: { doc: 'integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
+    revectorize: revectorizeSpec,
     'no-eager': { doc: 'leave the eager model out' },
     'no-typecheck': { doc: 'leave the type checker and the source analysis out' },
   },
   async run(args, output) {
-    const [{ loadModelFile }, { benchModel }, { wasmTunedBy }] = await Promise.all([
+    const [{ loadModelFile }, { benchModel }, { measuredBackend }] = await Promise.all([
       import('./model-file.js'),
       import('./bench-model.js'),
-      import('./tune/tuned-backend.js'),
+      import('./measured-backend.js'),
     ]);
     const options = {
       entries: args.stated('entry') === null ? undefined : args.list('entry'),
@@ -42,7 +43,10 @@ export const benchCommand: Command = {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
-    const result = await benchModel(definition, { ...options, backend: wasmTunedBy(tuning) });
+    const result = await benchModel(definition, {
+      ...options,
+      backend: measuredBackend(tuning, args.has('revectorize')),
+    });
     output.result(benchText(result), result);
     return exitCodes.ok;
   },

@@ -4,7 +4,7 @@ import { fail } from '../errors.js';
 import type { DebugOptions } from '../pass.js';
 import type { Arguments } from './arguments.js';
 import type { BuildRequest } from './build-model.js';
-import { byteSize } from './byte-size.js';
+import { statedSize } from './byte-size.js';
 import { cacheFolder } from './cache/folder.js';
 import { Store } from './cache/store.js';
 import type { NvccChoice, Target } from './choices.js';
@@ -75,7 +75,7 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     threads: args.has('threads') || (model.threads ?? config.threads ?? false),
     revectorize: args.has('revectorize') || (model.revectorize ?? config.revectorize ?? false),
     winograd: !args.has('no-winograd') && (model.winograd ?? config.winograd ?? true),
-    shardBytes: shardBytes(args.stated('shard')) ?? shardBytes(model.shard ?? config.shard ?? null),
+    shardBytes: statedSize('--shard', args.stated('shard') ?? model.shard ?? config.shard),
     checkTypes: !args.has('no-typecheck') && (model.typecheck ?? config.typecheck ?? true),
     debug,
     folder: name => fromHere(artifactFolder(name, model, found, args.stated('out'), single)),
@@ -84,12 +84,6 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     tune: args.has('tune'),
   };
 }
-
-/** Throws E501 for what is no size. */
-const shardBytes = (size: string | number | null): number | null =>
-  size === null
-    ? null
-    : (byteSize(`${size}`) ?? fail('E501', { problem: `--shard ${size} is no size`, hint: 'write 64MB or 1GiB' }));
 
 /** Does it ask to see passes, or for other ones? Then they must run, and nothing of it is kept. */
 const isDebugging = (debug: DebugOptions): boolean =>

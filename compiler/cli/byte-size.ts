@@ -1,4 +1,6 @@
 /** Sizes as people write them: `64MB`, `1.5GiB`, `4096`. */
+import { fail } from '../errors.js';
+
 const units: Readonly<Record<string, number>> = {
   b: 1,
   kb: 1e3,
@@ -15,3 +17,9 @@ export function byteSize(text: string): number | null {
   const bytes = Math.floor(Number(amount) * units[unit.toLowerCase()]);
   return bytes >= 1 ? bytes : null;
 }
+
+/** Of an option that may be absent. Throws E501 for what is no size. */
+export const statedSize = (option: string, size: string | number | null | undefined): number | null =>
+  size === null || size === undefined
+    ? null
+    : (byteSize(`${size}`) ?? fail('E501', { problem: `${option} ${size} is no size`, hint: 'write 64MB or 1GiB' }));

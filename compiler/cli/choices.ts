@@ -10,5 +10,10 @@ export type NvccChoice = (typeof nvccChoices)[number];
 export const variants = ['simd', 'relaxed', 'threads'] as const;
 export type Variant = (typeof variants)[number];
 
+/** An option of the commands that run modules. */
+export const revectorizeSpec = {
+  doc: "run the modules of build --revectorize, under V8's flag for them (Node 24 and later)",
+};
+
 export const stages = ['graph', 'backward', 'passes', 'fused', 'explain', 'kernels', 'memory', 'wat', 'cuda'] as const;
 export type Stage = (typeof stages)[number];

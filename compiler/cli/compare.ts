@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fail } from '../errors.js';
 import type { Arguments } from './arguments.js';
-import { variants } from './choices.js';
+import { revectorizeSpec, variants } from './choices.js';
 import type { Command } from './command.js';
 import { type ExitCode, exitCodes } from './diagnostics.js';
 import type { Output } from './output.js';
@@ -22,6 +22,7 @@ export const compareCommand: Command = {
       list: true,
       choices: variants,
     },
+    revectorize: revectorizeSpec,
     steps: { doc: 'calls of each entry, on random inputs', value: 'N', fallback: '5' },
     rtol: { doc: 'floor of the tolerance, relative to the largest element of a tensor', value: 'X', fallback: '1e-4' },
     atol: { doc: 'absolute floor', value: 'X', fallback: '1e-6' },
@@ -37,13 +38,13 @@ export const compareCommand: Command = {
 };
 
 async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
-  const [{ loadModelFile }, { compareModel }, { isRunnable }, { comparisonPage, comparisonText }, { wasmTunedBy }] =
+  const [{ loadModelFile }, { compareModel }, { isRunnable }, { comparisonPage, comparisonText }, { measuredBackend }] =
     await Promise.all([
       import('./model-file.js'),
       import('./compare-model.js'),
       import('./compare/variants.js'),
       import('./compare/report.js'),
-      import('./tune/tuned-backend.js'),
+      import('./measured-backend.js'),
     ]);
   const model = await loadModelFile(args.positionals[0], {
     checkTypes: !args.has('no-typecheck'),
@@ -63,7 +64,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     integers: args.number('integers', 1),
     variants: variants.filter(variant => (wanted.length === 0 ? isRunnable(variant) : wanted.includes(variant))),
     measure: !args.has('check'),
-    backend: wasmTunedBy(model.tuning),
+    backend: measuredBackend(model.tuning, args.has('revectorize')),
     progress: output.progress,
   });
   const [html, repro] = [args.value('html'), args.value('repro')];

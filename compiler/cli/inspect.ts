@@ -20,19 +20,21 @@ export const inspectCommand: Command = {
     ...debugSpecs,
   },
   async run(args, output) {
-    const [{ loadModelFile }, { traceModel }, { compileRecorded }, { onlyEntry, stageText }] = await Promise.all([
-      import('./model-file.js'),
-      import('../trace/model.js'),
-      import('./inspect/record.js'),
-      import('./inspect/stage-text.js'),
-    ]);
+    const [{ loadModelFile }, { traceModel }, { compileRecorded }, { onlyEntry, stageText }, { wasmTunedBy }] =
+      await Promise.all([
+        import('./model-file.js'),
+        import('../trace/model.js'),
+        import('./inspect/record.js'),
+        import('./inspect/stage-text.js'),
+        import('./tune/tuned-backend.js'),
+      ]);
     const stage = args.value('stage') as Stage;
-    const { definition } = await loadModelFile(args.positionals[0], {
+    const { definition, tuning } = await loadModelFile(args.positionals[0], {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
     const traced = traceModel(definition);
-    const whole = compileRecorded(traced, debugOptions(args));
+    const whole = compileRecorded(traced, debugOptions(args), wasmTunedBy(tuning));
     const recorded = { ...whole, compilation: onlyEntry(whole.compilation, args.value('entry')) };
     const [svg, html, trace] = [args.value('svg'), args.value('html'), args.value('trace')];
     if (svg !== null || html !== null) {

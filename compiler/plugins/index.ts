@@ -12,13 +12,16 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { PluginBuild } from 'esbuild';
 import { createUnplugin, type UnpluginInstance } from 'unplugin';
+import { statedSize } from '../cli/byte-size.js';
 import { type ArtifactOptions, Artifacts } from './artifacts.js';
 import { modelTypes } from './declarations.js';
 import { eagerModule } from './eager-module.js';
 import { forEsbuild, importingForEsbuild, serveFiles } from './esbuild-files.js';
 import { emittedFiles, importingOnDisk, inlinedFiles, onDisk } from './spelling.js';
 
-export interface PluginOptions extends ArtifactOptions {
+export interface PluginOptions extends Omit<ArtifactOptions, 'shardBytes'> {
+  /** Divide the state among files of at most this size: `'64MB'`, or bytes. */
+  readonly shard?: string | number;
   /**
    * A file to write with the types of the compiled models, `src/models.d.ts` say. Without it, mention `gradc/client` in
    * `compilerOptions.types`: entries then take and give typed arrays by any name.
@@ -50,7 +53,13 @@ interface LoadContext {
 
 const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((options = {}, { framework }) => {
   const { checkTypes, threads, revectorize, winograd } = options;
-  const artifacts = new Artifacts({ checkTypes, threads, revectorize, winograd });
+  const artifacts = new Artifacts({
+    checkTypes,
+    threads,
+    revectorize,
+    winograd,
+    shardBytes: statedSize('shard', options.shard),
+  });
   const types = options.types === undefined ? null : modelTypes(options.types);
 
   async function compiled(context: LoadContext, modelFile: string): Promise<string> {

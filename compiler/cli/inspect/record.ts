@@ -19,18 +19,20 @@ export interface PassRecord {
 export interface RecordedCompilation {
   readonly compilation: Compilation;
   readonly passes: readonly PassRecord[];
+  /** That of a build: with the plans of the tuning beside the model. */
+  readonly backend: typeof wasm;
 }
 
-export function compileRecorded(source: Source, debug: DebugOptions): RecordedCompilation {
+export function compileRecorded(source: Source, debug: DebugOptions, backend = wasm): RecordedCompilation {
   const recorder = new Recorder();
   const compilation = compileToProgram(source, recorder.watching(debug), evaluateConstant);
-  return { compilation, passes: recorder.passes };
+  return { compilation, passes: recorder.passes, backend };
 }
 
 /** What the schedule of the wasm backend does to the kernels. */
-export function scheduleRecorded({ program }: Compilation): readonly PassRecord[] {
+export function scheduleRecorded({ compilation: { program }, backend }: RecordedCompilation): readonly PassRecord[] {
   const recorder = new Recorder();
-  scheduleProgram(program, wasm, recorder.watching({}));
+  scheduleProgram(program, backend, recorder.watching({}));
   return recorder.passes;
 }
 

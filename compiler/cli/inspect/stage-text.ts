@@ -1,6 +1,5 @@
 /** The stages of a compilation as text. */
 import { cudaBackend } from '../../../backends/cuda/backend.js';
-import { wasm } from '../../../backends/wasm/backend.js';
 import { fail } from '../../errors.js';
 import { formatType, type Graph, isParam, type Node, roots, topological } from '../../ir/graph.js';
 import type { Kernel } from '../../ir/kernel.js';
@@ -42,7 +41,7 @@ export function stageText(recorded: RecordedCompilation, stage: Stage): string {
     case 'backward':
       return graphs.map(backwardText).join('\n');
     case 'passes':
-      return passesText(recorded, scheduleRecorded(compilation));
+      return passesText(recorded, scheduleRecorded(recorded));
     case 'explain':
       return explanationText(recorded);
     case 'fused':
@@ -59,7 +58,7 @@ export function stageText(recorded: RecordedCompilation, stage: Stage): string {
     case 'memory':
       return memoryText(compilation);
     case 'wat':
-      return textOf(emitProgram(program, wasm, { text: true }), '.wat');
+      return textOf(emitProgram(program, recorded.backend, { text: true }), '.wat');
     case 'cuda':
       return textOf(emitProgram(program, cudaBackend), '.cu');
     default:
