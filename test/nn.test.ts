@@ -242,7 +242,7 @@ describe('layers that are another with settings', () => {
   test('upsampling', () => {
     const nearest = new nn.UpsamplingNearest2d({ scaleFactor: 2 });
     expect(numbers(nearest.forward(x))).toEqual(numbers(F.interpolate(x, { scaleFactor: 2, mode: 'nearest' })));
-    expect(String(nearest)).toBe("UpsamplingNearest2d(scale_factor=2.0, mode='nearest')");
+    expect(String(nearest)).toBe("UpsamplingNearest2d(scale_factor=2.0, mode=nearest)");
     const bilinear = new nn.UpsamplingBilinear2d({ size: [5, 7] }).forward(x);
     expect(numbers(bilinear)).toEqual(
       numbers(F.interpolate(x, { size: [5, 7], mode: 'bilinear', alignCorners: true })),

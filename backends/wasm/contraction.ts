@@ -128,7 +128,7 @@ function recognise(stmt: Stmt): Contraction | null {
   if (accumulator.dtype !== 'float32' || accumulator.size !== 1 || !isZero(start, accumulator) || sum?.kind !== 'loop')
     return null;
   const { iters: summed, body: step } = perfectNest([sum], 'serial');
-  if (summed.some(({ extent }) => extent === 0)) return null;
+  if ([...parallel, ...summed].some(({ extent }) => extent === 0)) return null;
   const [term] = step;
   if (step.length !== 1 || term.kind !== 'reduce' || term.buffer !== accumulator || term.fn !== 'add') return null;
   const { value } = term;

@@ -4,7 +4,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
-import { positional, UnaryLayer } from './layer.js';
+import { positional, UnaryLayer, Unquoted } from './layer.js';
 import { resetLinear } from './linear.js';
 import { Parameter } from './parameter.js';
 
@@ -89,11 +89,11 @@ abstract class ConvNd extends UnaryLayer {
     return positional([this.inChannels, this.outChannels], {
       kernelSize: this.kernelSize,
       stride: this.stride,
-      padding: typeof padding === 'string' || !isZero(padding) ? padding : undefined,
+      padding: typeof padding === 'string' ? new Unquoted(padding) : isZero(padding) ? undefined : padding,
       dilation: isOne(this.dilation) ? undefined : this.dilation,
       groups: this.groups === 1 ? undefined : this.groups,
       bias: this.bias === null ? false : undefined,
-      paddingMode: this.paddingMode === 'zeros' ? undefined : this.paddingMode,
+      paddingMode: this.paddingMode === 'zeros' ? undefined : new Unquoted(this.paddingMode),
     });
   }
 }

@@ -1,4 +1,5 @@
 /** Dropout as modules: active while training, the identity in eval mode. */
+import { fail } from '../../compiler/errors.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as drop from '../dropout.js';
 import { type Inplace, isInplace } from './activation.js';
@@ -10,6 +11,7 @@ abstract class DropoutLayer extends UnaryLayer {
   protected abstract readonly drop: drop.DropoutFunction;
   constructor(p = 0.5, inplace: Inplace = false) {
     super();
+    if (!(p >= 0 && p <= 1)) fail('E208', { problem: `dropout probability has to be between 0 and 1, but got ${p}` });
     this.p = p;
     this.inplace = isInplace(inplace);
   }

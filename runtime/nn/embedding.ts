@@ -6,7 +6,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
 import { normal_ } from './init.js';
-import { Layer, positional } from './layer.js';
+import { Layer, positional, Unquoted } from './layer.js';
 import { Parameter } from './parameter.js';
 
 export interface EmbeddingOptions {
@@ -98,6 +98,10 @@ export class EmbeddingBag extends Table {
   }
   override extraRepr(): string {
     const { paddingIdx, ...others } = this.settings();
-    return positional([this.numEmbeddings, this.embeddingDim], { ...others, mode: this.mode, paddingIdx });
+    return positional([this.numEmbeddings, this.embeddingDim], {
+      ...others,
+      mode: new Unquoted(this.mode),
+      paddingIdx,
+    });
   }
 }

@@ -17,11 +17,16 @@ export abstract class UnaryLayer extends Layer {
   abstract override forward(input: Tensor): Tensor;
 }
 
+/** A string that a layer's text shows without quotes, as some of PyTorch's do. */
+export class Unquoted {
+  constructor(readonly text: string) {}
+}
+
 /** `in_features=3, bias=True`; a setting that is undefined is left out. */
 export const settings = (values: Readonly<Record<string, unknown>>): string =>
   Object.entries(values)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${snakeCase(name)}=${pythonValue(value)}`)
+    .map(([name, value]) => `${snakeCase(name)}=${value instanceof Unquoted ? value.text : pythonValue(value)}`)
     .join(', ');
 
 /** Positional settings first, then named ones. */

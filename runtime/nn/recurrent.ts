@@ -98,6 +98,10 @@ abstract class Recurrent extends Layer {
       bidirectional = false,
       projSize = 0,
     } = options;
+    if (projSize < 0 || (projSize > 0 && projSize >= hiddenSize)) {
+      const problem = `projSize must not be negative and has to be smaller than hiddenSize: ${projSize} and ${hiddenSize}`;
+      fail('E208', { problem });
+    }
     this.kind = kind;
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;

@@ -32,7 +32,7 @@ export class Upsample extends UnaryLayer {
     const factors = [scaleFactor ?? []].flat().map(pythonFloat);
     const factor = typeof scaleFactor === 'number' ? factors[0] : `(${factors.join(', ')})`;
     const target = scaleFactor === null ? `size=${pythonValue(size)}` : `scale_factor=${factor}`;
-    return `${target}, mode=${pythonValue(mode)}`;
+    return `${target}, mode=${mode}`;
   }
 }
 

@@ -153,7 +153,7 @@ export interface AdamaxSettings extends MomentSettings {
 }
 /** Adam with the largest recent gradient in place of the mean square. */
 export class Adamax extends MomentOptimizer<AdamaxSettings> {
-  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  protected override readonly fixedSettings = { foreach: null };
   constructor(params: Parameters<AdamaxSettings>, options: Partial<AdamaxSettings> = {}) {
     super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
   }
@@ -185,7 +185,7 @@ export interface NAdamSettings extends MomentSettings {
 }
 /** Adam with Nesterov's look ahead, under a momentum that warms up. */
 export class NAdam extends MomentOptimizer<NAdamSettings> {
-  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  protected override readonly fixedSettings = { foreach: null };
   protected override readonly savedClock = ['step', 'mu_product'];
   constructor(params: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
     super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, ...options });
@@ -230,7 +230,7 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
 
 /** Adam that trusts its second moment only once enough steps have been averaged. */
 export class RAdam extends MomentOptimizer<MomentSettings> {
-  protected override readonly fixedSettings = { foreach: null, differentiable: false };
+  protected override readonly fixedSettings = { foreach: null };
   constructor(params: Parameters<MomentSettings>, options: Partial<MomentSettings> = {}) {
     super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ...options });
   }

@@ -33,10 +33,7 @@ function directionOf(param: Tensor, given: Tensor, { weightDecay, maximize }: De
 /** Optimizers whose clock is only a counter. */
 abstract class CountingOptimizer<S extends GroupSettings> extends Optimizer<S> {
   protected override readonly savedClock: readonly string[] = ['step'];
-  protected override readonly fixedSettings: Readonly<Record<string, unknown>> = {
-    foreach: null,
-    differentiable: false,
-  };
+  protected override readonly fixedSettings: Readonly<Record<string, unknown>> = { foreach: null };
   protected override clockAt(saved: Numbers | null, _group: ParamGroup<S>): Numbers {
     return { step: saved?.step ?? 0 };
   }
@@ -53,6 +50,7 @@ export interface RMSpropSettings extends DecaySettings {
   centered: boolean;
 }
 export class RMSprop extends CountingOptimizer<RMSpropSettings> {
+  protected override readonly fixedSettings = { foreach: null, differentiable: false };
   protected override readonly stepIsNumber = true;
   constructor(params: Parameters<RMSpropSettings>, options: Partial<RMSpropSettings> = {}) {
     super(params, {

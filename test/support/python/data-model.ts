@@ -444,7 +444,7 @@ export abstract class DataModel {
       );
     if (Array.isArray(value)) return all(value, texts => `[${texts.join(', ')}]`);
     if (value instanceof Size) return all(value.items, texts => `torch.Size([${texts.join(', ')}])`);
-    if (value instanceof Tuple)
+    if (value instanceof Tuple && value.constructor === Tuple)
       return all(value.items, texts => (texts.length === 1 ? `(${texts[0]},)` : `(${texts.join(', ')})`));
     if (value instanceof PySet)
       return all(value.members.keys(), texts => (texts.length === 0 ? 'set()' : `{${texts.join(', ')}}`));
