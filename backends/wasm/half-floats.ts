@@ -144,13 +144,15 @@ const isBits = ({ scope }: Buffer): boolean => scope !== 'register';
 
 const valueOf = (type: Half, bits: Expr): Expr => (type === 'float16' ? halfValue(bits) : bfloatValue(bits));
 const bitsOf = (type: Half, value: Expr): Expr => (type === 'float16' ? halfBits(value) : bfloatBits(value));
-const rounded = (type: Half, value: Expr): Expr => valueOf(type, bitsOf(type, value));
+/** A float32 with the precision and the range of a 16-bit float: what its bits would say, without making them. */
+const rounded = (type: Half, value: Expr): Expr => (type === 'float16' ? roundedHalf(value) : roundedBfloat(value));
 
 const int = (value: number): Expr => constant('int32', value);
 const asFloat = (bits: Expr): Expr => bitcast('float32', bits);
 const asBits = (value: Expr): Expr => bitcast('int32', value);
 
 const INFINITY = 0x7f800000;
+const SIGN = -(2 ** 31);
 
 /**
  * Exponent and fraction moved to their places in a float32 are the value times 2^-112, denormals included. The largest
@@ -177,6 +179,19 @@ function halfBits(value: Expr): Expr {
   return s.select(s.gt(magnitude, INFINITY), int(0x7e00), signed);
 }
 
+/**
+ * Next to 2^13 times its power of two a float32 has just the places of a float16, and next to 2^-1 those of a denormal one: what
+ * is added and taken away again rounds to nearest even. From 65520 on that gives 65536 and more, which are infinity.
+ */
+function roundedHalf(value: Expr): Expr {
+  const bits = asBits(value);
+  const power = s.min(s.max(s.and(bits, INFINITY), int(113 << 23)), int(143 << 23));
+  const rounder = asFloat(s.add(power, 13 << 23));
+  const near = s.sub(s.add(asFloat(s.and(bits, 0x7fffffff)), rounder), rounder);
+  const magnitude = s.select(s.ge(near, 65536), constant('float32', Number.POSITIVE_INFINITY), near);
+  return asFloat(s.or(asBits(magnitude), s.and(bits, SIGN)));
+}
+
 const bfloatValue = (bits: Expr): Expr => asFloat(s.shl(bits, int(16)));
 
 function bfloatBits(value: Expr): Expr {
@@ -184,6 +199,9 @@ function bfloatBits(value: Expr): Expr {
   const isNan = s.gt(s.and(bits, 0x7fffffff), INFINITY);
   return s.select(isNan, int(0x7fc0), s.shrU(roundUp(bits, 16), int(16)));
 }
+
+const roundedBfloat = (value: Expr): Expr =>
+  s.select(s.ne(value, value), value, asFloat(s.and(roundUp(asBits(value), 16), -(2 ** 16))));
 
 /** Added so that cutting off the last `places` bits rounds to nearest even. */
 function roundUp(bits: Expr, places: number): Expr {
