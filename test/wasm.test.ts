@@ -476,6 +476,19 @@ describe('16-bit floats', () => {
         for (const [i, value] of values.entries())
           if (bits[i] !== to(value)) expect(bits[i], `${value}`).toBe(to(value));
       });
+
+      test(`rounding to ${dtype} on the way, ${map}`, () => {
+        const values = Float32Array.from(floatsBetween(from));
+        const [x, out] = [param('x', 'float32', values.length), param('out', 'float32', values.length)];
+        const rounded = new Float32Array(values.length);
+        run(
+          pointwise([x], out, map, a => cast('float32', cast(dtype, a))),
+          values,
+          rounded,
+        );
+        for (const [i, value] of values.entries())
+          if (!Object.is(rounded[i], from(to(value)))) expect(rounded[i], `${value}`).toBe(from(to(value)));
+      });
     }
 
     test(`a product of matrices of ${dtype}, its operands staged for the tile`, () => {
