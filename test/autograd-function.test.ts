@@ -1,5 +1,5 @@
 /** Functions with a gradient of their own, eagerly and compiled. */
-import { autograd, type Tensor, tensor } from 'gradc';
+import { autograd, linalg, type Tensor, tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import { expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
@@ -56,4 +56,12 @@ test('saved tensors changed in place, too few gradients, no tensor', () => {
   );
   const None = { name: 'None', forward: () => null as never, backward: () => null };
   expect(() => autograd.apply(None)).toThrow(/None.forward\(\) must return a Tensor/);
+});
+
+test("a norm's step bears PyTorch's name", () => {
+  const x = leaf(3, 4);
+  const orders = [1, 2, 3, Number.POSITIVE_INFINITY];
+  expect(orders.map(ord => linalg.vectorNorm(x, ord).gradFn?.name)).toEqual(
+    orders.map(() => 'LinalgVectorNormBackward0'),
+  );
 });

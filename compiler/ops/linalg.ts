@@ -40,6 +40,7 @@ export const vectorNorm: Op<(x: Tensor, ord?: Order | NormOptions, dim?: Dims, k
     name: 'linalg.vectorNorm',
     doc: 'The norm of the elements as one vector, over the given dims or all.',
     signature: 'x: tensor, ord: any = 2, dim: dims = null, keepdim: bool = false',
+    gradName: 'LinalgVectorNormBackward0',
     compute: ({ x, ord, dim, keepdim }) => pNorm(x, orderOf(ord), dim, keepdim),
     samples: [sample(random([2, 3])), sample(random([2, 3]), 3, 1)],
   });
