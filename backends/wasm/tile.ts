@@ -2,8 +2,8 @@
  * The shape of register tiles, and how a counter is cut into whole tiles and a rest.
  *
  * A tile of MR rows and NV vectors of columns keeps MR·NV accumulators, NV vectors of one operand and one of the other
- * in the 16 vector registers. Its cost for one step of the sum is that of MR·NV products and sums (one of each per
- * cycle), of its loads (two per cycle), and at least the latency of a sum.
+ * in the 16 vector registers. Its cost for one step of the sum is that of MR·NV products and sums or of its loads, whichever
+ * is more (as many of each per cycle), and at least the latency of a sum.
  */
 import {
   addIndex,
@@ -31,8 +31,7 @@ export interface Tile {
   readonly cost: number;
 }
 
-const stepCost = (rows: number, columns: number): number =>
-  Math.max(rows * columns, (rows + columns) / 2, LATENCY) + LOOP;
+const stepCost = (rows: number, columns: number): number => Math.max(rows * columns, rows + columns, LATENCY) + LOOP;
 const fits = (rows: number, columns: number): boolean => rows + columns + rows * columns <= REGISTERS;
 
 /** Vectors that a register of the machine holds: two where the engine makes one operation of two neighbouring ones. */
