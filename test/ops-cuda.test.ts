@@ -7,10 +7,10 @@ import { cudaBackend } from '../backends/cuda/backend.js';
 import type { Program } from '../compiler/ir/program.js';
 import { tensorOver } from '../compiler/ops/tensor.js';
 import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
-import { input, nameCaptured, type StateEntry, traceFunction } from '../compiler/trace/model.js';
+import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
 import { rowMajor } from '../runtime/eager.js';
 import { hasHostCompiler } from './support/cuda-host/compile.js';
-import { type HostModel, runProgramsOnHost } from './support/cuda-host/run.js';
+import { type HostModel, runProgramsOnHost, stateBytes } from './support/cuda-host/run.js';
 import { expectSameValues, type SampleProgram, sampleProgram } from './support/op-checks.js';
 import { testedOps } from './support/op-samples.js';
 
@@ -33,17 +33,6 @@ const batches = Array.from({ length: Math.ceil(cases.length / perLibrary) }, (_,
 interface Prepared {
   readonly program: Program;
   readonly state: Uint8Array;
-}
-
-/** What a program starts from: the tensors it captured, at their places. */
-function stateBytes(program: Program, state: readonly StateEntry[]): Uint8Array {
-  const bytes = new Uint8Array(program.stateBytes);
-  for (const { name, storage } of state) {
-    const slot = program.state.find(candidate => candidate.name === name);
-    const { buffer, byteOffset, byteLength } = storage.array;
-    if (slot !== undefined) bytes.set(new Uint8Array(buffer, byteOffset, byteLength), slot.offset);
-  }
-  return bytes;
 }
 
 function prepare({ program: { fn, inputs } }: Case, name: string): Prepared {

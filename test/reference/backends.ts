@@ -10,9 +10,9 @@ import { arrayOf } from '../../compiler/ir/dtype.js';
 import type { Program, Slot } from '../../compiler/ir/program.js';
 import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
 import { compileToProgram, scheduleProgram } from '../../compiler/pipeline.js';
-import { nameCaptured, type StateEntry, traceFunction } from '../../compiler/trace/model.js';
+import { nameCaptured, traceFunction } from '../../compiler/trace/model.js';
 import { rowMajor } from '../../runtime/eager.js';
-import { runProgramsOnHost } from '../support/cuda-host/run.js';
+import { runProgramsOnHost, stateBytes } from '../support/cuda-host/run.js';
 import type { Job, JobResult } from './compiled.js';
 import { withFreshState } from './state.js';
 
@@ -56,16 +56,6 @@ function hostProgram(job: Job, name: string): HostProgram {
   const { graph, state } = nameCaptured(traceFunction(job.name, job.specs, job.run));
   const { program } = compileToProgram({ name, graphs: [graph], state }, {}, evaluateConstant);
   return { job, program: scheduleProgram(program, cudaBackend), state: stateBytes(program, state) };
-}
-
-function stateBytes(program: Program, state: readonly StateEntry[]): Uint8Array {
-  const bytes = new Uint8Array(program.stateBytes);
-  for (const { name, storage } of state) {
-    const slot = program.state.find(candidate => candidate.name === name);
-    const { buffer, byteOffset, byteLength } = storage.array;
-    if (slot !== undefined) bytes.set(new Uint8Array(buffer, byteOffset, byteLength), slot.offset);
-  }
-  return bytes;
 }
 
 /** Run programs compiled together; where they do not compile together, each alone, so that one bad one spoils no other. */

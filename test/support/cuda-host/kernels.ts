@@ -13,7 +13,6 @@ import {
   iterOf,
   type Kernel,
   load,
-  loop,
   makeIter,
   mulIndex,
   reduce,
@@ -24,13 +23,10 @@ import {
   when,
 } from '../../../compiler/ir/kernel.js';
 import { type ReduceFn, type ScalarFn, scalarFns } from '../../../compiler/ir/scalar.js';
+import { nest, param } from '../plain-kernels.js';
 
-export const param = (name: string, size: number, dtype: DType = 'float32'): Buffer => ({
-  name,
-  dtype,
-  size,
-  scope: 'param',
-});
+export { nest, param };
+
 const register = (name: string, dtype: DType = 'float32'): Buffer => ({ name, dtype, size: 1, scope: 'register' });
 const zero = index(0);
 const f32 = (value: number): Expr => constant('float32', value);
@@ -48,12 +44,6 @@ export function kernelOf(
   ];
   return { name, params, body, doc: name };
 }
-
-export const nest = (iters: readonly Iter[], map: 'parallel' | 'serial', body: readonly Stmt[]): Stmt[] =>
-  iters.reduceRight<readonly Stmt[]>(
-    (inner, iter) => (iter.extent === 1 ? inner : [loop(iter, map, inner)]),
-    body,
-  ) as Stmt[];
 
 /** Row-major position. */
 export const at = (iters: readonly Iter[], sizes: readonly number[] = iters.map(iter => iter.extent)): Expr =>
@@ -185,8 +175,21 @@ const guarded = (conditions: readonly Expr[], value: Expr): Expr =>
     f32(0),
   );
 
-export function convForward(sizes: ConvSizes): Kernel {
+/** The loops of a convolution, and the element of its padded input that lies under one of the weights. */
+function convolving(sizes: ConvSizes) {
   const { n, c, h, w, o, k, pad } = sizes;
+  const [oh, ow] = outputSize(sizes);
+  const [b, co, y0, x0] = [makeIter('n', n), makeIter('o', o), makeIter('oh', oh), makeIter('ow', ow)];
+  const [ci, kh, kw] = [makeIter('c', c), makeIter('kh', k), makeIter('kw', k)];
+  const ih = subIndex(addIndex(iterOf(y0), iterOf(kh)), pad);
+  const iw = subIndex(addIndex(iterOf(x0), iterOf(kw)), pad);
+  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, ci]), h), ih), w), iw);
+  const under = (x: Buffer): Expr => guarded([inside(ih, h), inside(iw, w)], load(x, place));
+  return { b, co, y0, x0, ci, kh, kw, under };
+}
+
+export function convForward(sizes: ConvSizes): Kernel {
+  const { n, c, h, w, o, k } = sizes;
   const [oh, ow] = outputSize(sizes);
   const [x, weight, out, acc] = [
     param('x', n * c * h * w),
@@ -194,16 +197,8 @@ export function convForward(sizes: ConvSizes): Kernel {
     param('y', n * o * oh * ow),
     register('acc'),
   ];
-  const [b, co, y0, x0] = [makeIter('n', n), makeIter('o', o), makeIter('oh', oh), makeIter('ow', ow)];
-  const [ci, kh, kw] = [makeIter('c', c), makeIter('kh', k), makeIter('kw', k)];
-  const ih = subIndex(addIndex(iterOf(y0), iterOf(kh)), pad);
-  const iw = subIndex(addIndex(iterOf(x0), iterOf(kw)), pad);
-  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, ci]), h), ih), w), iw);
-  const product = call(
-    'mul',
-    guarded([inside(ih, h), inside(iw, w)], load(x, place)),
-    load(weight, at([co, ci, kh, kw])),
-  );
+  const { b, co, y0, x0, ci, kh, kw, under } = convolving(sizes);
+  const product = call('mul', under(x), load(weight, at([co, ci, kh, kw])));
   const body = accumulate(acc, 'add', f32(0), [ci, kh, kw], product, [
     store(out, at([b, co, y0, x0]), load(acc, zero)),
   ]);
@@ -212,7 +207,7 @@ export function convForward(sizes: ConvSizes): Kernel {
 
 /** dw[o, c, kh, kw] = sum over n, oh, ow of g[n, o, oh, ow] * x[n, c, oh + kh - pad, ow + kw - pad]. */
 export function convWeightGrad(sizes: ConvSizes): Kernel {
-  const { n, c, h, w, o, k, pad } = sizes;
+  const { n, c, h, w, o, k } = sizes;
   const [oh, ow] = outputSize(sizes);
   const [g, x, out, acc] = [
     param('g', n * o * oh * ow),
@@ -220,12 +215,8 @@ export function convWeightGrad(sizes: ConvSizes): Kernel {
     param('dw', o * c * k * k),
     register('acc'),
   ];
-  const [b, co, y0, x0] = [makeIter('n', n), makeIter('o', o), makeIter('oh', oh), makeIter('ow', ow)];
-  const [ci, kh, kw] = [makeIter('c', c), makeIter('kh', k), makeIter('kw', k)];
-  const ih = subIndex(addIndex(iterOf(y0), iterOf(kh)), pad);
-  const iw = subIndex(addIndex(iterOf(x0), iterOf(kw)), pad);
-  const place = addIndex(mulIndex(addIndex(mulIndex(at([b, ci]), h), ih), w), iw);
-  const product = call('mul', load(g, at([b, co, y0, x0])), guarded([inside(ih, h), inside(iw, w)], load(x, place)));
+  const { b, co, y0, x0, ci, kh, kw, under } = convolving(sizes);
+  const product = call('mul', load(g, at([b, co, y0, x0])), under(x));
   const body = accumulate(acc, 'add', f32(0), [b, y0, x0], product, [
     store(out, at([co, ci, kh, kw]), load(acc, zero)),
   ]);

@@ -7,6 +7,7 @@ import { type EntryProgram, launchesOf, type Program } from '../../../compiler/i
 import { printKernel } from '../../../compiler/ir/text.js';
 import { verifyKernel } from '../../../compiler/ir/verify.js';
 import { runPasses } from '../../../compiler/pass.js';
+import type { StateEntry } from '../../../compiler/trace/model.js';
 import { openCuda } from '../../../runtime/deploy/cuda.js';
 import { viewOf } from '../../../runtime/deploy/element.js';
 import { compileManyForHost } from './compile.js';
@@ -25,6 +26,17 @@ export interface HostModel {
 export async function runProgramOnHost(program: Program, state?: Uint8Array): Promise<HostModel> {
   const [model] = await runProgramsOnHost([program], state && [state]);
   return model;
+}
+
+/** What a program starts from: the tensors it captured, at their places. */
+export function stateBytes(program: Program, state: readonly StateEntry[]): Uint8Array {
+  const bytes = new Uint8Array(program.stateBytes);
+  for (const { name, storage } of state) {
+    const slot = program.state.find(candidate => candidate.name === name);
+    const { buffer, byteOffset, byteLength } = storage.array;
+    if (slot !== undefined) bytes.set(new Uint8Array(buffer, byteOffset, byteLength), slot.offset);
+  }
+  return bytes;
 }
 
 /** Many scheduled programs, compiled in one go. Their names must differ. */
