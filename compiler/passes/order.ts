@@ -182,8 +182,14 @@ class OrderingProblem {
 
 /** The nodes that a group is not to run before: it computes something anew for what comes after them. */
 function laterThan({ nodes }: FusedGroup): Node[] {
-  const behindViews = (node: Node): Node[] => (nodes.has(node) ? node.inputs.flatMap(behindViews) : [node]);
-  return [...nodes].filter(node => node.op === 'later').flatMap(({ inputs: [, after] }) => behindViews(after));
+  const seen = new Set<Node>();
+  const pending = [...nodes].filter(node => node.op === 'later').map(({ inputs: [, after] }) => after);
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (nodes.has(node)) pending.push(...node.inputs);
+  }
+  return [...seen].filter(node => !nodes.has(node));
 }
 
 /** In place of a count of groups to wait for: this one has run. */
