@@ -101,7 +101,7 @@ const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] =
 ];
 
 /** By how much a plan has to be faster to be worth larger errors and its code. */
-const WORTH = 4 / 3;
+const WORTH = 5 / 4;
 const price = ({ cost, rounding }: Plan): number => (rounding === undefined ? cost : WORTH * cost);
 const leastOf = (plans: readonly Plan[]): Plan => plans.reduce((a, b) => (price(b) < price(a) ? b : a));
 
