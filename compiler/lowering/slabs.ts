@@ -8,7 +8,7 @@
  *
  * A *slab* is what leading indices leave of a tensor. Loops can be common where they count these indices in the writer, and
  * the reader reads nothing but the slab of its own iteration: rows of scores for the softmax over them, rows of weights for
- * the sums over them, the image of a channel for its pooling, whose windows may overlap then.
+ * the sums over them.
  *
  * In this form a slab is as small as it can be. Backends make blocks of several of it (`blocks.ts`).
  */

@@ -5,9 +5,9 @@
  *   s = q·kᵀ ; p = softmax(s) ; y = p·v     ->   for each head, row: slab = q·kᵀ ; slab = softmax(slab) ; y = slab·v
  *
  * It is done where a value is too large for the caches, so that its memory is felt, in space first: attention of 8 heads over
- * 512, 1024 and 2048 places takes 5, 13 and 34 MB instead of 21, 78 and 298, and 3, 2 and 0 percent less time. Rows are whole, so
- * that their softmax is exact; those of more than 16,384 places are too long for a block of them to stay in the cache. What is
- * needed otherwise too, as weights of attention are by the gradients of keys and values, is written as ever.
+ * 512, 1024 and 2048 places takes 5, 13 and 34 MB instead of 21, 78 and 298, and hardly less time (3, 2 and 0 percent). Rows
+ * are whole, so that their softmax is exact; beyond 16,384 places a block of them would stay in no cache, and the kernels stay
+ * apart. What is needed otherwise too, as weights of attention are by the gradients of keys and values, is written as ever.
  *
  * Only rows are passed on, since to compute some of them at a time takes nothing from the tiles of a contraction. The image of
  * a channel could be as well, to its pooling or to a convolution by channels; but convolutions of 8 channels at a time were up
