@@ -25,19 +25,24 @@ function wholePower(s: Arith, x: Expr, n: number): Expr {
 /** Bits of an exponent that count: all of the dtype's but the sign, of int64's those that any program has use for. */
 const bitsOfExponent: Partial<Record<string, number>> = { int8: 7, uint8: 8, int16: 15, int32: 31, int64: 32 };
 
-/** x^n of integers, wrapping. A negative power of anything but ±1 is 0. */
+/**
+ * x^n of integers, wrapping. A negative power of anything but ±1 is 0. Squares stand in no choice: what is computed only in one
+ * has no name in CUDA C, and would be written out as often as it is used.
+ */
 function integerPower(s: Arith, x: Expr, n: Expr): Expr {
   const one = s.constant(x.dtype, 1);
   let result: Expr = one;
   let square: Expr = x;
   for (let bit = 0; bit < bitsOfExponent[x.dtype]!; bit++) {
-    const set = s.ne(s.mod(s.floorDiv(n, 2 ** bit), 2), 0);
-    result = s.mul(result, s.select(set, square, one));
+    const isSet = s.mod(s.floorDiv(n, 2 ** bit), 2);
+    result = s.mul(result, s.add(one, s.mul(isSet, s.sub(square, one))));
     square = s.mul(square, square);
   }
+  const zero = s.constant(x.dtype, 0);
   const unit = s.select(s.eq(x, 1), one, s.select(s.eq(s.mod(n, 2), 0), one, s.constant(x.dtype, -1)));
   const isUnit = s.or(s.eq(x, 1), s.eq(x, -1));
-  return s.select(isUnit, unit, s.select(s.lt(n, 0), s.constant(x.dtype, 0), result));
+  const counts = s.select(s.or(isUnit, s.lt(n, 0)), zero, one);
+  return s.add(s.mul(counts, result), s.select(isUnit, unit, zero));
 }
 
 /** Powers up to this are multiplied out. */
