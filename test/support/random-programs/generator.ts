@@ -52,6 +52,16 @@ function drawEntry(
   return { ...block, inputs: fresh, updates: renumbered, derivatives: random.of([0, 0, 0, 1, 1, 2]) };
 }
 
+/** A first step that calls an op; false where ten tries gave none. */
+function begin(growth: Growth, op: (typeof testedOps)[number]): boolean {
+  for (let tries = 0; tries < 10; tries++) if (growth.try(at => drawCall(at, op))) return true;
+  return false;
+}
+
+/** Whether the program of a seed that an op is due at begins with it. */
+export const canBegin = (op: (typeof testedOps)[number]): boolean =>
+  begin(new Growth(new Random(op.name), { halves: true, depth: 0, writes: false }, [], []), op);
+
 const grow: Grow = (growth, steps) => {
   for (let tries = 0; growth.stepNumbers.length < steps && tries < 8 * steps; tries++) growth.try(drawStep);
 };
@@ -60,5 +70,5 @@ function drawStep(growth: Growth): Step | null {
   const { random, taste } = growth;
   if (random.chance(0.15)) return drawWrite(growth);
   if (taste.depth === 0 || random.chance(0.75)) return drawCall(growth);
-  return random.of([drawScan, drawScan, drawCond, drawWhile, drawDerivative])(growth, grow);
+  return random.of([drawScan, drawScan, drawCond, drawWhile, drawDerivative, drawDerivative])(growth, grow);
 }

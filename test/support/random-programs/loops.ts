@@ -2,15 +2,17 @@
 import * as g from 'gradc';
 import { SampleTensor } from '../../../compiler/ops/samples.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
+import { makeTensor } from '../op-samples.js';
 import { type Growth, ofType } from './growth.js';
 import { around, continuing, exampleOf, type Grow, loopType, made, parts, shapes } from './inside.js';
 import { adapted, bounded, type Kind, type Step } from './program.js';
 
-const lengths = [0, 1, 2, 3, 5, 8];
+/** A loop in a loop is short, as all its steps run eagerly as well. */
+const lengthOf = ({ random, taste }: Growth): number => random.of(taste.depth > 1 ? [0, 1, 2, 3, 5] : [0, 1, 2]);
 
 export function drawScan(growth: Growth, grow: Grow): Step {
   const { random } = growth;
-  const length = random.of(lengths);
+  const length = lengthOf(growth);
   const carries = random.list(random.below(3), () => growth.smallSource(random.of(shapes), loopType(growth)));
   const slices = random.list(random.below(carries.length === 0 ? 2 : 3) + Number(carries.length === 0), () =>
     growth.smallSource([length, ...random.of(shapes)], loopType(growth)),
@@ -61,7 +63,7 @@ const sliceOf = (stacked: Tensor): Tensor =>
 
 export function drawWhile(growth: Growth, grow: Grow): Step {
   const { random } = growth;
-  const limit = growth.input(random.tensor('int64', [], 0, 6));
+  const limit = growth.input(makeTensor('int64', [], [lengthOf(growth)]));
   const carries = random.list(1 + random.below(2), () => growth.smallSource(random.of(shapes), loopType(growth)));
   const captured = around(growth);
   const sources = [limit, ...carries, ...captured];
