@@ -182,18 +182,25 @@ const readsIter = (stmt: Stmt, iter: Iter): boolean => expressionsOf(stmt).some(
  *   vector l<4: store out[99 + l] = …
  *
  * The last vector may compute again what the one before it has stored; where that is not the same, what is left is done
- * one by one.
+ * one by one. Sums over far elements go on in several vectors side by side:
+ *
+ *   parallel i<512: alloc register acc[1]: … serial k<128: reduce acc[0] add= load x[k*512 + i] …
+ * ->
+ *   parallel g<32: alloc register acc[16]: … serial k<128: unroll u<4: vector l<4: reduce acc[u*4 + l] add= load x[…] …
  */
 function splitParallel(iter: Iter, body: readonly Stmt[]): Stmt[] {
+  const together = iter.extent >= UNROLL * LANES && sumsFarElements(body) ? UNROLL : 1;
   const unroll = iter.extent >= 16 * LANES && isLight(body) ? UNROLL : 1;
-  const wide = Math.floor(iter.extent / (LANES * unroll));
-  const single = unroll === 1 ? 0 : Math.floor(iter.extent / LANES) - wide * unroll;
+  const perStep = unroll * together;
+  const wide = Math.floor(iter.extent / (LANES * perStep));
+  const single = perStep === 1 ? 0 : Math.floor(iter.extent / LANES) - wide * perStep;
   const rest = iter.extent % LANES;
   const [outer, middle, scalar] = [makeIter(iter.name, wide), makeIter(iter.name, single), makeIter(iter.name, rest)];
   const repeated = makeIter('u', unroll);
-  const start = addIndex(mulIndex(iterOf(outer), LANES * unroll), mulIndex(iterOf(repeated), LANES));
-  const unrolled = unroll === 1 ? lanes(iter, start, body) : [loop(repeated, 'unroll', lanes(iter, start, body))];
-  const after = wide * unroll * LANES;
+  const start = addIndex(mulIndex(iterOf(outer), LANES * perStep), mulIndex(iterOf(repeated), LANES));
+  const inner = lanes(iter, start, body, together);
+  const unrolled = unroll === 1 ? inner : [loop(repeated, 'unroll', inner)];
+  const after = wide * perStep * LANES;
   return [
     ...nest([outer], 'parallel', unrolled),
     ...(single > 0
@@ -226,8 +233,30 @@ function isRepeatable(body: readonly Stmt[]): boolean {
 
 const UNROLL = 4;
 
+/** Steps of a sum from which on its loads and the latency of adding are most of it. */
+const MANY = 16;
+
+/**
+ * Whether a body is long sums in registers and what becomes of them: each step loads a vector far from the one before, of a
+ * cache line that has more, and waits for the sum before it.
+ */
+function sumsFarElements(body: readonly Stmt[]): boolean {
+  let sums = 0;
+  let isPlain = true;
+  walkStmts(body, stmt => {
+    if (stmt.kind === 'alloc') isPlain &&= stmt.buffer.scope === 'register' && stmt.buffer.size === 1;
+    else if (stmt.kind === 'loop') {
+      isPlain &&= stmt.map === 'serial';
+      if (stmt.body.some(containsLoop)) return;
+      isPlain &&= stmt.iter.extent >= MANY && isLight(stmt.body, 'reduce');
+      sums++;
+    } else isPlain &&= stmt.kind === 'store' || stmt.kind === 'reduce';
+  });
+  return isPlain && sums > 0 && sums <= 2;
+}
+
 /** Few enough instructions that the loop around them is felt, and no guarded loads, which are written out per lane. */
-function isLight(body: readonly Stmt[]): boolean {
+function isLight(body: readonly Stmt[], kind: 'store' | 'reduce' = 'store'): boolean {
   let size = 0;
   for (const expr of allExpressions(body)) {
     walkExpr(expr, part => {
@@ -235,7 +264,7 @@ function isLight(body: readonly Stmt[]): boolean {
       if (part.kind === 'load' && part.buffer.scope !== 'register' && !isInBounds(part.buffer, part.index)) size += 100;
     });
   }
-  return size <= 48 && body.every(stmt => stmt.kind === 'store');
+  return size <= 48 && body.every(stmt => stmt.kind === kind);
 }
 const cheap: ReadonlySet<string> = new Set([
   'add',
@@ -258,12 +287,16 @@ const cheap: ReadonlySet<string> = new Set([
   'not',
 ]);
 
-/** The statements for four values of `iter` from `start`: each in a vector loop, their own buffers four times as large. */
-function lanes(iter: Iter, start: Expr, body: readonly Stmt[]): Stmt[] {
-  const lane = makeIter('l', LANES);
+/**
+ * The statements for the values of `iter` in so many vectors from `start`: each in a vector loop, their own buffers as many
+ * times as large.
+ */
+function lanes(iter: Iter, start: Expr, body: readonly Stmt[], vectors = 1): Stmt[] {
+  const [vector, lane] = [makeIter('u', vectors), makeIter('l', LANES)];
+  const within = vectors === 1 ? iterOf(lane) : addIndex(mulIndex(iterOf(vector), LANES), iterOf(lane));
   const widened = new Map<Buffer, Buffer>();
-  const values = new Map([[iter, addIndex(start, iterOf(lane))]]);
-  const own = (at: Expr): Expr => addIndex(mulIndex(at, LANES), iterOf(lane));
+  const values = new Map([[iter, addIndex(start, within)]]);
+  const own = (at: Expr): Expr => addIndex(mulIndex(at, vectors * LANES), within);
   const rewrite = (expr: Expr): Expr =>
     mapExpr(expr, part => {
       if (part.kind === 'iter') return values.get(part.iter) ?? null;
@@ -273,7 +306,7 @@ function lanes(iter: Iter, start: Expr, body: readonly Stmt[]): Stmt[] {
     });
   const distribute = (stmt: Stmt): Stmt => {
     if (stmt.kind === 'alloc') {
-      const buffer = { ...stmt.buffer, size: stmt.buffer.size * LANES };
+      const buffer = { ...stmt.buffer, size: stmt.buffer.size * vectors * LANES };
       widened.set(stmt.buffer, buffer);
       return alloc(buffer, stmt.body.map(distribute));
     }
@@ -282,7 +315,8 @@ function lanes(iter: Iter, start: Expr, body: readonly Stmt[]): Stmt[] {
     const mapped = mapStmtExprs(stmt, rewrite);
     if (mapped.kind !== 'store' && mapped.kind !== 'reduce') return mapped;
     const buffer = widened.get(mapped.buffer);
-    return loop(lane, 'vector', [buffer ? { ...mapped, buffer, index: own(mapped.index) } : mapped]);
+    const each = loop(lane, 'vector', [buffer ? { ...mapped, buffer, index: own(mapped.index) } : mapped]);
+    return vectors === 1 ? each : loop(vector, 'unroll', [each]);
   };
   return body.map(distribute);
 }
