@@ -1,5 +1,7 @@
-/** Why a kernel stays below its roofline, as far as its form tells. */
-import { type Limits, leastMs } from '../../compiler/cli/bench/cost.js';
+/** Why a kernel stays below its roofline, as far as its form and the estimate of its schedule tell. */
+import { tileContractions } from '../../backends/wasm/contraction.js';
+import type { Plan } from '../../backends/wasm/operand.js';
+import { costOf, type Limits, leastMs } from '../../compiler/cli/bench/cost.js';
 import { bytesOf, isFloat } from '../../compiler/ir/dtype.js';
 import { type Expr, expressionsOf, type Kernel, type Stmt, walkExpr, walkStmts } from '../../compiler/ir/kernel.js';
 
@@ -21,6 +23,8 @@ export function reasonFor(kernel: Kernel, limits: Limits, minMs: number): string
   return (
     gathers(kernel) ??
     wideElements(kernel) ??
+    (memory > arithmetic + functions ? displaced(kernel) : null) ??
+    tiles(kernel) ??
     choices(kernel) ??
     (functions > arithmetic ? 'its functions were measured alone, with all registers to themselves' : null) ??
     edges(kernel) ??
@@ -56,9 +60,36 @@ function gathers(kernel: Kernel): string | null {
   return found ? 'which element is next is in the data, so they come one at a time' : null;
 }
 
+/** Not where only a step count or a rate is wide. */
 function wideElements({ params }: Kernel): string | null {
-  const wide = params.find(({ buffer }) => bytesOf(buffer.dtype) === 8);
+  const elements = params.reduce((sum, { buffer }) => sum + buffer.size, 0);
+  const wide = params.find(({ buffer }) => bytesOf(buffer.dtype) === 8 && buffer.size >= elements / 8);
   return wide === undefined ? null : `elements of ${wide.buffer.dtype} are computed one at a time`;
+}
+
+/** Profiled on a last layer, of 2 MB: 0.03 ms alone and 0.09 among others. */
+function displaced({ params }: Kernel): string | null {
+  const bytes = params.reduce((sum, { buffer }) => sum + buffer.size * bytesOf(buffer.dtype), 0);
+  return bytes > 1 << 20
+    ? `its ${(bytes / 2 ** 20).toFixed(1)} MB come from further than the second cache, which other kernels have filled`
+    : null;
+}
+
+/** Products that a tile makes in a cycle of the estimate, where nothing else takes time. */
+const vectorOfProducts = 4;
+
+/** What the schedule of a contraction is estimated to spend on other things than products. */
+function tiles(kernel: Kernel): string | null {
+  let plan: Plan | null = null;
+  const choose = (_: Kernel, __: number, plans: readonly Plan[]): null => {
+    [plan] = plans;
+    return null;
+  };
+  tileContractions(1, choose).run(kernel, { note: () => {} });
+  if (plan === null) return null;
+  const { what, cost } = plan as Plan;
+  const share = costOf(kernel).flops / 2 / vectorOfProducts / cost;
+  return share < 0.9 ? `${what}: by estimate ${percent(1 - share)} for ends of tiles, staging and fetching` : null;
 }
 
 /** Comparisons, choices and whole numbers take their time and are no floating point operations. */
@@ -76,18 +107,25 @@ function choices(kernel: Kernel): string | null {
     : null;
 }
 
-const loopsOf = (kernel: Kernel, map: 'parallel' | 'serial'): number[] =>
-  statementsOf(kernel).flatMap(stmt => (stmt.kind === 'loop' && stmt.map === map ? [stmt.iter.extent] : []));
+const parallelExtents = (kernel: Kernel): number[] =>
+  statementsOf(kernel).flatMap(stmt => (stmt.kind === 'loop' && stmt.map === 'parallel' ? [stmt.iter.extent] : []));
 
 /** What is left of the last loop beyond whole vectors. */
 function edges(kernel: Kernel): string | null {
-  const extent = loopsOf(kernel, 'parallel').at(-1) ?? 4;
+  const extent = parallelExtents(kernel).at(-1) ?? 4;
   const fill = extent / (Math.ceil(extent / 4) * 4);
   return fill < 0.95 ? `rows of ${extent} fill vectors of 4 to ${percent(fill)}` : null;
 }
 
+/** Steps of the longest nest of serial loops. */
+const termsIn = (stmts: readonly Stmt[]): number =>
+  stmts.reduce((most, stmt) => {
+    if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') return most;
+    const steps = stmt.kind === 'loop' && stmt.map === 'serial' ? stmt.iter.extent : 1;
+    return Math.max(most, steps * termsIn(stmt.body));
+  }, 1);
+
 function shortSums(kernel: Kernel): string | null {
-  const terms = loopsOf(kernel, 'serial').reduce((product, extent) => product * extent, 1);
-  const sums = statementsOf(kernel).some(stmt => stmt.kind === 'reduce');
-  return sums && terms <= 256 ? `sums of ${terms} terms: loading and storing them is part of each` : null;
+  const terms = termsIn(kernel.body);
+  return terms > 1 && terms <= 256 ? `sums of ${terms} terms: beginning and ending them is part of each` : null;
 }
