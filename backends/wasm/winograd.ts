@@ -12,7 +12,8 @@
  *         parallel o: products of o back from the other basis, then what comes after the sum
  *
  * A convolution is known by how its operands move with the counters, so gradients of inputs are found too. Rounding errors
- * are larger than those of plain sums; where their bound is too much larger the plan is not offered.
+ * are larger than those of plain sums; where their bound is too much larger the plan is not offered. An input that is not
+ * finite spoils all outputs of its tiles, up to three places further than a plain sum would.
  */
 import { convolutionOf } from './convolution.js';
 import { errorBound, fastConvolution, plainErrorBound } from './cook-toom.js';
