@@ -43,6 +43,18 @@ describe.each(groups)('$name', ({ name, cases }) => {
   });
 });
 
+test('nasty input: empty and broadcast shapes, NaN and infinities, kinks and ties, small integers, wrong arguments', () => {
+  const nasty = fileURLToPath(new URL('reference/nasty', import.meta.url));
+  const { cases } = readGroups(nasty)[0];
+  expect(
+    troubles(
+      cases,
+      cases.map(entry => runEager(entry, nasty)),
+      true,
+    ),
+  ).toEqual([]);
+});
+
 test.runIf(hasHostCompiler)('the tutorial as CUDA C, executed on the CPU', { timeout: 240_000 }, async () => {
   const { cases } = groups.find(({ name }) => name === 'seeds')!;
   expect(troubles(cases, await compileCases(cases, 'cuda-host', folder), true)).toEqual([]);
