@@ -129,8 +129,15 @@ describe('checks of values', () => {
     [
       'an index beyond the end',
       i => ramp([4, 2]).indexSelect(0, i),
-      tensor([0, -1, 3], classes),
+      tensor([0, 1, 3], classes),
       tensor([4], classes),
+      /index .* is out of bounds for dimension with size 4/,
+    ],
+    [
+      'a negative index along a dim that is named, as PyTorch 1.13 has it',
+      i => ramp([4, 2]).indexSelect(0, i),
+      tensor([0, 1, 3], classes),
+      tensor([0, -1, 3], classes),
       /index .* is out of bounds for dimension with size 4/,
     ],
     [
