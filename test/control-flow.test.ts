@@ -152,10 +152,11 @@ describe('recurrent layers', () => {
       opt.step();
       return loss;
     };
-    const [short, long] = [8, 512].map(length => compile(step, [g.input([length, 2, 3])]));
-    expect(kernelsOf(long)).toEqual(kernelsOf(short));
-    const bytes = [short, long].map(({ files }) => (files.get('compiled.wasm') as Uint8Array).length);
-    expect(Math.abs(bytes[1] - bytes[0])).toBeLessThan(0.05 * bytes[0]);
+    const [few, many, more] = [8, 512, 8192].map(length => compile(step, [g.input([length, 2, 3])]));
+    for (const long of [many, more]) expect(kernelsOf(long)).toEqual(kernelsOf(few));
+    // with few steps the products of all of them at once have tiles of other shapes
+    const [before, after] = [many, more].map(({ files }) => (files.get('compiled.wasm') as Uint8Array).length);
+    expect(Math.abs(after - before)).toBeLessThan(0.02 * before);
   });
 
   test('a training step, eager and compiled, for some steps', () => {
