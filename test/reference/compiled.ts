@@ -11,7 +11,7 @@ import { gradOf } from '../../compiler/ops/tape.js';
 import { executor, Tensor } from '../../compiler/ops/tensor.js';
 import { type InputSpecs, input } from '../../compiler/trace/model.js';
 import { Dict, Size, settled, Tuple, type Value } from '../support/python/values.js';
-import { setReadLater } from '../support/torch-adapter-functions.js';
+import { setReadLater } from '../support/torch-adapter-reading.js';
 import { NamedTuple, NdArray } from '../support/torch-adapter-values.js';
 import { programRunners } from './backends.js';
 import type { Case, CaseInput } from './cases.js';

@@ -17,7 +17,6 @@ import {
   type Value,
 } from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
-import { itemOf, readTensor } from './torch-adapter-functions.js';
 import { arrayAttribute, NpzFile, printArray } from './torch-adapter-numpy.js';
 import {
   moduleBehaviour,
@@ -25,6 +24,7 @@ import {
   nativeObjectBehaviour,
   settingsBehaviour,
 } from './torch-adapter-objects.js';
+import { itemOf, readTensor } from './torch-adapter-reading.js';
 import { ContextManager, Device, NamedTuple, NdArray, TorchDtype } from './torch-adapter-values.js';
 
 const binaryNames: Readonly<Record<string, string>> = {

@@ -1,127 +1,33 @@
 /**
- * What differs from PyTorch by more than spelling: functions whose arguments have another form in gradc, and values such as
- * dtypes. Each entry is a PyTorch name, its parameters in PyTorch's order, and the gradc call it becomes.
+ * What differs from PyTorch by more than spelling: functions whose arguments have another form in gradc. Each entry is a
+ * PyTorch name, its parameters in PyTorch's order, and the gradc call it becomes.
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type DType, getDefaultDtype, isDType, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
-import { broadcastShapes, normalizeDim } from '../../compiler/ir/shape.js';
+import { type DType, getDefaultDtype, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
+import { broadcastShapes } from '../../compiler/ir/shape.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
-import { eagerValue, executor, setMakesInference, Tensor } from '../../compiler/ops/tensor.js';
+import { setMakesInference, Tensor } from '../../compiler/ops/tensor.js';
 import { Unsupported } from './python/errors.js';
-import { asNumber, isNumeric, type Numeric } from './python/operators.js';
-import {
-  Deferred,
-  Dict,
-  type Kwargs,
-  Namespace,
-  NativeFunction,
-  NativeType,
-  noKwargs,
-  PyFloat,
-  Size,
-  Tuple,
-  type Value,
-} from './python/values.js';
+import { Namespace, PyFloat, Size, Tuple, type Value } from './python/values.js';
 import type { Torch } from './torch-adapter.js';
-import { camelCase, lower, raise, raiseFrom } from './torch-adapter-binding.js';
-import { numpy } from './torch-adapter-numpy.js';
-import { ContextManager, Device, NdArray, TorchDtype } from './torch-adapter-values.js';
-
-type Given = Readonly<Record<string, Value>>;
-interface Handler {
-  readonly signature: string;
-  readonly run: (torch: Torch, given: Given) => Value;
-}
-
-// ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const dtypeNames: Readonly<Record<string, DType>> = {
-  float: 'float32',
-  double: 'float64',
-  half: 'float16',
-  long: 'int64',
-  int: 'int32',
-  short: 'int16',
-};
-const typedConstructors: Readonly<Record<string, DType>> = {
-  FloatTensor: 'float32',
-  DoubleTensor: 'float64',
-  HalfTensor: 'float16',
-  LongTensor: 'int64',
-  IntTensor: 'int32',
-  ShortTensor: 'int16',
-  CharTensor: 'int8',
-  ByteTensor: 'uint8',
-  BoolTensor: 'bool',
-};
-const constants: Readonly<Record<string, number>> = { inf: Infinity, nan: Number.NaN, pi: Math.PI, e: Math.E };
-
-/** A name that is not a function: a dtype, a constant, a type. */
-export function values(torch: Torch, full: string): Value | undefined {
-  const name = full.replace(/^torch\./, '');
-  if (full === name) return undefined;
-  if (name === 'Tensor')
-    return new NativeType(
-      'Tensor',
-      value => value instanceof Tensor,
-      (args, kwargs) => legacyTensor(torch, args, kwargs, getDefaultDtype()),
-    );
-  if (name in typedConstructors) {
-    const dtype = typedConstructors[name];
-    return new NativeType(
-      name,
-      value => value instanceof Tensor && value.dtype === dtype,
-      (args, kwargs) => legacyTensor(torch, args, kwargs, dtype),
-    );
-  }
-  if (name === 'Size')
-    return new NativeType(
-      'Size',
-      value => value instanceof Size,
-      ([items]) => new Size([...torch.python.iterate(items)]),
-    );
-  if (name === 'dtype') return new NativeType('dtype', value => value instanceof TorchDtype);
-  if (name === 'device')
-    return new NativeType(
-      'device',
-      value => value instanceof Device,
-      ([type]) => new Device(String(type)),
-    );
-  if (name === 'Generator')
-    return new NativeFunction('Generator', () => Reflect.construct(torch.native('Generator') as never, []));
-  if (isDType(name)) return new TorchDtype(name);
-  if (name in dtypeNames) return new TorchDtype(dtypeNames[name]);
-  if (/^(c?complex\d+|cfloat|cdouble|qu?int\d+)$/.test(name)) throw new Unsupported(`dtype ${name}`);
-  return name in constants ? new PyFloat(constants[name]) : undefined;
-}
-
-/** `torch.Tensor(2, 3)` has that size, `torch.Tensor([2, 3])` those elements; trees say which by the name of the argument. */
-function legacyTensor(torch: Torch, args: readonly Value[], kwargs: Kwargs, dtype: DType): Value {
-  if (kwargs.has('size')) return legacyTensor(torch, kwargs.get('size') as Value[], noKwargs, dtype);
-  if (kwargs.has('data')) return legacyTensor(torch, [kwargs.get('data')], noKwargs, dtype);
-  const isData = args.length === 1 && (Array.isArray(args[0]) || args[0] instanceof Tuple);
-  return isData
-    ? torch.native('tensor')(lower(torch.python, args[0]), { dtype })
-    : torch.native('empty')(args.map(Number), { dtype });
-}
+import { camelCase, lower, raise } from './torch-adapter-binding.js';
+import {
+  callMethod,
+  dtypeFor,
+  type Given,
+  type Handler,
+  list,
+  options,
+  sizeOf,
+  tensorsOf,
+} from './torch-adapter-handler.js';
+import { methods } from './torch-adapter-methods.js';
+import { loaded } from './torch-adapter-modules.js';
+import { itemOf } from './torch-adapter-reading.js';
+import { ContextManager, Device, type NdArray, TorchDtype } from './torch-adapter-values.js';
 
 // ── making tensors ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The dtype asked for; Python's own types stand for one each. */
-function dtypeFor(given: Value): DType | undefined {
-  if (given instanceof TorchDtype) return given.name;
-  if (given instanceof NativeType)
-    return ({ int: 'int64', float: 'float64', bool: 'bool' } as Record<string, DType>)[given.name];
-  return undefined;
-}
-
-/** Options without those left out. */
-const options = (all: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== null));
-
-const sizeOf = (torch: Torch, size: Value): number[] =>
-  isNumeric(size) ? [asNumber(size)] : [...torch.python.iterate(size)].map(Number);
 
 function makeFromSize(name: string): Handler {
   return {
@@ -180,55 +86,7 @@ function inferenceMode(enabled: boolean): ContextManager {
   );
 }
 
-// ── reading tensors ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Python's number for an element of a dtype. */
-const pythonNumber = (dtype: DType, value: unknown): Value => (isFloat(dtype) ? new PyFloat(Number(value)) : value);
-
-/** Is the value of a tensor there to be read: outside a trace, or made before it and not changed in it? */
-export const isKnown = (tensor: Tensor): boolean =>
-  executor().kind !== 'trace' || (tensor.value.kind === 'eager' && executor().versionOf(tensor) === 0);
-
-/** What is read from a tensor; inside a trace, a promise of it. */
-export function readTensor(tensor: Tensor, what: (tensor: Tensor) => Value): Value {
-  if (isKnown(tensor)) return what(tensor);
-  const settle = readLater(tensor);
-  return new Deferred(() => what(settle()));
-}
-
-/** The number in a tensor of one element; an error of any other, before its value is known. */
-export const itemOf = (tensor: Tensor): Value =>
-  tensor.numel() === 1 ? readTensor(tensor, known => pythonNumber(known.dtype, known.item())) : tensor.item();
-
-type Reader = (tensor: Tensor) => () => Tensor;
-let reader: Reader = () => {
-  throw new Unsupported('reading a traced tensor');
-};
-/** Keep a traced tensor; returns how to get its value after the run. */
-export const readLater: Reader = tensor => reader(tensor);
-/** How a trace keeps tensors; installed while one is being made. Returns the one before. */
-export function setReadLater(next: Reader): Reader {
-  const previous = reader;
-  reader = next;
-  return previous;
-}
-
-const nested = (dtype: DType, value: unknown): Value =>
-  Array.isArray(value) ? value.map(item => nested(dtype, item)) : pythonNumber(dtype, value);
-
-const addresses = new WeakMap<object, number>();
-let nextAddress = 4096;
-/** A number that two tensors share when they start at the same memory. */
-function address(tensor: Tensor): number {
-  const { storage, offset } = eagerValue(tensor, 'data_ptr()');
-  if (!addresses.has(storage)) {
-    addresses.set(storage, nextAddress);
-    nextAddress += storage.array.byteLength + 64;
-  }
-  return addresses.get(storage)! + offset * storage.array.BYTES_PER_ELEMENT;
-}
-
-const castTo = (dtype: DType): Handler => ({ signature: 'input', run: (_, { input }) => (input as Tensor).to(dtype) });
+// ── arguments of another form ──────────────────────────────────────────────────────────────────────────────────────────
 
 /** `max` and `min`: of all, along a dim, or of two tensors. */
 const extremum = (name: 'max' | 'min'): Handler => ({
@@ -239,12 +97,6 @@ const extremum = (name: 'max' | 'min'): Handler => ({
     return callMethod(input, name, dim === undefined ? [] : [options({ dim, keepdim })]);
   },
 });
-
-function callMethod(self: Value, name: string, args: readonly unknown[]): Value {
-  const method = (self as Record<string, unknown>)[name];
-  if (typeof method !== 'function') throw new Unsupported(`Tensor.${name}`);
-  return raiseFrom(name, Reflect.apply(method, self, args));
-}
 
 /** `std(x, unbiased)`, `std(x, dim, unbiased, keepdim)`: a bool in the place of `dim` is `unbiased`. */
 const spreadMeasure = (name: string): Handler => ({
@@ -257,18 +109,6 @@ const spreadMeasure = (name: string): Handler => ({
     ]);
   },
 });
-
-/** What registering a hook returns. */
-export function hookHandle(remove: unknown): Namespace {
-  return new Namespace('RemovableHandle', name => {
-    if (name !== 'remove') return undefined;
-    return new NativeFunction('remove', () => {
-      if (typeof remove === 'function') remove();
-      else (remove as { remove: () => void }).remove();
-      return null;
-    });
-  });
-}
 
 /** Where the nonzero elements stand, one tensor per dim. */
 const positionsOf = (torch: Torch, input: Value): Value =>
@@ -292,12 +132,6 @@ const adaptiveMaxPool = (name: string): Handler => ({
     const pool = torch.native(return_indices === true ? `${name}WithIndices` : name, 'nn.functional');
     return raise(pool(input, lower(torch.python, output_size)));
   },
-});
-
-const likeNew = (name: string): Handler => ({
-  signature: 'self *size dtype requires_grad',
-  run: (torch, { self, size, dtype, requires_grad }) =>
-    callMethod(self, name, [sizeOf(torch, size), options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad })]),
 });
 
 /** What `torch.finfo` and `torch.iinfo` tell of a dtype. */
@@ -329,11 +163,7 @@ function intLimits(dtype: DType): Readonly<Record<string, Value>> {
   return { bits, min: plain(min), max: plain(max), dtype };
 }
 
-const list = (torch: Torch, value: Value): Value[] => [...torch.python.iterate(value)];
-const tensorsOf = (torch: Torch, value: Value): Tensor[] =>
-  value instanceof Tensor ? [value] : (list(torch, value) as Tensor[]);
-
-export const handlers: Readonly<Record<string, Handler>> = {
+const functions: Readonly<Record<string, Handler>> = {
   'torch.tensor': {
     signature: 'data dtype requires_grad',
     run: (torch, { data, dtype, requires_grad }) => makeTensor(torch, data, dtype, requires_grad),
@@ -578,172 +408,6 @@ export const handlers: Readonly<Record<string, Handler>> = {
       return itemOf(torch.call('torch.all', [torch.call('torch.isclose', [input, other], new Map(given))]) as Tensor);
     },
   },
-  'Tensor.item': { signature: 'self', run: (_, { self }) => itemOf(self as Tensor) },
-  'Tensor.tolist': {
-    signature: 'self',
-    run: (_, { self }) => readTensor(self as Tensor, known => nested(known.dtype, known.tolist())),
-  },
-  'Tensor.size': {
-    signature: 'self dim size',
-    run: (torch, { self, dim, size }) => {
-      const given = dim ?? (size === undefined ? undefined : sizeOf(torch, size)[0]);
-      return given === undefined ? new Size((self as Tensor).shape) : (self as Tensor).size(Number(given));
-    },
-  },
-  'Tensor.stride': {
-    signature: 'self dim',
-    run: (_, { self, dim }) =>
-      dim === undefined
-        ? new Tuple((self as Tensor).stride())
-        : (self as Tensor).stride()[normalizeDim('stride', Number(dim), (self as Tensor).ndim)],
-  },
-  'Tensor.type': {
-    signature: 'self dtype',
-    run: (torch, { self, dtype }) =>
-      dtype === undefined
-        ? `torch.${Object.entries(typedConstructors).find(([, name]) => name === (self as Tensor).dtype)?.[0] ?? 'BFloat16Tensor'}`
-        : torch.call('Tensor.to', [self, dtype]),
-  },
-  'Tensor.is_signed': {
-    signature: 'self',
-    run: (_, { self }) => !['bool', 'uint8'].includes((self as Tensor).dtype),
-  },
-  'Tensor.copy_': {
-    signature: 'self src non_blocking',
-    run: (_, { self, src }) => (self as Tensor).copy_(src as Tensor),
-  },
-  'Tensor.__len__': { signature: 'self', run: (torch, { self }) => torch.python.length(self) },
-  'Tensor.__rsub__': {
-    signature: 'self other',
-    run: (torch, { self, other }) => torch.call('torch.rsub', [self, other]),
-  },
-  'Tensor.__rtruediv__': {
-    signature: 'self other',
-    run: (torch, { self, other }) => torch.python.binary('/', other, self),
-  },
-  'Tensor.__rdiv__': {
-    signature: 'self other',
-    run: (torch, { self, other }) => torch.python.binary('/', other, self),
-  },
-  'Tensor.as_strided': {
-    signature: 'self size stride storage_offset',
-    run: (torch, { self, size, stride, storage_offset }) =>
-      raise(
-        torch.native('asStrided')(
-          self,
-          sizeOf(torch, size),
-          sizeOf(torch, stride),
-          ...(storage_offset === undefined ? [] : [storage_offset]),
-        ),
-      ),
-  },
-  'Tensor.data_ptr': { signature: 'self', run: (_, { self }) => address(self as Tensor) },
-  'Tensor.to': {
-    signature: 'self dtype other',
-    run: (_, { self, dtype, other }) => {
-      const target = other ?? dtype;
-      if (target instanceof Tensor) return (self as Tensor).to(target.dtype);
-      return target instanceof TorchDtype ? (self as Tensor).to(target.name) : self;
-    },
-  },
-  'Tensor.type_as': {
-    signature: 'self other',
-    run: (_, { self, other }) => (self as Tensor).to((other as Tensor).dtype),
-  },
-  'Tensor.where': {
-    signature: 'self condition y',
-    run: (torch, { self, condition, y }) =>
-      raise(torch.native('where')(condition, lower(torch.python, self, true), lower(torch.python, y, true))),
-  },
-  'Tensor.cpu': { signature: 'self', run: (_, { self }) => self },
-  'Tensor.float': castTo('float32'),
-  'Tensor.double': castTo('float64'),
-  'Tensor.half': castTo('float16'),
-  'Tensor.bfloat16': castTo('bfloat16'),
-  'Tensor.long': castTo('int64'),
-  'Tensor.int': castTo('int32'),
-  'Tensor.short': castTo('int16'),
-  'Tensor.char': castTo('int8'),
-  'Tensor.byte': castTo('uint8'),
-  'Tensor.bool': castTo('bool'),
-  'Tensor.numpy': {
-    signature: 'self',
-    run: (_, { self }) => {
-      if ((self as Tensor).requiresGrad)
-        throw new Unsupported('Tensor.numpy() refusing a tensor that requires grad: typed arrays share its memory');
-      return new NdArray(self as Tensor);
-    },
-  },
-  'Tensor.register_hook': {
-    signature: 'self hook',
-    run: (torch, { self, hook }) => hookHandle((self as Tensor).registerHook(lower(torch.python, hook) as never)),
-  },
-  'Tensor.new_zeros': likeNew('newZeros'),
-  'Tensor.new_ones': likeNew('newOnes'),
-  'Tensor.new_empty': likeNew('newEmpty'),
-  'Tensor.new_full': {
-    signature: 'self size fill_value dtype',
-    run: (torch, { self, size, fill_value, dtype }) =>
-      callMethod(self, 'newFull', [
-        sizeOf(torch, size),
-        lower(torch.python, fill_value),
-        options({ dtype: dtypeFor(dtype) }),
-      ]),
-  },
-  'Tensor.new_tensor': {
-    signature: 'self data dtype requires_grad',
-    run: (torch, { self, data, dtype, requires_grad }) =>
-      callMethod(self, 'newTensor', [
-        lower(torch.python, data),
-        options({ dtype: dtypeFor(dtype), requiresGrad: requires_grad }),
-      ]),
-  },
 };
 
-// ── other modules ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const math = new Namespace('math', name => {
-  if (name in constants) return new PyFloat(constants[name]);
-  if (name === 'floor' || name === 'ceil')
-    return new NativeFunction(name, ([x]) => Math[name](asNumber(x as Numeric)), true);
-  if (name === 'prod')
-    return new NativeFunction(
-      name,
-      ([items]) => (items as Value[]).reduce<number>((product, item) => product * asNumber(item as Numeric), 1),
-      true,
-    );
-  if (name === 'isnan' || name === 'isinf' || name === 'isfinite') {
-    const test = { isnan: Number.isNaN, isinf: (x: number) => Math.abs(x) === Infinity, isfinite: Number.isFinite }[
-      name
-    ];
-    return new NativeFunction(name, ([x]) => test(asNumber(x as Numeric)), true);
-  }
-  const fn = (Math as unknown as Record<string, unknown>)[name];
-  return typeof fn === 'function'
-    ? new NativeFunction(name, args => new PyFloat(fn(...args.map(x => asNumber(x as Numeric)))), true)
-    : undefined;
-});
-
-/** What a checkpoint holds, as Python has it. */
-function loaded(value: unknown): Value {
-  if (Array.isArray(value)) return Object.isFrozen(value) ? new Tuple(value.map(loaded)) : value.map(loaded);
-  if (value instanceof Map) return new Dict([...value].map(([key, item]) => [raise(key), loaded(item)] as const));
-  const isObject = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
-  return isObject ? new Dict(Object.entries(value).map(([key, item]) => [key, loaded(item)] as const)) : raise(value);
-}
-
-const safetensors = (torch: Torch): Namespace =>
-  new Namespace('safetensors.torch', name => {
-    if (name !== 'load_file') return undefined;
-    return new NativeFunction(name, ([path]) => {
-      const bytes = new Uint8Array(readFileSync(resolve(torch.root, String(path))));
-      return new Dict(Object.entries(torch.native('loadSafetensors')(bytes) as Record<string, Tensor>));
-    });
-  });
-
-/** Modules beside torch that a script can name. */
-export const hostModules = (torch: Torch): [string, Value][] => [
-  ['math', math],
-  ['np', numpy(torch)],
-  ['safetensors', new Namespace('safetensors', name => (name === 'torch' ? safetensors(torch) : undefined))],
-];
+export const handlers: Readonly<Record<string, Handler>> = { ...functions, ...methods };

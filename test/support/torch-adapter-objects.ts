@@ -20,7 +20,7 @@ import {
 } from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
 import { camelCase, lower, raise, snakeCase } from './torch-adapter-binding.js';
-import { hookHandle } from './torch-adapter-functions.js';
+import { hookHandle } from './torch-adapter-methods.js';
 import { NativeClass } from './torch-adapter-values.js';
 
 type Members = Record<string, unknown>;

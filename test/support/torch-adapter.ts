@@ -25,8 +25,11 @@ import {
   splitArguments,
   takeArguments,
 } from './torch-adapter-binding.js';
-import { handlers, hostModules, isKnown, readLater, values } from './torch-adapter-functions.js';
+import { handlers } from './torch-adapter-functions.js';
+import { hostModules } from './torch-adapter-modules.js';
+import { values } from './torch-adapter-names.js';
 import { classOrders, functionOrders } from './torch-adapter-orders.js';
+import { isKnown, readLater } from './torch-adapter-reading.js';
 import { NativeClass } from './torch-adapter-values.js';
 
 export type Api = Readonly<Record<string, unknown>>;
