@@ -21,6 +21,7 @@ import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
 import { where } from './selection.js';
+import { cat } from './shape.js';
 import { eigenpairs, pseudoInverse, singularTriplets, smallestSingular } from './spectral.js';
 import type { Tensor } from './tensor.js';
 
@@ -339,6 +340,9 @@ export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composi
 });
 
 export { cross, matmul, matrixPower } from './contraction.js';
+export { matrixExp } from './matrix-exponential.js';
+export { tensorinv, tensorsolve } from './tensor-equations.js';
+export { solveTriangular } from './triangular.js';
 
 export const diagonal: Op<
   (A: Tensor, options?: { readonly offset?: number; readonly dim1?: number; readonly dim2?: number }) => Tensor
@@ -349,3 +353,48 @@ export const diagonal: Op<
   compute: ({ A, offset, dim1, dim2 }) => A.diagonal(offset, dim1, dim2),
   samples: [sample(random([2, 3, 3])), sample(random([3, 4]), { offset: 1 })],
 });
+
+export const vander: Op<(x: Tensor, options?: { readonly N?: number | null }) => Tensor> = composite({
+  name: 'linalg.vander',
+  doc: 'The powers 0 to N - 1 of each element, in a new last dim; N is the number of elements unless given.',
+  signature: 'x: tensor, *, N: int = null',
+  compute({ x, N }) {
+    const count = N ?? x.shape[x.ndim - 1];
+    if (count <= 1) fail('E110', { op: 'linalg.vander', problem: `N must be greater than 1, but is ${count}.` });
+    const factors = x.unsqueeze(-1).expand([...x.shape, count - 1]);
+    return cat([factors.detach().narrow(-1, 0, 1).onesLike(), factors], -1).cumprod(-1);
+  },
+  samples: [sample(random([3])), sample(random([2, 3]), { N: 2 })],
+  errors: [{ args: [random([3]), { N: 1 }], message: /N must be greater than 1/ }],
+});
+
+/** Instead of an error: the number of the first row, from 1, where a factorisation had to stop; 0 where none had. */
+const firstFailure = (fails: Tensor): Tensor => {
+  const n = fails.shape[fails.ndim - 1];
+  const found = fails.to('int32').argmax(-1).add(1).to('int32');
+  return n === 0 ? fails.sum(-1).to('int32') : where(fails.any(-1), found, 0).to('int32');
+};
+
+export const invEx: Op<(A: Tensor) => NamedTuple<['inverse', 'info']>> = composite({
+  name: 'linalg.invEx',
+  doc: 'The inverse, and instead of an error info: 0, or which pivot is zero, counted from 1.',
+  signature: 'A: tensor',
+  compute: ({ A }) => namedTuple({ inverse: inverse(A), info: firstFailure(pivotsOf(A.detach()).eq(0)) }),
+  samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
+});
+
+export const choleskyEx: Op<(input: Tensor, options?: { readonly upper?: boolean }) => NamedTuple<['L', 'info']>> =
+  composite({
+    name: 'linalg.choleskyEx',
+    doc: 'The triangular factor, and instead of an error info: 0, or the first leading minor, by its size, that is not positive.',
+    signature: 'input: tensor, *, upper: bool = false',
+    compute({ input, upper }) {
+      const L = choleskyFactor(input);
+      const stops = L.detach().diagonal(0, -2, -1).gt(0).logicalNot();
+      return namedTuple({ L: upper ? L.transpose(-2, -1) : L, info: firstFailure(stops) });
+    },
+    samples: [
+      symmetricSample(exactly([2, 2], [4, 2, 2, 3])),
+      sampleWithoutGradient(exactly([2, 2, 2], [1, 0, 0, 1, -1, 0, 0, 1])),
+    ],
+  });

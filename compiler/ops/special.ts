@@ -22,6 +22,7 @@ import {
 } from '../ir/kernel.js';
 import { broadcastShapes } from '../ir/shape.js';
 import { composite, define, full, type Op, pointwise, promoteOperands } from './define.js';
+import { logGamma } from './log-gamma.js';
 import { pow } from './power.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { WeakFloat } from './signature.js';
@@ -33,32 +34,6 @@ const nan = (x: Expr): Expr => constant(x.dtype, Number.NaN);
 const infinite = (x: Expr): Expr => constant(x.dtype, Number.POSITIVE_INFINITY);
 
 // ── gamma ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Coefficients of the Lanczos approximation with g = 7, n = 9 (C. Lanczos 1964, as computed by P. Godfrey). */
-const lanczos = [
-  0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059,
-  12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7,
-];
-
-/** log Γ(x) for x >= 0.5. */
-function logGammaRight(s: Arith, x: Expr): Expr {
-  const z = s.sub(x, 1);
-  const series = lanczos
-    .slice(1)
-    .reduce<Expr>((sum, c, i) => s.add(sum, s.div(c, s.add(z, i + 1))), constant(x.dtype, lanczos[0]));
-  const t = s.add(z, 7.5);
-  return s.add(s.sub(s.mul(s.add(z, 0.5), s.log(t)), t), s.log(s.mul(series, Math.sqrt(2 * Math.PI))));
-}
-
-/** By reflection on the left: log(π / |sin πx|) - log Γ(1 - x). */
-function logGamma(s: Arith, x: Expr): Expr {
-  const left = s.lt(x, 0.5);
-  const right = logGammaRight(s, s.select(left, s.sub(1, x), x));
-  const whole = s.sub(x, s.floor(x));
-  const reflected = s.sub(s.log(s.div(Math.PI, s.abs(s.sin(s.mul(whole, Math.PI))))), right);
-  const value = s.select(left, s.select(s.eq(whole, 0), infinite(x), reflected), right);
-  return s.select(s.eq(s.abs(x), Number.POSITIVE_INFINITY), infinite(x), value);
-}
 
 /** ψ(x) for x >= 0.5 by recurrence up to 8 and the asymptotic series (Abramowitz & Stegun 6.3.18). */
 function digammaRight(s: Arith, x: Expr): Expr {
@@ -201,20 +176,23 @@ function besselSeries(s: Arith, x: Expr, order: 0 | 1): Expr {
   return order === 0 ? sum : s.mul(sum, s.mul(x, 0.5));
 }
 
-/** e^|x| / √(2π|x|) · Σ of the asymptotic series (Abramowitz & Stegun 9.7.1). */
+/** Σ / √(2π|x|) of the asymptotic series (Abramowitz & Stegun 9.7.1), which e^|x| makes the function of large |x|. */
 function besselAsymptotic(s: Arith, x: Expr, order: 0 | 1): Expr {
   const magnitude = s.max(s.abs(x), 1);
   const coefficients = [1];
   for (let k = 1; k <= 12; k++)
     coefficients.unshift((-coefficients[0] * (4 * order * order - (2 * k - 1) ** 2)) / (8 * k));
   const sum = s.poly(s.div(1, magnitude), coefficients);
-  const growth = s.div(s.exp(magnitude), s.sqrt(s.mul(magnitude, 2 * Math.PI)));
-  const value = s.mul(growth, sum);
+  const value = s.div(sum, s.sqrt(s.mul(magnitude, 2 * Math.PI)));
   return order === 0 ? value : s.mul(value, s.select(s.lt(x, 0), constant(x.dtype, -1), constant(x.dtype, 1)));
 }
 
+const isSmall = (s: Arith, x: Expr): Expr => s.le(s.abs(x), 12);
 const bessel = (s: Arith, x: Expr, order: 0 | 1): Expr =>
-  s.select(s.le(s.abs(x), 12), besselSeries(s, x, order), besselAsymptotic(s, x, order));
+  s.select(isSmall(s, x), besselSeries(s, x, order), s.mul(s.exp(s.abs(x)), besselAsymptotic(s, x, order)));
+/** The same without the growth: times e^-|x|. */
+const scaledBessel = (s: Arith, x: Expr, order: 0 | 1): Expr =>
+  s.select(isSmall(s, x), s.mul(s.exp(s.neg(s.abs(x))), besselSeries(s, x, order)), besselAsymptotic(s, x, order));
 
 export const i0: Unary = pointwise({
   name: 'i0',
@@ -232,6 +210,28 @@ export const i1: Unary = pointwise({
   body: (s, x) => bessel(s, x, 1),
   vjp: c => [c.grad.mul(i0(c.in(0)).sub(c.out.div(c.in(0)).maskedFill(c.in(0).eq(0), 0.5)))],
   samples: [sample(random([6], -4, 4))],
+});
+
+export const i0e: Unary = pointwise({
+  name: 'i0e',
+  doc: 'i0 times e^-|input|.',
+  types: 'float',
+  body: (s, x) => scaledBessel(s, x, 0),
+  vjp: c => [c.grad.mul(i1e(c.in(0)).sub(c.in(0).sign().mul(c.out)))],
+  samples: [sample(random([6], -4, 4)), sample(exactly([2], [-20, 300]))],
+});
+
+export const i1e: Unary = pointwise({
+  name: 'i1e',
+  doc: 'i1 times e^-|input|.',
+  types: 'float',
+  body: (s, x) => scaledBessel(s, x, 1),
+  vjp: c => {
+    const [x, out] = [c.in(0), c.out];
+    const own = out.mul(x.sign()).add(out.div(x).maskedFill(x.eq(0), 0.5));
+    return [c.grad.mul(i0e(x).sub(own))];
+  },
+  samples: [sample(random([6], -4, 4)), sample(exactly([2], [-20, 300]))],
 });
 
 // ── whole numbers ──────────────────────────────────────────────────────────────────────────────────────────────────────

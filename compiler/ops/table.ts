@@ -20,16 +20,20 @@ import * as creation from './creation.js';
 import './ctc-loss.js';
 import type { OpDef } from './define.js';
 import './embedding-bag.js';
+import * as incompleteGamma from './incomplete-gamma.js';
 import * as indexing from './indexing.js';
 import './joining.js';
 import './linalg.js';
 import './loss.js';
+import './normal-distribution.js';
 import './normalization.js';
+import * as matrixExponential from './matrix-exponential.js';
 import * as pointwise from './pointwise.js';
 import './padding.js';
 import './pooling.js';
 import './random.js';
 import './ranking-loss.js';
+import * as realNumbers from './real-numbers.js';
 import * as reduction from './reduction.js';
 import * as scan from './scan.js';
 import * as shape from './shape.js';
@@ -39,11 +43,15 @@ import * as splitting from './splitting.js';
 import * as strided from './strided.js';
 import { computeInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
+import * as triangular from './triangular.js';
 import * as view from './view.js';
 import './grid-sample.js';
 import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
+const { choleskyInverse, choleskySolve, triangularSolve } = triangular;
+const { igamma, igammac, mvlgamma } = incompleteGamma;
+const otherMethods = { choleskyInverse, choleskySolve, igamma, igammac, mvlgamma, triangularSolve };
 const methodModules = {
   ...aliases,
   ...pointwise,
@@ -58,6 +66,9 @@ const methodModules = {
   ...special,
   ...splitting,
   ...strided,
+  ...matrixExponential,
+  ...realNumbers,
+  ...otherMethods,
   ...likeMethods,
 };
 type MethodModules = typeof aliases &
@@ -73,6 +84,9 @@ type MethodModules = typeof aliases &
   typeof special &
   typeof splitting &
   typeof strided &
+  typeof matrixExponential &
+  typeof realNumbers &
+  typeof otherMethods &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */
