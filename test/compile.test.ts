@@ -8,20 +8,13 @@ import { describe, expect, test } from 'vitest';
 import type { Backend } from '../backends/backend.js';
 import { grad } from '../compiler/autodiff/functional.js';
 import { defineModel, entry, input } from '../compiler/trace/model.js';
+import { expectClose, numbers } from './support/tensors.js';
 
 const backends: readonly CompileOptions[] = [
   { backend: 'js', debug: { verify: true } },
   { backend: 'wasm', debug: { verify: true } },
 ];
 
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
-function expectClose(actual: Tensor, expected: Tensor, tolerance = 1e-5): void {
-  expect(actual.shape).toEqual(expected.shape);
-  expect(actual.dtype).toBe(expected.dtype);
-  const [a, b] = [numbers(actual), numbers(expected)];
-  for (const [i, value] of a.entries())
-    expect(Math.abs(value - b[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b[i])));
-}
 const ramp = (shape: number[], scale = 0.1): Tensor => {
   const count = shape.reduce((a, b) => a * b, 1);
   return tensor(Float32Array.from({ length: count }, (_, i) => Math.sin(i * 1.7) * scale * 10)).reshape(shape);

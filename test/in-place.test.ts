@@ -4,8 +4,8 @@ import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
+import { numbers } from './support/tensors.js';
 
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
 const leaf = (values: number[]): Tensor => tensor(values, { dtype: 'float32', requiresGrad: true });
 
 /** What a change in place must be as good as: the same without one. */

@@ -6,12 +6,12 @@ import { float32, float64, linalg, manualSeed, randn, type Tensor, tensor } from
 import { compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
+import { expectNumbers, numbers } from './support/tensors.js';
 
 type Float = 'float32' | 'float64';
 const epsilon = { float32: 2 ** -23, float64: 2 ** -52 };
 
 const wide = (x: Tensor): Tensor => x.to(float64);
-const numbers = (x: Tensor): number[] => [x.tolist()].flat(9) as number[];
 const largest = (x: Tensor): number => Math.max(...numbers(x.abs()), 0);
 const unit = (n: number): Tensor =>
   tensor(
@@ -132,7 +132,7 @@ describe.each(Object.entries(modes))('%s', (_, run) => {
     }, A);
     expect(det.item()).toBe(0);
     const cofactors = [-2, 4, -2, 2, -4, 2, 2, -4, 2];
-    for (const [i, value] of numbers(gradient).entries()) expect(value).toBeCloseTo(cofactors[i], 12);
+    expectNumbers(gradient, cofactors, 1e-13);
   });
 
   test('functions of equal eigenvalues and singular values have derivatives', () => {

@@ -18,15 +18,9 @@ import {
 import { compileDefinition } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { expectClose, numbers } from './support/tensors.js';
 
 beforeEach(() => void manualSeed(0));
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
-function expectClose(actual: Tensor, expected: Tensor, tolerance = 1e-5): void {
-  expect(actual.shape).toEqual(expected.shape);
-  const [a, b] = [numbers(actual), numbers(expected)];
-  for (const [i, value] of a.entries())
-    expect(Math.abs(value - b[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(b[i])));
-}
 const names = (module: nn.Module): string[] => Object.keys(module.stateDict());
 
 /** A step of training, eager and compiled, from the same start. */

@@ -17,10 +17,9 @@ import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { afterEach, describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
+import { numbers } from './support/tensors.js';
 
 afterEach(() => setDefaultDtype('float32'));
-
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
 
 class Block extends nn.Module {
   attn = new nn.Linear(4, 4);
@@ -242,7 +241,7 @@ describe('layers that are another with settings', () => {
   test('upsampling', () => {
     const nearest = new nn.UpsamplingNearest2d({ scaleFactor: 2 });
     expect(numbers(nearest.forward(x))).toEqual(numbers(F.interpolate(x, { scaleFactor: 2, mode: 'nearest' })));
-    expect(String(nearest)).toBe("UpsamplingNearest2d(scale_factor=2.0, mode=nearest)");
+    expect(String(nearest)).toBe('UpsamplingNearest2d(scale_factor=2.0, mode=nearest)');
     const bilinear = new nn.UpsamplingBilinear2d({ size: [5, 7] }).forward(x);
     expect(numbers(bilinear)).toEqual(
       numbers(F.interpolate(x, { size: [5, 7], mode: 'bilinear', alignCorners: true })),

@@ -4,8 +4,8 @@ import { compile, compileDefinition } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { defineModel, entry, input } from '../compiler/trace/model.js';
+import { numbers } from './support/tensors.js';
 
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
 const floats = (values: number[] | number[][]): Tensor => tensor(values, { dtype: float32 });
 
 /** The problem of the reference group: ‖A tanh(q) p - y‖² / n + Σp⁴ / 100. */

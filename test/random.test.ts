@@ -27,14 +27,7 @@ import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
-
-const numbers = (t: Tensor): number[] => [t.tolist()].flat(9) as number[];
-function expectNumbers(actual: Tensor, expected: readonly number[], tolerance = 2e-6): void {
-  const values = numbers(actual);
-  expect(values).toHaveLength(expected.length);
-  for (const [i, value] of values.entries())
-    expect(Math.abs(value - expected[i])).toBeLessThanOrEqual(tolerance * (1 + Math.abs(expected[i])));
-}
+import { expectNumbers, numbers } from './support/tensors.js';
 
 describe("PyTorch's numbers", () => {
   test('uniform', () => {
