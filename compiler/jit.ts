@@ -37,7 +37,8 @@ export interface CompileOptions {
   readonly relaxed?: boolean;
   /**
    * Throw what eager execution throws for values that an op does not take (an index beyond the end, a singular matrix),
-   * after the call that met them, at the line of the op. For debugging: looking at all values takes time.
+   * after the call that met them, at the line of the op. For debugging: looking at all values takes time, and models built by
+   * `gradc build` have no such checks.
    */
   readonly checkValues?: boolean;
   readonly debug?: DebugOptions;

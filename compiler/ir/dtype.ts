@@ -60,6 +60,14 @@ interface DTypeInfo {
   readonly max: number;
 }
 
+/** How fine the numbers of a float type are. */
+interface FloatPrecision {
+  /** The distance from 1 to the next number. */
+  readonly epsilon: number;
+  /** The smallest positive number of full precision. */
+  readonly smallestNormal: number;
+}
+
 const info: Record<DType, DTypeInfo> = {
   bool: { bytes: 1, category: 'bool', array: Uint8Array, min: 0, max: 1 },
   uint8: { bytes: 1, category: 'int', array: Uint8Array, min: 0, max: 255 },
@@ -85,11 +93,20 @@ const info: Record<DType, DTypeInfo> = {
   float64: { bytes: 8, category: 'float', array: Float64Array, min: -Number.MAX_VALUE, max: Number.MAX_VALUE },
 };
 
+const precisions = {
+  float16: { epsilon: 2 ** -10, smallestNormal: 2 ** -14 },
+  bfloat16: { epsilon: 2 ** -7, smallestNormal: 2 ** -126 },
+  float32: { epsilon: 2 ** -23, smallestNormal: 2 ** -126 },
+  float64: { epsilon: 2 ** -52, smallestNormal: 2 ** -1022 },
+};
+
 /** Bytes of one element. */
 export const bytesOf = (dtype: DType): number => info[dtype].bytes;
 export const categoryOf = (dtype: DType): Category => info[dtype].category;
 export const arrayOf = (dtype: DType): TypedArrayConstructor => info[dtype].array;
 export const limitsOf = (dtype: DType): { min: number; max: number } => info[dtype];
+/** Of a float type. */
+export const precisionOf = (dtype: DType): FloatPrecision => precisions[dtype as keyof typeof precisions];
 export const isFloat = (dtype: DType): boolean => info[dtype].category === 'float';
 export const isInt = (dtype: DType): boolean => info[dtype].category === 'int';
 export const isDType = (value: unknown): value is DType => typeof value === 'string' && value in info;

@@ -1,5 +1,5 @@
 /** Attention as `nn.functional` has it. */
-import { isFloat } from '../ir/dtype.js';
+import { computeType, isFloat, precisionOf } from '../ir/dtype.js';
 import { composite, type Op } from './define.js';
 import { random, sample } from './samples.js';
 import type { Tensor } from './tensor.js';
@@ -44,12 +44,11 @@ export const rmsNorm: Op<
   signature: 'input: tensor, normalizedShape: ints, weight: tensor = null, eps: number = null',
   compute({ input, normalizedShape, weight, eps }) {
     const dims = [normalizedShape].flat().map((_, i) => -1 - i);
-    const smallest = input.dtype === 'float64' ? 2 ** -52 : 2 ** -23;
     const normal = input.mul(
       input
         .square()
         .mean(dims, { keepdim: true })
-        .add(eps ?? smallest)
+        .add(eps ?? precisionOf(computeType(input.dtype)).epsilon)
         .rsqrt(),
     );
     return weight === null ? normal : normal.mul(weight);

@@ -10,7 +10,7 @@
  * derivative of the vectors: those parts count as 0, so that functions of the values alone are right.
  */
 import { type Arith, arith } from '../ir/arith.js';
-import type { DType } from '../ir/dtype.js';
+import { type DType, precisionOf } from '../ir/dtype.js';
 import { call, cast, constant, type Expr, index, type Stmt, select, when } from '../ir/kernel.js';
 import { define, type Op } from './define.js';
 import {
@@ -301,7 +301,7 @@ export const singularTriplets: Op<(input: Tensor) => Tensor> = define({
 /** Singular values up to this part of the largest count as 0. */
 export function smallestSingular(input: Tensor): number {
   const [rows, columns] = input.shape.slice(-2);
-  return Math.max(rows, columns) * (input.dtype === 'float64' ? 2 ** -52 : 2 ** -23);
+  return Math.max(rows, columns) * precisionOf(input.dtype).epsilon;
 }
 
 /** The derivative is that of G. Golub and V. Pereyra, "The differentiation of pseudo-inverses" (1973). */

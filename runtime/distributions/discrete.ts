@@ -1,5 +1,6 @@
 /** Distributions of outcomes that can be counted, by probabilities or by their logits. */
 import { fail } from '../../compiler/errors.js';
+import { limitsOf, precisionOf } from '../../compiler/ir/dtype.js';
 import { numel, type Shape } from '../../compiler/ir/shape.js';
 import { fullLike } from '../../compiler/ops/creation.js';
 import { oneHot } from '../../compiler/ops/indexing.js';
@@ -12,7 +13,6 @@ import { empty } from '../creation.js';
 import { bernoulli, multinomial } from '../random.js';
 import { broadcastAll, Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
 import { below, counts, type Domain, nonnegative, real, unitInterval, zeroOrOne } from './domain.js';
-import { smallestNormal, smallestStep } from './precision.js';
 
 /** One of the two. */
 export interface ProbsOrLogits<T> {
@@ -40,8 +40,8 @@ function givenOf(name: string, chances: Chances<ParameterValue>): Given {
 
 /** Probabilities kept from 0 and 1, where logits would be infinite. */
 function inside(probs: Tensor): Tensor {
-  const step = smallestStep(probs.dtype);
-  return probs.clamp(step, 1 - step);
+  const { epsilon } = precisionOf(probs.dtype);
+  return probs.clamp(epsilon, 1 - epsilon);
 }
 
 /** With a probability per distribution of the batch. */
@@ -124,7 +124,7 @@ export class Geometric extends ByChance {
     return noGrad(() =>
       empty(this.extendedShape(sampleShape), { dtype: probs.dtype })
         .uniform_()
-        .clamp(smallestNormal(probs.dtype))
+        .clamp(precisionOf(probs.dtype).smallestNormal)
         .log()
         .div(probs.neg().log1p())
         .floor(),
@@ -193,8 +193,8 @@ export class Categorical extends Distribution {
     return logits.gather(-1, at.narrow(-1, 0, 1)).squeeze(-1);
   }
   override entropy(): Tensor {
-    const lowest = this.logits.clamp(this.logits.dtype === 'float64' ? -Number.MAX_VALUE : -3.4028234663852886e38);
-    return lowest.mul(this.probs).sum(-1).neg();
+    const finite = this.logits.clamp(limitsOf(this.logits.dtype).min);
+    return finite.mul(this.probs).sum(-1).neg();
   }
 }
 

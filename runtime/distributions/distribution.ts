@@ -2,7 +2,7 @@
  * What all distributions share, as in PyTorch's `torch.distributions`: batches of independent distributions of one form, whose
  * parameters are tensors. Samples have the shape [...sampleShape, ...batchShape, ...eventShape].
  *
- * In a compiled entry samples are drawn anew in each call, and checks of values need `checkValues`.
+ * In a compiled entry samples are drawn anew in each call.
  */
 import { fail } from '../../compiler/errors.js';
 import { formatShape, type Shape } from '../../compiler/ir/shape.js';
@@ -14,7 +14,10 @@ import { tensor } from '../creation.js';
 import type { Domain } from './domain.js';
 
 export interface DistributionOptions {
-  /** Check parameters, and the values that `logProb` and `cdf` are given. */
+  /**
+   * Check parameters, and the values that `logProb` and `cdf` are given. In `compile(…, { checkValues: true })`, too; a model
+   * built by `gradc build` checks no values.
+   */
   readonly validateArgs?: boolean;
 }
 

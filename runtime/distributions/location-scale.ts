@@ -1,4 +1,5 @@
 /** Distributions of a standard variable times a scale plus a location, and functions of them. */
+import { precisionOf } from '../../compiler/ir/dtype.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import { fullLike, zerosLike } from '../../compiler/ops/creation.js';
 import { where } from '../../compiler/ops/selection.js';
@@ -7,7 +8,6 @@ import { empty } from '../creation.js';
 import '../random.js';
 import { broadcastAll, Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
 import { type Domain, nonnegative, positive, real } from './domain.js';
-import { smallestNormal, smallestStep } from './precision.js';
 
 /** Euler's constant. */
 const gamma = 0.57721566490153286;
@@ -87,7 +87,7 @@ export class Laplace extends LocationScale {
     return this.scale.square().mul(2);
   }
   protected standard(shape: Shape): Tensor {
-    const u = this.unfilled(shape).uniform_(smallestStep(this.loc.dtype) - 1, 1);
+    const u = this.unfilled(shape).uniform_(precisionOf(this.loc.dtype).epsilon - 1, 1);
     return u.sign().mul(u.abs().neg().log1p()).neg();
   }
   logProb(value: Tensor): Tensor {
@@ -144,10 +144,10 @@ export class Gumbel extends LocationScale {
     return this.scale.square().mul(Math.PI ** 2 / 6);
   }
   protected standard(shape: Shape): Tensor {
-    const { dtype } = this.loc;
-    const u = this.unfilled(shape).uniform_(0, 1);
-    const [low, high] = [smallestNormal(dtype), 1 - smallestStep(dtype)];
-    return u
+    const { smallestNormal: low, epsilon } = precisionOf(this.loc.dtype);
+    const high = 1 - epsilon;
+    return this.unfilled(shape)
+      .uniform_(0, 1)
       .mul(high - low)
       .add(low)
       .log()

@@ -4,7 +4,15 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type DType, getDefaultDtype, isFloat, setDefaultDtype } from '../../compiler/ir/dtype.js';
+import {
+  bytesOf,
+  type DType,
+  getDefaultDtype,
+  isFloat,
+  limitsOf,
+  precisionOf,
+  setDefaultDtype,
+} from '../../compiler/ir/dtype.js';
 import { broadcastShapes } from '../../compiler/ir/shape.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
 import { setMakesInference, Tensor } from '../../compiler/ops/tensor.js';
@@ -135,32 +143,20 @@ const adaptiveMaxPool = (name: string): Handler => ({
 });
 
 /** What `torch.finfo` and `torch.iinfo` tell of a dtype. */
-function limitsOf(dtype: DType): Namespace {
-  const limits = isFloat(dtype) ? floatLimits(dtype) : intLimits(dtype);
-  return new Namespace('info', name => limits[name]);
+function infoOf(dtype: DType): Namespace {
+  const told = isFloat(dtype) ? floatInfo(dtype) : intInfo(dtype);
+  return new Namespace('info', name => told[name]);
 }
 
-/** Bits of the exponent's range and of the fraction. */
-const floatForms: Partial<Record<DType, { bits: number; exponent: number; fraction: number }>> = {
-  float16: { bits: 16, exponent: 15, fraction: 10 },
-  bfloat16: { bits: 16, exponent: 127, fraction: 7 },
-  float32: { bits: 32, exponent: 127, fraction: 23 },
-  float64: { bits: 64, exponent: 1023, fraction: 52 },
-};
-
-function floatLimits(dtype: DType): Readonly<Record<string, Value>> {
-  const { bits, exponent, fraction } = floatForms[dtype]!;
-  const max = (2 - 2 ** -fraction) * 2 ** exponent;
-  const tiny = 2 ** (1 - exponent);
-  const float = (value: number): PyFloat => new PyFloat(value);
-  return { bits, max: float(max), min: float(-max), eps: float(2 ** -fraction), tiny: float(tiny), dtype };
+function floatInfo(dtype: DType): Readonly<Record<string, Value>> {
+  const [min, max] = [limitsOf(dtype).min, limitsOf(dtype).max].map(limit => new PyFloat(limit));
+  const { epsilon, smallestNormal } = precisionOf(dtype);
+  return { bits: 8 * bytesOf(dtype), max, min, eps: new PyFloat(epsilon), tiny: new PyFloat(smallestNormal), dtype };
 }
 
-function intLimits(dtype: DType): Readonly<Record<string, Value>> {
-  const bits = Number(/\d+/.exec(dtype));
-  const [min, max] = dtype === 'uint8' ? [0n, 255n] : [-(2n ** BigInt(bits - 1)), 2n ** BigInt(bits - 1) - 1n];
-  const plain = (value: bigint): Value => (Number.isSafeInteger(Number(value)) ? Number(value) : value);
-  return { bits, min: plain(min), max: plain(max), dtype };
+function intInfo(dtype: DType): Readonly<Record<string, Value>> {
+  const { min, max } = dtype === 'int64' ? { min: -(2n ** 63n), max: 2n ** 63n - 1n } : limitsOf(dtype);
+  return { bits: 8 * bytesOf(dtype), min, max, dtype };
 }
 
 const functions: Readonly<Record<string, Handler>> = {
@@ -280,8 +276,8 @@ const functions: Readonly<Record<string, Handler>> = {
     },
   },
   'torch.is_grad_enabled': { signature: '', run: () => isGradEnabled() },
-  'torch.finfo': { signature: 'type', run: (_, { type }) => limitsOf((type as TorchDtype)?.name ?? getDefaultDtype()) },
-  'torch.iinfo': { signature: 'type', run: (_, { type }) => limitsOf((type as TorchDtype).name) },
+  'torch.finfo': { signature: 'type', run: (_, { type }) => infoOf((type as TorchDtype)?.name ?? getDefaultDtype()) },
+  'torch.iinfo': { signature: 'type', run: (_, { type }) => infoOf((type as TorchDtype).name) },
   'torch.scalar_tensor': {
     signature: 's dtype',
     run: (torch, { s, dtype }) => makeTensor(torch, s, dtype ?? new TorchDtype(getDefaultDtype()), undefined),
