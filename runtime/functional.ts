@@ -26,6 +26,7 @@ export * from '../compiler/ops/normalization.js';
 export * from '../compiler/ops/padding.js';
 export * from '../compiler/ops/pointwise.js';
 export * from '../compiler/ops/pooling.js';
+export * from '../compiler/ops/quantile.js';
 export * from '../compiler/ops/ranking-loss.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';

@@ -37,26 +37,36 @@ export type { Shape } from '../compiler/ir/shape.js';
 export { prelu } from '../compiler/ops/activation.js';
 // Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
 export * from '../compiler/ops/aliases.js';
+export * from '../compiler/ops/bits.js';
 export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
+export * from '../compiler/ops/counting.js';
 export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/embedding-bag.js';
+export { igamma, igammac, mvlgamma } from '../compiler/ops/incomplete-gamma.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';
 export * as linalg from '../compiler/ops/linalg.js';
 export { cholesky, det, inv as inverse, logdet, slogdet } from '../compiler/ops/linalg.js';
+export { luSolve, luUnpack } from '../compiler/ops/lu.js';
+export * from '../compiler/ops/matrix-exponential.js';
+export * from '../compiler/ops/older-linalg.js';
 export * from '../compiler/ops/pointwise.js';
+export * from '../compiler/ops/quantile.js';
+export * from '../compiler/ops/real-numbers.js';
 export * from '../compiler/ops/reduction.js';
 export * from '../compiler/ops/scan.js';
 export * from '../compiler/ops/shape.js';
 export { float, type Scalar } from '../compiler/ops/signature.js';
 export * from '../compiler/ops/sorting.js';
 export * from '../compiler/ops/special.js';
+export * as special from '../compiler/ops/special-names.js';
 export * from '../compiler/ops/splitting.js';
 export * from '../compiler/ops/strided.js';
 export { backward, enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { isInferenceModeEnabled, Tensor } from '../compiler/ops/tensor.js';
+export { choleskyInverse, choleskySolve, triangularSolve } from '../compiler/ops/triangular.js';
 export * from '../compiler/ops/view.js';
 export {
   defineModel,

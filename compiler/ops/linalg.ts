@@ -340,6 +340,7 @@ export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composi
 });
 
 export { cross, matmul, matrixPower } from './contraction.js';
+export { lu, luFactor } from './lu.js';
 export { matrixExp } from './matrix-exponential.js';
 export { tensorinv, tensorsolve } from './tensor-equations.js';
 export { solveTriangular } from './triangular.js';

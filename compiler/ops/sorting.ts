@@ -28,9 +28,8 @@ import {
   when,
 } from '../ir/kernel.js';
 import { formatShape, normalizeDim } from '../ir/shape.js';
-import { requireValues } from './checks.js';
 import { iota } from './creation.js';
-import { composite, define, full, type Op, type OpDef, type Operand } from './define.js';
+import { composite, define, type Op, type OpDef, type Operand } from './define.js';
 import { needsFloat } from './elementwise.js';
 import { type Picked, picked, pickOne } from './reduction.js';
 import {
@@ -43,8 +42,8 @@ import {
   sampleWithoutGradient,
 } from './samples.js';
 import { where } from './selection.js';
-import type { Param, Scalar } from './signature.js';
-import { elements, Tensor, tensorOver } from './tensor.js';
+import type { Param } from './signature.js';
+import { elements, type Tensor, tensorOver } from './tensor.js';
 
 // ── sorting positions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,85 +299,6 @@ export const mode: Op<(input: Tensor, dim?: number | DimOptions, keepdim?: boole
     sample(exactly([2, 3], [3, 1, 2, 0, 5, 4])),
     sampleWithoutGradient(integers([2, 7], 0, 3)),
     sampleWithoutGradient(exactly([5], [3, 1, 1, 3, 2])),
-  ],
-});
-
-type Interpolation = 'linear' | 'lower' | 'higher' | 'midpoint' | 'nearest';
-interface QuantileOptions extends DimOptions {
-  readonly interpolation?: Interpolation;
-}
-
-const interpolations = ['linear', 'lower', 'higher', 'midpoint', 'nearest'];
-
-function checkQuantile(input: Tensor, q: Tensor | Scalar, interpolation: string): void {
-  const refuse = (problem: string): never => fail('E110', { op: 'quantile', problem });
-  if (input.numel() === 0) refuse('input tensor must be non-empty');
-  if (input.dtype !== 'float32' && input.dtype !== 'float64')
-    fail('E108', { op: 'quantile', problem: `input tensor must be either float32 or float64, not ${input.dtype}` });
-  if (!interpolations.includes(interpolation))
-    refuse(`interpolation must be one of ${interpolations.join(', ')}, but got ${interpolation}`);
-  const outside = (value: number | null): never =>
-    refuse(`q must be in the range [0, 1]${value === null ? '' : ` but got ${value}`}`);
-  if (!(q instanceof Tensor)) {
-    if (!(Number(q) >= 0 && Number(q) <= 1)) outside(Number(q));
-    return;
-  }
-  requireValues(q, {
-    op: 'quantile',
-    accepts: value => value >= 0 && value <= 1,
-    acceptsAll: all => all.ge(0).logicalAnd(all.le(1)),
-    refuse: outside,
-  });
-}
-
-export const quantile: Op<
-  (
-    input: Tensor,
-    q: Tensor | number,
-    dim?: number | null | QuantileOptions,
-    keepdim?: boolean | QuantileOptions,
-  ) => Tensor
-> = composite({
-  name: 'quantile',
-  doc: 'Elements at fractions q of the order along a dim (of all elements without one), interpolated.',
-  signature: "input: tensor, q: operand, dim: int = null, keepdim: bool = false, *, interpolation: string = 'linear'",
-  compute({
-    input,
-    q,
-    dim,
-    keepdim,
-    interpolation,
-  }: {
-    input: Tensor;
-    q: Tensor | Scalar;
-    dim: number | null;
-    keepdim: boolean;
-    interpolation: Interpolation;
-  }) {
-    checkQuantile(input, q, interpolation);
-    const line = dim === null ? input.reshape([-1]) : input;
-    const d = dim === null ? 0 : normalizeDim('quantile', dim, input.ndim);
-    const moved = sort(line, d).values.movedim(d, 0);
-    const fractions = q instanceof Tensor ? q.reshape([-1]) : full([1], Number(q), { dtype: input.dtype });
-    const place = fractions.mul(line.shape[d] - 1);
-    const rank =
-      interpolation === 'nearest' ? place.round() : interpolation === 'higher' ? place.ceil() : place.floor();
-    const low = moved.indexSelect(0, rank.long());
-    const rest = place.sub(rank).reshape([-1, ...new Array<number>(moved.ndim - 1).fill(1)]);
-    const between = interpolation === 'linear' || interpolation === 'midpoint';
-    const high = between ? moved.indexSelect(0, place.ceil().long()) : low;
-    const weight = interpolation === 'midpoint' ? rest.gt(0).to(rest.dtype).mul(0.5) : rest;
-    const found = between ? low.add(high.sub(low).mul(weight)) : low;
-    const missing = line.isnan().any(d, { keepdim: true }).movedim(d, 0);
-    const whole = found.maskedFill(missing, Number.NaN);
-    const kept = keepdim ? whole.unsqueeze(dim === null ? 1 : d + 1) : whole;
-    const shaped = keepdim && dim === null ? kept.reshape([fractions.numel(), ...input.shape.map(() => 1)]) : kept;
-    return q instanceof Tensor && q.ndim > 0 ? shaped : shaped.squeeze(0);
-  },
-  samples: [
-    sample(random([5]), 0.3),
-    sample(random([2, 5]), exactly([2], [0.3, 0.9]), 1),
-    sample(random([2, 4]), 0.5, 0, { keepdim: true }),
   ],
 });
 

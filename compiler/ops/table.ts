@@ -8,29 +8,34 @@
  */
 import { fail } from '../errors.js';
 import { isFloat, isInt } from '../ir/dtype.js';
-import './activation.js';
+import { hardshrink, prelu } from './activation.js';
 import * as aliases from './aliases.js';
 import './attention.js';
+import * as bits from './bits.js';
 import './brackets.js';
 import * as contraction from './contraction.js';
 import './control.js';
 import * as conversion from './conversion.js';
 import './convolution.js';
+import { histogram, indexReduce, narrowCopy } from './counting.js';
 import * as creation from './creation.js';
 import './ctc-loss.js';
 import type { OpDef } from './define.js';
 import './embedding-bag.js';
-import * as incompleteGamma from './incomplete-gamma.js';
+import { igamma, igammac, mvlgamma } from './incomplete-gamma.js';
 import * as indexing from './indexing.js';
 import './joining.js';
-import './linalg.js';
+import { cholesky, det, inv as inverse, logdet, slogdet } from './linalg.js';
 import './loss.js';
+import { luSolve } from './lu.js';
 import './normal-distribution.js';
 import './normalization.js';
 import * as matrixExponential from './matrix-exponential.js';
+import * as olderLinalg from './older-linalg.js';
 import * as pointwise from './pointwise.js';
 import './padding.js';
 import './pooling.js';
+import * as quantiles from './quantile.js';
 import './random.js';
 import './ranking-loss.js';
 import * as realNumbers from './real-numbers.js';
@@ -43,15 +48,32 @@ import * as splitting from './splitting.js';
 import * as strided from './strided.js';
 import { computeInPlace } from './tape.js';
 import { Tensor } from './tensor.js';
-import * as triangular from './triangular.js';
+import { choleskyInverse, choleskySolve, triangularSolve } from './triangular.js';
 import * as view from './view.js';
 import './grid-sample.js';
 import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
-const { choleskyInverse, choleskySolve, triangularSolve } = triangular;
-const { igamma, igammac, mvlgamma } = incompleteGamma;
-const otherMethods = { choleskyInverse, choleskySolve, igamma, igammac, mvlgamma, triangularSolve };
+/** Methods from modules that hold other functions too. */
+const singleMethods = {
+  cholesky,
+  choleskyInverse,
+  choleskySolve,
+  det,
+  hardshrink,
+  histogram,
+  igamma,
+  igammac,
+  indexReduce,
+  inverse,
+  logdet,
+  luSolve,
+  mvlgamma,
+  narrowCopy,
+  prelu,
+  slogdet,
+  triangularSolve,
+};
 const methodModules = {
   ...aliases,
   ...pointwise,
@@ -68,7 +90,10 @@ const methodModules = {
   ...strided,
   ...matrixExponential,
   ...realNumbers,
-  ...otherMethods,
+  ...bits,
+  ...olderLinalg,
+  ...quantiles,
+  ...singleMethods,
   ...likeMethods,
 };
 type MethodModules = typeof aliases &
@@ -86,7 +111,10 @@ type MethodModules = typeof aliases &
   typeof strided &
   typeof matrixExponential &
   typeof realNumbers &
-  typeof otherMethods &
+  typeof bits &
+  typeof olderLinalg &
+  typeof quantiles &
+  typeof singleMethods &
   typeof likeMethods;
 type Typed<T> = { [K in keyof T]: T[K] extends { readonly method: infer M } ? M : never };
 /** Only ops have a `def`; helpers that a module exports beside them are no methods. */
