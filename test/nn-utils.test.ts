@@ -60,6 +60,13 @@ describe('weightNorm', () => {
     expect(normed.stateDict().weight_g.shape).toEqual([2, 1]);
     expectClose(normed.forward(x), plain.forward(x));
     expect(nn.utils.weightNorm(plain.clone(), 'weight', null).stateDict().weight_g.shape).toEqual([]);
+    expect(nn.utils.weightNorm(plain.clone(), 'weight', -1).stateDict().weight_g.shape).toEqual([1, 3]);
+    expect(() => nn.utils.weightNorm(plain.clone(), 'weight', 2)).toThrow(/weightNorm: Dimension out of range/);
+  });
+  test('of a vector, each element has a length', () => {
+    const normed = nn.utils.weightNorm(new nn.LayerNorm(3));
+    expect(normed.stateDict().weight_g.tolist()).toEqual([1, 1, 1]);
+    expectClose(normed.forward(ones(1, 3).cumsum(1)), new nn.LayerNorm(3).forward(ones(1, 3).cumsum(1)));
   });
   test('the direction gets no gradient along itself, the length that of the output', () => {
     const layer = nn.utils.weightNorm(new nn.Linear(3, 1, { bias: false }));

@@ -23,6 +23,11 @@ test('the mean of all that it was given; the model it was made of does not count
   expectClose(average.forward(x).detach(), average.module.forward(x).detach(), 1e-6);
 });
 
+test('another model is refused', () => {
+  const average = new AveragedModel(new nn.Linear(3, 2));
+  expect(() => average.updateParameters(new nn.Linear(3, 2, { bias: false }))).toThrow(/averages 2 tensors, .* has 1/);
+});
+
 test('buffers are copied, or averaged on request', () => {
   const net = new nn.BatchNorm1d(2);
   const [copied, averaged] = [new AveragedModel(net), new AveragedModel(net, { useBuffers: true })];

@@ -2,7 +2,7 @@
 import { where } from './selection.js';
 import type { Tensor } from './tensor.js';
 
-/** Keys' cubic with a = -0.75 at distance |x| (R. Keys, 1981). */
+/** At distance |x|, with Keys' a = -0.75. */
 export function cubicWeight(x: Tensor): Tensor {
   const a = -0.75;
   const near = x

@@ -6,7 +6,7 @@
  *   // in the training step, after opt.step():
  *   average.updateParameters(net);
  */
-
+import { fail } from '../../compiler/errors.js';
 import { where } from '../../compiler/ops/selection.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
@@ -61,9 +61,15 @@ export class AveragedModel<M extends Module> extends Module {
   }
 }
 
-function* pairs<T>(own: Iterable<T>, given: Iterable<T>): Generator<[T, T]> {
-  const others = [...given];
-  for (const [i, each] of [...own].entries()) yield [each, others[i]];
+/** Each tensor with that of the model it averages. Throws E208 where there are not as many. */
+function pairs(own: Iterable<Tensor>, given: Iterable<Tensor>): [Tensor, Tensor][] {
+  const [mine, others] = [[...own], [...given]];
+  if (mine.length !== others.length)
+    fail('E208', {
+      problem: `AveragedModel: it averages ${mine.length} tensors, but the model given has ${others.length}`,
+      hint: 'give the model that it was made of, or one of the same structure',
+    });
+  return mine.map((tensor, i) => [tensor, others[i]]);
 }
 
 /** Layers that keep statistics of what went through them. */

@@ -2,16 +2,10 @@
 import { fail } from '../../../compiler/errors.js';
 import { zerosLike } from '../../../compiler/ops/creation.js';
 import { noGrad } from '../../../compiler/ops/tape.js';
-import {
-  type Conv1d,
-  type Conv2d,
-  type Conv3d,
-  ConvTranspose1d,
-  ConvTranspose2d,
-  ConvTranspose3d,
-} from '../convolution.js';
+import type { Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d } from '../convolution.js';
 import type { BatchNorm1d, BatchNorm2d, BatchNorm3d } from '../normalization.js';
 import { Parameter } from '../parameter.js';
+import { outputDimOf } from './weight-matrix.js';
 
 type Convolution = Conv1d | Conv2d | Conv3d | ConvTranspose1d | ConvTranspose2d | ConvTranspose3d;
 
@@ -25,14 +19,13 @@ export function fuseConvBnEval<C extends Convolution>(conv: C, bn: BatchNorm1d |
   const { runningMean, runningVar } = bn;
   if (runningMean === null || runningVar === null)
     return fail('E208', { problem: 'fuseConvBnEval: the batch normalisation keeps no running statistics' });
-  const outputs = [ConvTranspose1d, ConvTranspose2d, ConvTranspose3d].some(type => conv instanceof type) ? 1 : 0;
   return noGrad(() => {
     const fused = conv.clone() as C;
     const scale = runningVar
       .add(bn.eps)
       .rsqrt()
       .mul(bn.weight ?? 1);
-    const perOutput = conv.weight.shape.map((_, d) => (d === outputs ? -1 : 1));
+    const perOutput = conv.weight.shape.map((_, d) => (d === outputDimOf(conv) ? -1 : 1));
     const bias = conv.bias ?? zerosLike(runningMean);
     fused.weight = new Parameter(conv.weight.mul(scale.reshape(perOutput)));
     fused.bias = new Parameter(

@@ -6,10 +6,10 @@ import { noGrad } from '../../../compiler/ops/tape.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
 import * as F from '../../functional.js';
 import { randn } from '../../random.js';
-import { ConvTranspose1d, ConvTranspose2d, ConvTranspose3d } from '../convolution.js';
 import type { Module } from '../module.js';
 import { Parameter } from '../parameter.js';
 import { computeField, type Fields, fieldsOf, parameterOf, storeField } from './computed-field.js';
+import { asMatrix, outputDimOf } from './weight-matrix.js';
 
 export interface SpectralNormOptions {
   readonly name?: string;
@@ -20,9 +20,6 @@ export interface SpectralNormOptions {
   readonly dim?: number | null;
 }
 
-/** The weight as a matrix: one row for each output. */
-const asMatrix = (weight: Tensor, dim: number): Tensor => weight.movedim(dim, 0).flatten(1);
-
 /**
  * Replace a parameter by `<name>_orig`, and keep the estimate of its singular vectors in the buffers `<name>_u` and
  * `<name>_v`. Returns the module.
@@ -32,8 +29,7 @@ export function spectralNorm<M extends Module>(
   { name = 'weight', nPowerIterations = 1, eps = 1e-12, dim = null }: SpectralNormOptions = {},
 ): M {
   const weight = parameterOf('spectralNorm', module, name);
-  const isTransposed = [ConvTranspose1d, ConvTranspose2d, ConvTranspose3d].some(type => module instanceof type);
-  const outputs = dim ?? (isTransposed ? 1 : 0);
+  const outputs = dim ?? outputDimOf(module);
   const unit = (vector: Tensor): Tensor => F.normalize(vector, { dim: 0, eps });
   const [rows, columns] = asMatrix(weight, outputs).shape;
 

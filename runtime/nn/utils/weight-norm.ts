@@ -2,19 +2,20 @@
  * Weight normalisation: a weight as its direction `weight_v` times its length `weight_g`. Salimans and Kingma, "Weight
  * normalization: a simple reparameterization to accelerate training of deep neural networks" (2016).
  */
+import { normalizeDim } from '../../../compiler/ir/shape.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
 import type { Module } from '../module.js';
 import { Parameter } from '../parameter.js';
 import { computeField, type Fields, fieldsOf, parameterOf, storeField } from './computed-field.js';
+import { asMatrix } from './weight-matrix.js';
 
-/** The length along every dim but one, kept with size 1; of the whole where `dim` is null. */
+/** The length of each slice along `dim`, with the other dims of size 1; of the whole where `dim` is null. */
 function lengthOf(direction: Tensor, dim: number | null): Tensor {
-  const kept = dim === null ? null : dim < 0 ? dim + direction.ndim : dim;
-  const others = direction.shape.map((_, d) => d).filter(d => d !== kept);
-  return direction
-    .square()
-    .sum({ dim: others, keepdim: kept !== null })
-    .sqrt();
+  if (dim === null) return direction.norm();
+  const kept = normalizeDim('weightNorm', dim, direction.ndim);
+  return asMatrix(direction, kept)
+    .norm(2, 1)
+    .reshape(direction.shape.map((size, d) => (d === kept ? size : 1)));
 }
 
 /**
@@ -23,10 +24,11 @@ function lengthOf(direction: Tensor, dim: number | null): Tensor {
  */
 export function weightNorm<M extends Module>(module: M, name = 'weight', dim: number | null = 0): M {
   const weight = parameterOf('weightNorm', module, name);
+  const values = weight.detach().clone();
+  const length = lengthOf(values, dim);
   const fields = fieldsOf(module);
   delete fields[name];
-  const values = weight.detach().clone();
-  fields[`${name}_g`] = new Parameter(lengthOf(values, dim));
+  fields[`${name}_g`] = new Parameter(length);
   fields[`${name}_v`] = new Parameter(values);
   computeField(module, name, (own: Fields) => {
     const [length, direction] = [own[`${name}_g`] as Tensor, own[`${name}_v`] as Tensor];
