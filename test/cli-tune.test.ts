@@ -11,7 +11,7 @@ import { defineModel, entry, input, manualSeed, nn, randn } from 'gradc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluateConstant } from '../backends/js/evaluate.js';
 import { wasm } from '../backends/wasm/backend.js';
-import { scheduleChosenBy } from '../backends/wasm/schedule.js';
+import { scheduleBy } from '../backends/wasm/schedule.js';
 import { loaderManifest } from '../compiler/artifact/manifest.js';
 import { artifactState } from '../compiler/artifact/write.js';
 import { tuneProgram } from '../compiler/cli/tune/tune.js';
@@ -51,7 +51,7 @@ function offeredPlans(of: Program): Map<string, string[]> {
     );
     return null;
   };
-  scheduleProgram(of, { ...wasm, schedule: scheduleChosenBy(listen) });
+  scheduleProgram(of, { ...wasm, schedule: scheduleBy({ choose: listen }) });
   return offered;
 }
 const tuningOf = (plans: Iterable<readonly [string, string]>): Tuning => ({

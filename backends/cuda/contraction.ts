@@ -39,7 +39,8 @@ import {
   walkStmts,
   when,
 } from '../../compiler/ir/kernel.js';
-import { extentOf, peel, strideOf, unflatten, type Values } from './loops.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
+import { extentOf, strideOf, unflatten, type Values } from './loops.js';
 import { suggestName } from './names.js';
 import { nestPass } from './nest-pass.js';
 
@@ -76,7 +77,7 @@ export function accumulationOf(stmts: readonly Stmt[]): Accumulation | null {
     return null;
   const [first, loops, ...rest] = only.body;
   if (first?.kind !== 'store' || first.buffer !== only.buffer || loops?.kind !== 'loop') return null;
-  const { iters, body } = peel([loops], 'serial');
+  const { iters, body } = perfectNest([loops], 'serial');
   const [sum] = body;
   if (body.length !== 1 || sum.kind !== 'reduce' || sum.buffer !== only.buffer) return null;
   if (loadsFrom(sum.value, only.buffer)) return null;
@@ -101,7 +102,7 @@ function isEpilogue(stmts: readonly Stmt[]): boolean {
 }
 
 export function contractionOf(nest: Stmt): Contraction | null {
-  const { iters, body } = peel([nest], 'parallel');
+  const { iters, body } = perfectNest([nest], 'parallel');
   const sum = accumulationOf(body);
   if (sum === null || sum.reduce.fn !== 'add' || sum.reduce.value.kind !== 'call' || sum.reduce.value.fn !== 'mul')
     return null;

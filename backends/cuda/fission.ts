@@ -14,8 +14,9 @@ import {
   type Stmt,
   store,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest, rowMajorOf } from '../../compiler/ir/nests.js';
 import { accumulationOf, multiprocessors } from './contraction.js';
-import { extentOf, flatPlace, nestOf, peel } from './loops.js';
+import { extentOf, nestOf } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { shortestReduction } from './split.js';
 
@@ -25,7 +26,7 @@ function separate(iters: readonly Iter[], stmts: readonly Stmt[]): Stmt[] {
   if (sum === null) return stmts.map(stmt => nestOf(iters, 'parallel', [stmt]));
   const { acc, rest } = sum;
   const total: Buffer = { name: `${acc.name}_total`, dtype: acc.dtype, size: extentOf(iters), scope: 'local' };
-  const place = flatPlace(iters);
+  const place = rowMajorOf(iters);
   const [only] = stmts;
   const own = only.kind === 'alloc' ? only.body.slice(0, 2) : [];
   const reduction: Stmt = { kind: 'alloc', buffer: acc, body: [...own, store(total, place, load(acc, index(0)))] };
@@ -43,7 +44,7 @@ export const fissionPass = nestPass(
   'cuda-fission',
   'Few long rows are computed by one nest for each reduction.',
   (nest, note) => {
-    const { iters, body } = peel([nest], 'parallel');
+    const { iters, body } = perfectNest([nest], 'parallel');
     const sum = accumulationOf(body);
     if (sum === null || extentOf(iters) > multiprocessors || extentOf(sum.k) < shortestReduction) return null;
     if (!sum.rest.some(stmt => stmt.kind === 'alloc' || stmt.kind === 'loop')) return null;

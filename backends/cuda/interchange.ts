@@ -18,8 +18,9 @@ import {
   walkExpr,
   walkStmts,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import { topExpressions } from './expressions.js';
-import { nestOf, peel } from './loops.js';
+import { nestOf } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { writtenBy } from './stages.js';
 
@@ -71,7 +72,7 @@ export const interchangePass = nestPass(
   'cuda-interchange',
   'Serial counters that never meet in an element become parallel.',
   (nest, note) => {
-    const { iters, body } = peel([nest], 'serial');
+    const { iters, body } = perfectNest([nest], 'serial');
     if (iters.length === 0) return null;
     const places = placesOf(body);
     const free = iters.filter(iter => separates(places, iter));

@@ -1,18 +1,15 @@
 /** Loops as schedules see them: nests taken apart, flattened into one counter, and put together again. */
 import {
-  addIndex,
   affineOf,
   type Expr,
   floorDivIndex,
   type Iter,
-  index,
   iterOf,
   type LoopMap,
   loop,
   makeIter,
   mapStmtExprs,
   modIndex,
-  mulIndex,
   type Stmt,
   substitute,
 } from '../../compiler/ir/kernel.js';
@@ -22,17 +19,6 @@ export type LoopStmt = Stmt & { kind: 'loop' };
 export type Values = ReadonlyMap<Iter, Expr>;
 
 export const extentOf = (iters: readonly Iter[]): number => iters.reduce((product, iter) => product * iter.extent, 1);
-
-/** The counters of perfectly nested loops of the given maps, outermost first, and what the innermost holds. */
-export function peel(stmts: readonly Stmt[], ...maps: readonly LoopMap[]): { iters: Iter[]; body: readonly Stmt[] } {
-  const iters: Iter[] = [];
-  let body = stmts;
-  while (body.length === 1 && body[0].kind === 'loop' && maps.includes(body[0].map) && body[0].limit === null) {
-    iters.push(body[0].iter);
-    body = body[0].body;
-  }
-  return { iters, body };
-}
 
 /** The value of each counter of a nest, given a counter that runs over all of it in order. */
 export function unflatten(iters: readonly Iter[], flat: Expr): Map<Iter, Expr> {
@@ -56,10 +42,6 @@ export function flatten(iters: readonly Iter[], name = 'i'): { flat: Iter; value
 
 export const substituteAll = (stmts: readonly Stmt[], values: Values): Stmt[] =>
   stmts.map(stmt => mapStmtExprs(stmt, expr => substitute(expr, values)));
-
-/** Row-major position of a nest's counters. */
-export const flatPlace = (iters: readonly Iter[]): Expr =>
-  iters.reduce<Expr>((sum, iter) => addIndex(mulIndex(sum, iter.extent), iterOf(iter)), index(0));
 
 /** Loops over `iters`, outermost first, around `body`. */
 export const nestOf = (iters: readonly Iter[], map: LoopMap, body: readonly Stmt[]): Stmt =>

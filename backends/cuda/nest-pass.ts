@@ -1,11 +1,12 @@
 /** Passes that map nests to threads one by one. */
 import { type Kernel, type Stmt, walkStmts } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
-import { peel } from './loops.js';
 import { isScheduled } from './stages.js';
 
 /** Whether an outer loop of a nest has no iterations, as over an empty tensor. */
-const runsNever = (nest: Stmt): boolean => peel([nest], 'serial', 'parallel').iters.some(iter => iter.extent === 0);
+const runsNever = (nest: Stmt): boolean =>
+  perfectNest([nest], 'serial', 'parallel').iters.some(iter => iter.extent === 0);
 
 /** Whether iterations combine into shared elements: such a nest stays in one thread, which makes its result repeatable. */
 function meetsInMemory(nest: Stmt): boolean {

@@ -24,10 +24,11 @@ import {
   walkStmts,
   when,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { ReduceFn } from '../../compiler/ir/scalar.js';
 import { topExpressions } from './expressions.js';
 import { warpSize } from './helpers.js';
-import { extentOf, flatten, type LoopStmt, peel, strideOf, substituteAll } from './loops.js';
+import { extentOf, flatten, type LoopStmt, strideOf, substituteAll } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { identityOf } from './scalar.js';
 import { buffersOf, writtenBy } from './stages.js';
@@ -120,13 +121,13 @@ const isFirst = (team: Team): Expr => call('eq', iterOf(team.lane), index(0));
 
 function shareLoop(stmt: LoopStmt, before: Stmt | undefined, team: Team): Stmt[] {
   if (stmt.map === 'parallel') {
-    const { iters, body } = peel([stmt], 'parallel');
+    const { iters, body } = perfectNest([stmt], 'parallel');
     const { flat, values } = flatten(iters);
     return [loop(flat, 'thread.x', substituteAll(body, values))];
   }
   const targets = accumulators(stmt);
   if (targets === null) return [{ ...stmt, body: shareSteps(stmt.body, team) }];
-  const { iters, body } = peel([stmt], 'serial');
+  const { iters, body } = perfectNest([stmt], 'serial');
   const { flat, values } = flatten(iters, 'k');
   return [
     ...[...targets].flatMap(([acc, fn]) => partialStart(acc, fn, before, team)),
@@ -147,7 +148,7 @@ function shareSteps(body: readonly Stmt[], team: Team): Stmt[] {
 
 /** The registers that a serial loop only accumulates into, each by one function; null where it does anything else. */
 function accumulators(stmt: LoopStmt): Map<Buffer, ReduceFn> | null {
-  if (peel([stmt], 'serial').iters.length === 0) return null;
+  if (perfectNest([stmt], 'serial').iters.length === 0) return null;
   const targets = new Map<Buffer, ReduceFn>();
   const own = new Set<Buffer>();
   let legal = true;
@@ -187,8 +188,8 @@ function sharedLoops(stmts: readonly Stmt[]): Iter[][] {
     if (stmt.kind === 'alloc') return sharedLoops(stmt.body);
     if (stmt.kind === 'if') return [...sharedLoops(stmt.then), ...sharedLoops(stmt.otherwise)];
     if (stmt.kind !== 'loop') return [];
-    if (stmt.map === 'parallel') return [peel([stmt], 'parallel').iters];
-    return accumulators(stmt) ? [peel([stmt], 'serial').iters] : sharedLoops(stmt.body);
+    if (stmt.map === 'parallel') return [perfectNest([stmt], 'parallel').iters];
+    return accumulators(stmt) ? [perfectNest([stmt], 'serial').iters] : sharedLoops(stmt.body);
   });
 }
 
@@ -221,7 +222,7 @@ export const rowPass = nestPass(
   'cuda-rows',
   'The threads of a warp or a block work on a row together.',
   (nest, note) => {
-    const { iters, body } = peel([nest], 'parallel');
+    const { iters, body } = perfectNest([nest], 'parallel');
     const inner = sharedLoops(body);
     const length = Math.max(0, ...inner.map(extentOf));
     const rows = extentOf(iters);

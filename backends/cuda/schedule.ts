@@ -4,11 +4,12 @@
  * A nest that a pass has mapped to threads is left alone by later ones; what none recognises runs in one thread.
  */
 import { type Kernel, loop } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass } from '../../compiler/pass.js';
 import { contractionPass } from './contraction.js';
 import { fissionPass } from './fission.js';
 import { interchangePass } from './interchange.js';
-import { flatten, peel, substituteAll } from './loops.js';
+import { flatten, substituteAll } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { rowPass } from './rows.js';
 import { splitPass } from './split.js';
@@ -19,7 +20,7 @@ import { vectorizePass } from './vectorize.js';
  * parallel i<3, j<100: store y[i*100+j] = …   -->   thread.x i<300: store y[i] = …
  */
 const spread = nestPass('cuda-spread', 'Independent iterations become threads, spread over blocks.', nest => {
-  const { iters, body } = peel([nest], 'parallel');
+  const { iters, body } = perfectNest([nest], 'parallel');
   if (iters.length === 0) return null;
   const { flat, values } = flatten(iters);
   return [loop(flat, 'thread.x', substituteAll(body, values))];

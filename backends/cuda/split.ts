@@ -21,8 +21,9 @@ import {
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest, rowMajorOf } from '../../compiler/ir/nests.js';
 import { type Accumulation, accumulationOf, chooseTile, contractionOf, multiprocessors } from './contraction.js';
-import { extentOf, flatPlace, nestOf, peel, unflatten } from './loops.js';
+import { extentOf, nestOf, unflatten } from './loops.js';
 import { nestPass } from './nest-pass.js';
 import { identityOf } from './scalar.js';
 
@@ -58,7 +59,7 @@ function partialSums(iters: Parameters<typeof nestOf>[0], sum: Accumulation, cou
   const [piece, k] = [makeIter('piece', count), makeIter('k', length)];
   const values = unflatten(sum.k, addIndex(mulIndex(iterOf(piece), length), iterOf(k)));
   const own: Buffer = { ...acc };
-  const place = addIndex(mulIndex(iterOf(piece), extentOf(iters)), flatPlace(iters));
+  const place = addIndex(mulIndex(iterOf(piece), extentOf(iters)), rowMajorOf(iters));
   return nestOf([piece, ...iters], 'parallel', [
     alloc(own, [
       store(own, index(0), constant(acc.dtype, identityOf(step.fn, acc.dtype))),
@@ -71,7 +72,7 @@ function partialSums(iters: Parameters<typeof nestOf>[0], sum: Accumulation, cou
 function combined(iters: Parameters<typeof nestOf>[0], sum: Accumulation, count: number, partial: Buffer): Stmt {
   const { acc, start, rest } = sum;
   const piece = makeIter('piece', count);
-  const place = addIndex(mulIndex(iterOf(piece), extentOf(iters)), flatPlace(iters));
+  const place = addIndex(mulIndex(iterOf(piece), extentOf(iters)), rowMajorOf(iters));
   const add = loop(piece, 'serial', [reduce(acc, index(0), sum.reduce.fn, load(partial, place))]);
   return nestOf(iters, 'parallel', [alloc(acc, [store(acc, index(0), start), add, ...rest])]);
 }
@@ -85,7 +86,7 @@ export const splitPass = nestPass(
   'cuda-split',
   'Long sums with few results are computed in pieces, then combined.',
   (nest, note) => {
-    const { iters, body } = peel([nest], 'parallel');
+    const { iters, body } = perfectNest([nest], 'parallel');
     const sum = accumulationOf(body);
     if (sum === null || sum.rest.some(stmt => stmt.kind === 'alloc')) return null;
     const count = pieces(nest, extentOf(iters), extentOf(sum.k));

@@ -29,6 +29,7 @@ import {
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass } from '../../compiler/pass.js';
 
 const tileSize = 4;
@@ -43,28 +44,14 @@ interface Contraction {
   readonly rest: readonly Stmt[];
 }
 
-const peel = (stmts: readonly Stmt[], map: 'parallel' | 'serial'): { iters: Iter[]; inner: readonly Stmt[] } => {
-  const iters: Iter[] = [];
-  let inner = stmts;
-  for (
-    let only = inner[0];
-    inner.length === 1 && only.kind === 'loop' && only.map === map && only.limit === null;
-    only = inner[0]
-  ) {
-    iters.push(only.iter);
-    inner = only.body;
-  }
-  return { iters, inner };
-};
-
 /** A nest in the form of a contraction, taken apart; null for any other. */
 function matchContraction(stmt: Stmt): Contraction | null {
-  const { iters: parallel, inner } = peel([stmt], 'parallel');
+  const { iters: parallel, body: inner } = perfectNest([stmt], 'parallel');
   const [allocation] = inner;
   if (inner.length !== 1 || allocation.kind !== 'alloc' || allocation.buffer.size !== 1) return null;
   const [init, accumulate, ...rest] = allocation.body;
   if (init?.kind !== 'store' || init.buffer !== allocation.buffer || accumulate?.kind !== 'loop') return null;
-  const { iters: serial, inner: body } = peel([accumulate], 'serial');
+  const { iters: serial, body } = perfectNest([accumulate], 'serial');
   const [sum] = body;
   if (body.length !== 1 || sum.kind !== 'reduce' || sum.fn !== 'add' || sum.buffer !== allocation.buffer) return null;
   if (sum.value.kind !== 'call' || sum.value.fn !== 'mul' || rest.some(s => s.kind !== 'store')) return null;

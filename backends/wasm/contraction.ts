@@ -30,19 +30,31 @@ import {
   walkStmts,
   withBody,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { columnPlans } from './column-tiles.js';
-import { collapse, perfectNest } from './linear.js';
+import { collapse } from './linear.js';
 import { asEstimated, type Contraction, type Deviation, deviations, type Plan } from './operand.js';
 import { sumPlans } from './sum-tiles.js';
 import type { Width } from './tile.js';
 import { unfoldedPlans } from './unfold.js';
 import { winogradPlans } from './winograd.js';
 
-/** Decides among the plans of a statement of a kernel, counted in the order of the text, the one of least estimated cost first; null leaves it to that. */
+/**
+ * Decides among the plans of a statement of a kernel, counted in the order of the text, the one of least estimated cost first;
+ * null leaves it to that.
+ */
 export type Chooser = (kernel: Kernel, statement: number, plans: readonly Plan[]) => Plan | null;
 
-export const tileContractions = (width: Width, choose: Chooser | null = null): Pass<Kernel> => ({
+/** Which plans are taken. */
+export interface Choice {
+  /** The least estimate where there is none. */
+  readonly choose?: Chooser | null;
+  /** Whether convolutions may be fast ones, with larger errors than those of plain sums; they may if nothing is said. */
+  readonly winograd?: boolean;
+}
+
+export const tileContractions = (width: Width, { choose = null, winograd = true }: Choice = {}): Pass<Kernel> => ({
   name: 'tile-contractions',
   doc: 'Sums of products become register tiles of vectors, over operands staged in scratch memory where needed.',
   run(kernel, context) {
@@ -50,7 +62,8 @@ export const tileContractions = (width: Width, choose: Chooser | null = null): P
     const tiled = (stmt: Stmt): readonly Stmt[] => {
       if (!isAroundOthers(stmt)) {
         const number = statement++;
-        return schedule(stmt, width, context, choose && (plans => choose(kernel, number, plans))) ?? [stmt];
+        const chosen = choose && ((plans: readonly Plan[]) => choose(kernel, number, plans));
+        return schedule(stmt, width, context, winograd ? allPlans : plainPlans, chosen) ?? [stmt];
       }
       return [withBody(stmt, stmt.body.flatMap(tiled))];
     };
@@ -71,6 +84,7 @@ function schedule(
   stmt: Stmt,
   width: Width,
   context: PassContext,
+  plansOf: PlansOf,
   choose: ((plans: readonly Plan[]) => Plan | null) | null,
 ): Stmt[] | null {
   const found = recognise(stmt);
@@ -93,10 +107,15 @@ const roundingText = ({ rounding }: Plan): string =>
     ? ''
     : `; errors up to ${rounding.bound.toPrecision(2)}·max|a|·max|b|, of plain sums up to ${rounding.plain.toPrecision(2)}`;
 
-const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] => [
+type PlansOf = (contraction: Contraction, ways: readonly Deviation[]) => readonly Plan[];
+
+const plainPlans: PlansOf = (contraction, ways) => [
   ...columnPlans(contraction, ways),
   ...sumPlans(contraction, ways),
   ...unfoldedPlans(contraction, unfolded => sumPlans(merged(unfolded), ways)),
+];
+const allPlans: PlansOf = (contraction, ways) => [
+  ...plainPlans(contraction, ways),
   ...winogradPlans(contraction, inner => columnPlans(merged(inner), ways)),
 ];
 
@@ -104,12 +123,6 @@ const plansOf = (contraction: Contraction, ways: readonly Deviation[]): Plan[] =
 const WORTH = 5 / 4;
 const price = ({ cost, rounding }: Plan): number => (rounding === undefined ? cost : WORTH * cost);
 const leastOf = (plans: readonly Plan[]): Plan => plans.reduce((a, b) => (price(b) < price(a) ? b : a));
-
-/** Decides for plans whose errors are those of plain sums. */
-export const plainSums: Chooser = (_kernel, _statement, plans) => {
-  const plain = plans.filter(({ rounding }) => rounding === undefined);
-  return plain.length === 0 ? null : leastOf(plain);
-};
 
 /** The first plan of each description: what deviates from an estimate may come to the same. */
 const distinct = (plans: readonly Plan[]): Plan[] =>

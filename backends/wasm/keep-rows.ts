@@ -16,30 +16,27 @@
  * Expressions are compared by numbers (value numbering): equal numbers mean equal values.
  */
 import {
-  addIndex,
   alloc,
   type Buffer,
   childrenOf,
   type Expr,
   type Iter,
-  index,
   iterOf,
   type Kernel,
   load,
   makeIter,
   mapExpr,
   mapStmtExprs,
-  mulIndex,
   nest,
   type Stmt,
   sameExpr,
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
+import { reachesEachOnce, rowMajorOf } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { expressionsOf, type Load, writesOf } from './accesses.js';
 import { isInBounds } from './frame.js';
-import { strideOf } from './linear.js';
 import { isLongFunction } from './scalar.js';
 
 export const keepRows: Pass<Kernel> = {
@@ -191,7 +188,7 @@ class Sharing {
   /** The loop that fills what this row is the first to compute, and the row itself, which reads what is kept. */
   rewrite(row: NumberedRow): Stmt[] {
     if (this.kept.size === 0) return [row.stmt];
-    const at = positionOf(row.iters);
+    const at = rowMajorOf(row.iters);
     const reads = (root: Expr, except: Expr | null = null): Expr =>
       mapExpr(root, expr => {
         const kept = expr === except ? undefined : this.kept.get(row.facts.get(expr)?.id ?? -1);
@@ -292,24 +289,7 @@ function isReplacedAfter({ buffer, index: at }: Load, { iters, body }: Row): boo
   return reachesEachOnce(last.index, iters) && sameExpr(last.index, at);
 }
 
-/** Whether no two iterations give the same index: each counter's step is beyond what smaller ones reach together. */
-function reachesEachOnce(at: Expr, iters: readonly Iter[]): boolean {
-  const steps = iters.map(iter => ({ iter, step: Math.abs(strideOf(at, iter) ?? 0) }));
-  let reach = 0;
-  return steps
-    .sort((a, b) => a.step - b.step)
-    .every(({ iter, step }) => {
-      const isBeyond = step > reach;
-      reach += step * (iter.extent - 1);
-      return isBeyond;
-    });
-}
-
 const rootsOf = (row: Row): Expr[] => row.body.flatMap(stmt => [...expressionsOf(stmt)]);
-
-/** Row-major place of an element in the row. */
-const positionOf = (iters: readonly Iter[]): Expr =>
-  iters.reduce<Expr>((at, iter) => addIndex(mulIndex(at, iter.extent), iterOf(iter)), index(0));
 
 /** A loop of its own, with counters of its own. */
 function fillLoop(iters: readonly Iter[], fills: readonly Stmt[]): Stmt[] {

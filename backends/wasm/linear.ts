@@ -1,5 +1,5 @@
 /**
- * How index expressions move with loop counters: the coefficients of each sum, nests of loops, and loops merged.
+ * How index expressions move with loop counters: the coefficients of each sum, and loops merged.
  */
 import {
   affineOf,
@@ -9,7 +9,6 @@ import {
   index,
   iterOf,
   itersOf,
-  type LoopMap,
   makeIter,
   mapStmtExprs,
   type Stmt,
@@ -83,17 +82,6 @@ export function strideOf(at: Expr, iter: Iter): number | null {
     else if (itersOf(expr).has(iter)) return null;
   }
   return stride;
-}
-
-/** The loops of a perfect nest of one mapping, and what is inside. */
-export function perfectNest(stmts: readonly Stmt[], map: LoopMap): { iters: Iter[]; body: readonly Stmt[] } {
-  const iters: Iter[] = [];
-  let body = stmts;
-  while (body.length === 1 && body[0].kind === 'loop' && body[0].map === map && body[0].limit === null) {
-    iters.push(body[0].iter);
-    body = body[0].body;
-  }
-  return { iters, body };
 }
 
 /** The same statements with counters replaced. */

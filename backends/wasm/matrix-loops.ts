@@ -8,7 +8,6 @@
  * the sum of the terms of equal sign and that of the others give one row as their sum, the other as their difference.
  */
 import {
-  addIndex,
   alloc,
   type Buffer,
   call,
@@ -18,17 +17,13 @@ import {
   iterOf,
   load,
   makeIter,
-  mulIndex,
   nest,
   type Stmt,
   store,
 } from '../../compiler/ir/kernel.js';
-import type { PairedMatrix } from './cook-toom.js';
+import { rowMajor } from '../../compiler/ir/nests.js';
+import type { PairedMatrix, Row } from './cook-toom.js';
 import { register } from './operand.js';
-
-/** A place in a row-major array. */
-export const rowMajor = (at: readonly Expr[], extents: readonly number[]): Expr =>
-  at.reduce<Expr>((sum, position, d) => addIndex(mulIndex(sum, extents[d]), position), index(0));
 
 export const local = (name: string, extents: readonly number[]): Buffer => ({
   name,
@@ -50,7 +45,8 @@ export interface Cubes {
 /** A matrix along every dimension in turn, with scratch memory in between. */
 export const alongAllDims = (cubes: Cubes): Stmt[] => alongDims(cubes, 0, cubes.read);
 
-function alongDims({ matrix, dims, lanes, write, ...rest }: Cubes, dim: number, read: Cubes['read']): Stmt[] {
+function alongDims(cubes: Cubes, dim: number, read: Cubes['read']): Stmt[] {
+  const { matrix, dims, lanes, write } = cubes;
   const [to, from] = [matrix.rows.length, matrix.rows[0].length];
   const isLast = dim === dims - 1;
   const lane = makeIter('l', lanes);
@@ -68,7 +64,7 @@ function alongDims({ matrix, dims, lanes, write, ...rest }: Cubes, dim: number, 
   ]);
   if (isLast) return stmts;
   const readBetween: Cubes['read'] = (from, l) => load(between, rowMajor([...from, l], extents));
-  return [alloc(between, [...stmts, ...alongDims({ matrix, dims, lanes, write, ...rest }, dim + 1, readBetween)])];
+  return [alloc(between, [...stmts, ...alongDims(cubes, dim + 1, readBetween)])];
 }
 
 /** A matrix times one vector. */
@@ -76,39 +72,68 @@ function times(matrix: PairedMatrix, read: (j: number) => Expr, write: (i: numbe
   const { rows, pairs, paired } = matrix;
   const count = rows[0].length;
   const values = register('v', count + 2 * pairs.length);
-  const value = (j: number): Expr => load(values, index(j));
-  const keep = (j: number, expr: Expr): Stmt => store(values, index(j), expr);
-  const taken = Array.from({ length: count }, (_, j) => keep(j, read(j)));
-  const [sum, difference] = [(pair: number) => count + 2 * pair, (pair: number) => count + 2 * pair + 1];
-  const isPaired = (i: number): boolean => pairs.some(pair => pair.includes(i));
-
-  if (paired === 'columns') {
-    const halves = pairs.flatMap(([a, b], k) => [
-      keep(sum(k), call('add', value(a), value(b))),
-      keep(difference(k), call('sub', value(a), value(b))),
-    ]);
-    const outputs = rows.map((row, i) => {
-      const alone = row.flatMap((c, j): Term[] => (isPaired(j) ? [] : [[c, value(j)]]));
-      const inPairs = pairs.map(([a, b], k): Term => [row[a], value(row[a] === row[b] ? sum(k) : difference(k))]);
-      return write(i, weighted([...alone, ...inPairs]));
-    });
-    return alloc(values, [...taken, ...halves, ...outputs]);
-  }
-  const terms = (row: readonly number[]): Term[] => row.map((c, j) => [c, value(j)]);
-  const halves = pairs.flatMap(([a, b], k) => {
-    const isEqual = rows[a].map((c, j) => c === rows[b][j]);
-    return [
-      keep(sum(k), weighted(terms(rows[a]).filter((_, j) => isEqual[j]))),
-      keep(difference(k), weighted(terms(rows[a]).filter((_, j) => !isEqual[j]))),
-    ];
+  const element = (at: number): Element => ({
+    value: load(values, index(at)),
+    keep: value => store(values, index(at), value),
   });
-  const alone = rows.flatMap((row, i) => (isPaired(i) ? [] : [write(i, weighted(terms(row)))]));
-  const inPairs = pairs.flatMap(([a, b], k) => [
-    write(a, call('add', value(sum(k)), value(difference(k)))),
-    write(b, call('sub', value(sum(k)), value(difference(k)))),
-  ]);
-  return alloc(values, [...taken, ...halves, ...alone, ...inPairs]);
+  const vector = Array.from({ length: count }, (_, j) => element(j));
+  const halves = pairs.map((_, k) => ({ sum: element(count + 2 * k), difference: element(count + 2 * k + 1) }));
+  const product = paired === 'columns' ? pairedColumns : pairedRows;
+  return alloc(values, [...vector.map(({ keep }, j) => keep(read(j))), ...product(matrix, vector, halves, write)]);
 }
+
+/** A number in a register. */
+interface Element {
+  readonly value: Expr;
+  keep(value: Expr): Stmt;
+}
+interface Halves {
+  readonly sum: Element;
+  readonly difference: Element;
+}
+type Product = (
+  matrix: PairedMatrix,
+  vector: readonly Element[],
+  halves: readonly Halves[],
+  write: (i: number, value: Expr) => Stmt,
+) => Stmt[];
+
+/** Each row takes of a pair of elements their sum or their difference. */
+const pairedColumns: Product = ({ rows, pairs }, vector, halves, write) => [
+  ...pairs.flatMap(([a, b], k) => [
+    halves[k].sum.keep(call('add', vector[a].value, vector[b].value)),
+    halves[k].difference.keep(call('sub', vector[a].value, vector[b].value)),
+  ]),
+  ...rows.map((row, i) => {
+    const alone = row.flatMap((c, j): Term[] => (isPaired(pairs, j) ? [] : [[c, vector[j].value]]));
+    const inPairs = pairs.map(([a, b], k): Term => {
+      const { sum, difference } = halves[k];
+      return [row[a], row[a] === row[b] ? sum.value : difference.value];
+    });
+    return write(i, weighted([...alone, ...inPairs]));
+  }),
+];
+
+/** A pair of rows is the sum and the difference of the terms that are equal in both and of those of opposite signs. */
+const pairedRows: Product = ({ rows, pairs }, vector, halves, write) => {
+  const terms = (row: Row): Term[] => row.map((c, j) => [c, vector[j].value]);
+  return [
+    ...pairs.flatMap(([a, b], k) => {
+      const isEqual = rows[a].map((c, j) => c === rows[b][j]);
+      return [
+        halves[k].sum.keep(weighted(terms(rows[a]).filter((_, j) => isEqual[j]))),
+        halves[k].difference.keep(weighted(terms(rows[a]).filter((_, j) => !isEqual[j]))),
+      ];
+    }),
+    ...rows.flatMap((row, i) => (isPaired(pairs, i) ? [] : [write(i, weighted(terms(row)))])),
+    ...pairs.flatMap(([a, b], k) => {
+      const [sum, difference] = [halves[k].sum.value, halves[k].difference.value];
+      return [write(a, call('add', sum, difference)), write(b, call('sub', sum, difference))];
+    }),
+  ];
+};
+
+const isPaired = (pairs: PairedMatrix['pairs'], i: number): boolean => pairs.some(pair => pair.includes(i));
 
 type Term = readonly [factor: number, value: Expr];
 

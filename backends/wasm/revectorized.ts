@@ -7,8 +7,7 @@
  */
 import type { Backend } from '../backend.js';
 import { type WasmOptions, wasm } from './backend.js';
-import { plainSums } from './contraction.js';
-import { scheduleChosenBy, scheduleOfPairs } from './schedule.js';
+import { scheduleBy, scheduleOfPairs } from './schedule.js';
 
 export const revectorized: Backend<WasmOptions> = {
   ...wasm,
@@ -22,5 +21,5 @@ export const revectorized: Backend<WasmOptions> = {
 /** Beside modules that convolve by plain sums. */
 export const revectorizedPlainSums: Backend<WasmOptions> = {
   ...revectorized,
-  schedule: scheduleChosenBy(plainSums, 2),
+  schedule: scheduleBy({ winograd: false }, 2),
 };

@@ -4,7 +4,7 @@
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { blockSlabs } from './block-slabs.js';
-import { type Chooser, tileContractions } from './contraction.js';
+import { type Choice, tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { hoistFills } from './hoist-fills.js';
 import { keepRows } from './keep-rows.js';
@@ -15,10 +15,11 @@ import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
-const scheduleFor = (width: Width, choose: Chooser | null = null): readonly Pass<Kernel>[] => [
+/** With plans of contractions that are not those of the least estimate: by measurement, or of some kind only. */
+export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
   blockSlabs,
-  tileContractions(width, choose),
+  tileContractions(width, choice),
   hoistFills,
   keepRows,
   splitStrides,
@@ -28,14 +29,10 @@ const scheduleFor = (width: Width, choose: Chooser | null = null): readonly Pass
   unrollWindows,
 ];
 
-export const schedule = scheduleFor(1);
-
-/** With plans of contractions that are not those of the least estimate: by measurement, or of some kind only. */
-export const scheduleChosenBy = (choose: Chooser, width: Width = 1): readonly Pass<Kernel>[] =>
-  scheduleFor(width, choose);
+export const schedule = scheduleBy({});
 
 /**
  * For engines that make one operation of 256 bits of two neighbouring ones of 128 (V8's revectorizer): tiles of 4 × 16, which
  * would be twice too many for the registers elsewhere. The values are the same.
  */
-export const scheduleOfPairs = scheduleFor(2);
+export const scheduleOfPairs = scheduleBy({}, 2);

@@ -30,10 +30,11 @@ import {
   substitute,
   withBody,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { loadsIn } from './accesses.js';
 import { LANES } from './emit-vector.js';
-import { collapse, perfectNest, replaceIters, strideOf } from './linear.js';
+import { collapse, replaceIters, strideOf } from './linear.js';
 
 export const transposeInRegisters: Pass<Kernel> = {
   name: 'transpose-in-registers',

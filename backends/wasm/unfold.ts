@@ -9,21 +9,19 @@
  *     parallel o<512, yx<49: … serial k<4608: … mul(load windows[yx*4608 + k], load w[o*4608 + k])
  */
 import {
-  addIndex,
   alloc,
   type Buffer,
   type Expr,
   type Iter,
-  index,
   iterOf,
   load,
   makeIter,
-  mulIndex,
   nest,
   type Stmt,
   store,
   substitute,
 } from '../../compiler/ir/kernel.js';
+import { rowMajorOf } from '../../compiler/ir/nests.js';
 import { collapse } from './linear.js';
 import { type Contraction, type Plan, plainIndex, sidesOf, sizeOf } from './operand.js';
 
@@ -47,7 +45,7 @@ export function unfoldedPlans(contraction: Contraction, plansOf: (unfolded: Cont
     const iters = [...sides[side], ...summed];
     const windows: Buffer = { name: 'windows', dtype: 'float32', size: sizeOf(iters), scope: 'local' };
     if (windows.size > sizeOf([...sides[side === 'left' ? 'right' : 'left'], ...summed])) return [];
-    const unfolded = { ...contraction, [side]: load(windows, rowMajor(iters, iterOf)) };
+    const unfolded = { ...contraction, [side]: load(windows, rowMajorOf(iters)) };
     return plansOf(unfolded).map(plan => ({
       what: `unfolded, ${plan.what}`,
       cost: plan.cost + UNFOLD_COST * windows.size,
@@ -59,12 +57,9 @@ export function unfoldedPlans(contraction: Contraction, plansOf: (unfolded: Cont
 function fill(windows: Buffer, image: Expr, places: readonly Iter[], summed: readonly Iter[]): Stmt[] {
   const own = new Map([...places, ...summed].map(iter => [iter, makeIter(iter.name, iter.extent)]));
   const values = new Map([...own].map(([iter, copy]) => [iter, iterOf(copy)]));
-  const at = rowMajor([...own.values()], iterOf);
+  const at = rowMajorOf([...own.values()]);
   const ownOf = (iters: readonly Iter[]): Iter[] => iters.map(iter => own.get(iter)!);
   const isShort = ({ extent }: Iter): boolean => extent <= SHORT;
   const inner = nest(ownOf(summed.filter(isShort)), 'serial', [store(windows, at, substitute(image, values))]);
   return nest(ownOf([...places, ...summed.filter(iter => !isShort(iter))]), 'parallel', inner);
 }
-
-const rowMajor = (iters: readonly Iter[], valueOf: (iter: Iter) => Expr): Expr =>
-  iters.reduce<Expr>((at, iter) => addIndex(mulIndex(at, iter.extent), valueOf(iter)), index(0));

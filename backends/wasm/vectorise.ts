@@ -32,11 +32,12 @@ import {
   when,
   withBody,
 } from '../../compiler/ir/kernel.js';
+import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { allExpressions, expressionsOf, loadsIn, visitAccesses } from './accesses.js';
 import { fitsLane, LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
-import { collapse, perfectNest, replaceIters, strideOf } from './linear.js';
+import { collapse, replaceIters, strideOf } from './linear.js';
 
 export const vectoriseLoops: Pass<Kernel> = {
   name: 'vectorise-loops',

@@ -22,10 +22,11 @@ import {
   substitute,
   when,
 } from '../../compiler/ir/kernel.js';
+import { rowMajor, rowMajorOf } from '../../compiler/ir/nests.js';
 import type { Convolution } from './convolution.js';
 import type { FastConvolution } from './cook-toom.js';
 import { LANES } from './emit-vector.js';
-import { alongAllDims, local, rowMajor } from './matrix-loops.js';
+import { alongAllDims, local } from './matrix-loops.js';
 import { type Contraction, epilogueAt, register, sizeOf, zero } from './operand.js';
 import { type Blocks, blocksOf } from './winograd-blocks.js';
 
@@ -37,7 +38,6 @@ const MOST_SCRATCH = 1 << 24;
 
 const fresh = (iter: Iter): Iter => makeIter(iter.name, iter.extent);
 const extentsOf = (iters: readonly Iter[]): number[] => iters.map(({ extent }) => extent);
-const rowMajorOf = (iters: readonly Iter[]): Expr => rowMajor(iters.map(iterOf), extentsOf(iters));
 
 export class WinogradLoops {
   /** Positions in the other basis. */

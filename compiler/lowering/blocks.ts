@@ -26,17 +26,6 @@ import {
   type Stmt,
 } from '../ir/kernel.js';
 
-/** The parallel loops of a perfect nest, and what is inside. */
-export function parallelNest(stmts: readonly Stmt[]): { iters: Iter[]; body: readonly Stmt[] } {
-  const iters: Iter[] = [];
-  let body = stmts;
-  while (body.length === 1 && body[0].kind === 'loop' && body[0].map === 'parallel' && body[0].limit === null) {
-    iters.push(body[0].iter);
-    body = body[0].body;
-  }
-  return { iters, body };
-}
-
 type Loop = Extract<Stmt, { kind: 'loop' }>;
 type Alloc = Extract<Stmt, { kind: 'alloc' }>;
 type Slab = Alloc & { readonly buffer: { readonly scope: 'local' } };

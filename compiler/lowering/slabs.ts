@@ -29,8 +29,9 @@ import {
   substitute,
   walkStmts,
 } from '../ir/kernel.js';
+import { perfectNest } from '../ir/nests.js';
 import { contiguousStrides, numel } from '../ir/shape.js';
-import { type Move, moved, parallelNest } from './blocks.js';
+import { type Move, moved } from './blocks.js';
 import type { Lowered, Position } from './lower.js';
 
 /** Loops that the writer and the reader of a value can have in common. */
@@ -45,7 +46,9 @@ export interface CommonLoops {
 export function commonLoops(writer: Lowered, reader: Lowered, value: Node): CommonLoops | null {
   const [written, read] = [writer, reader].map(({ positions }) => positions.get(value) ?? []);
   if (written.length !== 1 || read.length === 0) return null;
-  const [ofWriter, ofReader] = [writer, reader].map(({ kernel }) => new Set(parallelNest(kernel.body).iters));
+  const [ofWriter, ofReader] = [writer, reader].map(
+    ({ kernel }) => new Set(perfectNest(kernel.body, 'parallel').iters),
+  );
   const { shape } = value.type;
   const pairs: { dim: number; writer: Iter; reader: Iter }[] = [];
   let dim = 0;
@@ -141,7 +144,7 @@ function slabName(...kernels: readonly Kernel[]): string {
 
 /** What a nest does in one iteration of some of its loops. */
 function inside({ body }: Kernel, common: readonly Iter[]): Stmt[] {
-  const { iters, body: innermost } = parallelNest(body);
+  const { iters, body: innermost } = perfectNest(body, 'parallel');
   return nest(
     iters.filter(iter => !common.includes(iter)),
     'parallel',

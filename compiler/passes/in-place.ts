@@ -30,6 +30,7 @@ import {
   walkExpr,
   walkStmts,
 } from '../ir/kernel.js';
+import { reachesEachOnce } from '../ir/nests.js';
 
 /** Something a statement does with a buffer: the statements around it with their places, itself last, and the index. */
 interface Access {
@@ -45,7 +46,10 @@ export function canShareMemory(kernel: Kernel, input: Buffer, output: Buffer): b
   const { loads, stores, combines } = accessesOf(kernel.body, input, output);
   if (stores.length !== 1 || combines) return false;
   const [store] = stores;
-  return reachesEachOnce(store) && loads.every(access => isOnTheWay(access, store) || isOfSamePart(access, store));
+  return (
+    reachesEachOnce(store.index, store.loops) &&
+    loads.every(access => isOnTheWay(access, store) || isOfSamePart(access, store))
+  );
 }
 
 /** Does a kernel only map elements, without accumulating? */
@@ -137,19 +141,3 @@ const sameIndex = (a: Expr, b: Expr): boolean => {
   const difference = subIndex(a, b);
   return difference.kind === 'const' && Number(difference.value) === 0;
 };
-
-/** A mixed-radix number in all the loops around it: no two iterations give the same index. */
-function reachesEachOnce({ index, loops }: Access): boolean {
-  const { terms } = affineOf(index);
-  if (!terms.every(term => term.expr.kind === 'iter')) return false;
-  const digits = loops.map(iter => ({
-    iter,
-    weight: Math.abs(terms.find(term => term.expr.kind === 'iter' && term.expr.iter === iter)?.coefficient ?? 0),
-  }));
-  let reach = 0;
-  for (const { iter, weight } of digits.sort((a, b) => a.weight - b.weight)) {
-    if (weight <= reach) return false;
-    reach += weight * (iter.extent - 1);
-  }
-  return true;
-}

@@ -85,7 +85,7 @@ function tiles(kernel: Kernel): string | null {
     [plan] = plans;
     return null;
   };
-  tileContractions(1, choose).run(kernel, { note: () => {} });
+  tileContractions(1, { choose }).run(kernel, { note: () => {} });
   if (plan === null) return null;
   const { what, cost } = plan as Plan;
   const share = costOf(kernel).flops / 2 / vectorOfProducts / cost;

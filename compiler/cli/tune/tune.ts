@@ -5,7 +5,7 @@
 import { cpus } from 'node:os';
 import { wasm } from '../../../backends/wasm/backend.js';
 import type { Chooser } from '../../../backends/wasm/contraction.js';
-import { scheduleChosenBy } from '../../../backends/wasm/schedule.js';
+import { scheduleBy } from '../../../backends/wasm/schedule.js';
 import { hasFeature } from '../../../runtime/deploy/features.js';
 import { version } from '../../artifact/version.js';
 import type { TypedArray } from '../../ir/dtype.js';
@@ -122,6 +122,6 @@ const scheduledAs = (program: Program, launch: Launch, statement: number, what: 
 
 function scheduled(program: Program, { kernel, args }: Launch, choose: Chooser): Kernel {
   const alone = { name: 'alone', inputs: [], outputs: [], steps: [{ kernel, args }] };
-  const backend = { ...wasm, schedule: scheduleChosenBy(choose) };
+  const backend = { ...wasm, schedule: scheduleBy({ choose }) };
   return launchesOf(scheduleProgram({ ...program, entries: [alone] }, backend).entries[0].steps)[0].kernel;
 }

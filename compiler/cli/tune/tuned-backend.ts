@@ -1,8 +1,8 @@
 /** The wasm backend with the plans of a tuning. */
 import { createHash } from 'node:crypto';
 import { wasm } from '../../../backends/wasm/backend.js';
-import { type Chooser, plainSums } from '../../../backends/wasm/contraction.js';
-import { scheduleChosenBy } from '../../../backends/wasm/schedule.js';
+import type { Chooser } from '../../../backends/wasm/contraction.js';
+import { scheduleBy } from '../../../backends/wasm/schedule.js';
 import type { Kernel } from '../../ir/kernel.js';
 import { anonymousText } from '../../pipeline.js';
 import type { Tuning } from './tuning-file.js';
@@ -23,12 +23,7 @@ const chooserOf =
   };
 
 /** The wasm backend; without `winograd` only with plans whose errors are those of plain sums. */
-export function wasmTunedBy(tuning: Tuning | null, winograd = true): typeof wasm {
-  const tuned = tuning && chooserOf(tuning);
-  if (winograd) return tuned === null ? wasm : { ...wasm, schedule: scheduleChosenBy(tuned) };
-  const choose: Chooser = (kernel, statement, offered) => {
-    const plain = offered.filter(({ rounding }) => rounding === undefined);
-    return tuned?.(kernel, statement, plain) ?? plainSums(kernel, statement, plain);
-  };
-  return { ...wasm, schedule: scheduleChosenBy(choose) };
-}
+export const wasmTunedBy = (tuning: Tuning | null, winograd = true): typeof wasm =>
+  tuning === null && winograd
+    ? wasm
+    : { ...wasm, schedule: scheduleBy({ choose: tuning && chooserOf(tuning), winograd }) };
