@@ -7,6 +7,7 @@ import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../backends/backend.js';
 import { grad } from '../compiler/autodiff/functional.js';
+import { limitsOf } from '../compiler/ir/dtype.js';
 import { defineModel, entry, input } from '../compiler/trace/model.js';
 import { expectClose, numbers } from './support/tensors.js';
 
@@ -105,6 +106,14 @@ describe.each(backends)('$backend', options => {
     const compiled = compile(f, [input([5, 9]), input([9])], options);
     expect(compiled.compilation.program.entries[0].steps.length).toBeLessThan(4);
     expect(numbers(compiled(x, y))).toEqual(numbers(f(x, y)));
+  });
+
+  test.each(['float16', 'bfloat16', 'float32'] as const)('nanToNum: the limits of %s', dtype => {
+    const x = tensor([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1], { dtype });
+    const { min, max } = limitsOf(dtype);
+    expect(x.nanToNum().tolist()).toEqual([max, min, 0, 1]);
+    const compiled = compile((given: Tensor) => given.nanToNum(), [input([4], dtype)], options);
+    expect(compiled(x).tolist()).toEqual([max, min, 0, 1]);
   });
 
   test('second derivatives', () => {

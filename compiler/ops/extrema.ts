@@ -1,11 +1,12 @@
 /** The larger and the smaller of elements, and elements kept within limits. Derivatives at ties and limits are PyTorch's. */
 import { fail } from '../errors.js';
 import type { Arith } from '../ir/arith.js';
+import { isFloat, limitsOf } from '../ir/dtype.js';
 import type { Expr } from '../ir/kernel.js';
 import { div } from './arithmetic.js';
 import { eq, ge, gt, isfinite, isnan, le, lt } from './comparison.js';
 import { composite, type Op, pointwise } from './define.js';
-import { type Binary, type Comparison, isFloatExpr, needsNumber, type Unary } from './elementwise.js';
+import { type Binary, type Comparison, needsNumber, type Unary } from './elementwise.js';
 import { logicalAnd, logicalOr } from './logic.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
@@ -173,30 +174,43 @@ export const clip: typeof clamp = composite({
   samples: [sample(random([4]), -0.5, 0.5)],
 });
 
+const withoutNonfinite: Op<(input: Tensor, nan: number, posinf: number, neginf: number) => Tensor> = pointwise({
+  name: 'withoutNonfinite',
+  doc: 'NaN and the infinities replaced by numbers.',
+  signature: 'input: tensor, nan: number, posinf: number, neginf: number',
+  types: 'keep',
+  body(s, x, { nan, posinf, neginf }) {
+    const finite = s.select(
+      s.eq(x, Number.POSITIVE_INFINITY),
+      s.constant(x.dtype, posinf),
+      s.select(s.eq(x, Number.NEGATIVE_INFINITY), s.constant(x.dtype, neginf), x),
+    );
+    return s.select(s.isNan(x), s.constant(x.dtype, nan), finite);
+  },
+  vjp: c => [where(isfinite(c.in(0)), c.grad, 0)],
+  samples: [
+    sampleWithoutGradient(
+      exactly([4], [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1]),
+      2,
+      100,
+      -100,
+    ),
+  ],
+});
+
 export const nanToNum: Op<(input: Tensor, nan?: number, posinf?: number | null, neginf?: number | null) => Tensor> =
-  pointwise({
+  composite({
     name: 'nanToNum',
+    gradName: 'NanToNumBackward0',
     doc: 'NaN and the infinities replaced by numbers; by default 0 and the limits of the dtype.',
     signature: 'input: tensor, nan: number = 0, posinf: number = null, neginf: number = null',
-    types: 'keep',
-    body(s, x, { nan, posinf, neginf }) {
-      if (!isFloatExpr(x)) return x;
-      const limit = x.dtype === 'float64' ? Number.MAX_VALUE : 3.4028234663852886e38;
-      const finite = s.select(
-        s.eq(x, Number.POSITIVE_INFINITY),
-        s.constant(x.dtype, posinf ?? limit),
-        s.select(s.eq(x, Number.NEGATIVE_INFINITY), s.constant(x.dtype, neginf ?? -limit), x),
-      );
-      return s.select(s.isNan(x), s.constant(x.dtype, nan), finite);
+    compute({ input, nan, posinf, neginf }) {
+      if (!isFloat(input.dtype)) return input.clone();
+      const { min, max } = limitsOf(input.dtype);
+      return withoutNonfinite(input, nan, posinf ?? max, neginf ?? min);
     },
-    vjp: c => [where(isfinite(c.in(0)), c.grad, 0)],
     samples: [
       sample(random([3])),
-      sampleWithoutGradient(
-        exactly([4], [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1]),
-        2,
-        100,
-        -100,
-      ),
+      sampleWithoutGradient(exactly([3], [Number.NaN, Number.NEGATIVE_INFINITY, 1]), 2, null, -100),
     ],
   });
