@@ -252,15 +252,17 @@ describe('files', () => {
 
 describe('op parameters', () => {
   const ops = [...allOps(), ...allComposites()];
-  test('are named in camel case, or by the capital of a matrix', () => {
+  test('are named in camel case, or by the capitals of matrices', () => {
     expect(
       ops.flatMap(({ name, params }) =>
-        params.filter(param => !/^([a-z][A-Za-z0-9]*|[A-Z])$/.test(param.name)).map(param => `${name}(${param.name})`),
+        params
+          .filter(param => !/^([a-z][A-Za-z0-9]*|[A-Z]|LU[A-Z][a-z]+)$/.test(param.name))
+          .map(param => `${name}(${param.name})`),
       ),
     ).toEqual([]);
   });
   /** First parameters with another name in PyTorch's functions. */
-  const named = ['input', 'condition', 'weight', 'input1', 'y', 'x1', 'sortedSequence', 'A'];
+  const named = ['input', 'condition', 'weight', 'input1', 'y', 'x1', 'sortedSequence', 'A', 'B', 'L', 'b'];
   test('a method acts on what comes first: a tensor, called as PyTorch calls it', () => {
     const methods = ops.filter(({ name }) => Object.hasOwn(Tensor.prototype, name));
     expect(methods.length).toBeGreaterThan(20);
