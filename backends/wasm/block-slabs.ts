@@ -8,9 +8,16 @@
  */
 import { bytesOf } from '../../compiler/ir/dtype.js';
 import { type Kernel, type Stmt, walkStmts, withBody } from '../../compiler/ir/kernel.js';
-import { blockSize, inBlocks, isSlabLoop } from '../../compiler/lowering/blocks.js';
+import { inBlocks, isSlabLoop } from '../../compiler/lowering/blocks.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
 import { isContraction } from './contraction.js';
+
+/** Of a second-level cache slabs may take so much; operands and results take the rest. */
+const BLOCK_BYTES = 1 << 19;
+/** Blocks are of whole register tiles, whatever tiles these will be. */
+const STEP = 8;
+/** With fewer iterations what they have in common is read too often: attention over 8192 places took a tenth longer with 16. */
+const LEAST = 32;
 
 export const blockSlabs: Pass<Kernel> = {
   name: 'block-slabs',
@@ -34,6 +41,13 @@ function blocked(stmt: Stmt, context: PassContext): Stmt[] {
   const size = blockSize(extent, slabBytes(inner));
   context.note(`${size} of ${extent} iterations of ${name} at a time`, 'so many slabs stay in the cache');
   return inBlocks(inner, size);
+}
+
+/** Iterations of a block: as many as the cache has room for, and as equal as whole steps allow. */
+function blockSize(extent: number, bytes: number): number {
+  const most = Math.max(LEAST, Math.floor(BLOCK_BYTES / bytes / STEP) * STEP);
+  const blocks = Math.ceil(extent / most);
+  return Math.min(extent, Math.ceil(extent / blocks / STEP) * STEP);
 }
 
 function holdsContraction(root: Stmt): boolean {

@@ -59,25 +59,6 @@ export function inBlocks({ iter, body }: Loop, size: number): Stmt[] {
   ];
 }
 
-/** Of a second-level cache slabs may take so much; operands and results take the rest. */
-const BLOCK_BYTES = 1 << 19;
-/** Blocks are of whole register tiles, whatever tiles these will be. */
-const STEP = 8;
-/** With fewer iterations what they have in common is read too often: attention over 8192 places took a tenth longer with 16. */
-const LEAST = 32;
-/** Beyond that not even the least of blocks stays in any cache. */
-const LONGEST = 1 << 16;
-
-/** Whether slabs of so many bytes stay in a cache. */
-export const fitsCache = (bytes: number): boolean => bytes <= LONGEST;
-
-/** Iterations of a block: as many as the cache has room for, and as equal as whole steps allow. */
-export function blockSize(extent: number, bytes: number): number {
-  const most = Math.max(LEAST, Math.floor(BLOCK_BYTES / bytes / STEP) * STEP);
-  const blocks = Math.ceil(extent / most);
-  return Math.min(extent, Math.ceil(extent / blocks / STEP) * STEP);
-}
-
 /** All iterations in one block. */
 export const inOneBlock = (stmt: Loop): Stmt[] => inBlocks(stmt, stmt.iter.extent);
 

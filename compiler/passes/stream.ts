@@ -17,7 +17,7 @@ import { bytesOf } from '../ir/dtype.js';
 import { type Node, roots } from '../ir/graph.js';
 import { type Kernel, type Stmt, withBody } from '../ir/kernel.js';
 import { numel } from '../ir/shape.js';
-import { fitsCache, type Move, moved } from '../lowering/blocks.js';
+import { type Move, moved } from '../lowering/blocks.js';
 import type { Lowered } from '../lowering/lower.js';
 import { type CommonLoops, commonLoops, joined } from '../lowering/slabs.js';
 import { opDef } from '../ops/define.js';
@@ -32,6 +32,9 @@ export interface Limits {
   readonly steps: number;
 }
 const measured: Limits = { large: 1 << 23, steps: 128 };
+
+/** Bytes of a row beyond which no block of rows stays in any cache. */
+const LONGEST = 1 << 16;
 
 interface Kernelled extends FusedGroup {
   readonly lowered: Lowered;
@@ -88,7 +91,7 @@ function isWorthIt(writer: Kernelled, reader: Kernelled, mostSteps: number): boo
 }
 
 const isRow = ({ slab }: CommonLoops, { type }: Node): boolean =>
-  slab === type.shape.at(-1) && fitsCache(slab * bytesOf(type.dtype));
+  slab === type.shape.at(-1) && slab * bytesOf(type.dtype) <= LONGEST;
 
 /** How often the statement that is run most often is run. */
 const stepsOf = (stmts: readonly Stmt[]): number =>
