@@ -8,7 +8,7 @@ import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
 import { contiguousStrides, formatShape, inferSize, numel, type Shape } from '../compiler/ir/shape.js';
 import { full } from '../compiler/ops/define.js';
 import type { Scalar } from '../compiler/ops/signature.js';
-import { assignInPlace } from '../compiler/ops/tape.js';
+import { assignInPlace, renameStep } from '../compiler/ops/tape.js';
 import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { rowMajor } from './eager.js';
 import { decode, type Element } from './elements.js';
@@ -95,7 +95,9 @@ function toTypedArray(this: Tensor): TypedArray {
 
 function copy_(this: Tensor, source: Tensor): Tensor {
   const cast = source.dtype === this.dtype ? source : source.to(this.dtype);
-  return assignInPlace(this, cast.expand(this.shape));
+  const value = cast.expand(this.shape);
+  renameStep(value, 'CopyBackwards');
+  return assignInPlace(this, value);
 }
 
 declare module '../compiler/ops/tensor.js' {
@@ -123,10 +125,10 @@ Object.assign(Tensor.prototype, {
   toTypedArray,
   copy_,
   fill_(this: Tensor, value: Scalar): Tensor {
-    return assignInPlace(this, full(this.shape, value, { dtype: this.dtype }));
+    return assignInPlace(this, full(this.shape, value, { dtype: this.dtype }), 'FillBackward0');
   },
   zero_(this: Tensor): Tensor {
-    return assignInPlace(this, this.zerosLike());
+    return assignInPlace(this, this.zerosLike(), 'ZeroBackward0');
   },
 });
 Object.defineProperty(Tensor.prototype, 'data', {

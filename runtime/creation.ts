@@ -6,7 +6,7 @@
  */
 import { fail } from '../compiler/errors.js';
 import type { TypedArray } from '../compiler/ir/dtype.js';
-import { type DType, getDefaultDtype } from '../compiler/ir/dtype.js';
+import { arrayOf, type DType, getDefaultDtype } from '../compiler/ir/dtype.js';
 import { formatShape, type Shape } from '../compiler/ir/shape.js';
 import { full as fullOp, scalarType, scalarValue } from '../compiler/ops/define.js';
 import { bindArguments, parseSignature, type Scalar, WeakFloat } from '../compiler/ops/signature.js';
@@ -240,6 +240,21 @@ export function logspace(
     options.requiresGrad ?? false,
     i => base ** (steps === 1 ? Number(scalarValue(start)) : at(i)),
   );
+}
+
+/** Memory that is not to be read before it is written, with the given strides. */
+export function emptyStrided(size: Shape, stride: readonly number[], options: CreationOptions = {}): Tensor {
+  checkSize('emptyStrided', size);
+  if (size.length !== stride.length || stride.some(step => !Number.isInteger(step) || step < 0)) {
+    fail('E110', {
+      op: 'emptyStrided',
+      problem: `strides must be as many whole numbers from 0 on as there are dims, but are ${formatShape(stride)} for ${formatShape(size)}`,
+    });
+  }
+  const dtype = options.dtype ?? getDefaultDtype();
+  const length = size.includes(0) ? 0 : size.reduce((last, extent, d) => last + (extent - 1) * stride[d], 1);
+  const array = new (arrayOf(dtype))(length);
+  return withGrad(tensorOver(array, { dtype, shape: size }, stride), options.requiresGrad ?? false);
 }
 
 // ── matrices and windows ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -171,6 +171,13 @@ export function manualSeed(seed: number | bigint): Generator {
   if (entryRun() === null) seedPhilox(Number(BigInt.asUintN(53, BigInt(seed))));
   return defaultGenerator;
 }
+/** Seed the default generator with a number that nobody knows, and return it. */
+export function seed(): bigint {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  const drawn = (BigInt(high) << 32n) | BigInt(low);
+  manualSeed(drawn);
+  return drawn;
+}
 export const initialSeed = (): number | bigint => defaultGenerator.initialSeed();
 export const getRngState = (): Tensor => defaultGenerator.getState();
 export const setRngState = (state: Tensor): void => defaultGenerator.setState(state);

@@ -92,6 +92,7 @@ export {
   DoubleTensor,
   empty,
   emptyLike,
+  emptyStrided,
   eye,
   FloatTensor,
   full,
@@ -118,11 +119,24 @@ export * as distributions from './distributions/index.js';
 export { canCast, promoteTypes, resultType } from './dtypes.js';
 export type { Element } from './elements.js';
 export { withCounterRandom } from './entry-run.js';
-export { Generator, getRngState, initialSeed, manualSeed, setRngState } from './generator.js';
+export { Generator, getRngState, initialSeed, manualSeed, seed, setRngState } from './generator.js';
 export * as nn from './nn/index.js';
 export * as optim from './optim/index.js';
+export { poisson } from './poisson.js';
 export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';
-export { bernoulli, multinomial, normal, rand, randint, randLike, randn, randnLike, randperm } from './random.js';
+export { broadcastShapes, isComplex, isFloatingPoint, isNonzero, isTensor, numel } from './questions.js';
+export {
+  bernoulli,
+  multinomial,
+  normal,
+  rand,
+  randint,
+  randintLike,
+  randLike,
+  randn,
+  randnLike,
+  randperm,
+} from './random.js';
 export {
   type LoadOptions,
   load,

@@ -25,7 +25,7 @@ export interface RandomOptions {
 type RandomCreation = CreationOptions & RandomOptions;
 
 /** The generator to draw from; null where the counter-based one is meant. */
-function sourceFor(op: string, given: Generator | null | undefined): Generator | null {
+export function sourceFor(op: string, given: Generator | null | undefined): Generator | null {
   const generator = given ?? defaultGenerator;
   if (generator.isSetHere) return generator;
   if (given) {
@@ -103,6 +103,25 @@ export function randint(
   checkRange('randint', from, to);
   const made = drawn('randint', draws.integers(from, to), size, options.dtype ?? 'int64', options.generator);
   return options.requiresGrad ? made.requiresGrad_() : made;
+}
+
+/** Integers in [0, high), or in [low, high), of the shape and dtype of a tensor. */
+export function randintLike(input: Tensor, high: number | bigint, options?: RandomCreation): Tensor;
+export function randintLike(
+  input: Tensor,
+  low: number | bigint,
+  high: number | bigint,
+  options?: RandomCreation,
+): Tensor;
+export function randintLike(
+  input: Tensor,
+  first: number | bigint,
+  second?: number | bigint | RandomCreation,
+  third: RandomCreation = {},
+): Tensor {
+  const [low, high, options] =
+    typeof second === 'object' || second === undefined ? [0, first, second] : [first, second, third];
+  return randint(low, high, input.shape, { dtype: input.dtype, ...options });
 }
 
 /** The integers below n in random order. */
@@ -235,6 +254,8 @@ declare module '../compiler/ops/tensor.js' {
   interface Tensor {
     /** 1 with the probability that each element gives, or with probability `p` for all; else 0. */
     bernoulli(p?: number, options?: RandomOptions): Tensor;
+    /** Indices drawn with the weights in each row. */
+    multinomial(numSamples: number, replacement?: boolean, options?: RandomOptions): Tensor;
     /** Uniform in [from, to). */
     uniform_(from?: Scalar, to?: Scalar, options?: RandomOptions): this;
     normal_(mean?: Scalar, std?: Scalar, options?: RandomOptions): this;
@@ -256,6 +277,9 @@ const num = (value: Scalar): number => Number(scalarValue(value));
 Object.assign(Tensor.prototype, {
   bernoulli(this: Tensor, p?: number, options: RandomOptions = {}): Tensor {
     return bernoulli(this, { p, ...options });
+  },
+  multinomial(this: Tensor, numSamples: number, replacement?: boolean, options?: RandomOptions): Tensor {
+    return multinomial(this, numSamples, replacement, options);
   },
   uniform_(this: Tensor, from: Scalar = 0, to: Scalar = 1, options: RandomOptions = {}): Tensor {
     if (num(from) > num(to))

@@ -54,6 +54,7 @@ import './grid-sample.js';
 import './vision.js';
 
 const likeMethods = { fullLike: creation.fullLike, zerosLike: creation.zerosLike, onesLike: creation.onesLike };
+const { polygamma: _takesItsOrderFirst, ...unarySpecial } = special;
 /** Methods from modules that hold other functions too. */
 const singleMethods = {
   cholesky,
@@ -85,7 +86,7 @@ const methodModules = {
   ...indexing,
   ...scan,
   ...sorting,
-  ...special,
+  ...unarySpecial,
   ...splitting,
   ...strided,
   ...matrixExponential,
@@ -106,7 +107,7 @@ type MethodModules = typeof aliases &
   typeof indexing &
   typeof scan &
   typeof sorting &
-  typeof special &
+  typeof unarySpecial &
   typeof splitting &
   typeof strided &
   typeof matrixExponential &
@@ -140,7 +141,7 @@ const selfPosition = ({ params }: Callable): number =>
   );
 
 /** An in-place op may not lose the category of its result: floats do not fit integers, nor integers bools. */
-function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
+export function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
   const fits = isFloat(target.dtype) || value.dtype === 'bool' || (isInt(target.dtype) && !isFloat(value.dtype));
   if (!fits) {
     const problem = `result type ${value.dtype} can't be cast to the desired output type ${target.dtype}`;

@@ -260,9 +260,10 @@ export const firstLayout = (base: Tensor): Tensor => replay(base, base.meta.back
 
 /**
  * Overwrite `target` with `value` (same shape; cast if need be) as an in-place op does: everything that aliases it sees
- * the change, and its history becomes that of `value`. Throws E205 for a leaf that requires grad.
+ * the change, and its history becomes that of `value`. What had a history and gets a value without one keeps requiring a
+ * gradient, as PyTorch has it: a step called `forgets` passes zeros on. Throws E205 for a leaf that requires grad.
  */
-export function assignInPlace(target: Tensor, value: Tensor): Tensor {
+export function assignInPlace(target: Tensor, value: Tensor, forgets = 'CopyBackwards'): Tensor {
   const base = target.meta.base;
   checkInPlace(target);
   if (!sameShape(target.shape, value.shape))
@@ -277,8 +278,8 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
       hint: 'clone() the tensor before performing the operation',
     });
   const source = value.dtype === target.dtype ? value : value.to(target.dtype);
-  const node = gradNode(source);
   const baseNode = base === null ? null : gradNode(base);
+  const node = gradNode(source) ?? (base === null ? forgetting(target, forgets) : null);
   executor().write(target, source);
   if (!gradEnabled) return target;
   if (base !== null && (node !== null || baseNode !== null)) rebase(base, target.meta.path, baseNode, node);
@@ -288,6 +289,11 @@ export function assignInPlace(target: Tensor, value: Tensor): Tensor {
     target.meta.baseVersion++;
   }
   return target;
+}
+
+/** The step of a value that does not depend on what was there before. */
+function forgetting({ type, meta: { node } }: Tensor, name: string): GradNode | null {
+  return gradEnabled && node !== null ? new FunctionNode(name, type, [node], grad => [grad.zerosLike()]) : null;
 }
 
 function checkInPlace({ meta: { base, requiresGrad: isLeaf, isInference } }: Tensor): void {

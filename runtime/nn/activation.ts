@@ -215,12 +215,18 @@ export class Softshrink extends Shrink {
   }
 }
 
+export interface PReLUOptions {
+  readonly numParameters?: number;
+  readonly init?: number;
+}
 /** Leaky, with a slope that is learned. */
 export class PReLU extends UnaryLayer {
   readonly numParameters: number;
   weight: Parameter;
-  constructor({ numParameters = 1, init = 0.25 }: { readonly numParameters?: number; readonly init?: number } = {}) {
+  constructor(numParameters?: number | PReLUOptions, init?: number);
+  constructor(given: number | PReLUOptions = {}, slope = 0.25) {
     super();
+    const { numParameters = 1, init = slope } = typeof given === 'number' ? { numParameters: given } : given;
     this.numParameters = numParameters;
     this.weight = new Parameter(constant_(empty(numParameters), init));
   }

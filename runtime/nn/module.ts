@@ -227,7 +227,8 @@ export abstract class Module {
   }
 
   /** Reset all gradients: to zero, or to none. */
-  zeroGrad(setToNone = false): void {
+  zeroGrad(options: boolean | ZeroGradOptions = false): void {
+    const setToNone = typeof options === 'boolean' ? options : (options.setToNone ?? false);
     for (const parameter of this.parameters()) resetGrad(parameter, setToNone);
   }
 
@@ -314,6 +315,10 @@ function addTo<T>(set: Set<T>, item: T): () => void {
   return () => void set.delete(item);
 }
 
+export interface ZeroGradOptions {
+  /** Have no gradient afterwards, instead of zeros. */
+  readonly setToNone?: boolean;
+}
 /** Forget or zero a gradient. Inside a trace there is none to zero until the entry has made one. */
 export function resetGrad(tensor: Tensor, setToNone: boolean): void {
   const grad = setToNone ? null : tensor.grad;

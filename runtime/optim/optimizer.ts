@@ -14,7 +14,7 @@ import { full } from '../../compiler/ops/define.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
 import { type Executor, executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
 import { eager } from '../eager.js';
-import { resetGrad } from '../nn/module.js';
+import { resetGrad, type ZeroGradOptions } from '../nn/module.js';
 import { pythonValue } from '../numerals.js';
 import { adoptGroup, eagerScalar, liveState, liveValue } from './live-settings.js';
 
@@ -129,7 +129,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   }
 
   /** Reset all gradients: to zero, or to none. */
-  zeroGrad(setToNone = false): void {
+  zeroGrad(options: boolean | ZeroGradOptions = false): void {
+    const setToNone = typeof options === 'boolean' ? options : (options.setToNone ?? false);
     for (const param of this.#allParams()) resetGrad(param, setToNone);
   }
 
