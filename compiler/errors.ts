@@ -2,7 +2,8 @@
  * Every message a user can see: a code, a sentence with its facts, and a hint that says what to do.
  *
  * Codes: E1xx shapes and dtypes, E2xx autograd and tensors, E3xx tracing (E31x and the warnings W31x: found in the source
- * before anything runs), E4xx artifacts and files, E5xx command line, E6xx backends. Where PyTorch has a sentence for the same mistake, ours keeps its words.
+ * before anything runs), E4xx artifacts and files, E5xx command line, E6xx backends. Where PyTorch has a sentence for the
+ * same mistake, ours keeps its words.
  */
 
 /** A place in the user's program. */

@@ -21,13 +21,13 @@ import type { Module } from './nn/module.js';
  *
  *   for (const block of this.blocks) x = checkpoint(input => block.forward(input), x);
  *
- * Arguments, results and whatever `fn` uses from around it may be anything; parameters that it uses get their gradients. It must
- * do the same when it runs again; the random numbers it draws are the same. What it changes in place outside (running
- * statistics) is changed again when it runs again. Compiled, the program computes the intermediate results again, as late as it
- * can, and its memory plan has no room for them in between; in the body of a `scan`, the loop stacks what `fn` is given, not
- * what it computes. In a loop or branch of an entry, `fn` returns tensors, or arrays and objects of them, and changes nothing
- * outside. Regions may be nested, and gradients of gradients taken. Throws in `backward()`: E204 where an
- * argument has been changed in place since, E207 where the second run is unlike the first.
+ * Arguments, results and whatever `fn` uses from around it may be anything; parameters that it uses get their gradients. It
+ * must do the same when it runs again; the random numbers it draws are the same. What it changes in place outside (running
+ * statistics) is changed again when it runs again. Compiled, the program computes the intermediate results again, as late as
+ * it can, and its memory plan has no room for them in between; in the body of a `scan`, the loop stacks what `fn` is given,
+ * not what it computes. In a loop or branch of an entry, `fn` returns tensors, or arrays and objects of them, and changes
+ * nothing outside. Regions may be nested, and gradients of gradients taken. Throws in `backward()`: E204 where an argument
+ * has been changed in place since, E207 where the second run is unlike the first.
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R, ...args: A): R {
   if (!isGradEnabled()) return fn(...args);
@@ -76,8 +76,8 @@ function counterState(): () => void {
 type Layer = Module & { forward(input: Tensor): Tensor };
 
 /**
- * Layers one after another, in `segments` parts of equal length (the last takes what is left over), of which all but the last are
- * checkpointed: `functions` is a `Sequential`, or a list of modules or functions. As
+ * Layers one after another, in `segments` parts of equal length (the last takes what is left over), of which all but the last
+ * are checkpointed: `functions` is a `Sequential`, or a list of modules or functions. As
  * `torch.utils.checkpoint.checkpoint_sequential`. Throws E110 unless there are 1 to as many segments as layers.
  */
 export function checkpointSequential(

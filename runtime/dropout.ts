@@ -99,7 +99,10 @@ const rreluParams = parseSignature(
   `input: tensor, lower: number = ${1 / 8}, upper: number = ${1 / 3}, training: bool = false, inplace: bool = false`,
 );
 
-/** A leaky rectifier whose slope is drawn per element while training, and halfway between the bounds otherwise (Xu et al., 2015). */
+/**
+ * A leaky rectifier whose slope is drawn per element while training, and halfway between the bounds otherwise (Xu et al.,
+ * 2015).
+ */
 function randomRelu(...args: unknown[]): Tensor {
   const { input, lower, upper, training, inplace } = bindArguments('rrelu', rreluParams, args);
   if (!(lower <= upper)) fail('E110', { op: 'rrelu', problem: `lower (${lower}) must not be above upper (${upper})` });

@@ -42,7 +42,10 @@ function byRejection(g: Generator, rate: number): number {
   }
 }
 
-/** Whole numbers with the Poisson distribution of each element's rate. Eagerly only: how many draws it takes is a matter of chance. */
+/**
+ * Whole numbers with the Poisson distribution of each element's rate. Eagerly only: how many draws it takes is a matter of
+ * chance.
+ */
 export function poisson(input: Tensor, options: RandomOptions = {}): Tensor {
   const g = sourceFor('poisson', options.generator);
   if (g === null || !isConstant(input)) {

@@ -1,4 +1,6 @@
-/** `asStrided` reads the memory under a tensor, whatever view of it that is: values, gradients and writes, eager and compiled. */
+/**
+ * `asStrided` reads the memory under a tensor, whatever view of it that is: values, gradients and writes, eager and compiled.
+ */
 import { arange, type Tensor, tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,6 @@
-/** Loops and branches as graphs: passes over them, their text, what is legal; and what a user is told who writes them wrongly. */
+/**
+ * Loops and branches as graphs: passes over them, their text, what is legal; and what a user is told who writes them wrongly.
+ */
 import { describe, expect, test } from 'vitest';
 import { isControl } from '../compiler/ir/control.js';
 import { type Graph, roots, topological } from '../compiler/ir/graph.js';

@@ -1,6 +1,6 @@
 /**
- * Differential fuzzing: random programs over the whole op table, with loops, branches, derivatives and writes in place, compiled,
- * against eager; and by several threads, against one, bit for bit.
+ * Differential fuzzing: random programs over the whole op table, with loops, branches, derivatives and writes in place,
+ * compiled, against eager; and by several threads, against one, bit for bit.
  *
  * The first hundred run with the other tests; `npm run fuzz` runs two thousand from a new seed. GRADC_FUZZ_SEED starts from a
  * given seed, GRADC_FUZZ_PROGRAMS changes how many. What fails is written to a file and told at once, as a race may not show

@@ -1,7 +1,7 @@
 /**
  * PYTORCH.md, the table from PyTorch's names to gradc's: made from the op table, the public modules, the names of PyTorch's
- * documentation and those that the reference cases use, so that what is missing shows as missing. `GRADC_UPDATE=1 npx vitest run test/pytorch-table.test.ts`
- * writes it anew.
+ * documentation and those that the reference cases use, so that what is missing shows as missing.
+ * `GRADC_UPDATE=1 npx vitest run test/pytorch-table.test.ts` writes it anew.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

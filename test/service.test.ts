@@ -1,6 +1,6 @@
 /**
- * The example service, built as its users build it: a Node server that is sent requests, and a Worker's module that is run where
- * no code may be generated, its files given by imports.
+ * The example service, built as its users build it: a Node server that is sent requests, and a Worker's module that is run
+ * where no code may be generated, its files given by imports.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Values passed on in rows: attention is one kernel that never has all its weights in memory, and computes what separate kernels
- * compute, in every backend and for every number of threads; what others need too is written as ever.
+ * Values passed on in rows: attention is one kernel that never has all its weights in memory, and computes what separate
+ * kernels compute, in every backend and for every number of threads; what others need too is written as ever.
  */
 import { input, manualSeed, randn, type Tensor, tensor } from 'gradc';
 import * as F from 'gradc/functional';

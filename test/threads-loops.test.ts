@@ -1,4 +1,7 @@
-/** Loops and branches on several threads: where barriers stand in them, and that every number of threads gives the bits of one. */
+/**
+ * Loops and branches on several threads: where barriers stand in them, and that every number of threads gives the bits of
+ * one.
+ */
 import * as g from 'gradc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluateConstant } from '../backends/js/evaluate.js';

@@ -1,4 +1,7 @@
-/** The backend whose modules `compare` and `bench` run: that of a build of the same model, or its modules for the revectorizer. */
+/**
+ * The backend whose modules `compare` and `bench` run: that of a build of the same model, or its modules for the
+ * revectorizer.
+ */
 import { setFlagsFromString } from 'node:v8';
 import { wasm } from '../../backends/wasm/backend.js';
 import { revectorized } from '../../backends/wasm/revectorized.js';

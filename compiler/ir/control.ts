@@ -18,12 +18,14 @@
  * are taken from it by `result` nodes: first the carries after the last step, then the stacked results.
  *
  *   scan    inputs [captures, first carries, tensors to slice along dim 0]; body (captures, carries, slices)
- *   while   inputs [captures, first carries]; bodies: condition (captures, carries as inputs) -> bool[], step (captures, carries)
+ *   while   inputs [captures, first carries]; bodies: condition (captures, carries as inputs) -> bool[], step
+ *           (captures, carries)
  *   cond    inputs [predicate, operands]; bodies: then (operands), else (operands), with results of equal types
  *
  * One more node runs nothing: its values are its first inputs. Its body is their derivative, where ops do not tell it.
  *
- *   ownGradient  inputs [values, captures, arguments]; body (values, captures, gradients of the values) -> those of the arguments
+ *   ownGradient  inputs [values, captures, arguments]; body (values, captures, gradients of the values) -> those of
+ *           the arguments
  */
 import type { DType } from './dtype.js';
 import {

@@ -53,7 +53,10 @@ export type Stmt =
       readonly body: readonly Stmt[];
     }
   | { readonly kind: 'store'; readonly buffer: Buffer; readonly index: Expr; readonly value: Expr }
-  /** buffer[index] = fn(buffer[index], value). Reductions into one element may be reordered. `atomic`: other threads do so too. */
+  /**
+   * buffer[index] = fn(buffer[index], value). Reductions into one element may be reordered. `atomic`: other threads do so
+   * too.
+   */
   | {
       readonly kind: 'reduce';
       readonly buffer: Buffer;

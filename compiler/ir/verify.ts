@@ -2,8 +2,9 @@
  * What a legal Graph, a legal Kernel and a legal Program are. Run between passes in tests and with `--verify`.
  *
  * Each check answers with sentences instead of throwing, so that one run tells everything that is wrong; `verifyGraph`,
- * `verifyKernel` and `verifyProgram` throw them together. What cannot be decided from the text of a program (whether a guarded load stays in
- * bounds, whether parallel iterations are independent) is left to the author of the pass and to the tests that run it.
+ * `verifyKernel` and `verifyProgram` throw them together. What cannot be decided from the text of a program (whether a
+ * guarded load stays in bounds, whether parallel iterations are independent) is left to the author of the pass and to the
+ * tests that run it.
  */
 import { InternalError } from '../errors.js';
 import { controlProblems, isControl, isResult, resultProblems } from './control.js';

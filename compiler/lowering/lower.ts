@@ -365,7 +365,10 @@ function keptShape(node: Node): Shape {
     : node.type.shape;
 }
 
-/** For a reduction over dims of one tensor: that tensor's shape and the dims reduced, where outputs of full rows may be written. */
+/**
+ * For a reduction over dims of one tensor: that tensor's shape and the dims reduced, where outputs of full rows may be
+ * written.
+ */
 function fullShape(node: Node): { shape: Shape; reduced: readonly number[] } | null {
   if (opDef(node.op).fusion !== 'reduction' || !Array.isArray(node.attrs.dim) || node.inputs.length !== 1) return null;
   return { shape: node.inputs[0].type.shape, reduced: node.attrs.dim as number[] };

@@ -53,7 +53,10 @@ function memoryUnder(input: Tensor): Tensor {
 
 type Strided = Op<(input: Tensor, size: Shape, stride: readonly number[], storageOffset?: number | null) => Tensor>;
 
-/** The node of `asStrided`, and how a trace sees what is part of captured memory; its input lies whole at the start of its memory. */
+/**
+ * The node of `asStrided`, and how a trace sees what is part of captured memory; its input lies whole at the start of its
+ * memory.
+ */
 const strided: Strided = defineView({
   name: 'strided',
   doc: 'The elements of a contiguous tensor under another size, stride and offset (in elements).',

@@ -2,9 +2,9 @@
  * The op table: every op, and the methods of Tensor that follow from it.
  *
  * An op in one of the modules under `methods` that takes a tensor first is also a method, of its argument `input` or else of
- * the first, with the others as arguments; each pointwise op has an in-place form with a trailing underscore. A new op needs no line here; a new file
- * of ops needs one. The modules imported without a name hold ops without a method: layers, windows and losses, as in
- * PyTorch's `nn.functional`.
+ * the first, with the others as arguments; each pointwise op has an in-place form with a trailing underscore. A new op needs
+ * no line here; a new file of ops needs one. The modules imported without a name hold ops without a method: layers, windows
+ * and losses, as in PyTorch's `nn.functional`.
  */
 import { fail } from '../errors.js';
 import { isFloat, isInt } from '../ir/dtype.js';
@@ -133,7 +133,10 @@ const isOp = (value: unknown): value is Callable => typeof value === 'function' 
 /** `cat` takes a list and `einsum` a string first: they are functions only. */
 const actsOnTensor = (op: Callable): boolean => ['tensor', 'operand'].includes(op.params[0].kind);
 
-/** Where the tensor whose method it is stands among the arguments: `x.where(condition, other)` is `where(condition, x, other)`. */
+/**
+ * Where the tensor whose method it is stands among the arguments: `x.where(condition, other)` is `where(condition, x,
+ * other)`.
+ */
 const selfPosition = ({ params }: Callable): number =>
   Math.max(
     0,

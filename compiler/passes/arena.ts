@@ -2,8 +2,8 @@
  * Places in one arena for blocks with lifetimes: blocks alive at once do not overlap, and the arena is small.
  *
  * Greedy by size, each into the smallest gap that fits among the blocks alive with it: Pisarchyk and Lee, "Efficient Memory
- * Management for Deep Neural Net Inference" (2020), section 5. Where that misses the lower bound, other orders are tried, and in
- * each the trouble-maker goes first the next time (squeaky wheel optimisation, Joslin and Clements 1999).
+ * Management for Deep Neural Net Inference" (2020), section 5. Where that misses the lower bound, other orders are tried, and
+ * in each the trouble-maker goes first the next time (squeaky wheel optimisation, Joslin and Clements 1999).
  */
 
 export interface Block {

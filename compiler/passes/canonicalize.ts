@@ -16,7 +16,10 @@ import { numel, type Shape, sameShape } from '../ir/shape.js';
 import { opDef } from '../ops/define.js';
 import type { Pass } from '../pass.js';
 
-/** Runs a node whose inputs are constants: its elements in row-major order as numbers (int64: bigints), or null where it cannot. */
+/**
+ * Runs a node whose inputs are constants: its elements in row-major order as numbers (int64: bigints), or null where it
+ * cannot.
+ */
 export type Evaluate = (node: Node) => ArrayLike<number | bigint> | null;
 
 /** The pass. With `evaluate`, ops on constants are computed; without, only rearranged and converted. */

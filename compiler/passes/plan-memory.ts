@@ -3,11 +3,11 @@
  *
  *   [ state … | inputs, outputs and temporaries of the entry that runs ]
  *
- * Each entry is planned by itself (`plan-block.ts`). Inputs keep their contents while the entry runs, so that a caller may run it
- * again; outputs live to its end. A value is written in place where its kernel allows it (`in-place.ts`): over an input that
- * dies there, or, for new state, straight over the old. What cannot be written where it belongs is copied there at the end: a
- * result that is itself an input or appears twice, and new state whose old value is needed until then, two states that change
- * places included. A result that is state before its update is copied at the start.
+ * Each entry is planned by itself (`plan-block.ts`). Inputs keep their contents while the entry runs, so that a caller may
+ * run it again; outputs live to its end. A value is written in place where its kernel allows it (`in-place.ts`): over an
+ * input that dies there, or, for new state, straight over the old. What cannot be written where it belongs is copied there at
+ * the end: a result that is itself an input or appears twice, and new state whose old value is needed until then, two states
+ * that change places included. A result that is state before its update is copied at the start.
  */
 import { invariant } from '../errors.js';
 import { formatType, type Graph, type Node, paramName, paramRole, type TensorType } from '../ir/graph.js';

@@ -28,9 +28,10 @@ export interface PluginOptions extends Omit<ArtifactOptions, 'shardBytes'> {
    */
   readonly types?: string;
   /**
-   * How the code finds the artifact's files. `'url'` (the default): assets at addresses relative to the code. `'import'`: static
-   * imports of a `.wasm` and a `.bin` file that stay in the output, for platforms that compile no WebAssembly at run time and
-   * have no addresses, such as Cloudflare Workers; with bundlers other than esbuild, the platform's plugin has to know them.
+   * How the code finds the artifact's files. `'url'` (the default): assets at addresses relative to the code. `'import'`:
+   * static imports of a `.wasm` and a `.bin` file that stay in the output, for platforms that compile no WebAssembly at run
+   * time and have no addresses, such as Cloudflare Workers; with bundlers other than esbuild, the platform's plugin has to
+   * know them.
    */
   readonly files?: 'url' | 'import';
 }

@@ -32,7 +32,10 @@ export const inlinedFiles = (artifact: Artifact): string =>
     return `new URL("data:${type};base64,${Buffer.from(bytes).toString('base64')}")`;
   });
 
-/** What is imported of a platform that knows no URLs: `.wasm` and `.bin` are the endings such platforms tell modules and data by. */
+/**
+ * What is imported of a platform that knows no URLs: `.wasm` and `.bin` are the endings such platforms tell modules and data
+ * by.
+ */
 export const importedState = ({ name }: Artifact): string => `${name}.bin`;
 
 /** A module whose `load` is given the files by static imports; `prefix` is put before each file's name. */

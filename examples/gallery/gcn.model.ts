@@ -1,4 +1,7 @@
-/** A network on the nodes of a graph, whose edges are given by index. Kipf and Welling, "Semi-supervised classification with graph convolutional networks" (2016). */
+/**
+ * A network on the nodes of a graph, whose edges are given by index. Kipf and Welling, "Semi-supervised classification with
+ * graph convolutional networks" (2016).
+ */
 import { bool, defineModel, entry, input, int64, manualSeed, nn, ones, optim, type Tensor, where, zeros } from 'gradc';
 import * as F from 'gradc/functional';
 

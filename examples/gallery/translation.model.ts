@@ -1,4 +1,7 @@
-/** A transformer that translates, with masks for padding and for what is still to come. Vaswani et al., "Attention is all you need" (2017). */
+/**
+ * A transformer that translates, with masks for padding and for what is still to come. Vaswani et al., "Attention is all you
+ * need" (2017).
+ */
 import { arange, defineModel, entry, input, int64, manualSeed, nn, optim, stack, type Tensor } from 'gradc';
 import * as F from 'gradc/functional';
 

@@ -1,6 +1,7 @@
 /**
  * A generative adversarial network whose critic's gradient is held at length 1, a derivative of a derivative; spectral
- * normalisation, and an average of the generator to draw from. Gulrajani et al., "Improved training of Wasserstein GANs" (2017).
+ * normalisation, and an average of the generator to draw from. Gulrajani et al., "Improved training of Wasserstein GANs"
+ * (2017).
  */
 import { autograd, defineModel, entry, input, manualSeed, nn, noGrad, optim, rand, randn, type Tensor } from 'gradc';
 

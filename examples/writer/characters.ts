@@ -1,4 +1,6 @@
-/** Text as numbers: printable ASCII and the end of a line, one token a character; whatever else a text holds becomes a space. */
+/**
+ * Text as numbers: printable ASCII and the end of a line, one token a character; whatever else a text holds becomes a space.
+ */
 
 /** Characters the model sees at once. */
 export const time = 64;

@@ -6,7 +6,10 @@ import { ArtifactError } from './error.js';
 import type { EntrySlots, Manifest, TensorSlot } from './manifest.js';
 import { decodeState, encodeState, type StateFiles } from './state-file.js';
 
-/** What an input accepts: the typed array of its dtype, plain numbers, and for int64 also an `Int32Array`; a number for shape []. */
+/**
+ * What an input accepts: the typed array of its dtype, plain numbers, and for int64 also an `Int32Array`; a number for shape
+ * [].
+ */
 export type InputValue = TypedArray | readonly (number | bigint | boolean)[] | number | bigint | boolean;
 /** What an output is: a typed array in row-major order, or a number for shape []. */
 export type OutputValue = TypedArray | number;

@@ -1,7 +1,7 @@
 /**
- * Recurrent layers: the inputs' share of the gates is one product for all steps, the rest a `scan` over them, compiled to a loop
- * whose code does not grow with the sequence. Elman (1990); Hochreiter and Schmidhuber, "Long short-term memory" (1997); Cho et
- * al., "Learning phrase representations" (2014), for GRU.
+ * Recurrent layers: the inputs' share of the gates is one product for all steps, the rest a `scan` over them, compiled to a
+ * loop whose code does not grow with the sequence. Elman (1990); Hochreiter and Schmidhuber, "Long short-term memory" (1997);
+ * Cho et al., "Learning phrase representations" (2014), for GRU.
  */
 import { scan } from '../../compiler/autodiff/control/scan.js';
 import { fail } from '../../compiler/errors.js';

@@ -1,9 +1,9 @@
 /**
  * Limited-memory BFGS: Nocedal, "Updating quasi-Newton matrices with limited storage" (1980).
  *
- * Each step asks for the loss several times and decides by its value. What it decides by are tensors, and its decisions `cond` and
- * `whileLoop`: eagerly they run as JavaScript does, and an entry compiles the whole step, closure included, to loops and
- * branches of one program.
+ * Each step asks for the loss several times and decides by its value. What it decides by are tensors, and its decisions
+ * `cond` and `whileLoop`: eagerly they run as JavaScript does, and an entry compiles the whole step, closure included, to
+ * loops and branches of one program.
  */
 import { currentBody, currentTrace } from '../../compiler/autodiff/control/body.js';
 import { cond } from '../../compiler/autodiff/control/cond.js';

@@ -2,8 +2,8 @@
  * Learning rates over time, as PyTorch's schedulers set them. Each scheduler is a rule for the next rate of a group.
  *
  * Rates, the momentum that cycles move, and the epoch are 0-d tensors, state of the model: a scheduler steps between calls of
- * a compiled training step or inside it, and nothing is compiled anew. A rule that asks a JavaScript function of the epoch steps
- * inside an entry where it has been told how far to ask beforehand.
+ * a compiled training step or inside it, and nothing is compiled anew. A rule that asks a JavaScript function of the epoch
+ * steps inside an entry where it has been told how far to ask beforehand.
  *
  * Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning rates" (2015), and Smith and Topin,
  * "Super-convergence" (2017), for cycles.
@@ -213,8 +213,8 @@ export type EpochFunction = (epoch: number) => number;
 
 export interface FunctionOptions extends SchedulerOptions {
   /**
-   * How many steps an entry may take: the function is asked for the epochs up to this one beforehand, since a compiled entry has
-   * no JavaScript to ask; after that the last answer stands. Needed only where `step()` is called in an entry.
+   * How many steps an entry may take: the function is asked for the epochs up to this one beforehand, since a compiled entry
+   * has no JavaScript to ask; after that the last answer stands. Needed only where `step()` is called in an entry.
    */
   readonly steps?: number | null;
 }

@@ -45,8 +45,9 @@ export class WholeFloat {
 }
 
 /**
- * What objects take in memory, about: a place on the stack (arrays that grow keep room, and leave behind what they outgrew), one
- * in an array, a number that is none of the small integers, one that had many digits, a tuple, an array, a Map and an entry of it.
+ * What objects take in memory, about: a place on the stack (arrays that grow keep room, and leave behind what they outgrew),
+ * one in an array, a number that is none of the small integers, one that had many digits, a tuple, an array, a Map and an
+ * entry of it.
  */
 const [stackBytes, slotBytes, boxBytes, bigBytes] = [40, 8, 24, 80];
 const [tupleBytes, listBytes, dictBytes, entryBytes] = [104, 48, 250, 90];

@@ -57,7 +57,9 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const itemsOf = (value: unknown): readonly unknown[] =>
   value instanceof Tuple ? value.items : damaged(format, 'a tuple is missing');
 
-/** What the memory of a tensor takes beside its elements, about, and arrays, objects, what is in them, and what a call makes. */
+/**
+ * What the memory of a tensor takes beside its elements, about, and arrays, objects, what is in them, and what a call makes.
+ */
 const [memoryBytes, arrayBytes, itemBytes, objectBytes, entryBytes, callBytes] = [700, 120, 8, 320, 72, 250];
 
 /** The names and persistent ids of a file, and the memory they lead to. */

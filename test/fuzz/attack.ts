@@ -19,7 +19,10 @@ export interface AttackTally {
   readonly faults: readonly string[];
 }
 
-/** Every `every`-th attack on a format with files of about `size` bytes; `usual` are paths of files that are as they should be. */
+/**
+ * Every `every`-th attack on a format with files of about `size` bytes; `usual` are paths of files that are as they should
+ * be.
+ */
 export function attack(format: FormatName, size: number, usual: readonly string[], every = 1): AttackTally {
   const folder = mkdtempSync(join(tmpdir(), 'gradc-attack-'));
   const path = join(folder, 'file');

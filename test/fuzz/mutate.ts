@@ -1,4 +1,6 @@
-/** Ways to spoil a file: single bits, numbers at the edges of their types, pieces moved, doubled, dropped, or of another file. */
+/**
+ * Ways to spoil a file: single bits, numbers at the edges of their types, pieces moved, doubled, dropped, or of another file.
+ */
 import type { Random } from './random.js';
 
 /** What a mutation may draw from beside the file itself. */

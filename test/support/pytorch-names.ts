@@ -1,6 +1,7 @@
 /**
  * PyTorch's public names, by the pages of its documentation (1.13), so that PYTORCH.md shows what gradc lacks. Left out are the
- * parts that are about other things than models in one process: CUDA, JIT, quantization, distributed, sparse layouts, profiling.
+ * parts that are about other things than models in one process: CUDA, JIT, quantization, distributed, sparse layouts,
+ * profiling.
  */
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 

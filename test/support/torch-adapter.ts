@@ -1,8 +1,9 @@
 /**
  * PyTorch's names to gradc's: the one adapter through which reference cases run, expression trees and scripts alike.
  *
- * `torch.log_softmax(x, dim=1)` becomes `logSoftmax(x, { dim: 1 })` by rule (see torch-adapter-binding.ts); only what differs by
- * more than spelling has an entry in a table (torch-adapter-functions.ts). A name that gradc lacks is `Unsupported`, by name.
+ * `torch.log_softmax(x, dim=1)` becomes `logSoftmax(x, { dim: 1 })` by rule (see torch-adapter-binding.ts); only what differs
+ * by more than spelling has an entry in a table (torch-adapter-functions.ts). A name that gradc lacks is `Unsupported`, by
+ * name.
  */
 import * as gradc from 'gradc';
 import * as functional from 'gradc/functional';

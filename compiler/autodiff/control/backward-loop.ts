@@ -1,7 +1,8 @@
 /**
  * The backward loop, cut out of one step forwards and backwards.
  *
- * What the step forwards computed comes in slices, where the forward loop has stacked it (`residuals.ts`); the rest is made again.
+ * What the step forwards computed comes in slices, where the forward loop has stacked it (`residuals.ts`); the rest is made
+ * again.
  */
 import { invariant } from '../../errors.js';
 import { type Control, isReversed, layoutOf, scanLength } from '../../ir/control.js';
@@ -10,7 +11,9 @@ import { Rebuilder } from '../../ir/rebuild.js';
 
 /** Where a slice of the backward loop comes from, by number. */
 export interface Source {
-  /** The gradient of a stacked result; a stacked result; what the forward loop itself slices, by its number among the inputs. */
+  /**
+   * The gradient of a stacked result; a stacked result; what the forward loop itself slices, by its number among the inputs.
+   */
   readonly kind: 'gradient' | 'stacked' | 'input';
   readonly index: number;
 }

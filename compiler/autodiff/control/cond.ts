@@ -7,10 +7,10 @@ import { callControl, holds } from './call.js';
 import { type Flat, flatten, type Tree } from './tree.js';
 
 /**
- * `trueFn(...operands)` where `pred` holds, else `falseFn(...operands)`. `pred` is a bool[] (0-d); both functions return trees of
- * one form with the same shapes and dtypes. Compiled, only the side that is chosen runs; its gradient is a branch, too, in which
- * that side runs once more. Where both sides are cheap, `where` on their results is faster.
- * Throws E107 where the sides differ, E108 for a `pred` that is no bool[].
+ * `trueFn(...operands)` where `pred` holds, else `falseFn(...operands)`. `pred` is a bool[] (0-d); both functions return
+ * trees of one form with the same shapes and dtypes. Compiled, only the side that is chosen runs; its gradient is a branch,
+ * too, in which that side runs once more. Where both sides are cheap, `where` on their results is faster. Throws E107 where
+ * the sides differ, E108 for a `pred` that is no bool[].
  */
 export function cond<A extends readonly Tree[], R extends Tree>(
   pred: Tensor,

@@ -27,10 +27,11 @@ type Step<C extends Tree, X extends Tree, Y extends Tree> = (carry: C, x: X) => 
  *   return [carry, ys];
  *
  * `init`, `xs` and what `f` returns are trees: tensors, or arrays and objects of them, or null. `xs` are sliced along dim 0,
- * [length, …] -> […]; the `y` of all steps are stacked, […] -> [length, …]. The carry keeps its form, shapes and dtypes. Compiled
- * it is one loop, whatever the length, and so is its gradient; `f` runs once, while it is traced, and may use any tensor around it.
- * Memory around it that `f` changes in place is carried, too. Throws E107 where the carry changes its type or lengths differ,
- * E110 for what is no tree, E304 where `f` changes an argument in place, or memory that it sees through two tensors.
+ * [length, …] -> […]; the `y` of all steps are stacked, […] -> [length, …]. The carry keeps its form, shapes and dtypes.
+ * Compiled it is one loop, whatever the length, and so is its gradient; `f` runs once, while it is traced, and may use any
+ * tensor around it. Memory around it that `f` changes in place is carried, too. Throws E107 where the carry changes its type
+ * or lengths differ, E110 for what is no tree, E304 where `f` changes an argument in place, or memory that it sees through
+ * two tensors.
  */
 export function scan<C extends Tree, X extends Tree, Y extends Tree>(
   f: Step<C, X, Y>,

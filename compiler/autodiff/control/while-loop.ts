@@ -12,9 +12,9 @@ import { type Flat, flatten, type Tree } from './tree.js';
  *   while (condFn(carry)) carry = bodyFn(carry);
  *   return carry;
  *
- * The carry is a tree of tensors that keeps its form, shapes and dtypes; `condFn` gives a bool[] (0-d). Compiled, both functions
- * run once, while they are traced. There is no gradient, as the number of steps is not known beforehand: `scan` has one.
- * Throws E107 where the carry changes its type, E108 where the condition is no bool[], E206 at backward().
+ * The carry is a tree of tensors that keeps its form, shapes and dtypes; `condFn` gives a bool[] (0-d). Compiled, both
+ * functions run once, while they are traced. There is no gradient, as the number of steps is not known beforehand: `scan` has
+ * one. Throws E107 where the carry changes its type, E108 where the condition is no bool[], E206 at backward().
  */
 export function whileLoop<C extends Tree>(condFn: (carry: C) => Tensor, bodyFn: (carry: C) => C, init: C): C {
   const first = flatten('whileLoop', 'init', init);

@@ -30,8 +30,9 @@ export const isCurrent = ({ paths, environment }: Snapshot): boolean =>
   Object.entries(paths).every(([path, known]) => fingerprint(path) === known);
 
 /**
- * Was anything written since a time, in milliseconds? Then a snapshot may not show what was read. To be asked after the snapshot
- * is taken: what is written later still differs from it. Files of the future, as clocks that are wrong make them, do not count.
+ * Was anything written since a time, in milliseconds? Then a snapshot may not show what was read. To be asked after the
+ * snapshot is taken: what is written later still differs from it. Files of the future, as clocks that are wrong make them, do
+ * not count.
  */
 export function writtenSince({ paths }: Dependencies, time: number): boolean {
   return [...paths].some(path => {

@@ -10,8 +10,8 @@ import { outputDimOf } from './weight-matrix.js';
 type Convolution = Conv1d | Conv2d | Conv3d | ConvTranspose1d | ConvTranspose2d | ConvTranspose3d;
 
 /**
- * A convolution that computes what `conv` and then `bn` do in eval mode. Neither is changed. Throws E208 where one of them is in
- * training mode or `bn` keeps no statistics.
+ * A convolution that computes what `conv` and then `bn` do in eval mode. Neither is changed. Throws E208 where one of them is
+ * in training mode or `bn` keeps no statistics.
  */
 export function fuseConvBnEval<C extends Convolution>(conv: C, bn: BatchNorm1d | BatchNorm2d | BatchNorm3d): C {
   if (conv.training || bn.training)

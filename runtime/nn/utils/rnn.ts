@@ -9,7 +9,10 @@ export interface SequenceOptions {
   readonly batchFirst?: boolean;
 }
 
-/** Sequences, each [length, ...], padded at their ends to the longest: [longest, count, ...], or with `batchFirst` [count, longest, ...]. */
+/**
+ * Sequences, each [length, ...], padded at their ends to the longest: [longest, count, ...], or with `batchFirst` [count,
+ * longest, ...].
+ */
 export function padSequence(
   sequences: Iterable<Tensor>,
   { batchFirst = false, paddingValue = 0 }: SequenceOptions & { readonly paddingValue?: number } = {},

@@ -13,7 +13,10 @@ function closing(source: string, open: number): number {
   throw new Error('unbalanced parentheses in CUDA source');
 }
 
-/** `kernel<<<grid, block, shared, stream>>>(args);` becomes `cuda_host::launch(grid, block, shared, stream, "kernel", [=] { kernel(args); });` */
+/**
+ * `kernel<<<grid, block, shared, stream>>>(args);` becomes
+ * `cuda_host::launch(grid, block, shared, stream, "kernel", [=] { kernel(args); });`
+ */
 function rewriteLaunches(source: string): string {
   const launch = /(\w+)<<<(.+?)>>>\(/g;
   let out = '';
