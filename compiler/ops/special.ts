@@ -167,27 +167,29 @@ export const erfinv: Unary = pointwise({
 
 // ── Bessel ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Σ (x²/4)^k / (k!)² or its companions: the power series, whose terms are positive; long enough for |x| up to 12. */
+/** Up to here the power series is taken, beyond it the asymptotic one. */
+const besselBorder = 20;
+
+/** Σ (x²/4)^k / (k!)² or its companions, whose terms are positive; in x over the border, so that no coefficient vanishes. */
 function besselSeries(s: Arith, x: Expr, order: 0 | 1): Expr {
-  const quarter = s.mul(s.square(x), 0.25);
   const coefficients = [1];
-  for (let k = 1; k <= 32; k++) coefficients.unshift(coefficients[0] / (k * (k + order)));
-  const sum = s.poly(quarter, coefficients);
+  for (let k = 1; k <= 48; k++) coefficients.unshift((coefficients[0] * besselBorder ** 2) / (4 * k * (k + order)));
+  const sum = s.poly(s.square(s.div(x, besselBorder)), coefficients);
   return order === 0 ? sum : s.mul(sum, s.mul(x, 0.5));
 }
 
 /** Σ / √(2π|x|) of the asymptotic series (Abramowitz & Stegun 9.7.1), which e^|x| makes the function of large |x|. */
 function besselAsymptotic(s: Arith, x: Expr, order: 0 | 1): Expr {
-  const magnitude = s.max(s.abs(x), 1);
+  const magnitude = s.max(s.abs(x), besselBorder / 2);
   const coefficients = [1];
-  for (let k = 1; k <= 12; k++)
+  for (let k = 1; k <= 30; k++)
     coefficients.unshift((-coefficients[0] * (4 * order * order - (2 * k - 1) ** 2)) / (8 * k));
   const sum = s.poly(s.div(1, magnitude), coefficients);
   const value = s.div(sum, s.sqrt(s.mul(magnitude, 2 * Math.PI)));
   return order === 0 ? value : s.mul(value, s.select(s.lt(x, 0), constant(x.dtype, -1), constant(x.dtype, 1)));
 }
 
-const isSmall = (s: Arith, x: Expr): Expr => s.le(s.abs(x), 12);
+const isSmall = (s: Arith, x: Expr): Expr => s.le(s.abs(x), besselBorder);
 const bessel = (s: Arith, x: Expr, order: 0 | 1): Expr =>
   s.select(isSmall(s, x), besselSeries(s, x, order), s.mul(s.exp(s.abs(x)), besselAsymptotic(s, x, order)));
 /** The same without the growth: times e^-|x|. */
