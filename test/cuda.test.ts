@@ -31,6 +31,8 @@ import { Bits } from './support/cuda-host/values.js';
 const conv = { n: 3, c: 2, h: 9, w: 11, o: 5, k: 3, pad: 1 };
 const zero = constant('float32', 0);
 
+const choiceKinds = Object.keys(kernels.choices) as (keyof typeof kernels.choices)[];
+
 /** One kernel of each kind, at sizes that fill no tile. */
 const shapes: readonly Kernel[] = [
   kernels.unary('exp', [3, 100], 'float32'),
@@ -75,6 +77,7 @@ const shapes: readonly Kernel[] = [
   kernels.inPlace(131_072),
   kernels.runningSum(12, 1),
   kernels.runningSum(12, 40),
+  ...choiceKinds.map(kind => kernels.chosen(kind, 5)),
 ];
 
 const random = new Bits(7);
@@ -125,6 +128,14 @@ describe.skipIf(!hasHostCompiler)('generated code on the CPU (g++)', () => {
       );
     }
   });
+});
+
+test.each(choiceKinds)('what choices share is written once: %s', kind => {
+  const length = (count: number): number => {
+    const files = cudaBackend.emit(programOfKernels('choices', [scheduleForCuda(kernels.chosen(kind, count))]));
+    return [...files].map(([path, text]) => (path.endsWith('.cu') ? text.length : 0)).reduce((a, b) => a + b, 0);
+  };
+  expect(length(12) - length(8)).toBeLessThan(2 * (length(8) - length(4)));
 });
 
 describe.skipIf(!hasHostCompiler)('scalar functions on the CPU (g++)', () => {

@@ -2,10 +2,20 @@
  * Expressions of the loop IR as C: precedence instead of parentheses, and a name for what is used more than once.
  *
  * Expressions are trees that share subtrees, and fusion makes them large. Subtrees are compared by structure; one that
- * occurs again is computed once into a `const`, unless it stands only under a condition that guards its loads.
+ * occurs again is computed once into a `const`. A condition may guard loads; what occurs again only under one is computed in
+ * a block of that condition, and what two conditions share is written under each.
  */
 import { invariant } from '../../compiler/errors.js';
-import { type Buffer, type Expr, type Iter, itersOf, rangeOf, type Stmt } from '../../compiler/ir/kernel.js';
+import {
+  type Buffer,
+  childrenOf,
+  type Expr,
+  type Iter,
+  itersOf,
+  rangeOf,
+  type Stmt,
+  walkExpr,
+} from '../../compiler/ir/kernel.js';
 import type { NameScope } from './names.js';
 import { suggestedNames } from './names.js';
 import {
@@ -32,6 +42,7 @@ class Structures {
   private readonly byText = new Map<string, number>();
   private readonly byExpr = new WeakMap<Expr, number>();
   private readonly objects = new Map<object, number>();
+  private readonly common = new Map<number, ReadonlySet<number>>();
 
   private objectId(object: object): number {
     const id = this.objects.get(object) ?? this.objects.size;
@@ -47,6 +58,30 @@ class Structures {
     this.byText.set(text, id);
     this.byExpr.set(expr, id);
     return id;
+  }
+
+  /** The parts that are computed whatever the conditions in an expression say. */
+  certainIn(expr: Expr): Set<number> {
+    const found = new Set<number>();
+    const visit = (part: Expr): void => {
+      const id = this.id(part);
+      if (found.has(id)) return;
+      found.add(id);
+      for (const child of unguardedChildren(part)) visit(child);
+      if (part.kind === 'select') for (const common of this.inBothBranches(part)) found.add(common);
+    };
+    visit(expr);
+    return found;
+  }
+
+  private inBothBranches(expr: Expr & { kind: 'select' }): ReadonlySet<number> {
+    const id = this.id(expr);
+    const known = this.common.get(id);
+    if (known !== undefined) return known;
+    const no = this.certainIn(expr.no);
+    const common = new Set([...this.certainIn(expr.yes)].filter(part => no.has(part)));
+    this.common.set(id, common);
+    return common;
   }
 
   private describe(expr: Expr): string {
@@ -70,40 +105,13 @@ class Structures {
   }
 }
 
-const children = (expr: Expr): readonly Expr[] => {
-  switch (expr.kind) {
-    case 'const':
-    case 'iter':
-      return [];
-    case 'load':
-      return [expr.index];
-    case 'call':
-      return expr.args;
-    case 'select':
-      return [expr.cond, expr.yes, expr.no];
-    case 'cast':
-    case 'bitcast':
-      return [expr.value];
-    default:
-      return expr satisfies never;
-  }
-};
-
 const loads = new WeakMap<Expr, boolean>();
 function hasLoad(expr: Expr): boolean {
   const known = loads.get(expr);
   if (known !== undefined) return known;
-  const found = expr.kind === 'load' || children(expr).some(hasLoad);
+  const found = expr.kind === 'load' || childrenOf(expr).some(hasLoad);
   loads.set(expr, found);
   return found;
-}
-
-/** Calls `visit` on each expression object once, however often it is shared. */
-export function visitOnce(expr: Expr, visit: (expr: Expr) => void, seen = new Set<Expr>()): void {
-  if (seen.has(expr)) return;
-  seen.add(expr);
-  visit(expr);
-  for (const child of children(expr)) visitOnce(child, visit, seen);
 }
 
 /** Cheap enough to write again. */
@@ -213,7 +221,7 @@ export class Environment {
   computeIndices(stmts: readonly Stmt[], write: (line: string) => void): void {
     const found: Expr[] = [];
     const collect = (expr: Expr): void => {
-      visitOnce(expr, e => {
+      walkExpr(expr, e => {
         if (e.dtype === 'index' && e.kind === 'call' && !hasLoad(e) && this.isAvailable(e)) found.push(e);
       });
     };
@@ -224,10 +232,10 @@ export class Environment {
       const id = this.structures.id(expr);
       counts.set(id, (counts.get(id) ?? 0) + 1);
       if (counts.get(id) !== 1) return;
-      for (const child of children(expr)) if (child.kind === 'call') visit(child);
+      for (const child of childrenOf(expr)) if (child.kind === 'call') visit(child);
       order.push(expr);
     };
-    const inner = new Set(found.flatMap(expr => children(expr)));
+    const inner = new Set(found.flatMap(childrenOf));
     for (const expr of found) if (!inner.has(expr)) visit(expr);
     for (const expr of order) {
       const id = this.structures.id(expr);
@@ -243,19 +251,25 @@ export class Environment {
     return true;
   }
 
-  /** Numbers of the expressions that occur more than once outside guarded branches. */
+  /** What is computed in any case and used more than once, if only under conditions. */
   repeatedIn(expr: Expr): Set<number> {
+    const certain = this.structures.certainIn(expr);
+    return new Set([...this.usedAgain(expr)].filter(id => certain.has(id)));
+  }
+
+  /** What is used more than once, but for what has a name or will have one. */
+  usedAgain(expr: Expr, named: ReadonlySet<number> = new Set()): Set<number> {
     const seen = new Set<number>();
-    const repeated = new Set<number>();
+    const again = new Set<number>();
     const visit = (part: Expr): void => {
       const id = this.structures.id(part);
-      if (this.computed.has(id) || isTrivial(part)) return;
-      if (seen.has(id)) return void repeated.add(id);
+      if (this.computed.has(id) || named.has(id) || isTrivial(part)) return;
+      if (seen.has(id)) return void again.add(id);
       seen.add(id);
-      for (const child of unguardedChildren(part)) visit(child);
+      for (const child of childrenOf(part)) visit(child);
     };
     visit(expr);
-    return repeated;
+    return again;
   }
 
   bind(expr: Expr, wanted: string, writer: Writer, write: (line: string) => void): string {
@@ -281,7 +295,7 @@ export class Environment {
 
 /** Operands that are evaluated whenever the expression is: a branch of a select only where nothing in it is guarded. */
 const unguardedChildren = (expr: Expr): readonly Expr[] =>
-  expr.kind === 'select' ? [expr.cond, ...[expr.yes, expr.no].filter(branch => !hasLoad(branch))] : children(expr);
+  expr.kind === 'select' ? [expr.cond, ...[expr.yes, expr.no].filter(branch => !hasLoad(branch))] : childrenOf(expr);
 
 /** Every expression that stands directly in a statement, at any depth. */
 export function topExpressions(stmts: readonly Stmt[]): Expr[] {
@@ -306,7 +320,7 @@ export function topExpressions(stmts: readonly Stmt[]): Expr[] {
   });
 }
 
-/** Writes one expression: `shared` parts are bound to names on first sight, long ones are cut. */
+/** Writes one expression: `shared` parts, computed in any case, are bound to names on first sight; long ones are cut. */
 class Writer {
   constructor(
     private readonly env: Environment,
@@ -318,7 +332,7 @@ class Writer {
   code(expr: Expr, free: boolean): Code {
     const name = this.env.nameOfExpr(expr);
     if (name !== undefined) return atom(name);
-    if (free && this.shared.has(this.env.idOf(expr))) return atom(this.bind(expr));
+    if (this.shared.has(this.env.idOf(expr))) return atom(this.bind(expr));
     const code = this.plain(expr, free);
     const cut = free && expr.kind === 'call' && expr.dtype !== 'index' && code.text.length > longestExpression;
     return cut ? atom(this.bind(expr)) : code;
@@ -340,7 +354,7 @@ class Writer {
       case 'call':
         return this.call(expr, free);
       case 'select':
-        return free && [expr.yes, expr.no].some(branch => hasLoad(branch) && this.env.repeatedIn(branch).size > 0)
+        return free && [expr.yes, expr.no].some(branch => this.hasOwnRepeats(branch))
           ? this.branches(expr)
           : this.ternary(expr, free);
       case 'cast':
@@ -350,6 +364,11 @@ class Writer {
       default:
         return expr satisfies never;
     }
+  }
+
+  /** Whether a guarded branch uses something more than once that is computed only there. */
+  private hasOwnRepeats(branch: Expr): boolean {
+    return hasLoad(branch) && this.env.usedAgain(branch, this.shared).size > 0;
   }
 
   private ternary(expr: Expr & { kind: 'select' }, free: boolean): Code {
@@ -373,6 +392,7 @@ class Writer {
       inner(`${name} = ${code.text};`);
     };
     const cond = this.code(expr.cond, true);
+    for (const side of [expr.yes, expr.no]) this.bindShared(side);
     this.write(`${valueType[expr.dtype]} ${name};`);
     this.write(`if (${cond.text}) {`);
     assign(expr.yes);
@@ -380,6 +400,12 @@ class Writer {
     assign(expr.no);
     this.write('}');
     return atom(name);
+  }
+
+  private bindShared(side: Expr): void {
+    walkExpr(side, part => {
+      if (this.shared.has(this.env.idOf(part))) this.code(part, true);
+    });
   }
 
   private call(expr: Expr & { kind: 'call' }, free: boolean): Code {

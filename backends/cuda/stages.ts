@@ -5,8 +5,8 @@
  * single thread. A `local` buffer allocated around stages is device scratch that carries values from one to the next.
  */
 import { bytesOf } from '../../compiler/ir/dtype.js';
-import { type Buffer, type LoopMap, type Stmt, walkStmts } from '../../compiler/ir/kernel.js';
-import { topExpressions, visitOnce } from './expressions.js';
+import { type Buffer, type LoopMap, type Stmt, walkExpr, walkStmts } from '../../compiler/ir/kernel.js';
+import { topExpressions } from './expressions.js';
 
 export const isThreadMap = (map: LoopMap): boolean => map.startsWith('block') || map.startsWith('thread');
 
@@ -54,7 +54,7 @@ export function stagesOf(body: readonly Stmt[]): Stages {
 export function buffersOf(stmts: readonly Stmt[]): Set<Buffer> {
   const found = new Set<Buffer>();
   for (const expr of topExpressions(stmts)) {
-    visitOnce(expr, e => {
+    walkExpr(expr, e => {
       if (e.kind === 'load') found.add(e.buffer);
     });
   }

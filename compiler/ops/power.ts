@@ -26,8 +26,8 @@ function wholePower(s: Arith, x: Expr, n: number): Expr {
 const bitsOfExponent: Partial<Record<string, number>> = { int8: 7, uint8: 8, int16: 15, int32: 31, int64: 32 };
 
 /**
- * x^n of integers, wrapping. A negative power of anything but ±1 is 0. Squares stand in no choice: what is computed only in one
- * has no name in CUDA C, and would be written out as often as it is used.
+ * x^n of integers, wrapping. A negative power of anything but ±1 is 0. Squares stand in no choice: what two conditions share is
+ * written under each in CUDA C.
  */
 function integerPower(s: Arith, x: Expr, n: Expr): Expr {
   const one = s.constant(x.dtype, 1);

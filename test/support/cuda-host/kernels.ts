@@ -288,6 +288,27 @@ export function runningSum(rows: number, columns: number): Kernel {
   return { name: `running_sum_${columns}`, params, body: nest([i, j], 'serial', step), doc: 'running sum' };
 }
 
+/** One value after another, each chosen by a condition: what shares what under which of them. */
+export const choices = {
+  byItself: (v: Expr) => select(call('lt', v, f32(0.25)), call('mul', v, f32(0.75)), call('sub', v, f32(0.125))),
+  inBothBranches: (v: Expr, i: Expr) =>
+    select(call('lt', i, index(29)), call('mul', v, f32(0.75)), call('sub', v, f32(0.125))),
+  besides: (v: Expr, i: Expr) => call('mul', f32(0.5), call('sub', select(call('lt', i, index(29)), v, f32(0.5)), v)),
+  underOne: (v: Expr) => call('mul', v, call('sub', v, f32(0.5))),
+  inLoads: (v: Expr, i: Expr) =>
+    select(call('lt', i, index(29)), call('mul', v, call('sub', v, f32(0.5))), constant('float32', 0.25)),
+} satisfies Record<string, (value: Expr, counter: Expr) => Expr>;
+
+/** out = a choice of a choice … of x, under two conditions of which only the inner one is of use. */
+export function chosen(kind: keyof typeof choices, count: number): Kernel {
+  const [x, out, i] = [param('x', 61), param('out', 61), makeIter('i', 61)];
+  let value = load(x, iterOf(i));
+  for (let n = 0; n < count; n++) value = choices[kind](value, iterOf(i));
+  const guarded = select(call('lt', iterOf(i), index(50)), value, f32(1));
+  const twice = select(call('lt', iterOf(i), index(60)), guarded, f32(2));
+  return kernelOf(`${kind}_${count}`, [x], [out], nest([i], 'parallel', [store(out, iterOf(i), twice)]));
+}
+
 /** state = state² + x, then out = state³, which must see the new state. */
 export function inPlace(size: number): Kernel {
   const [state, x, out, i] = [param('state', size), param('x', size), param('out', size), makeIter('i', size)];
