@@ -84,9 +84,13 @@ test('its module lies beside the others', () => {
 });
 
 test('compare and bench run its schedule where the engine has it', () => {
-  if (hasFlag) expect(measuredBackend(null, true).schedule).toBe(revectorized.schedule);
-  else expect(() => measuredBackend(null, true)).toThrow(/Node .* has no revectorizer: use Node 24 or later/);
-  expect(measuredBackend(null, false)).toBe(wasm);
+  if (hasFlag) expect(measuredBackend(null, { revectorize: true }).schedule).toBe(revectorized.schedule);
+  else
+    expect(() => measuredBackend(null, { revectorize: true })).toThrow(
+      /Node .* has no revectorizer: use Node 24 or later/,
+    );
+  expect(measuredBackend(null)).toBe(wasm);
+  expect(measuredBackend(null, { winograd: false })).not.toBe(wasm);
 });
 
 describe('an artifact', () => {

@@ -3,7 +3,7 @@
  */
 import { columns } from './arguments.js';
 import type { BenchResult, EntryBench, EntryTime, KernelBench } from './bench-model.js';
-import { revectorizeSpec, type Variant, variants } from './choices.js';
+import { plainSumsSpec, revectorizeSpec, type Variant, variants } from './choices.js';
 import type { Command } from './command.js';
 import { exitCodes } from './diagnostics.js';
 
@@ -22,6 +22,7 @@ export const benchCommand: Command = {
     seconds: { doc: 'for each measurement', value: 'S', fallback: '1' },
     integers: { doc: 'integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     revectorize: revectorizeSpec,
+    'no-winograd': plainSumsSpec,
     'no-eager': { doc: 'leave the eager model out' },
     'no-typecheck': { doc: 'leave the type checker and the source analysis out' },
   },
@@ -45,7 +46,7 @@ export const benchCommand: Command = {
     });
     const result = await benchModel(definition, {
       ...options,
-      backend: measuredBackend(tuning, args.has('revectorize')),
+      backend: measuredBackend(tuning, { revectorize: args.has('revectorize'), winograd: !args.has('no-winograd') }),
     });
     output.result(benchText(result), result);
     return exitCodes.ok;

@@ -4,7 +4,7 @@ import { columns } from './arguments.js';
 import { type BuildRequest, type BuildResult, buildModel, type ModelBuild } from './build-model.js';
 import { buildRequests } from './build-requests.js';
 import type { Dependencies } from './cache/dependencies.js';
-import { nvccChoices, targets } from './choices.js';
+import { nvccChoices, plainSumsSpec, targets } from './choices.js';
 import type { Command } from './command.js';
 import type { StoppedAfter } from './compile-thread.js';
 import { debugSpecs } from './debug-options.js';
@@ -25,7 +25,7 @@ export const buildCommand: Command = {
     revectorize: {
       doc: 'also write modules for V8 with --experimental-wasm-revectorize, which load() takes on request',
     },
-    'no-winograd': { doc: 'convolve by plain sums, whose rounding errors are smaller' },
+    'no-winograd': plainSumsSpec,
     shard: { doc: 'divide the state among files of at most this size: 64MB, 1GiB', value: 'SIZE' },
     tune: {
       doc: 'measure how contractions are best computed here; writes <model>.tuning.json for later builds',

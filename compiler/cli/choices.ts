@@ -15,5 +15,8 @@ export const revectorizeSpec = {
   doc: "run the modules of build --revectorize, under V8's flag for them (Node 24 and later)",
 };
 
+/** An option of all commands that compile for wasm. */
+export const plainSumsSpec = { doc: 'convolve by plain sums, whose rounding errors are smaller' };
+
 export const stages = ['graph', 'backward', 'passes', 'fused', 'explain', 'kernels', 'memory', 'wat', 'cuda'] as const;
 export type Stage = (typeof stages)[number];

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fail } from '../errors.js';
 import type { Arguments } from './arguments.js';
-import { revectorizeSpec, variants } from './choices.js';
+import { plainSumsSpec, revectorizeSpec, variants } from './choices.js';
 import type { Command } from './command.js';
 import { type ExitCode, exitCodes } from './diagnostics.js';
 import type { Output } from './output.js';
@@ -23,6 +23,7 @@ export const compareCommand: Command = {
       choices: variants,
     },
     revectorize: revectorizeSpec,
+    'no-winograd': plainSumsSpec,
     steps: { doc: 'calls of each entry, on random inputs', value: 'N', fallback: '5' },
     rtol: { doc: 'floor of the tolerance, relative to the largest element of a tensor', value: 'X', fallback: '1e-4' },
     atol: { doc: 'absolute floor', value: 'X', fallback: '1e-6' },
@@ -64,7 +65,10 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     integers: args.number('integers', 1),
     variants: variants.filter(variant => (wanted.length === 0 ? isRunnable(variant) : wanted.includes(variant))),
     measure: !args.has('check'),
-    backend: measuredBackend(model.tuning, args.has('revectorize')),
+    backend: measuredBackend(model.tuning, {
+      revectorize: args.has('revectorize'),
+      winograd: !args.has('no-winograd'),
+    }),
     progress: output.progress,
   });
   const [html, repro] = [args.value('html'), args.value('repro')];

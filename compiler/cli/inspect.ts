@@ -1,6 +1,6 @@
 /** `gradc inspect`: any stage of a compilation, as text, as a picture or as a page; and a timeline of its kernels. */
 import { writeFileSync } from 'node:fs';
-import { type Stage, stages } from './choices.js';
+import { plainSumsSpec, type Stage, stages } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
@@ -15,6 +15,7 @@ export const inspectCommand: Command = {
     svg: { doc: 'write a picture (of one entry)', value: 'FILE' },
     html: { doc: 'write a page with the pictures of all entries', value: 'FILE' },
     trace: { doc: 'run each entry kernel by kernel and write a timeline for Perfetto', value: 'FILE' },
+    'no-winograd': plainSumsSpec,
     integers: { doc: 'for the timeline: integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
     ...debugSpecs,
@@ -34,7 +35,7 @@ export const inspectCommand: Command = {
       warn: output.warn,
     });
     const traced = traceModel(definition);
-    const whole = compileRecorded(traced, debugOptions(args), wasmTunedBy(tuning));
+    const whole = compileRecorded(traced, debugOptions(args), wasmTunedBy(tuning, !args.has('no-winograd')));
     const recorded = { ...whole, compilation: onlyEntry(whole.compilation, args.value('entry')) };
     const [svg, html, trace] = [args.value('svg'), args.value('html'), args.value('trace')];
     if (svg !== null || html !== null) {
