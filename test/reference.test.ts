@@ -43,16 +43,16 @@ describe.each(groups)('$name', ({ name, cases }) => {
   });
 });
 
-test('nasty input: empty and broadcast shapes, NaN and infinities, kinks and ties, small integers, wrong arguments', () => {
+describe('nasty input: empty and broadcast shapes, NaN and infinities, kinks and ties, small integers, wrong arguments', () => {
   const nasty = fileURLToPath(new URL('reference/nasty', import.meta.url));
   const { cases } = readGroups(nasty)[0];
-  expect(
-    troubles(
-      cases,
-      cases.map(entry => runEager(entry, nasty)),
-      true,
-    ),
-  ).toEqual([]);
+  test('eagerly', { timeout: 120_000 }, () => {
+    const outcomes = cases.map(entry => runEager(entry, nasty));
+    expect(troubles(cases, outcomes, true)).toEqual([]);
+  });
+  test('compiled to WebAssembly', { timeout: 120_000 }, async () => {
+    expect(troubles(cases, await compileCases(cases, 'wasm', nasty), false)).toEqual([]);
+  });
 });
 
 test.runIf(hasHostCompiler)('the tutorial as CUDA C, executed on the CPU', { timeout: 240_000 }, async () => {

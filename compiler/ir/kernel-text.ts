@@ -258,8 +258,18 @@ function argumentType(expr: Extract<Expr, { kind: 'call' }>, expected: ElemType 
   return scalarFns[expr.fn].rule === 'same' ? expected : null;
 }
 
-/** Does the text of an expression tell its type without help from its surroundings? */
+const ownTypes = new WeakMap<Expr, boolean>();
+
+/** Does the text of an expression tell its type without help from its surroundings? Asked once of what is used often. */
 function hasOwnType(expr: Expr): boolean {
+  const known = ownTypes.get(expr);
+  if (known !== undefined) return known;
+  const answer = tellsItsType(expr);
+  ownTypes.set(expr, answer);
+  return answer;
+}
+
+function tellsItsType(expr: Expr): boolean {
   switch (expr.kind) {
     case 'const':
       return expr.dtype === 'bool';

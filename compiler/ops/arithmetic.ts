@@ -140,7 +140,8 @@ export const div: Op<
   signature: 'input: operand, other: operand, *, roundingMode: string = null',
   types: attrs => (attrs.roundingMode === null ? 'float' : 'keep'),
   gradName: (_, attrs) => (attrs.roundingMode === null ? 'DivBackward0' : 'DivBackward2'),
-  check(_, __, { roundingMode }) {
+  check(promoted, _, { roundingMode }) {
+    if (roundingMode === 'trunc') needsNumber('div')(promoted);
     if (roundingMode !== null && roundingMode !== 'floor' && roundingMode !== 'trunc') {
       fail('E110', {
         op: 'div',
@@ -185,6 +186,7 @@ export const remainder: Binary = pointwise({
   name: 'remainder',
   doc: 'What is left of input after division by other, with the sign of other (Python %).',
   types: 'keep',
+  check: needsNumber('remainder'),
   body: (s, x, y) => (isFloatExpr(x) ? floatRemainder(s, x, y) : s.mod(x, y)),
   checkValues: (promoted, [, other]) => checkDivisor('remainder', promoted, other),
   vjp: c => [c.grad, c.needs(1) ? neg(mul(c.grad, div(c.in(0), c.in(1), { roundingMode: 'floor' }))) : null],
@@ -198,6 +200,7 @@ export const fmod: Binary = pointwise({
   name: 'fmod',
   doc: 'What is left of input after division by other, with the sign of input (C fmod).',
   types: 'keep',
+  check: needsNumber('fmod'),
   body: (s, x, y) => s.rem(x, y),
   checkValues: (promoted, [, other]) => checkDivisor('fmod', promoted, other),
   vjp: c => [c.grad, c.needs(1) ? neg(mul(c.grad, div(c.in(0), c.in(1), { roundingMode: 'trunc' }))) : null],

@@ -142,8 +142,7 @@ function mergePicks({ view, picks }: Resolved): Merged {
   const extents = dims.map(dim => view.shape[dim]);
   const index = picks
     .map(({ index: given }, i) => {
-      checkPositions('index', given, extents[i]);
-      const wide = given.to('int64');
+      const wide = checkPositions('index', given, extents[i]).to('int64');
       const wrapped = wide.lt(0).to('int64').mul(extents[i]).add(wide);
       return wrapped.mul(numel(extents.slice(i + 1)));
     })

@@ -21,16 +21,27 @@ export interface ValueRule {
 }
 
 /** Throws, now or when the program runs, unless the rule accepts all values. */
-export function requireValues(values: Tensor, { op, measure, accepts, acceptsAll, refuse }: ValueRule): void {
+export function requireValues(values: Tensor, rule: ValueRule): void {
+  look(values, rule);
+}
+
+/**
+ * The values, once they are accepted. In a program that tells afterwards, 0 stands for those that are not: a position outside
+ * memory would end it before.
+ */
+export function acceptedValues(values: Tensor, rule: Omit<ValueRule, 'measure'>): Tensor {
+  const tellsAfterwards = look(values, rule);
+  return tellsAfterwards ? values.maskedFill(rule.acceptsAll(values).logicalNot(), 0) : values;
+}
+
+/** Look at the values now; true where the program does, after it has run. */
+function look(values: Tensor, { op, measure, accepts, acceptsAll, refuse }: ValueRule): boolean {
   const measured = (): Tensor => (measure === undefined ? values : measure(values.detach()));
   const isKnown = measure === undefined ? isConstant(values) : executor().kind === 'eager';
   if (!isKnown) {
-    executor().checkLater?.(
-      () => noGrad(() => acceptsAll(measured()).all()),
-      () => refuse(null),
-    );
-    return;
+    const holds = (): Tensor => noGrad(() => acceptsAll(measured()).all());
+    return executor().checkLater?.(holds, () => refuse(null)) ?? false;
   }
   const refused = elements(noGrad(measured), op).find(value => !accepts(Number(value)));
-  if (refused !== undefined) refuse(Number(refused));
+  return refused === undefined ? false : refuse(Number(refused));
 }

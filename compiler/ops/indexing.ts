@@ -21,7 +21,7 @@ import {
 } from '../ir/kernel.js';
 import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
-import { requireValues } from './checks.js';
+import { acceptedValues, requireValues } from './checks.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type Operand, type OutputWriter } from './define.js';
 import {
@@ -57,10 +57,10 @@ function position(value: Expr, extent: number): Expr {
 
 /**
  * An index beyond the end is an error, as in PyTorch. Brackets and `take` count negative ones from the end, the ops that name
- * a dim refuse them.
+ * a dim refuse them. The positions to go on with are returned.
  */
-export function checkPositions(op: string, positions: Tensor, extent: number, least = -extent): void {
-  requireValues(positions, {
+export function checkPositions(op: string, positions: Tensor, extent: number, least = -extent): Tensor {
+  return acceptedValues(positions, {
     op,
     accepts: at => at >= least && at < extent,
     acceptsAll: all => all.ge(least).logicalAnd(all.lt(extent)),
@@ -102,8 +102,8 @@ export const gather: Along = define({
   fusion: 'pointwise',
   prepare({ input, dim, index: positions }) {
     const d = normalizeDim('gather', dim, input.ndim);
-    checkPositions('gather', positions, input.ndim === 0 ? 1 : input.shape[d], 0);
-    return { inputs: [input, positions], attrs: { dim: d } };
+    const checked = checkPositions('gather', positions, input.ndim === 0 ? 1 : input.shape[d], 0);
+    return { inputs: [input, checked], attrs: { dim: d } };
   },
   infer([input, positions], attrs) {
     checkAlong('gather', input, positions);
@@ -183,8 +183,8 @@ const scatterProgram = (
   fusion: 'opaque',
   prepare({ input, dim, index: positions, src }) {
     const d = normalizeDim(name, dim, input.ndim);
-    checkPositions(name, positions, input.ndim === 0 ? 1 : input.shape[d], 0);
-    return { inputs: [input, positions, src], attrs: { dim: d } };
+    const checked = checkPositions(name, positions, input.ndim === 0 ? 1 : input.shape[d], 0);
+    return { inputs: [input, checked, src], attrs: { dim: d } };
   },
   infer([input, positions, src], attrs) {
     checkAlong(name, input, positions);
@@ -447,8 +447,7 @@ export const indexSelect: Along = composite({
         fail('E107', { op: 'indexSelect', problem: 'a tensor without dims has one place to select, not several' });
       return indexSelect(input.reshape([1]), 0, positions).reshape([]);
     }
-    checkPositions('indexSelect', positions, input.shape[d], 0);
-    return selectAlong(input, d, positions.reshape([-1]));
+    return selectAlong(input, d, checkPositions('indexSelect', positions, input.shape[d], 0).reshape([-1]));
   },
   samples: [
     sample(random([3, 2]), 0, exactly([2], [2, 0], 'int64')),
@@ -519,8 +518,7 @@ export const take: Op<(input: Tensor, index: Tensor) => Tensor> = composite({
   doc: 'Elements by their positions in the flattened input.',
   signature: 'input: tensor, index: tensor',
   compute({ input, index: positions }) {
-    checkPositions('take', positions, input.numel());
-    return selectAlong(input.reshape([-1]), 0, positions);
+    return selectAlong(input.reshape([-1]), 0, checkPositions('take', positions, input.numel()));
   },
   samples: [sample(random([2, 3]), integers([2, 2], 0, 6))],
 });
@@ -584,10 +582,10 @@ export const embedding: Op<
     if (weight.ndim !== 2)
       fail('E107', { op: 'embedding', problem: `'weight' must be 2-D, but has shape ${formatShape(weight.shape)}` });
     const rows = weight.shape[0];
-    checkPositions('embedding', input, rows, 0);
-    if (maxNorm !== null) limitRows(weight, input, Number(maxNorm), Number(normType));
+    const positions = checkPositions('embedding', input, rows, 0);
+    if (maxNorm !== null) limitRows(weight, positions, Number(maxNorm), Number(normType));
     const padding = paddingIdx === null ? -1 : paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
-    return embeddingLookup(weight, input, padding);
+    return embeddingLookup(weight, positions, padding);
   },
   samples: [sample(integers([2, 2], 0, 4), random([4, 3]))],
   errors: [{ args: [exactly([1], [4], 'int64'), random([4, 3])], message: /index 4 is out of bounds/ }],

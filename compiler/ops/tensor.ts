@@ -61,8 +61,8 @@ export interface Executor {
   writeGrad(tensor: Tensor, grad: Tensor | null): void;
   /** The gradient that `backward()` adds to; null where it is to set one. */
   gradToAddTo(leaf: Tensor): Tensor | null;
-  /** Keep a condition on values that do not exist yet (0-d bool), and the error where it does not hold. */
-  checkLater?(holds: () => Tensor, refuse: () => never): void;
+  /** Keep a condition on values that do not exist yet (0-d bool), and the error where it does not hold; false: nobody asked. */
+  checkLater?(holds: () => Tensor, refuse: () => never): boolean;
 }
 
 let current: Executor | null = null;

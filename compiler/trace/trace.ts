@@ -366,8 +366,9 @@ export class Trace implements Executor {
     return null;
   }
 
-  checkLater(holds: () => Tensor, refuse: () => never): void {
+  checkLater(holds: () => Tensor, refuse: () => never): boolean {
     this.checks?.push({ node: this.nodeOf(holds()), refuse, site: this.siteOf() });
+    return this.checks !== null;
   }
 
   // Gradients set inside the trace live here. That of a leaf from outside may be there when an entry begins: then it is state,
