@@ -14,6 +14,7 @@ import type { Chooser } from '../backends/wasm/contraction.js';
 import { errorBound, type FastConvolution, type PairedMatrix, plainErrorBound } from '../backends/wasm/cook-toom.js';
 import { schedule, scheduleBy } from '../backends/wasm/schedule.js';
 import { forms } from '../backends/wasm/winograd.js';
+import { measuredBackend } from '../compiler/cli/measured-backend.js';
 import { wasmTunedBy } from '../compiler/cli/tune/tuned-backend.js';
 import type { Kernel } from '../compiler/ir/kernel.js';
 import { allLaunches } from '../compiler/ir/program.js';
@@ -305,6 +306,7 @@ describe('in a program', () => {
       return notes;
     };
     expect(plans(wasmTunedBy(null))).toEqual(['Winograd', 'Winograd']);
-    expect(plans(wasmTunedBy(null, false))).not.toContain('Winograd');
+    for (const plainly of [wasmTunedBy(null, false), measuredBackend(null, { winograd: false })])
+      expect(plans(plainly)).not.toContain('Winograd');
   });
 });

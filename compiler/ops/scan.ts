@@ -24,7 +24,7 @@ import { exactly, integers, random, sample, sampleWithoutGradient } from './samp
 import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
 
-interface ScanOptions {
+export interface ScanOptions {
   readonly dtype?: DType | null;
 }
 type Scan = Op<(input: Tensor, dim: number, options?: ScanOptions) => Tensor>;
