@@ -11,7 +11,9 @@
  *   thread:fail()       a thread has failed: whoever waits for it traps instead
  *
  * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who
- * is last at a barrier wakes the others only if some sleep.
+ * is last at a barrier wakes the others only if some sleep. Where other programs keep a team on one processor, as Linux does
+ * that shares processors out among sessions, spinning is in vain and costs at every barrier: after some such waits in a row a
+ * thread looks for a sixteenth of the time, and for all of it now and then.
  */
 import binaryen from 'binaryen';
 import { type EntryStep, StepBuilder } from './entry.js';
@@ -42,6 +44,11 @@ const SLEEPERS = 128;
 const COMMAND = 192;
 const FAILED = 256;
 export const CONTROL_BYTES = 320;
+
+/** After so many waits in a row that spinning did not end, a part of the spins do, but for every one in some number. */
+const VAIN_WAITS = 4;
+const FEWER = 16;
+const RETRY = 16;
 
 /** The custom section that tells the loader how much memory a team needs: bytes, and bytes of each thread, as u32. */
 export const TEAM_SECTION = 'gradc.team';
@@ -99,34 +106,53 @@ class TeamBuilder {
   private addBarrier(name: string, spinsBeforeSleep: string): void {
     const { module } = this;
     const [generation, spins] = [0, 1];
-    const before = (): number => module.local.get(generation, i32);
     const isLast = module.i32.eq(
       module.i32.atomic.rmw.add(0, this.word(ARRIVED), this.int(1)),
       module.i32.sub(module.global.get(THREADS, i32), this.int(1)),
     );
     const goOn = module.block(null, [this.store(ARRIVED, this.int(0)), this.openNext()]);
-    const isSpent = module.i32.eq(module.local.get(spins, i32), this.int(1));
+    const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
+    const body = module.block(null, [
+      module.local.set(generation, this.load(GENERATION)),
+      trapIfFailed(),
+      module.if(isLast, goOn, this.waiting(name, spinsBeforeSleep, generation, spins)),
+      trapIfFailed(),
+    ]);
+    module.addFunction(name, none, none, [i32, i32], body);
+  }
+
+  /** Until the generation is another. Each barrier counts in how many waits in a row this thread has fallen asleep. */
+  private waiting(name: string, spinsBeforeSleep: string, generation: number, spins: number): number {
+    const { module } = this;
+    const vain = `${name}.vain`;
+    module.addGlobal(vain, i32, true, this.int(0));
+    const waitsInVain = (): number => module.global.get(vain, i32);
+    const allSpins = (): number => module.global.get(spinsBeforeSleep, i32);
+    const isHopeless = module.i32.and(
+      module.i32.ge_u(waitsInVain(), this.int(VAIN_WAITS)),
+      module.i32.ne(module.i32.rem_u(waitsInVain(), this.int(RETRY)), this.int(0)),
+    );
+    const fewSpins = module.i32.div_u(allSpins(), this.int(FEWER));
+    const before = (): number => module.local.get(generation, i32);
+    const isSpent = (): number => module.i32.eq(module.local.get(spins, i32), this.int(1));
     const sleep = module.block(null, [
       module.drop(module.i32.atomic.rmw.add(0, this.word(SLEEPERS), this.int(1))),
       module.drop(module.memory.atomic.wait32(this.word(GENERATION), before(), module.i64.const(-1n))),
       module.drop(module.i32.atomic.rmw.sub(0, this.word(SLEEPERS), this.int(1))),
     ]);
-    const waiting = module.loop(
+    const untilNext = module.loop(
       'wait',
       module.if(
         module.i32.eq(this.load(GENERATION), before()),
-        module.block(null, [module.if(isSpent, sleep, this.decrement(spins)), module.br('wait')]),
+        module.block(null, [module.if(isSpent(), sleep, this.decrement(spins)), module.br('wait')]),
       ),
     );
-    const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
-    const body = module.block(null, [
-      module.local.set(generation, this.load(GENERATION)),
-      module.local.set(spins, module.global.get(spinsBeforeSleep, i32)),
-      trapIfFailed(),
-      module.if(isLast, goOn, waiting),
-      trapIfFailed(),
+    const waitsNow = module.select(isSpent(), module.i32.add(waitsInVain(), this.int(1)), this.int(0));
+    return module.block(null, [
+      module.local.set(spins, module.select(isHopeless, fewSpins, allSpins())),
+      untilNext,
+      module.global.set(vain, waitsNow),
     ]);
-    module.addFunction(name, none, none, [i32, i32], body);
   }
 
   /** One less, but for 0, which stays. */
