@@ -161,7 +161,7 @@ export const inner: Product = composite({
   samples: [sample(random([2, 3]), random([4, 3])), sample(random([3]), random([3]))],
 });
 
-interface Scales {
+export interface Scales {
   readonly beta?: number;
   readonly alpha?: number;
 }

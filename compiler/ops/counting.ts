@@ -13,7 +13,7 @@ import { Tensor, tensorOver } from './tensor.js';
 
 // ── histogram ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-interface HistogramOptions {
+export interface HistogramOptions {
   readonly range?: readonly [number, number] | null;
   readonly weight?: Tensor | null;
   readonly density?: boolean;
