@@ -10,16 +10,30 @@ import { pathToFileURL } from 'node:url';
 import { arange, defineModel, entry, input, int64, type ModelDefinition } from 'gradc';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { evaluateConstant } from '../backends/js/evaluate.js';
+import { bodyOf } from '../backends/wasm/accesses.js';
 import { wasm } from '../backends/wasm/backend.js';
 import { divideKernel, measuredCosts } from '../backends/wasm/divide.js';
+import { withSharedScratch } from '../backends/wasm/shared-scratch.js';
 import { artifactFiles } from '../compiler/artifact/write.js';
-import type { Kernel } from '../compiler/ir/kernel.js';
+import {
+  alloc,
+  call,
+  type Expr,
+  index,
+  iterOf,
+  type Kernel,
+  load,
+  loop,
+  makeIter,
+  type Stmt,
+  store,
+} from '../compiler/ir/kernel.js';
 import { printKernel } from '../compiler/ir/text.js';
 import { compileToProgram, emitProgram } from '../compiler/pipeline.js';
 import { traceModel } from '../compiler/trace/model.js';
 import lenet from '../examples/lenet/lenet.model.js';
 import type { LoadOptions, Model } from '../runtime/deploy/index.js';
-import { matmul, softmax } from './support/plain-kernels.js';
+import { matmul, param, register, softmax } from './support/plain-kernels.js';
 import { divideAll } from './support/team.js';
 
 const scheduled = (kernel: Kernel): Kernel =>
@@ -41,6 +55,20 @@ describe('a divided kernel', () => {
     expect(text).toContain('thread.x(40)');
     expect(text).toContain('local');
     expect(text).not.toMatch(/barrier|shared/);
+  });
+
+  test('scratch memory of a divided loop is of each thread, also where statements before the loop use the same', () => {
+    const [x, scratch] = [param('x', 64), { ...register('scratch'), scope: 'local' as const }];
+    const doubled = (at: Expr): Stmt =>
+      alloc(scratch, [
+        store(scratch, index(0), load(x, at)),
+        store(x, at, call('add', load(scratch, index(0)), load(scratch, index(0)))),
+      ]);
+    const i = makeIter('i', x.size);
+    const [before, inside] = withSharedScratch([doubled(index(0)), loop(i, 'thread.x', [doubled(iterOf(i))])]);
+    const scopes = (stmt: Stmt): string[] =>
+      stmt.kind === 'alloc' ? [stmt.buffer.scope] : bodyOf(stmt).flatMap(scopes);
+    expect([scopes(before), scopes(inside)]).toEqual([['shared'], ['local']]);
   });
 
   test('is left alone where working together costs more than it saves', () => {
