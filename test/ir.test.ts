@@ -2,13 +2,16 @@
 import { describe, expect, test } from 'vitest';
 import { type Graph, Interner, type Node, roots, topological } from '../compiler/ir/graph.js';
 import {
+  addIndex,
   alloc,
   type Buffer,
   call,
+  cast,
   childrenOf,
   constant,
   type Expr,
   expressionsOf,
+  floorDivIndex,
   type Iter,
   index,
   iterOf,
@@ -16,10 +19,12 @@ import {
   load,
   loop,
   makeIter,
+  mulIndex,
   reduce,
   type Stmt,
   store,
 } from '../compiler/ir/kernel.js';
+import { reachesEachOnce } from '../compiler/ir/nests.js';
 import type { Slot } from '../compiler/ir/program.js';
 import { parseGraph, parseKernel, printGraph, printKernel } from '../compiler/ir/text.js';
 import { graphProblems, kernelProblems, programProblems, verifyGraph, verifyKernel } from '../compiler/ir/verify.js';
@@ -328,6 +333,19 @@ describe('kernel text', () => {
   ])('%s is refused', (text, message) => {
     expect(() => parseKernel(text)).toThrow(message);
   });
+});
+
+test('an index reaches each place once where counters outdo those below them and nothing else moves it', () => {
+  const [i, j, other] = [makeIter('i', 3), makeIter('j', 5), makeIter('k', 9)];
+  const register: Buffer = { name: 'r', dtype: 'int32', size: 1, scope: 'register' };
+  const place = (ofI: number, ...more: Expr[]): Expr =>
+    more.reduce<Expr>((sum, term) => addIndex(sum, term), addIndex(mulIndex(iterOf(i), ofI), iterOf(j)));
+  expect([5, 7, -5].map(ofI => reachesEachOnce(place(ofI), [i, j]))).toEqual([true, true, true]);
+  expect([4, 0].map(ofI => reachesEachOnce(place(ofI), [i, j]))).toEqual([false, false]);
+  expect(reachesEachOnce(place(5), [i, j, other])).toBe(false);
+  expect(reachesEachOnce(place(5, floorDivIndex(iterOf(other), 2)), [i, j])).toBe(true);
+  expect(reachesEachOnce(place(5, floorDivIndex(iterOf(j), 2)), [i, j])).toBe(false);
+  expect(reachesEachOnce(place(5, cast('index', load(register, index(0)))), [i, j])).toBe(false);
 });
 
 describe('the graph verifier', () => {

@@ -184,6 +184,14 @@ describe('sums and pointwise nests', () => {
   }
 });
 
+test('long sums over far elements go on in four vectors side by side', () => {
+  const sidesOf = (rows: number, columns: number): string | undefined =>
+    printKernel(scheduled(sums(rows, columns, 'rows'))).match(/float32\[(\d+)\] register/)?.[1];
+  expect(sidesOf(64, 84)).toBe('16');
+  expect(sidesOf(8, 84)).toBe('4');
+  expect(sidesOf(64, 12)).toBe('4');
+});
+
 test('what is read along one counter and written along another is turned around in squares', () => {
   expect(printKernel(scheduled(transposed(17, 9)))).toMatch(/square: float32\[16\] register/);
   expect(printKernel(scheduled(transposed(3, 9)))).not.toContain('square');
