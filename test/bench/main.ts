@@ -39,6 +39,8 @@ export interface Result {
   readonly bytes: number;
   /** The least time of this many threads on this machine, kernel by kernel, over the median. */
   readonly roofline: number;
+  /** Processors in use on average: where it is well below the threads, other programs had them. */
+  readonly processors: number;
 }
 
 export interface WorkloadSizes extends Sizes {
@@ -147,10 +149,17 @@ class Bench {
     { workload, launches }: CompiledWorkload,
     { run, ...measured }: Pick<Result, 'threads' | 'variant' | 'mode'> & { readonly run: () => unknown },
   ): Result {
-    const times = measure(run, seconds);
+    const { times, processors } = withProcessors(() => measure(run, seconds));
     const fused = measured.variant !== 'simd128' && hasFeature('relaxed-simd');
     const least = rooflineMs(launches, this.ceilings, fused) / measured.threads;
-    return { workload: workload.name, ...measured, ...times, ...totalCost(launches), roofline: least / times.medianMs };
+    return {
+      workload: workload.name,
+      ...measured,
+      ...times,
+      ...totalCost(launches),
+      roofline: least / times.medianMs,
+      processors,
+    };
   }
 
   private kernelDetails(compiled: CompiledWorkload, inputs: Inputs): string {
@@ -167,6 +176,14 @@ function speedUpOf(result: Result, all: readonly Result[]): number | null {
     ({ workload, variant, threads }) => workload === result.workload && variant === result.variant && threads === 1,
   );
   return alone === undefined || result.threads === 1 ? null : alone.medianMs / result.medianMs;
+}
+
+/** With how many processors this process kept busy meanwhile, on average. */
+function withProcessors<T>(measured: () => T): { readonly times: T; readonly processors: number } {
+  const [start, used] = [performance.now(), process.cpuUsage()];
+  const times = measured();
+  const { user, system } = process.cpuUsage(used);
+  return { times, processors: (user + system) / 1000 / (performance.now() - start) };
 }
 
 function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Inputs): unknown {

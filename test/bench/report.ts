@@ -39,7 +39,7 @@ export interface ResultRow extends Result {
 }
 
 export function resultTable(): Table<ResultRow> {
-  const widths = [16, 7, 11, 10, 10, 9, 8, 9, 8];
+  const widths = [16, 7, 11, 10, 10, 10, 9, 8, 9, 8];
   return {
     head: line(widths, [
       'workload',
@@ -47,18 +47,20 @@ export function resultTable(): Table<ResultRow> {
       'variant',
       'median ms',
       'least ms',
+      'processors',
       'GFLOP/s',
       'GB/s',
       'roofline',
       'speed-up',
     ]),
-    row: ({ workload, threads, variant, medianMs, minMs, flops, bytes, roofline, speedUp }) =>
+    row: ({ workload, threads, variant, medianMs, minMs, processors, flops, bytes, roofline, speedUp }) =>
       line(widths, [
         workload,
         `${threads}`,
         variant,
         milliseconds(medianMs),
         milliseconds(minMs),
+        processors.toFixed(2),
         rate(flops, medianMs),
         rate(bytes, medianMs),
         percent(roofline),
