@@ -4,7 +4,7 @@
  * The tensors on one side of the module are joined to one, whose step on the tape sees all their gradients together and may
  * change them; so a hook runs once, with the gradients of all outputs and all inputs.
  */
-import { type BodyTrace, currentBody } from '../../compiler/autodiff/control/body.js';
+import { type BodyTrace, currentBody, type Gradients } from '../../compiler/autodiff/control/body.js';
 import { differentiatedAsOne } from '../../compiler/autodiff/control/region.js';
 import type { Tree } from '../../compiler/autodiff/control/tree.js';
 import { isFloat } from '../../compiler/ir/dtype.js';
@@ -13,7 +13,6 @@ import { recordFunction, requiresGrad } from '../../compiler/ops/tape.js';
 import { Tensor } from '../../compiler/ops/tensor.js';
 import type { Module } from './module.js';
 
-export type Gradients = readonly (Tensor | null)[];
 /** What it returns replaces the gradients of the inputs. Arguments and outputs without a gradient have null. */
 export type BackwardHook = (
   module: Module,

@@ -32,7 +32,8 @@ export interface Argument {
   readonly role: ParamRole;
 }
 
-type Gradients = readonly (Tensor | null)[];
+/** Of several tensors, in their order; null for one that gets none. */
+export type Gradients = readonly (Tensor | null)[];
 
 /** A body before it is known what its siblings capture. */
 export interface TracedBody {

@@ -25,12 +25,10 @@ import { stack } from '../../ops/shape.js';
 import { enableGrad, type GradNode, gradNode, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
 import { elements, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
-import { currentTrace } from './body.js';
+import { currentTrace, type Gradients } from './body.js';
 import { LinearizedScan } from './linearize.js';
 import { pulledBack } from './pull.js';
 import { replay } from './replay.js';
-
-type Gradients = readonly (Tensor | null)[];
 
 /** Run a control node. The values are its carries after the last step, then its results. */
 export function callControl(control: Control, inputs: readonly Tensor[]): readonly Tensor[] {

@@ -10,12 +10,10 @@ import { formatType } from '../../ir/graph.js';
 import { philoxState } from '../../ops/random.js';
 import { requiresGrad } from '../../ops/tape.js';
 import type { Tensor } from '../../ops/tensor.js';
-import { type BodyTrace, contentsNow, joinBodies, traceBody, writeBack } from './body.js';
+import { type BodyTrace, contentsNow, type Gradients, joinBodies, traceBody, writeBack } from './body.js';
 import { backwardSide, callControl, recordTogether } from './call.js';
 import { replay } from './replay.js';
 import { type Flat, flatten, type Tree } from './tree.js';
-
-type Gradients = readonly (Tensor | null)[];
 
 export interface RegionGradient {
   /** Compute in the derivative what the part computes anew, and keep none of it. */
