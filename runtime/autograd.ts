@@ -6,8 +6,10 @@ import { type Saved, save } from '../compiler/ops/saved.js';
 import { type GradNode, gradNode, noGrad, recordFunction, requiresGrad } from '../compiler/ops/tape.js';
 import { Tensor } from '../compiler/ops/tensor.js';
 
-export { hessian, hvp, jacobian, jvp, vjp } from '../compiler/autodiff/functional.js';
+export { hessian, hvp, jacobian, jvp, vhp, vjp } from '../compiler/autodiff/functional.js';
 export { type BackwardOptions, backward, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';
+export { detectAnomaly, setDetectAnomaly } from './anomaly.js';
+export { type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.js';
 
 /** What `forward` leaves for `backward`. Further fields may be set on it. */
 export class FunctionContext {

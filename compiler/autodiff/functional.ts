@@ -138,3 +138,6 @@ export function hvp(
     return [finish(output, options.createGraph), finish(product ?? x.zerosLike(), options.createGraph)];
   });
 }
+
+/** The output of a scalar function and the product of `v` with its Hessian: the same numbers, Hessians being symmetric. */
+export const vhp: typeof hvp = hvp;

@@ -99,6 +99,8 @@ export interface OpDef {
   readonly noVjpHint?: string;
   /** PyTorch's `grad_fn` name where it is not `<Name>Backward0`. */
   readonly gradName?: GradName;
+  /** The same where the arguments tell, which the attrs no longer do; null where they do not. */
+  readonly callName?: (bound: Bound) => string | null;
   readonly lower?: Lowering;
   /** For a composite: the same thing in other ops. */
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => Tensor;
@@ -166,8 +168,12 @@ function callable<F extends AnyFunction>(def: OpDef): Op<F> {
   invariant(!registry.has(def.name), () => `op '${def.name}' is defined twice`);
   registry.set(def.name, def);
   const call = (...args: unknown[]): Tensor => {
-    const { inputs, attrs } = def.prepare(bindArguments(def.name, def.params, args));
-    return apply(def, inputs, attrs);
+    const bound = bindArguments(def.name, def.params, args);
+    const { inputs, attrs } = def.prepare(bound);
+    const output = apply(def, inputs, attrs);
+    const name = def.callName?.(bound);
+    if (name) renameStep(output, name);
+    return output;
   };
   return Object.assign(call, { def, params: def.params }) as unknown as Op<F>;
 }
@@ -458,6 +464,7 @@ export interface ViewSpec {
   readonly vjp?: OpDef['vjp'];
   readonly differentiable?: boolean;
   readonly gradName?: GradName;
+  readonly callName?: OpDef['callName'];
   readonly samples: readonly Sample[];
   readonly errors?: readonly ErrorSample[];
 }

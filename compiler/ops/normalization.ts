@@ -198,6 +198,7 @@ export interface InstanceNormOptions {
 }
 export const instanceNorm: Op<(input: Tensor, options?: InstanceNormOptions) => Tensor> = composite({
   name: 'instanceNorm',
+  gradName: 'ViewBackward0',
   doc: 'Normalises each channel of each sample over its spatial dims.',
   signature:
     'input: tensor, runningMean: tensor = null, runningVar: tensor = null, weight: tensor = null, bias: tensor = null, useInputStats: bool = true, momentum: number = 0.1, eps: number = 0.00001',

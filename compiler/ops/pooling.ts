@@ -245,6 +245,15 @@ function averagingMatrix(from: Dim, to: Dim): Tensor {
   return tensorOver(weights, { dtype: 'float64', shape: [from, to] });
 }
 
+/** PyTorch averages over everything by its mean, and pools one dim as two. */
+const adaptiveStep =
+  (rank: Rank, kind: 'Avg' | 'Max') =>
+  ({ outputSize }: AdaptiveBound): string => {
+    if (rank === 1) return 'SqueezeBackward1';
+    const isMean = kind === 'Avg' && [outputSize].flat().every(size => size === 1);
+    return isMean ? 'MeanBackward1' : `Adaptive${kind}Pool${rank}DBackward0`;
+  };
+
 type AdaptivePooling<R> = Op<(input: Tensor, outputSize: OutputSize) => R>;
 type AdaptivePool = AdaptivePooling<Tensor>;
 const adaptiveSignature = 'input: tensor, outputSize: any';
@@ -253,6 +262,7 @@ const adaptiveSignature = 'input: tensor, outputSize: any';
 const adaptiveAverage = (rank: Rank, samples: readonly Sample[]): AdaptivePool =>
   composite({
     name: `adaptiveAvgPool${rank}d`,
+    gradName: adaptiveStep(rank, 'Avg'),
     doc: 'Average pooling to a given size; null keeps a dim.',
     signature: adaptiveSignature,
     compute(bound) {
@@ -307,6 +317,7 @@ function positionsBefore(indices: Tensor, cells: readonly Tensor[], spatial: Sha
 const adaptiveMaximum = (rank: Rank, samples: readonly Sample[]): AdaptivePooling<[values: Tensor, indices: Tensor]> =>
   composite({
     name: `adaptiveMaxPool${rank}dWithIndices`,
+    gradName: adaptiveStep(rank, 'Max'),
     doc: 'Max pooling to a given size, and where the maxima are; null keeps a dim.',
     signature: adaptiveSignature,
     compute(bound) {

@@ -427,6 +427,7 @@ export const tile: Op<(input: Tensor, ...dims: [readonly number[]] | number[]) =
 export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?: number | null) => Tensor> = composite(
   {
     name: 'repeatInterleave',
+    gradName: 'IndexSelectBackward0',
     doc: 'Each position repeated along a dim (flattened without one); a tensor of repeats gives each position its own.',
     signature: 'input: tensor, repeats: any, dim: int = null',
     compute({ input, repeats, dim }) {

@@ -490,6 +490,24 @@ export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number) => Tensor> = composi
   samples: [sample(random([3, 2]), random([4, 2])), sample(random([3, 2]), random([4, 2]), 1)],
 });
 
+export const pdist: Op<(input: Tensor, p?: number) => Tensor> = composite({
+  name: 'pdist',
+  gradName: 'PdistBackward0',
+  doc: 'The p-norm distance of every two rows, the pairs in order.',
+  signature: 'input: tensor, p: number = 2',
+  compute({ input, p }) {
+    if (input.ndim !== 2) fail('E107', { op: 'pdist', problem: `only supports 2D tensors, got: ${input.ndim}D` });
+    if (Number(p) < 0) fail('E110', { op: 'pdist', problem: 'only supports non-negative p values' });
+    const n = input.shape[0];
+    const firsts = Array.from({ length: n }, (_, i) => new Array<number>(n - 1 - i).fill(i)).flat();
+    const seconds = Array.from({ length: n }, (_, i) => Array.from({ length: n - 1 - i }, (_, j) => i + 1 + j)).flat();
+    const rows = (places: readonly number[]): Tensor => input.indexSelect(0, longs(places, [places.length]));
+    return rows(firsts).sub(rows(seconds)).norm(Number(p), -1);
+  },
+  samples: [sample(random([4, 3])), sample(random([3, 2]), 1)],
+  errors: [{ args: [random([3])], message: /only supports 2D tensors, got: 1D/ }],
+});
+
 export const renorm: Op<(input: Tensor, p: number, dim: number, maxnorm: number) => Tensor> = composite({
   name: 'renorm',
   gradName: 'RenormBackward0',

@@ -6,10 +6,11 @@
  * order. What is saved, versioned and freed follows PyTorch's engine (Paszke et al., "Automatic differentiation in
  * PyTorch", 2017).
  */
-import { fail, invariant } from '../errors.js';
+import { fail, invariant, type Site } from '../errors.js';
 import { isFloat } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { formatShape, mayOverlap, sameShape } from '../ir/shape.js';
+import { checkForNan, recordedSite } from './anomaly.js';
 import type { OpDef } from './define.js';
 import { backwardPass, cloneIt, type Saved, save } from './saved.js';
 import { executor, isInferenceModeEnabled, setMakesInference, Tensor, type ViewStep } from './tensor.js';
@@ -27,6 +28,8 @@ export interface GradNode {
   readonly type: TensorType;
   hooks: Hook[] | null;
   retain: Tensor | null;
+  /** Where it was recorded; known while anomalies are looked for. */
+  readonly site?: Site | null;
   backward(grad: Tensor): readonly (Tensor | null)[];
   /** Drop saved tensors after a backward pass that does not retain the graph. */
   release(): void;
@@ -87,6 +90,7 @@ function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs
 
 class OpNode implements GradNode {
   name: string;
+  readonly site = recordedSite();
   readonly next: readonly (GradNode | null)[];
   readonly type: TensorType;
   hooks: Hook[] | null = null;
@@ -160,6 +164,7 @@ class AccumulateGrad implements GradNode {
 /** A step given by a function; `inputs` are the tensors whose gradients `backward` returns. */
 class FunctionNode implements GradNode {
   readonly next: readonly (GradNode | null)[];
+  readonly site = recordedSite();
   hooks: Hook[] | null = null;
   retain: Tensor | null = null;
   #backward: ((grad: Tensor) => readonly (Tensor | null)[]) | null;
@@ -465,6 +470,7 @@ function propagate(
         inputs.length === node.next.length,
         () => `${node.name} returned ${inputs.length} gradients for ${node.next.length} inputs`,
       );
+      checkForNan(node, inputs);
       if (!retainGraph) node.release();
       for (const [i, input] of node.next.entries()) {
         const contribution = inputs[i];

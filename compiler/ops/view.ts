@@ -230,6 +230,7 @@ export const unsqueeze: Op<(input: Tensor, dim: number) => Tensor> = defineView(
 
 export const squeeze: Op<(input: Tensor, dim?: number | readonly number[]) => Tensor> = defineView({
   name: 'squeeze',
+  callName: ({ dim }) => (dim === null ? null : 'SqueezeBackward1'),
   doc: 'Without the dims of size 1, or without those given whose size is 1.',
   signature: 'input: tensor, dim: dims = null',
   attrs({ dim }, input) {

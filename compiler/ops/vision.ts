@@ -47,6 +47,35 @@ export const pixelShuffle: Shuffle = composite({
   samples: [sample(random([1, 8, 2, 3]), 2)],
 });
 
+export const channelShuffle: Op<(input: Tensor, groups: number) => Tensor> = composite({
+  name: 'channelShuffle',
+  gradName: 'ChannelShuffleBackward0',
+  doc: 'The channels of [N, C, …] taken in turn from each of the groups into which they are divided.',
+  signature: 'input: tensor, groups: int',
+  compute({ input, groups }) {
+    const op = 'channelShuffle';
+    if (input.ndim < 3)
+      fail('E107', { op, problem: `expects input with > 2 dims, but got ${formatShape(input.shape)}` });
+    const [n, channels, ...rest] = input.shape;
+    if (groups <= 0)
+      fail('E110', {
+        op,
+        problem: `Number of groups to divide channels in must be positive. Value of groups:${groups}`,
+      });
+    if (channels % groups !== 0)
+      fail('E110', {
+        op,
+        problem: `Number of channels must be divisible by groups. Got ${channels} channels and ${groups} groups.`,
+      });
+    return input
+      .reshape([n, groups, channels / groups, ...rest])
+      .transpose(1, 2)
+      .reshape(input.shape);
+  },
+  samples: [sample(random([1, 6, 2]), 3)],
+  errors: [{ args: [random([1, 5, 2]), 2], message: /divisible by groups. Got 5 channels and 2 groups/ }],
+});
+
 export const pixelUnshuffle: Shuffle = composite({
   name: 'pixelUnshuffle',
   gradName: 'PixelUnshuffleBackward0',
@@ -291,3 +320,5 @@ export const interpolate: Op<
   ],
   errors: [{ args: [random([1, 2, 6, 6]), 4, { mode: 'linear' }], message: /no mode 'linear' for an input of 4 dims/ }],
 });
+
+export { interpolate as upsample };

@@ -61,6 +61,18 @@ export class PixelShuffle extends UnaryLayer {
     return settings({ upscaleFactor: this.upscaleFactor });
   }
 }
+/** The channels in turn from each of `groups`. */
+export class ChannelShuffle extends UnaryLayer {
+  constructor(readonly groups: number) {
+    super();
+  }
+  override forward(input: Tensor): Tensor {
+    return F.channelShuffle(input, this.groups);
+  }
+  override extraRepr(): string {
+    return settings({ groups: this.groups });
+  }
+}
 /** Space to channels: the inverse of PixelShuffle. */
 export class PixelUnshuffle extends UnaryLayer {
   constructor(readonly downscaleFactor: number) {
