@@ -26,6 +26,10 @@ export class Uniform extends Distribution {
   get mean(): Tensor {
     return this.high.add(this.low).div(2);
   }
+  /** None in particular: NaN, as in PyTorch. */
+  override get mode(): Tensor {
+    return this.high.mul(Number.NaN);
+  }
   override get stddev(): Tensor {
     return this.high.sub(this.low).div(Math.sqrt(12));
   }

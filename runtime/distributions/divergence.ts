@@ -3,11 +3,12 @@ import { fail } from '../../compiler/errors.js';
 import { softplus } from '../../compiler/ops/activation.js';
 import * as linalg from '../../compiler/ops/linalg.js';
 import { where } from '../../compiler/ops/selection.js';
+import { lgamma } from '../../compiler/ops/special.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Exponential, Uniform } from './continuous.js';
 import { Bernoulli, Categorical, Geometric, OneHotCategorical } from './discrete.js';
 import type { Distribution } from './distribution.js';
-import { Laplace, LogNormal, Normal } from './location-scale.js';
+import { Cauchy, Gumbel, gamma, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
 import { Independent, MultivariateNormal } from './multivariate.js';
 
 type Family<D extends Distribution> = abstract new (...args: never[]) => D;
@@ -20,11 +21,14 @@ const rule = <D extends Distribution>(family: Family<D>, between: (p: D, q: D) =
   between: between as Rule['between'],
 });
 
-function betweenNormals(p: Normal | LogNormal, q: Normal | LogNormal): Tensor {
-  const ratio = p.scale.div(q.scale).square();
-  const distance = p.loc.sub(q.loc).div(q.scale).square();
+/** Of normal variables whose means lie a squared `distance` apart, in widths of the second. */
+function betweenWidths(p: Tensor, q: Tensor, distance: Tensor | number): Tensor {
+  const ratio = p.div(q).square();
   return ratio.add(distance).sub(1).sub(ratio.log()).mul(0.5);
 }
+
+const betweenNormals = (p: Normal | LogNormal, q: Normal | LogNormal): Tensor =>
+  betweenWidths(p.scale, q.scale, p.loc.sub(q.loc).div(q.scale).square());
 
 function betweenCategoricals(p: Categorical | OneHotCategorical, q: Categorical | OneHotCategorical): Tensor {
   const terms = p.probs.mul(p.logits.sub(q.logits));
@@ -33,8 +37,9 @@ function betweenCategoricals(p: Categorical | OneHotCategorical, q: Categorical 
 }
 
 function betweenNormalVectors(p: MultivariateNormal, q: MultivariateNormal): Tensor {
-  const trace = linalg.solve(q.scaleTril, p.scaleTril).square().sum([-2, -1]);
-  const distance = linalg.solve(q.scaleTril, q.loc.sub(p.loc).unsqueeze(-1)).square().sum([-2, -1]);
+  const standardized = (columns: Tensor): Tensor => linalg.solveTriangular(q.scaleTril, columns, { upper: false });
+  const trace = standardized(p.scaleTril).square().sum([-2, -1]);
+  const distance = standardized(q.loc.sub(p.loc).unsqueeze(-1)).square().sum([-2, -1]);
   const shift = trace.add(distance).sub(p.eventShape[0]).mul(0.5);
   return q.halfLogDeterminant().sub(p.halfLogDeterminant()).add(shift);
 }
@@ -64,6 +69,25 @@ const rules: readonly Rule[] = [
     const ratio = p.scale.div(q.scale);
     const distance = p.loc.sub(q.loc).abs();
     return ratio.mul(distance.div(p.scale).neg().exp()).add(distance.div(q.scale)).sub(1).sub(ratio.log());
+  }),
+  rule(HalfNormal, (p, q) => betweenWidths(p.scale, q.scale, 0)),
+  rule(Cauchy, (p, q) => {
+    const widths = p.scale.add(q.scale).square();
+    const distance = p.loc.sub(q.loc).square();
+    return widths.add(distance).div(p.scale.mul(q.scale).mul(4)).log();
+  }),
+  rule(Gumbel, (p, q) => {
+    const ratio = p.scale.div(q.scale);
+    const distance = p.loc.sub(q.loc).div(q.scale);
+    const mean = distance
+      .neg()
+      .add(lgamma(ratio.add(1)))
+      .exp();
+    return distance
+      .sub(ratio.log())
+      .add(ratio.mul(gamma))
+      .add(mean)
+      .sub(1 + gamma);
   }),
   rule(Uniform, (p, q) => {
     const isInside = q.low.le(p.low).logicalAnd(q.high.ge(p.high));

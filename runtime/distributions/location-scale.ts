@@ -10,7 +10,7 @@ import { broadcastAll, Distribution, type DistributionOptions, type ParameterVal
 import { type Domain, nonnegative, positive, real } from './domain.js';
 
 /** Euler's constant. */
-const gamma = 0.57721566490153286;
+export const gamma = 0.57721566490153286;
 
 abstract class LocationScale extends Distribution {
   readonly loc: Tensor;

@@ -55,8 +55,7 @@ export class MultivariateNormal extends Distribution {
   logProb(value: Tensor): Tensor {
     this.checkSample(value);
     const centered = value.sub(this.loc);
-    const factor = this.scaleTril.expand([...centered.shape, this.eventShape[0]]);
-    const standardized = linalg.solve(factor, centered.unsqueeze(-1)).squeeze(-1);
+    const standardized = linalg.solveTriangular(this.scaleTril, centered.unsqueeze(-1), { upper: false }).squeeze(-1);
     const constant = this.eventShape[0] * Math.log(2 * Math.PI);
     return standardized.square().sum(-1).add(constant).mul(-0.5).sub(this.halfLogDeterminant());
   }
