@@ -17,7 +17,7 @@ import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { afterEach, describe, expect, test } from 'vitest';
 import { input } from '../compiler/trace/model.js';
-import { numbers } from './support/tensors.js';
+import { expectNumbers, numbers } from './support/tensors.js';
 
 afterEach(() => setDefaultDtype('float32'));
 
@@ -325,7 +325,7 @@ describe('layers over functional forms', () => {
     ['RReLU in eval mode', new nn.RReLU(0.2, 0.4).eval().forward(x.neg()), x.mul(-0.3)],
   ] as const)('%s', (_, got, want) => {
     expect(got.shape).toEqual(want.shape);
-    for (const [i, value] of numbers(got).entries()) expect(value).toBeCloseTo(numbers(want)[i], 5);
+    expectNumbers(got, numbers(want));
   });
 });
 
