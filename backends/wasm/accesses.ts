@@ -1,7 +1,15 @@
 /**
  * What statements read and write: every load and store, with the loops around it. Shared subtrees are visited once.
  */
-import { type Buffer, type Expr, type Iter, type LoopMap, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
+import {
+  type Buffer,
+  type Expr,
+  expressionsOf,
+  type Iter,
+  type LoopMap,
+  type Stmt,
+  walkExpr,
+} from '../../compiler/ir/kernel.js';
 
 export type Load = Extract<Expr, { kind: 'load' }>;
 
@@ -20,26 +28,6 @@ export function loadsIn(roots: readonly Expr[]): Load[] {
     });
   }
   return [...loads];
-}
-
-/** The expressions of one statement itself, without those of the statements in it. */
-export function expressionsOf(stmt: Stmt): readonly Expr[] {
-  switch (stmt.kind) {
-    case 'loop':
-      return stmt.limit === null ? [] : [stmt.limit];
-    case 'store':
-    case 'reduce':
-      return [stmt.index, stmt.value];
-    case 'if':
-      return [stmt.cond];
-    case 'allreduce':
-      return [stmt.index];
-    case 'alloc':
-    case 'barrier':
-      return [];
-    default:
-      return stmt satisfies never;
-  }
 }
 
 /** The statements directly in a statement. */

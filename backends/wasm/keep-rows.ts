@@ -20,6 +20,7 @@ import {
   type Buffer,
   childrenOf,
   type Expr,
+  expressionsOf,
   type Iter,
   iterOf,
   type Kernel,
@@ -35,7 +36,7 @@ import {
 } from '../../compiler/ir/kernel.js';
 import { reachesEachOnce, rowMajorOf } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
-import { expressionsOf, type Load, writesOf } from './accesses.js';
+import { type Load, writesOf } from './accesses.js';
 import { isInBounds } from './frame.js';
 import { isLongFunction } from './scalar.js';
 

@@ -10,6 +10,7 @@ import {
   alloc,
   type Buffer,
   type Expr,
+  expressionsOf,
   type Iter,
   index,
   iterOf,
@@ -34,7 +35,7 @@ import {
 } from '../../compiler/ir/kernel.js';
 import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
-import { allExpressions, expressionsOf, loadsIn, visitAccesses } from './accesses.js';
+import { allExpressions, loadsIn, visitAccesses } from './accesses.js';
 import { fitsLane, LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
 import { collapse, replaceIters, strideOf } from './linear.js';

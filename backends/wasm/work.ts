@@ -2,8 +2,7 @@
  * About how many cycles statements take on one thread: enough to tell what is worth dividing among threads from what is
  * not. Memory is taken to keep up; a vector is taken to cost what one element does.
  */
-import { type Expr, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
-import { expressionsOf } from './accesses.js';
+import { type Expr, expressionsOf, type Stmt, walkExpr } from '../../compiler/ir/kernel.js';
 import { LANES } from './emit-vector.js';
 import { scalar } from './scalar.js';
 
