@@ -67,6 +67,7 @@ const sections: readonly Section[] = [
 /** gradc's name where PyTorch's changes by more than its case. */
 const renamed: Readonly<Record<string, string>> = {
   'torch.Tensor': 'newTensor',
+  'torch.from_numpy': 'fromTypedArray',
   'Tensor._version': 'version',
   'Tensor.numpy': 'toTypedArray',
   'Tensor.__getitem__': 'at',

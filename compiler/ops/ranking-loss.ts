@@ -181,6 +181,32 @@ export const tripletMarginLoss: Triple<{ margin?: number; p?: number; eps?: numb
   ],
 );
 
+/** How far apart the rows of two tensors are. */
+export type Distance = (a: Tensor, b: Tensor) => Tensor;
+export const tripletMarginWithDistanceLoss: Triple<{
+  distanceFunction?: Distance | null;
+  margin?: number;
+  swap?: boolean;
+}> = lossOf(
+  'tripletMarginWithDistanceLoss',
+  'tripletMarginLoss with any distance; by default the Euclidean one.',
+  'anchor: tensor, positive: tensor, negative: tensor',
+  'distanceFunction: any = null, margin: number = 1, swap: bool = false, ',
+  ({ anchor, positive, negative, distanceFunction, margin, swap }) => {
+    const distance: Distance = distanceFunction ?? ((a, b) => pairwiseDistance(a, b));
+    const toNegative = distance(anchor, negative);
+    const nearest = swap ? toNegative.minimum(distance(positive, negative)) : toNegative;
+    return distance(anchor, positive).sub(nearest).add(margin).clamp(0);
+  },
+  [
+    sample(random([3, 4]), random([3, 4]), random([3, 4])),
+    sample(random([3, 4]), random([3, 4]), random([3, 4]), {
+      distanceFunction: (a: Tensor, b: Tensor) => a.sub(b).abs().sum(1),
+      swap: true,
+    }),
+  ],
+);
+
 // ── likelihoods ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const gaussianNllLoss: Triple<{ full?: boolean; eps?: number }> = lossOf(

@@ -1,4 +1,5 @@
 /** Distances between vectors, and losses that compare several inputs. Each hands its settings on to the functional form. */
+import type { Distance } from '../../compiler/ops/ranking-loss.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
 import { Layer } from './layer.js';
@@ -75,18 +76,12 @@ export class TripletMarginLoss extends SettingsLoss<
     return F.tripletMarginLoss(anchor, positive, negative, this.options);
   }
 }
-export type Distance = (a: Tensor, b: Tensor) => Tensor;
 /** A triplet loss for any distance; by default the Euclidean one. */
 export class TripletMarginWithDistanceLoss extends SettingsLoss<
   MarginOptions & { readonly distanceFunction?: Distance | null; readonly swap?: boolean }
 > {
   override forward(anchor: Tensor, positive: Tensor, negative: Tensor): Tensor {
-    const { distanceFunction, margin = 1, swap = false, reduction = 'mean' } = this.options;
-    const distance = distanceFunction ?? ((a: Tensor, b: Tensor): Tensor => F.pairwiseDistance(a, b));
-    const toNegative = distance(anchor, negative);
-    const nearest = swap ? toNegative.minimum(distance(positive, negative)) : toNegative;
-    const loss = distance(anchor, positive).sub(nearest).add(margin).clamp(0);
-    return reduction === 'none' ? loss : loss[reduction]();
+    return F.tripletMarginWithDistanceLoss(anchor, positive, negative, this.options);
   }
 }
 export class MultiLabelMarginLoss extends SettingsLoss<unknown> {
