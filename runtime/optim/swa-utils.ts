@@ -12,6 +12,8 @@ import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { zeros } from '../creation.js';
 import { Module } from '../nn/module.js';
+import { LRScheduler, type SchedulerOptions } from './lr-scheduler.js';
+import { type AnyOptimizer, perGroup } from './per-group.js';
 
 /** The next average, from the last one, the parameter, and how many parameters the last one is of (int64, 0-d). */
 export type Average = (averaged: Tensor, parameter: Tensor, count: Tensor) => Tensor;
@@ -105,5 +107,37 @@ export function updateBn(batches: Iterable<Tensor | readonly Tensor[]>, model: M
   } finally {
     for (const [i, layer] of layers.entries()) layer.momentum = momenta[i];
     model.train(wasTraining);
+  }
+}
+
+export interface AnnealOptions extends SchedulerOptions {
+  readonly annealEpochs?: number;
+  readonly annealStrategy?: 'cos' | 'linear';
+}
+const strategies: Readonly<Record<'cos' | 'linear', (part: Tensor) => Tensor>> = {
+  cos: part => part.mul(Math.PI).cos().sub(1).div(-2),
+  linear: part => part,
+};
+
+/** From the rate that is there to one that stays, with which models to average are found. */
+export class SWALR extends LRScheduler {
+  constructor(
+    optimizer: AnyOptimizer,
+    swaLr: number | readonly number[],
+    { annealEpochs = 10, annealStrategy = 'cos', ...options }: AnnealOptions = {},
+  ) {
+    const anneal = strategies[annealStrategy];
+    if (anneal === undefined)
+      fail('E208', { problem: `annealStrategy must be one of 'cos' or 'linear', instead got ${annealStrategy}` });
+    if (!(Number.isInteger(annealEpochs) && annealEpochs >= 0))
+      fail('E208', { problem: `annealEpochs must be a whole number of at least 0, got ${annealEpochs}` });
+    const targets = perGroup(optimizer, 'swa_lr', swaLr);
+    const shareAt = (epoch: Tensor): Tensor => anneal(epoch.div(Math.max(1, annealEpochs)).clamp(0, 1));
+    super(optimizer, options, ({ epoch, current, group }) => {
+      const [target, at] = [targets[group], annealEpochs === 0 ? epoch.clamp(1) : epoch];
+      const [before, now] = [shareAt(at.sub(1)), shareAt(at)];
+      const start = current.sub(before.mul(target)).div(before.neg().add(1));
+      return where(before.eq(1), target, start.add(now.mul(start.neg().add(target))));
+    });
   }
 }
