@@ -13,6 +13,8 @@ import { evaluateConstant } from '../backends/js/evaluate.js';
 import { bodyOf } from '../backends/wasm/accesses.js';
 import { wasm } from '../backends/wasm/backend.js';
 import { divideKernel, measuredCosts } from '../backends/wasm/divide.js';
+import { moduleText } from '../backends/wasm/module.js';
+import { planTeam } from '../backends/wasm/plan.js';
 import { withSharedScratch } from '../backends/wasm/shared-scratch.js';
 import { artifactFiles } from '../compiler/artifact/write.js';
 import {
@@ -29,7 +31,7 @@ import {
   store,
 } from '../compiler/ir/kernel.js';
 import { printKernel } from '../compiler/ir/text.js';
-import { compileToProgram, emitProgram } from '../compiler/pipeline.js';
+import { compileToProgram, emitProgram, scheduleProgram } from '../compiler/pipeline.js';
 import { traceModel } from '../compiler/trace/model.js';
 import lenet from '../examples/lenet/lenet.model.js';
 import type { LoadOptions, Model } from '../runtime/deploy/index.js';
@@ -88,6 +90,17 @@ const wild = defineModel('wild', () => {
       pick: entry({ index: input([ELEMENTS], int64) }, ({ index }) => ({ out: table.gather(0, index).exp().tanh() })),
     },
   };
+});
+
+test('a thread sleeps in a function without loops: Node 20 leaves a barrier early that sleeps in its own loop', () => {
+  const { name, graphs, state } = traceModel(
+    defineModel('sum', () => ({ state: {}, entries: { run: entry({ x: input([3]) }, ({ x }) => ({ y: x.exp() })) } })),
+  );
+  const { program } = compileToProgram({ name, graphs, state }, {}, evaluateConstant);
+  const text = moduleText(planTeam(scheduleProgram(program, wasm), false, divideAll));
+  const sleeping = text.split('\n (func ').filter(code => code.includes('memory.atomic.wait'));
+  expect(sleeping).toHaveLength(1);
+  expect(sleeping[0]).not.toContain('(loop');
 });
 
 describe('a loaded model', () => {
