@@ -100,3 +100,22 @@ describe.each(recorded)('$family($args, $options)', c => {
     }
   });
 });
+
+describe('values that PyTorch refuses, too', () => {
+  const { Bernoulli, Categorical, Exponential, Geometric, HalfNormal, Uniform } = distributions;
+  test.each<[string, () => Tensor]>([
+    ['Uniform', () => new Uniform(0, 1).logProb(tensor(2))],
+    ['Uniform', () => new Uniform(tensor([0, 5]), tensor([1, 6])).cdf(tensor([0.5, 0.5]))],
+    ['Exponential', () => new Exponential(1).logProb(tensor(-1))],
+    ['Bernoulli', () => new Bernoulli(0.5).logProb(tensor(0.3))],
+    ['HalfNormal', () => new HalfNormal(1).logProb(tensor(-1))],
+    ['Geometric', () => new Geometric(0.5).logProb(tensor(1.5))],
+    ['Categorical', () => new Categorical(tensor([0.5, 0.5])).logProb(tensor(2))],
+    ['Categorical', () => new Categorical(tensor([0.5, 0.5])).logProb(tensor(0.5))],
+  ])('%s: %s', (family, ask) => {
+    expect(ask).toThrow(new RegExp(`E208: ${family}: expected the value .* to be`));
+  });
+  test('the upper end of a uniform distribution is not refused, but never drawn', () => {
+    expect(new Uniform(0, 1).logProb(tensor(1)).item()).toBe(Number.NEGATIVE_INFINITY);
+  });
+});

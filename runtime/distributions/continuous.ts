@@ -7,7 +7,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import { rand } from '../random.js';
 import { broadcastAll, Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
-import { type Domain, nonnegative, positive, real } from './domain.js';
+import { between, type Domain, nonnegative, positive } from './domain.js';
 
 /** Equally likely from `low` up to, but without, `high`. */
 export class Uniform extends Distribution {
@@ -21,7 +21,7 @@ export class Uniform extends Distribution {
     this.high = to;
   }
   get support(): Domain {
-    return real;
+    return between(this.low.detach(), this.high.detach());
   }
   get mean(): Tensor {
     return this.high.add(this.low).div(2);

@@ -94,15 +94,19 @@ export abstract class Distribution {
     if (this.#validateArgs) this.#check(value, this.support, `expected the value (${formatShape(value.shape)})`);
   }
   #check(value: Tensor, domain: Domain, what: string): void {
+    const { name } = this.constructor;
     requireValues(value.detach(), {
-      op: `distributions.${this.constructor.name}`,
+      op: `distributions.${name}`,
+      measure: domain.measure,
       accepts: domain.accepts,
       acceptsAll: domain.acceptsAll,
-      refuse: found =>
-        fail('E208', {
-          problem: `${this.constructor.name}: ${what} to be ${domain.text}${found === null ? '' : `, but it holds ${found}`}`,
+      refuse(found) {
+        const holds = found === null || domain.measure !== undefined ? '' : `, but it holds ${found}`;
+        return fail('E208', {
+          problem: `${name}: ${what} to be ${domain.text}${holds}`,
           hint: 'pass { validateArgs: false } to leave values unchecked',
-        }),
+        });
+      },
     });
   }
 

@@ -4,6 +4,8 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 export interface Domain {
   /** As it stands after "to be". */
   readonly text: string;
+  /** What is looked at, where it is not the values themselves. */
+  readonly measure?: (values: Tensor) => Tensor;
   readonly accepts: (value: number) => boolean;
   /** The same of many values, as a bool tensor. */
   readonly acceptsAll: (values: Tensor) => Tensor;
@@ -14,6 +16,13 @@ export const real: Domain = {
   accepts: value => !Number.isNaN(value),
   acceptsAll: values => values.isnan().logicalNot(),
 };
+/** From one bound of each place to another, both included. */
+export const between = (low: Tensor, high: Tensor): Domain => ({
+  text: 'between low and high',
+  measure: values => values.ge(low).logicalAnd(values.le(high)),
+  accepts: Boolean,
+  acceptsAll: isBetween => isBetween,
+});
 export const positive: Domain = {
   text: 'above 0',
   accepts: value => value > 0,
