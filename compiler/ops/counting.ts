@@ -48,7 +48,7 @@ export const histogram: Op<
       const problem = `if weight tensor is provided it should have the same shape as the input tensor, but they are ${formatShape(weight.shape)} and ${formatShape(input.shape)}`;
       fail('E107', { op: 'histogram', problem });
     }
-    const binEdges: Tensor = bins instanceof Tensor ? bins : equalEdges(flat, Number(bins), range);
+    const binEdges: Tensor = bins instanceof Tensor ? bins.detach() : equalEdges(flat, Number(bins), range);
     const count = binEdges.numel() - 1;
     const last = binEdges.narrow(0, count, 1);
     const bin = searchsorted(binEdges, flat, { right: true }).sub(flat.eq(last).long()).sub(1);

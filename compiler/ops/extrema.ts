@@ -189,6 +189,7 @@ const withoutNonfinite: Op<(input: Tensor, nan: number, posinf: number, neginf: 
   },
   vjp: c => [where(isfinite(c.in(0)), c.grad, 0)],
   samples: [
+    sample(random([3]), 2, 100, -100),
     sampleWithoutGradient(
       exactly([4], [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1]),
       2,

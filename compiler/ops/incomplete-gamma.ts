@@ -93,11 +93,11 @@ const density = (a: Tensor, x: Tensor): Tensor => a.sub(1).xlogy(x).sub(x).sub(l
 
 const incompleteGamma: Op<(input: Tensor, other: Tensor, upper: boolean) => Tensor> = define({
   name: 'incompleteGamma',
-  doc: 'The regularised incomplete gamma function of two tensors of one shape and dtype, lower or upper.',
+  doc: 'The regularised incomplete gamma function of two tensors of one shape, lower or upper, in the dtype of the second.',
   signature: 'input: tensor, other: tensor, upper: bool',
   fusion: 'opaque',
   gradName: (_, { upper }) => (upper ? 'IgammacBackward0' : 'IgammaBackward0'),
-  infer: ([input]) => input,
+  infer: ([, other]) => other,
   lower: {
     kind: 'program',
     build({ inputs: [input, other], attrs, type, out }) {
@@ -116,10 +116,13 @@ const incompleteGamma: Op<(input: Tensor, other: Tensor, upper: boolean) => Tens
     const name = c.attrs.upper ? 'igammac: input' : 'igamma: input';
     if (c.needs(0))
       fail('E206', { op: name, hint: 'detach() it: only the second argument has a derivative, as in PyTorch' });
-    const slope = c.grad.mul(density(c.in(0), c.in(1)));
+    const slope = c.grad.mul(density(c.in(0).to(c.types[1].dtype), c.in(1)));
     return [null, c.attrs.upper ? slope.neg() : slope];
   },
-  samples: [sampleWithoutGradient(random([4], 0.5, 6), random([4], 0.2, 8), false)],
+  samples: [
+    sample(exactly([3], [1, 2, 5], 'int64'), random([3], 0.5, 6), true),
+    sampleWithoutGradient(random([4], 0.5, 6), random([4], 0.2, 8), false),
+  ],
 });
 
 type Gamma = Op<(input: Tensor, other: Tensor | number) => Tensor>;
