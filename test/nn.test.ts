@@ -298,6 +298,9 @@ describe('errors', () => {
   });
   test('constructors and containers', () => {
     expect(() => new nn.Conv2d(3, 4, 1, { groups: 2 })).toThrow(/in_channels must be divisible by groups: 3 and 2/);
+    expect(() => new nn.Conv1d(2, 2, 3, { paddingMode: 'mirror' as 'reflect' })).toThrow(
+      /Conv1d: paddingMode must be one of zeros, reflect, replicate, circular, but is 'mirror'/,
+    );
     expect(() => new nn.MultiheadAttention(5, 2)).toThrow(/divisible by num_heads/);
     expect(() => new nn.ModuleList([]).forward()).toThrow(/only holds parts/);
     expect(() => new nn.ModuleList([new nn.ReLU()]).at(3)).toThrow(/index 3 is out of range for 1 parts/);

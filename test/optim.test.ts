@@ -615,6 +615,7 @@ describe('schedulers', () => {
 
 describe('errors', () => {
   const w = zeros(2, { requiresGrad: true });
+  const steady = (): optim.SGD => new optim.SGD([w], { lr: 1 });
   test.each([
     ['a negative rate', () => new optim.SGD([w], { lr: -1 }), /Invalid learning rate: -1/],
     ['no parameters', () => new optim.SGD([], { lr: 0.1 }), /empty parameter list/],
@@ -627,6 +628,21 @@ describe('errors', () => {
       'groups that differ',
       () => new optim.SGD([w], { lr: 1 }).loadStateDict({ state: {}, paramGroups: [] }),
       /parameter groups of sizes/,
+    ],
+    [
+      'a growing constant',
+      () => new optim.lrScheduler.ConstantLR(steady(), { factor: 2 }),
+      /Constant multiplicative factor.* but is 2/,
+    ],
+    [
+      'a falling start',
+      () => new optim.lrScheduler.LinearLR(steady(), { startFactor: -1 }),
+      /Starting multiplicative factor/,
+    ],
+    [
+      'no such mode',
+      () => new optim.lrScheduler.ReduceLROnPlateau(steady(), { mode: 'low' as 'min' }),
+      /mode low is unknown/,
     ],
   ] as const)('%s', (_, call, message) => {
     expect(call).toThrow(message);

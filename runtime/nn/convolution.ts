@@ -18,7 +18,8 @@ function sizes(name: string, value: Size, rank: number): readonly number[] {
   return value;
 }
 
-export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
+const paddingModes = ['zeros', 'reflect', 'replicate', 'circular'] as const;
+export type PaddingMode = (typeof paddingModes)[number];
 export interface ConvOptions {
   readonly stride?: Size;
   readonly padding?: Size | 'same' | 'valid';
@@ -61,6 +62,10 @@ abstract class ConvNd extends UnaryLayer {
     this.padding = typeof padding === 'string' ? padding : sizes('padding', padding, rank);
     this.dilation = sizes('dilation', dilation, rank);
     this.groups = groups;
+    if (!paddingModes.includes(paddingMode)) {
+      const problem = `paddingMode must be one of ${paddingModes.join(', ')}, but is '${paddingMode}'`;
+      fail('E110', { op: new.target.name, problem });
+    }
     this.paddingMode = paddingMode;
     this.weight = new Parameter(empty([outChannels, inChannels / groups, ...this.kernelSize], { dtype }));
     this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;

@@ -144,6 +144,11 @@ export class ExponentialLR extends LRScheduler {
   }
 }
 
+function checkFactor(what: string, factor: number): void {
+  if (!(factor >= 0 && factor <= 1))
+    fail('E208', { problem: `${what} multiplicative factor expected to be between 0 and 1, but is ${factor}.` });
+}
+
 /** A factor below 1 until `totalIters`. */
 export class ConstantLR extends LRScheduler {
   constructor(
@@ -154,6 +159,7 @@ export class ConstantLR extends LRScheduler {
       ...options
     }: SchedulerOptions & { readonly factor?: number; readonly totalIters?: number } = {},
   ) {
+    checkFactor('Constant', factor);
     super(optimizer, options, ({ epoch, current }) =>
       where(epoch.eq(0), current.mul(factor), changedWhere(current, epoch.eq(totalIters), current.mul(1 / factor))),
     );
@@ -175,6 +181,8 @@ export class LinearLR extends LRScheduler {
       readonly totalIters?: number;
     } = {},
   ) {
+    checkFactor('Starting', startFactor);
+    checkFactor('Ending', endFactor);
     const rise = endFactor - startFactor;
     super(optimizer, options, ({ epoch, current }) => {
       const before = epoch

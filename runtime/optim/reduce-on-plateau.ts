@@ -47,9 +47,13 @@ export class ReduceLROnPlateau {
       eps: 1e-8,
       ...options,
     };
+    const { mode, thresholdMode } = this.#options;
+    if (mode !== 'min' && mode !== 'max') fail('E208', { problem: `mode ${mode} is unknown! It is 'min' or 'max'` });
+    if (thresholdMode !== 'rel' && thresholdMode !== 'abs')
+      fail('E208', { problem: `threshold mode ${thresholdMode} is unknown! It is 'rel' or 'abs'` });
     if (this.#options.factor >= 1) fail('E208', { problem: 'Factor should be < 1.0.' });
     this.#minLrs = perGroup(optimizer, 'min_lrs', this.#options.minLr);
-    const worst = this.#options.mode === 'min' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    const worst = mode === 'min' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
     [this.#epoch, this.#best, this.#bad, this.#cooldown] = this.#kept(() => [0, worst, 0, 0].map(scalar));
   }
 
