@@ -1,5 +1,6 @@
 /** Steps that call an op of the table as one of its samples does, on other values, types and sizes. */
 import { type DType, isFloat } from '../../../compiler/ir/dtype.js';
+import { numel } from '../../../compiler/ir/shape.js';
 import { type Sample, SampleTensor } from '../../../compiler/ops/samples.js';
 import { graphOfSample } from '../graphs.js';
 import { makeArguments, mapItems, type TestedOp, tensorsIn, testedOps, withTensors } from '../op-samples.js';
@@ -50,6 +51,8 @@ function isUsable(op: TestedOp, sample: Sample): boolean {
 // ── samples of other sizes and types ───────────────────────────────────────────────────────────────────────────────────
 
 const sizes = [0, 1, 1, 2, 3, 5, 8, 17, 33];
+/** Each element of a tensor with each of another: eagerly, a convolution of large ones takes minutes. */
+const mostWork = 2_000_000;
 
 /**
  * The arguments of a sample in a type, now and then with other sizes: equal ones stay equal. The op may refuse them. Where
@@ -62,6 +65,10 @@ function varied(args: readonly unknown[], random: Random, dtype: DType): readonl
   const others = new Map<number, number>();
   if (mayVary && random.chance(0.4))
     for (const { shape } of all) for (const size of shape) others.set(size, random.of(sizes));
+  const [largest = 1, next = 1] = all
+    .map(({ shape }) => numel(shape.map(size => others.get(size) ?? size)))
+    .sort((a, b) => b - a);
+  if (largest * next > mostWork) others.clear();
   const change = (described: SampleTensor): SampleTensor => {
     const shape = isFlat ? [] : described.shape.map(size => others.get(size) ?? size);
     return new SampleTensor(shape, described.low, described.high, described.dtype ?? dtype, described.values);
