@@ -94,7 +94,7 @@ test('weights of the samples, and their gradient', () => {
 
 test('the layer: its fields, its state, its printing', () => {
   const bag = new nn.EmbeddingBag(4, 2, { mode: 'sum', maxNorm: 9, paddingIdx: 1, includeLastOffset: true });
-  expect(bag.toString()).toBe("EmbeddingBag(4, 2, max_norm=9, mode='sum', padding_idx=1)");
+  expect(bag.toString()).toBe('EmbeddingBag(4, 2, max_norm=9, mode=sum, padding_idx=1)');
   expect([...bag.namedParameters()].map(([name]) => name)).toEqual(['weight']);
   expect(bag.weight.select(0, 1).tolist()).toEqual([0, 0]);
   noGrad(() => bag.weight.copy_(table()));
