@@ -11,9 +11,7 @@
  *   thread:fail()       a thread has failed: whoever waits for it traps instead
  *
  * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who
- * is last at a barrier wakes the others only if some sleep. Where other programs keep a team on one processor, as Linux does
- * that shares processors out among sessions, spinning is in vain and costs at every barrier: after some such waits in a row a
- * thread looks for a sixteenth of the time, and for all of it now and then.
+ * is last at a barrier wakes the others only if some sleep.
  */
 import binaryen from 'binaryen';
 import { type EntryStep, StepBuilder } from './entry.js';
@@ -45,11 +43,6 @@ const SLEEPERS = 128;
 const COMMAND = 192;
 const FAILED = 256;
 export const CONTROL_BYTES = 320;
-
-/** After so many waits in a row that spinning did not end, a part of the spins do, but for every one in some number. */
-const VAIN_WAITS = 4;
-const FEWER = 16;
-const RETRY = 16;
 
 /** The custom section that tells the loader how much memory a team needs: bytes, and bytes of each thread, as u32. */
 export const TEAM_SECTION = 'gradc.team';
@@ -116,41 +109,27 @@ class TeamBuilder {
     const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
     const body = module.block(null, [
       module.local.set(generation, this.load(GENERATION)),
+      module.local.set(spins, module.global.get(spinsBeforeSleep, i32)),
       trapIfFailed(),
-      module.if(isLast, goOn, this.waiting(name, spinsBeforeSleep, generation, spins)),
+      module.if(isLast, goOn, this.waiting(generation, spins)),
       trapIfFailed(),
     ]);
     module.addFunction(name, none, none, [i32, i32], body);
   }
 
-  /** Until the generation is another. Each barrier counts in how many waits in a row this thread has fallen asleep. */
-  private waiting(name: string, spinsBeforeSleep: string, generation: number, spins: number): number {
+  /** Until the generation is another: as often as there are spins left, then asleep. */
+  private waiting(generation: number, spins: number): number {
     const { module } = this;
-    const vain = `${name}.vain`;
-    module.addGlobal(vain, i32, true, this.int(0));
-    const waitsInVain = (): number => module.global.get(vain, i32);
-    const allSpins = (): number => module.global.get(spinsBeforeSleep, i32);
-    const isHopeless = module.i32.and(
-      module.i32.ge_u(waitsInVain(), this.int(VAIN_WAITS)),
-      module.i32.ne(module.i32.rem_u(waitsInVain(), this.int(RETRY)), this.int(0)),
-    );
-    const fewSpins = module.i32.div_u(allSpins(), this.int(FEWER));
     const before = (): number => module.local.get(generation, i32);
-    const isSpent = (): number => module.i32.eq(module.local.get(spins, i32), this.int(1));
+    const isSpent = module.i32.eq(module.local.get(spins, i32), this.int(1));
     const sleep = module.call(SLEEP, [before()], none);
-    const untilNext = module.loop(
+    return module.loop(
       'wait',
       module.if(
         module.i32.eq(this.load(GENERATION), before()),
-        module.block(null, [module.if(isSpent(), sleep, this.decrement(spins)), module.br('wait')]),
+        module.block(null, [module.if(isSpent, sleep, this.decrement(spins)), module.br('wait')]),
       ),
     );
-    const waitsNow = module.select(isSpent(), module.i32.add(waitsInVain(), this.int(1)), this.int(0));
-    return module.block(null, [
-      module.local.set(spins, module.select(isHopeless, fewSpins, allSpins())),
-      untilNext,
-      module.global.set(vain, waitsNow),
-    ]);
   }
 
   /**
