@@ -20,6 +20,7 @@ import {
   subIndex,
   when,
 } from '../ir/kernel.js';
+import { requireValues } from './checks.js';
 import { composite, define, type Op } from './define.js';
 import { Cell, checkMatrices, declare, each, Matrix, type MatrixAccess, perMatrix } from './matrix-program.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
@@ -121,6 +122,9 @@ const pivotColumn = (packed: Tensor): Tensor => {
 const unitLike = (A: Tensor): Tensor => A.detach().onesLike().tril().triu();
 const takeRows = (A: Tensor, order: Tensor): Tensor => A.gather(-2, order.unsqueeze(-1).expand(A.shape));
 
+/** Memory is not left whatever a pivot says. */
+const inside = (pivot: Expr, rows: number): Expr => s.min(s.max(pivot, constant('int32', 1)), constant('int32', rows));
+
 const rowOrder: Op<(input: Tensor, rows: number) => Tensor> = define({
   name: 'rowOrder',
   doc: 'Which row stands where after the exchanges that pivots tell of.',
@@ -140,7 +144,7 @@ const rowOrder: Op<(input: Tensor, rows: number) => Tensor> = define({
       const body = [
         each('row', rows, r => [out.store([...batch, r], cast('int64', r))]),
         each('step', pivots.type.shape[pivots.type.shape.length - 1], step => [
-          other.set(s.sub(cast('int32', pivots.at([...batch, step])), 1)),
+          other.set(s.sub(inside(cast('int32', pivots.at([...batch, step])), rows), 1)),
           held.set(out.load([...batch, step])),
           out.store([...batch, step], out.load([...batch, at])),
           out.store([...batch, at], held.get()),
@@ -168,6 +172,22 @@ export const luFactor: Op<(A: Tensor) => Factors> = composite({
   samples: [sample(exactly([2, 2], [1, 2, 3, -1])), sampleWithoutGradient(random([2, 3, 2]))],
 });
 
+/** `rowOrder` of pivots that exchange rows of a matrix. */
+function orderOf(op: string, pivots: Tensor, rows: number): Tensor {
+  requireValues(pivots, {
+    op,
+    accepts: pivot => pivot >= 1 && pivot <= rows,
+    acceptsAll: values => values.ge(1).logicalAnd(values.le(rows)),
+    refuse: pivot =>
+      fail('E110', {
+        op,
+        problem: `pivots must be between 1 and ${rows}, the number of rows${pivot === null ? '' : `, but one is ${pivot}`}`,
+        hint: 'pass LU and pivots as luFactor gives them',
+      }),
+  });
+  return rowOrder(pivots, rows);
+}
+
 export const luUnpack: Op<(LUData: Tensor, LUPivots: Tensor) => NamedTuple<['P', 'L', 'U']>> = composite({
   name: 'luUnpack',
   doc: 'The permutation matrix P and the triangles L and U of what luFactor gives.',
@@ -176,7 +196,7 @@ export const luUnpack: Op<(LUData: Tensor, LUPivots: Tensor) => NamedTuple<['P',
     const [rows, columns] = LUData.shape.slice(-2);
     const k = Math.min(rows, columns);
     const L = LUData.narrow(-1, 0, k).tril(-1);
-    const order = rowOrder(LUPivots, rows);
+    const order = orderOf('luUnpack', LUPivots, rows);
     const unit = unitLike(
       order
         .unsqueeze(-1)
@@ -212,9 +232,15 @@ export const luSolve: Op<(b: Tensor, LUData: Tensor, LUPivots: Tensor) => Tensor
   doc: 'X with A·X = b, given what luFactor makes of A.',
   signature: 'b: tensor, LUData: tensor, LUPivots: tensor',
   compute({ b, LUData, LUPivots }) {
-    const ordered = takeRows(b, rowOrder(LUPivots, LUData.shape[LUData.ndim - 1]));
+    const ordered = takeRows(b, orderOf('luSolve', LUPivots, LUData.shape[LUData.ndim - 1]));
     const half = solveTriangular(LUData, ordered, { upper: false, unitriangular: true });
     return solveTriangular(LUData, half, { upper: true });
   },
   samples: [sample(random([2, 3]), exactly([2, 2], [3, -1, 0.3, 2]), exactly([2], [2, 2], 'int32'))],
+  errors: [
+    {
+      args: [random([2, 3]), exactly([2, 2], [3, -1, 0.3, 2]), exactly([2], [2, 3], 'int32')],
+      message: /pivots must be between 1 and 2, the number of rows, but one is 3/,
+    },
+  ],
 });
