@@ -23,7 +23,7 @@ import {
   select,
   subIndex,
 } from '../ir/kernel.js';
-import { formatShape } from '../ir/shape.js';
+import { formatShape, type Shape, sameShape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type ProgramLowering } from './define.js';
 import { type Reduction, reduced } from './loss.js';
@@ -35,6 +35,13 @@ import { elements, Tensor, tensorOver } from './tensor.js';
 const logZero = -1e30;
 /** How far a path moves in one step of time. */
 const moves = [0, 1, 2];
+
+/** Throws E110 unless the states of a recurrence are [time, sequence, state], and what is read beside them has its shape. */
+function checkSizes(op: string, { shape: states }: TensorType, { shape }: TensorType, wanted: Shape): void {
+  if (states.length === 3 && sameShape(shape, wanted)) return;
+  const given = `${formatShape(states)} with ${formatShape(shape)}`;
+  fail('E110', { op, problem: `needs states [time, sequence, state] and what fits them beside, not ${given}` });
+}
 
 /** Sequences beside each other; in each, time by time, state by state. */
 function overStates({ shape }: TensorType, body: (at: readonly Expr[]) => Stmt): Stmt[] {
@@ -80,7 +87,10 @@ const lattice: Op<(weights: Tensor, source: Tensor) => Tensor> = define({
   doc: 'out[t, n, s] = source[t, n, s] + Σ over k of weights[k, t, n, s] · out[t - 1, n, s - k].',
   signature: 'weights: tensor, source: tensor',
   fusion: 'opaque',
-  infer: ([, source]) => source,
+  infer([weights, source]) {
+    checkSizes('lattice', source, weights, [moves.length, ...source.shape]);
+    return source;
+  },
   lower: recurrence(0, (s, before, at, [weights, source]) =>
     before.reduce((sum, value, k) => s.add(sum, s.mul(weights([index(k), ...at]), value)), source(at)),
   ),
@@ -89,6 +99,10 @@ const lattice: Op<(weights: Tensor, source: Tensor) => Tensor> = define({
     return [c.needs(0) ? stack(moves.map(k => source.mul(shifted(c.out, 1, k)))) : null, source];
   },
   samples: [sample(random([3, 4, 2, 3]), random([4, 2, 3]))],
+  errors: [
+    { args: [random([2, 4, 2, 3]), random([4, 2, 3])], message: /not \[4, 2, 3\] with \[2, 4, 2, 3\]/ },
+    { args: [random([3, 4, 2]), random([4, 2])], message: /needs states \[time, sequence, state\]/ },
+  ],
 });
 
 /** The recurrence of `lattice` from the last time to the first: what reaches each state from all that it leads to. */
@@ -103,9 +117,10 @@ const pathLikelihoods: Op<(emission: Tensor, skips: Tensor) => Tensor> = define(
   doc: 'Log of the summed probability of all paths to each state: emission [time, n, state], skips [n, state] where two may be moved.',
   signature: 'emission: tensor, skips: tensor',
   fusion: 'opaque',
-  infer([emission]) {
+  infer([emission, skips]) {
     if (emission.dtype !== 'float32' && emission.dtype !== 'float64')
       fail('E108', { op: 'ctcLoss', problem: `is defined on float32 and float64, not on ${emission.dtype}` });
+    checkSizes('pathLikelihoods', emission, skips, emission.shape.slice(1));
     return emission;
   },
   lower: recurrence(logZero, (s, [stay, advance, skip], at, [emission, skips]) => {
@@ -129,6 +144,7 @@ const pathLikelihoods: Op<(emission: Tensor, skips: Tensor) => Tensor> = define(
     sample(random([4, 2, 2], -2, 0), exactly([2, 2], [0, 0, 0, 0], 'bool')),
     sampleWithoutGradient(random([4, 2, 3], -2, 0), exactly([2, 3], [0, 0, 1, 0, 0, 0], 'bool')),
   ],
+  errors: [{ args: [random([4, 2, 3]), exactly([1, 3], [0, 0, 1], 'bool')], message: /not \[4, 2, 3\] with \[1, 3\]/ }],
 });
 
 type Lengths = Tensor | readonly number[] | number;
