@@ -1,11 +1,22 @@
 /**
  * What kernels cost at least, counted from their plain form: floating point operations, and bytes between them and memory.
  *
- * A function that is computed by a polynomial counts as the operations of its vector form. Elements outside a padded window
- * count as others do. Memory is counted once for each element of each tensor: what is read again is taken to be in a cache.
+ * A function that is computed by a polynomial counts as the operations of its vector form. What is the same in every step of
+ * a loop counts once for all of them, and what several loops over a row have in common once for the row. Elements outside a
+ * padded window count as others do. Memory is counted once for each element of each tensor: what is read again is taken to be
+ * in a cache.
  */
+import { keepRows } from '../../../backends/wasm/keep-rows.js';
 import { bytesOf, isFloat } from '../../ir/dtype.js';
-import { expressionsOf, type Kernel, type KernelParam, type Stmt, walkExpr } from '../../ir/kernel.js';
+import {
+  childrenOf,
+  type Expr,
+  expressionsOf,
+  type Iter,
+  type Kernel,
+  type KernelParam,
+  type Stmt,
+} from '../../ir/kernel.js';
 import type { ScalarFn } from '../../ir/scalar.js';
 import { type Ceilings, streamRate } from './ceilings.js';
 import type { CountedLaunch } from './launches.js';
@@ -40,8 +51,10 @@ const operations: Partial<Record<ScalarFn, number>> = {
 };
 
 export function costOf(kernel: Kernel): KernelCost {
-  const counter = new Counter();
-  counter.count(kernel.body, 1);
+  const counter = new Counter(
+    new Set(kernel.params.filter(({ access }) => access === 'read').map(param => param.buffer.name)),
+  );
+  counter.count(keepRows.run(kernel, { note() {} }).body, []);
   const bytes = kernel.params.map(param => trafficOf(param, counter.accesses.get(param.buffer.name) ?? 0));
   return { flops: counter.flops, bytes: bytes.reduce((sum, b) => sum + b, 0), calls: counter.calls };
 }
@@ -51,32 +64,44 @@ function trafficOf({ buffer, access }: KernelParam, accesses: number): number {
   return Math.min(buffer.size * (access === 'readwrite' ? 2 : 1), accesses) * bytesOf(buffer.dtype);
 }
 
+const steps = (loops: readonly Iter[]): number => loops.reduce((product, { extent }) => product * extent, 1);
+
 class Counter {
   flops = 0;
   readonly calls = new Map<ScalarFn, number>();
   /** Loads and stores by name of the buffer. */
   readonly accesses = new Map<string, number>();
 
-  count(stmts: readonly Stmt[], times: number): void {
+  /** `constants`: the names of buffers that nothing writes. */
+  constructor(private readonly constants: ReadonlySet<string>) {}
+
+  count(stmts: readonly Stmt[], loops: readonly Iter[]): void {
     for (const stmt of stmts) {
-      for (const expr of expressionsOf(stmt)) this.expression(expr, times);
-      if (stmt.kind === 'loop') this.count(stmt.body, times * stmt.iter.extent);
-      else if (stmt.kind === 'alloc') this.count(stmt.body, times);
+      const seen = new Map<Expr, readonly Iter[]>();
+      for (const expr of expressionsOf(stmt)) this.expression(expr, loops, seen);
+      if (stmt.kind === 'loop') this.count(stmt.body, [...loops, stmt.iter]);
+      else if (stmt.kind === 'alloc') this.count(stmt.body, loops);
       else if (stmt.kind === 'if') {
-        this.count(stmt.then, times);
-        this.count(stmt.otherwise, times);
+        this.count(stmt.then, loops);
+        this.count(stmt.otherwise, loops);
       } else if (stmt.kind === 'store' || stmt.kind === 'reduce') {
-        this.access(stmt.buffer.name, times * (stmt.kind === 'reduce' ? 2 : 1));
-        if (stmt.kind === 'reduce' && isFloat(stmt.buffer.dtype)) this.flops += times;
+        this.access(stmt.buffer.name, steps(loops) * (stmt.kind === 'reduce' ? 2 : 1));
+        if (stmt.kind === 'reduce' && isFloat(stmt.buffer.dtype)) this.flops += steps(loops);
       }
     }
   }
 
-  private expression(root: Parameters<typeof walkExpr>[0], times: number): void {
-    walkExpr(root, expr => {
-      if (expr.kind === 'load') this.access(expr.buffer.name, times);
-      if (expr.kind === 'call' && expr.dtype !== 'index' && isFloat(expr.dtype)) this.call(expr.fn, times);
-    });
+  /** Counts all that an expression is made of; the loops in whose steps it differs. */
+  private expression(expr: Expr, loops: readonly Iter[], seen: Map<Expr, readonly Iter[]>): readonly Iter[] {
+    const known = seen.get(expr);
+    if (known !== undefined) return known;
+    const parts = new Set(childrenOf(expr).flatMap(child => this.expression(child, loops, seen)));
+    const changes = expr.kind === 'load' && !this.constants.has(expr.buffer.name);
+    const own = loops.filter(iter => changes || parts.has(iter) || (expr.kind === 'iter' && expr.iter === iter));
+    seen.set(expr, own);
+    if (expr.kind === 'load') this.access(expr.buffer.name, steps(own));
+    if (expr.kind === 'call' && expr.dtype !== 'index' && isFloat(expr.dtype)) this.call(expr.fn, steps(own));
+    return own;
   }
 
   private call(fn: ScalarFn, times: number): void {
