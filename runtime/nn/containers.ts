@@ -13,7 +13,8 @@ const notRun = (module: Module): never =>
 abstract class Indexed<T> extends Module {
   [index: number]: T;
 
-  override forward(): unknown {
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass that is more than a holder says what it takes and gives
+  override forward(..._inputs: any[]): any {
     return notRun(this);
   }
 
@@ -119,7 +120,8 @@ abstract class Named<T> extends Module {
     super();
     this.update(parts);
   }
-  override forward(): never {
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass that is more than a holder says what it takes and gives
+  override forward(..._inputs: any[]): any {
     return notRun(this);
   }
   protected override fields(): Iterable<readonly [string, unknown]> {
@@ -167,9 +169,12 @@ abstract class Named<T> extends Module {
 }
 
 /** Modules by name. */
-export class ModuleDict extends Named<Module> {
+export class ModuleDict<M extends Module = Module> extends Named<M> {
   protected override get kind(): string {
     return 'module';
+  }
+  override addModule(name: string, module: M): void {
+    this.set(name, module);
   }
 }
 
@@ -177,5 +182,8 @@ export class ModuleDict extends Named<Module> {
 export class ParameterDict extends Named<Parameter> {
   protected override get kind(): string {
     return 'parameter';
+  }
+  override registerParameter(name: string, parameter: Parameter): void {
+    this.set(name, parameter);
   }
 }

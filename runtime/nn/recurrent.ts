@@ -5,6 +5,8 @@
  */
 import { scan } from '../../compiler/autodiff/control/scan.js';
 import { fail } from '../../compiler/errors.js';
+import { formatShape, sameShape } from '../../compiler/ir/shape.js';
+import { where } from '../../compiler/ops/selection.js';
 import { cat, stack } from '../../compiler/ops/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
@@ -13,6 +15,7 @@ import * as F from '../functional.js';
 import { uniform_ } from './init.js';
 import { Layer, positional } from './layer.js';
 import { Parameter } from './parameter.js';
+import { PackedSequence } from './utils/packed-sequence.js';
 
 /** What a step hands to the next: the hidden state first, then for LSTM the cell state. */
 type State = readonly Tensor[];
@@ -62,6 +65,10 @@ const elman = (nonlinearity: Nonlinearity): Kind => {
 const lstm: Kind = { gates: 4, step: lstmStep };
 const gru: Kind = { gates: 3, step: gruStep };
 
+/** What a layer runs over, and what it gives for that: a packed batch for a packed batch. */
+type Steps = Tensor | PackedSequence;
+type Out<I extends Steps> = I extends PackedSequence ? PackedSequence : Tensor;
+
 export interface RecurrentOptions {
   readonly numLayers?: number;
   readonly bias?: boolean;
@@ -71,6 +78,16 @@ export interface RecurrentOptions {
   readonly dropout?: number;
   readonly bidirectional?: boolean;
 }
+
+/** A state for one sequence as that of a batch. */
+const asBatch =
+  (input: Tensor) =>
+  (part: Tensor): Tensor =>
+    part.ndim === 2
+      ? part.unsqueeze(1)
+      : fail('E208', {
+          problem: `For unbatched 2-D input of shape ${formatShape(input.shape)}, the state should also be 2-D, but it has shape ${formatShape(part.shape)}`,
+        });
 
 abstract class Recurrent extends Layer {
   readonly inputSize: number;
@@ -152,53 +169,115 @@ abstract class Recurrent extends Layer {
   }
 
   /** The outputs of the last layer, and for each part of the state its last values, [layers · directions, batch, size]. */
-  protected unroll(input: Tensor, given: State | null, stateSizes: readonly number[]): [Tensor, Tensor[]] {
+  protected unroll<I extends Steps>(input: I, given: State | null, stateSizes: readonly number[]): [Out<I>, Tensor[]] {
+    const unrolled =
+      input instanceof PackedSequence
+        ? this.unrollPacked(input, given, stateSizes)
+        : this.unrollTensor(input, given, stateSizes);
+    return unrolled as [Out<I>, Tensor[]];
+  }
+
+  private unrollTensor(input: Tensor, given: State | null, stateSizes: readonly number[]): [Tensor, Tensor[]] {
     const single = input.ndim === 2;
     if (!single && input.ndim !== 3)
       fail('E208', {
         problem: `${this.constructor.name}: Expected input to be 2-D or 3-D but received ${input.ndim}-D tensor`,
       });
-    let sequence = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
-    if (sequence.shape[2] !== this.inputSize) {
+    const steps = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
+    const state = this.initialState(steps, single ? given?.map(asBatch(input)) : given, stateSizes);
+    const dropped = (below: Tensor): Tensor => drop(below, this.dropout, this.training);
+    const [outputs, last] = this.runLayers(steps, state, null, dropped);
+    if (single) return [outputs.squeeze(1), last.map(part => part.squeeze(1))];
+    return [this.batchFirst ? outputs.transpose(0, 1) : outputs, last];
+  }
+
+  private unrollPacked(
+    input: PackedSequence,
+    given: State | null,
+    stateSizes: readonly number[],
+  ): [PackedSequence, Tensor[]] {
+    const steps = input.padded();
+    if (steps.ndim !== 3)
       fail('E208', {
-        problem: `${this.constructor.name}: input.size(-1) must be equal to input_size. Expected ${this.inputSize}, got ${sequence.shape[2]}`,
+        problem: `${this.constructor.name}: a PackedSequence must hold vectors, but each of its steps has ${steps.ndim - 2} dims`,
+      });
+    const state = this.initialState(steps, given, stateSizes);
+    const dropped = (below: Tensor): Tensor =>
+      input
+        .withPadded(below)
+        .withSteps(rows => drop(rows, this.dropout, this.training))
+        .padded();
+    const [outputs, last] = this.runLayers(steps, state, input.mask(), dropped);
+    return [input.withPadded(outputs), last];
+  }
+
+  /** The state before the first step, checked; zeros where none is given. */
+  private initialState(steps: Tensor, given: State | null | undefined, stateSizes: readonly number[]): State {
+    const [, batch, features] = steps.shape;
+    if (features !== this.inputSize) {
+      fail('E208', {
+        problem: `${this.constructor.name}: input.size(-1) must be equal to input_size. Expected ${this.inputSize}, got ${features}`,
       });
     }
-    const batch = sequence.shape[1];
-    const runs = this.runs();
-    const states =
-      given?.map(part => (single ? part.unsqueeze(1) : part)) ??
-      stateSizes.map(size => input.newZeros(runs.length, batch, size));
+    return stateSizes.map((size, i) => {
+      const shape = [this.runs().length, batch, size];
+      const part = given?.[i] ?? steps.newZeros(shape);
+      if (!sameShape(part.shape, shape))
+        fail('E208', {
+          problem: `${this.constructor.name}: Expected ${i === 0 ? 'hidden' : 'cell'} state of shape ${formatShape(shape)}, got ${formatShape(part.shape)}`,
+          hint: 'a state has one layer per direction, then the batch, whatever batchFirst says',
+        });
+      return part;
+    });
+  }
+
+  /** All layers in all directions over [length, batch, features]; a mask [length, batch] tells which steps there are. */
+  private runLayers(
+    steps: Tensor,
+    initial: State,
+    mask: Tensor | null,
+    dropped: (below: Tensor) => Tensor,
+  ): [Tensor, Tensor[]] {
     const finals: State[] = [];
+    let sequence = steps;
     for (let layer = 0; layer < this.numLayers; layer++) {
-      const outputs = runs
+      const outputs = this.runs()
         .filter(run => run.layer === layer)
         .map(({ suffix }, direction) => {
-          const initial = states.map(part => part.select(0, finals.length));
-          const { outputs, state } = this.runDirection(sequence, initial, this.weights(suffix), direction === 1);
+          const before = initial.map(part => part.select(0, finals.length));
+          const { outputs, state } = this.runDirection(sequence, before, this.weights(suffix), direction === 1, mask);
           finals.push(state);
           return outputs;
         });
       sequence = outputs.length === 1 ? outputs[0] : cat(outputs, -1);
-      if (layer < this.numLayers - 1) sequence = drop(sequence, this.dropout, this.training);
+      const hasDropout = this.dropout > 0 && this.training && layer < this.numLayers - 1;
+      if (hasDropout) sequence = dropped(sequence);
     }
-    const output = single ? sequence.squeeze(1) : this.batchFirst ? sequence.transpose(0, 1) : sequence;
-    const last = stateSizes.map((_, part) => stack(finals.map(state => state[part])));
-    return [output, single ? last.map(part => part.squeeze(1)) : last];
+    return [sequence, initial.map((_, part) => stack(finals.map(state => state[part])))];
   }
 
+  /** Where a sequence is over its state stays as it is, and its outputs are 0. */
   private runDirection(
     sequence: Tensor,
     initial: State,
     weights: CellWeights,
     backwards: boolean,
+    mask: Tensor | null,
   ): { outputs: Tensor; state: State } {
     const gates = F.linear(sequence, weights.weightIh, weights.biasIh);
-    const step = (state: State, inputGates: Tensor): [State, Tensor] => {
+    const whole = (state: State, inputGates: Tensor): [State, Tensor] => {
       const next = this.kind.step(inputGates, state, weights);
       return [next, next[0]];
     };
-    const [state, outputs] = scan(step, initial, gates, { reverse: backwards });
+    const masked = (state: State, x: { gates: Tensor; isThere: Tensor }): [State, Tensor] => {
+      const next = this.kind.step(x.gates, state, weights);
+      return [next.map((part, i) => where(x.isThere, part, state[i])), where(x.isThere, next[0], 0)];
+    };
+    const order = { reverse: backwards };
+    const [state, outputs] =
+      mask === null
+        ? scan(whole, initial, gates, order)
+        : scan(masked, initial, { gates, isThere: mask.unsqueeze(-1) }, order);
     return { outputs, state };
   }
 
@@ -223,7 +302,7 @@ export class RNN extends Recurrent {
   ) {
     super(elman(nonlinearity), inputSize, hiddenSize, options);
   }
-  override forward(input: Tensor, hidden: Tensor | null = null): [output: Tensor, hidden: Tensor] {
+  override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
     const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
     return [output, last];
   }
@@ -232,7 +311,7 @@ export class GRU extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super(gru, inputSize, hiddenSize, options);
   }
-  override forward(input: Tensor, hidden: Tensor | null = null): [output: Tensor, hidden: Tensor] {
+  override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
     const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
     return [output, last];
   }
@@ -241,10 +320,10 @@ export class LSTM extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions & { readonly projSize?: number } = {}) {
     super(lstm, inputSize, hiddenSize, options);
   }
-  override forward(
-    input: Tensor,
+  override forward<I extends Steps>(
+    input: I,
     state: readonly [hidden: Tensor, cell: Tensor] | null = null,
-  ): [output: Tensor, state: [hidden: Tensor, cell: Tensor]] {
+  ): [output: Out<I>, state: [hidden: Tensor, cell: Tensor]] {
     const [output, [hidden, cell]] = this.unroll(input, state, [
       this.projSize > 0 ? this.projSize : this.hiddenSize,
       this.hiddenSize,

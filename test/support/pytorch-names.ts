@@ -77,7 +77,7 @@ export const pytorchNames: Readonly<Record<string, readonly string[]>> = {
     clip_grad_norm_ clip_grad_value_ parameters_to_vector vector_to_parameters weight_norm remove_weight_norm spectral_norm
     remove_spectral_norm fuse_conv_bn_eval`),
   'nn.utils.rnn': words(
-    'PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence pad_sequence unpad_sequence',
+    'PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence pad_sequence unpack_sequence unpad_sequence',
   ),
   'nn.utils.parametrize': words('register_parametrization remove_parametrizations is_parametrized'),
   'torch.optim': words('ASGD Adadelta Adagrad Adam AdamW Adamax LBFGS NAdam RAdam RMSprop Rprop SGD SparseAdam'),
