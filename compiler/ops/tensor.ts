@@ -212,7 +212,8 @@ export interface AutogradMeta {
 }
 
 /** Give a tensor the shape and layout of a view of it. */
-export const takeLayout = (tensor: Tensor, { shape, value }: Tensor): Tensor => Object.assign(tensor, { shape, value });
+export const takeLayout = (tensor: Tensor, view: Tensor): Tensor =>
+  Object.assign(tensor, { shape: view.shape, value: view.value });
 
 /** The eager value of a tensor. Throws E301 where it is only being traced, or is state that the trace has changed. */
 export function eagerValue(tensor: Tensor, what: string): EagerValue {

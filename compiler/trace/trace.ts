@@ -259,7 +259,8 @@ export class Trace implements Executor {
   }
 
   /** A function that gives memory from outside the contents it has now; asking for it makes the memory no state. */
-  mark({ value }: Tensor): () => void {
+  mark(memory: Tensor): () => void {
+    const { value } = memory;
     invariant(value.kind === 'eager', 'memory from outside is marked');
     const before = this.#cells.get(value.storage)?.node;
     return () => {
