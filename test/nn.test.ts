@@ -234,6 +234,21 @@ describe('parts by name', () => {
     expect(() => held.get('left')).toThrow(/ParameterDict has no parameter 'left'[\s\S]*it has: right/);
     expect(() => new nn.ModuleDict().get('a')).toThrow(/ModuleDict has no module 'a'/);
   });
+  test('a holder of its own kind may run its parts: they are typed, and found however they were added', () => {
+    class Dense extends nn.ModuleDict<nn.Linear> {
+      override forward(x: Tensor): Tensor {
+        return [...this.values()].reduce((sum, layer) => sum.add(layer.forward(x)), x);
+      }
+    }
+    const net = new Dense({ a: new nn.Linear(2, 2) });
+    net.addModule('b', new nn.Linear(2, 2, { bias: false }));
+    expect(Object.keys(net.stateDict())).toEqual(['a.weight', 'a.bias', 'b.weight']);
+    expect(net.get('b').outFeatures).toBe(2);
+    expect(net.forward(ones(3, 2)).shape).toEqual([3, 2]);
+    const held = new nn.ParameterDict();
+    held.registerParameter('scale', new nn.Parameter(ones(1)));
+    expect(Object.keys(held.stateDict())).toEqual(['scale']);
+  });
 });
 
 describe('layers that are another with settings', () => {

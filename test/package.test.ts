@@ -64,6 +64,18 @@ describe('in an empty project', () => {
       cwd: project,
       encoding: 'utf8',
     });
+  const typeCheck = (...files: readonly string[]): string[] => {
+    const { stdout } = spawnSync(
+      process.execPath,
+      [
+        inRepository('node_modules/typescript/bin/tsc'),
+        ...['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', ''],
+        ...files,
+      ],
+      { cwd: project, encoding: 'utf8' },
+    );
+    return stdout.split('\n').filter(line => line.includes('error TS'));
+  };
   beforeAll(() => {
     project = join(folder, 'project');
     const installed = join(project, 'node_modules', 'gradc');
@@ -108,21 +120,7 @@ describe('in an empty project', () => {
         join(project, `${name}.ts`),
         `import { load } from './dist/lenet/lenet.js';\nconst lenet = await load();\n${use}\n`,
       );
-    const { stdout } = spawnSync(
-      process.execPath,
-      [
-        inRepository('node_modules/typescript/bin/tsc'),
-        ...['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', ''],
-        ...Object.keys(uses).map(name => `${name}.ts`),
-      ],
-      { cwd: project, encoding: 'utf8' },
-    );
-    expect(
-      stdout
-        .split('\n')
-        .filter(line => line.includes('error TS'))
-        .sort(),
-    ).toEqual([
+    expect(typeCheck(...Object.keys(uses).map(name => `${name}.ts`)).sort()).toEqual([
       expect.stringMatching(/^missing\.ts.*Property 'y' is missing/),
       expect.stringMatching(/^noSuchEntry\.ts.*Property 'train' does not exist/),
       expect.stringMatching(/^noSuchOutput\.ts.*Property 'logit' does not exist/),
@@ -130,9 +128,14 @@ describe('in an empty project', () => {
     ]);
   });
 
-  test('every export can be imported, and says its types', () => {
+  test('every export can be imported, and says its types: declarations without mistakes of their own', () => {
     const { exports } = JSON.parse(readFileSync(join(project, 'node_modules/gradc/package.json'), 'utf8'));
     const modules = Object.keys(exports).filter(path => exports[path].default);
+    writeFileSync(
+      join(project, 'types.ts'),
+      modules.map((path, i) => `export * as module${i} from 'gradc${path.slice(1)}';`).join('\n'),
+    );
+    expect(typeCheck('types.ts')).toEqual([]);
     writeFileSync(
       join(project, 'import.js'),
       `const names = {};
