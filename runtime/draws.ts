@@ -94,10 +94,12 @@ const counterBelow = (shape: Shape, extent: bigint): Tensor =>
 
 // ── continuous ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Product and sum are rounded once, as PyTorch's fused multiply-add does. */
 export const uniform = (from: number, to: number): Distribution => ({
   draw: each((g, dtype) => {
     const round = rounding(dtype);
-    return round(round(g.uniform(mantissa(dtype)) * round(to - from)) + from);
+    const least = round(from);
+    return round(g.uniform(mantissa(dtype)) * round(round(to) - least) + least);
   }),
   compute: (shape, dtype) =>
     counterUniformIn(shape, dtype)

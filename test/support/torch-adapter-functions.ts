@@ -378,18 +378,6 @@ const functions: Readonly<Record<string, Handler>> = {
       return new Tuple(found as Value[]);
     },
   },
-  'torch.autograd.functional.vjp': {
-    signature: 'func inputs v create_graph',
-    run: (torch, { func, inputs, v, create_graph }) => {
-      const [output, grads] = torch.native('vjp', 'torch.autograd.functional')(
-        lower(torch.python, func),
-        lower(torch.python, inputs),
-        v,
-        options({ createGraph: create_graph }),
-      ) as [Tensor, Tensor[]];
-      return new Tuple([output, inputs instanceof Tensor ? grads[0] : new Tuple(grads)]);
-    },
-  },
   'torch.equal': {
     signature: 'input other',
     run: (torch, { input, other }) => {

@@ -35,7 +35,8 @@ const productKind: Derivative = variables => ({
   name: 'jvp',
   run(given, [body]) {
     const [xs, around] = parts(given, variables, given.length);
-    return g.jvp((...leaves) => sumOfSquares(body([...leaves, ...around])), xs, null, { createGraph: true })[1];
+    const ones = xs.map(x => x.onesLike());
+    return g.jvp((...leaves) => sumOfSquares(body([...leaves, ...around])), xs, ones, { createGraph: true })[1];
   },
   text: given =>
     `derivative along ${given.slice(0, variables).join(', ')} of the squares of the results on (${given.join(', ')})`,
