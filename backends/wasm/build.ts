@@ -5,7 +5,7 @@
 import binaryen from 'binaryen';
 import { invariant } from '../../compiler/errors.js';
 import { type FunctionCode, type Item, isRepeated, type Scope, type Value } from './code.js';
-import { BARRIER } from './globals.js';
+import { BARRIER, BEGIN_TURNS, TAKE_TURN } from './globals.js';
 import { type Instruction, RELAXED_MADD, type ValType } from './instruction.js';
 
 const types: Record<ValType, number> = {
@@ -90,6 +90,8 @@ class FunctionBuilder {
         ];
       case 'loop':
         return this.loop(item);
+      case 'turns':
+        return this.turns(item);
       case 'if':
         return [
           module.if(
@@ -117,6 +119,18 @@ class FunctionBuilder {
     const start = module.local.set(counter.index, this.value(first));
     if (!guarded) return [start, loop];
     return [start, module.if(module.i32.gt_s(this.value(bound), this.value(first)), loop)];
+  }
+
+  private turns({ counter, turns, body }: Extract<Item, { kind: 'turns' }>): number[] {
+    const { module } = this;
+    const label = `turns${this.labels++}`;
+    const all = (): number => module.i32.const(turns);
+    const taken = module.local.tee(counter.index, module.call(TAKE_TURN, [all()], binaryen.i32), binaryen.i32);
+    const run = module.block(null, [...this.items(body.items), module.br(label)]);
+    return [
+      module.call(BEGIN_TURNS, [all()], binaryen.none),
+      module.loop(label, module.if(module.i32.ge_s(taken, module.i32.const(0)), run)),
+    ];
   }
 
   private block(scope: Scope): number {

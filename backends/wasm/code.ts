@@ -60,6 +60,8 @@ export type Item =
       readonly body: Scope;
       readonly step: Scope;
     }
+  /** Runs `body` for each turn that this thread takes of so many; `counter` is the number of the turn. */
+  | { readonly kind: 'turns'; readonly counter: Variable; readonly turns: number; readonly body: Scope }
   | { readonly kind: 'if'; readonly cond: Value; readonly then: Scope; readonly otherwise: Scope }
   | { readonly kind: 'barrier' };
 
@@ -187,6 +189,10 @@ export class FunctionCode {
     this.use(first, at);
     this.use(bound, body);
     at.items.push({ kind: 'loop', counter, first, bound, guarded, body, step: body.step! });
+  }
+
+  turns(at: Scope, counter: Variable, turns: number, body: Scope): void {
+    at.items.push({ kind: 'turns', counter, turns, body });
   }
 
   branch(at: Scope, cond: Value, then: Scope, otherwise: Scope): void {

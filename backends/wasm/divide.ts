@@ -1,6 +1,6 @@
 /**
  * A scheduled kernel divided among threads, all of which run the same function: loops over independent iterations become
- * `thread.x` loops, of which each thread runs a block; what only one thread may do becomes a `thread.x` loop of one
+ * `thread.x` loops, whose iterations threads take in turns (`turns.ts`); what only one thread may do becomes a `thread.x` loop of one
  * iteration; what fills registers every thread does for itself. Scratch memory that is filled together is `shared`, and
  * barriers stand where one thread needs what another one did:
  *
@@ -26,9 +26,11 @@ export interface TeamCosts {
   readonly barrier: number;
   /** From the call of an entry to when threads that slept have come: what a team has to save. */
   readonly waking: number;
+  /** About how much of a loop a thread takes at a time. */
+  readonly turn: number;
 }
-/** About half a microsecond, and fifty of them. */
-export const measuredCosts: TeamCosts = { barrier: 1500, waking: 150_000 };
+/** About half a microsecond, and fifty of them; a turn costs about fifty cycles. */
+export const measuredCosts: TeamCosts = { barrier: 1500, waking: 150_000, turn: 5000 };
 
 /** The sizes of teams that a division should suit. */
 const TEAMS = [2, 4];

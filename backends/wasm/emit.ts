@@ -4,7 +4,7 @@
  * Statements and loops are here; expressions in `emit-scalar.ts` and `emit-vector.ts`. Unrolled loops are emitted by
  * letting their counter stand for each number in turn, so that register buffers are indexed by constants and become
  * locals, of v128 where a vector loop indexes them. `parallel` loops run one after another; those of `thread.x` are
- * divided among the threads that run the function (`threads.ts`), one block of iterations to each.
+ * divided among the threads that run the function (`turns.ts`).
  */
 import { fail, invariant } from '../../compiler/errors.js';
 import { bytesOf } from '../../compiler/ir/dtype.js';
@@ -25,13 +25,17 @@ import { FunctionCode, type Scope, type Value, type Variable } from './code.js';
 import { ScalarEmitter } from './emit-scalar.js';
 import { fitsLane, LANES, VectorEmitter } from './emit-vector.js';
 import { alignOf, Frame, type Helper, storeName, valueType } from './frame.js';
-import { SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
+import { SCRATCH, SHARED, THREAD } from './globals.js';
 import { scalar } from './scalar.js';
+import { MOST_TURNS } from './turns.js';
+import { workOf } from './work.js';
 
 /** A register buffer of so many vectors is a tile: of the machine's 16 registers it leaves few for anything else. */
 const TILE = 8;
 /** Loops of so many steps are worth computing anew, after each, what would else take registers from them. */
 const LONG = 256;
+/** So many turns of a divided loop are enough that threads end at about the same time. */
+const ENOUGH_TURNS = 16;
 
 export interface EmittedFunction {
   readonly code: FunctionCode;
@@ -44,13 +48,14 @@ export interface EmittedFunction {
   readonly sharedBytes: number;
 }
 
-export function emitKernel(kernel: Kernel, relaxed: boolean): EmittedFunction {
+/** `turn`: about how many cycles a turn of a divided loop should take. */
+export function emitKernel(kernel: Kernel, relaxed: boolean, turn = 0): EmittedFunction {
   const code = new FunctionCode(kernel.params.map(() => 'i32' as const));
   const frame = new Frame(code, relaxed);
   for (const [i, { buffer }] of kernel.params.entries()) {
     frame.places.set(buffer, { kind: 'memory', base: code.read(code.variables[i], code.root) });
   }
-  const emitter = new StatementEmitter(frame, kernel.name, writesOf(kernel.body));
+  const emitter = new StatementEmitter(frame, kernel.name, writesOf(kernel.body), turn);
   emitter.emit(kernel.body);
   return { code, result: null, helpers: frame.helpers, ...emitter.scratch };
 }
@@ -108,6 +113,7 @@ class StatementEmitter {
     private readonly kernel: string,
     /** The buffers that the kernel writes. */
     private readonly changing: ReadonlySet<Buffer> = new Set(),
+    private readonly turn = 0,
   ) {
     this.scalars = new ScalarEmitter(frame);
   }
@@ -182,26 +188,42 @@ class StatementEmitter {
   }
 
   /**
-   * Of N iterations thread t of T runs those from N·t/T up to N·(t + 1)/T; a single one is the first thread's. What that one
+   * The iterations of `thread.x` are taken by threads in turns of several; a single one is the first thread's. What that one
    * reads, the others must not: no barrier parts it from what the first thread wrote before, and later statements, behind a
    * barrier, would find the value that they have read too early.
    */
   private divided(stmt: Extract<Stmt, { kind: 'loop' }>): void {
     const { frame } = this;
     const { code } = frame;
-    const { extent } = stmt.iter;
-    const [thread, threads] = [code.global(THREAD), code.global(THREADS)];
-    const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
-    if (extent === 1) {
+    if (stmt.iter.extent === 1) {
+      const isFirst = code.op('i32', { name: 'i32.eqz' }, [code.global(THREAD)]);
       const [inside, none] = [code.armScope(frame.scope, this.changing), code.armScope(frame.scope, new Set())];
       frame.within(inside, () => this.unroll(stmt.iter, stmt.body));
-      code.branch(frame.scope, i32('eqz', thread), inside, none);
-    } else {
-      const upTo = (share: Value): Value => i32('div_u', i32('mul', share, code.constant('i32', extent)), threads);
-      const first = upTo(thread);
-      const bound = upTo(i32('add', thread, code.constant('i32', 1)));
-      this.around(stmt, code.loopScope(frame.scope, this.written(stmt), true, first), bound);
-    }
+      code.branch(frame.scope, isFirst, inside, none);
+    } else this.inTurns(stmt, this.iterationsOfTurn(stmt));
+  }
+
+  private inTurns(stmt: Extract<Stmt, { kind: 'loop' }>, each: number): void {
+    const { frame } = this;
+    const { code } = frame;
+    const { extent } = stmt.iter;
+    const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
+    const turn = code.variable('i32');
+    const inside = code.loopScope(frame.scope, this.written(stmt), true);
+    frame.within(inside, () => {
+      const first = frame.scaled(code.read(turn, inside), each);
+      const end = i32('add', first, code.constant('i32', each));
+      const last = code.constant('i32', extent);
+      const bound = extent % each === 0 ? end : code.op('i32', { name: 'select' }, [i32('lt_u', end, last), end, last]);
+      this.around(stmt, code.loopScope(inside, this.written(stmt), false, first), bound);
+    });
+    code.turns(frame.scope, turn, Math.ceil(extent / each), inside);
+  }
+
+  private iterationsOfTurn({ iter: { extent }, body }: Extract<Stmt, { kind: 'loop' }>): number {
+    const worthTaking = Math.ceil(this.turn / Math.max(workOf(body), 1));
+    const share = Math.ceil(extent / ENOUGH_TURNS);
+    return Math.max(1, Math.min(worthTaking, share), Math.ceil(extent / MOST_TURNS));
   }
 
   private branch(stmt: Extract<Stmt, { kind: 'if' }>): void {

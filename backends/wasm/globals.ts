@@ -13,3 +13,6 @@ export const THREAD = 'thread';
 export const THREADS = 'threads';
 /** The function in which every thread waits for all others. */
 export const BARRIER = 'barrier';
+/** The functions that give out the turns of a divided loop (`turns.ts`): one begins it, the other takes a turn. */
+export const BEGIN_TURNS = 'turns.begin';
+export const TAKE_TURN = 'turns.take';

@@ -11,6 +11,7 @@ import type { ModulePlan } from './module.js';
 import { withBarriers } from './steps.js';
 import { CONTROL_BYTES } from './team.js';
 import { type TeamFunction, TeamWork } from './team-work.js';
+import { TURN_BYTES } from './turns.js';
 
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
@@ -19,14 +20,18 @@ class Functions {
   readonly emitted = new Map<string, EmittedFunction>();
   private readonly names = new Map<Kernel, string>();
 
-  constructor(private readonly relaxed: boolean) {}
+  /** `turn`: see `TeamCosts`. */
+  constructor(
+    private readonly relaxed: boolean,
+    private readonly turn = 0,
+  ) {}
 
   nameOf(kernel: Kernel): string {
     let name = this.names.get(kernel);
     if (name === undefined) {
       name = `${kernel.name}.${this.names.size}`;
       this.names.set(kernel, name);
-      this.emitted.set(name, emitKernel(kernel, this.relaxed));
+      this.emitted.set(name, emitKernel(kernel, this.relaxed, this.turn));
     }
     return name;
   }
@@ -59,16 +64,16 @@ export function planAlone(program: Program, relaxed: boolean): ModulePlan {
 
 /**
  * For a team: behind the tensors come the words through which threads meet, the scratch memory they have in common, and
- * that of each thread.
+ * what each thread has for itself.
  */
 export function planTeam(program: Program, relaxed: boolean, costs: TeamCosts): ModulePlan {
-  const functions = new Functions(relaxed);
+  const functions = new Functions(relaxed, costs.turn);
   const work = new TeamWork(costs, kernel => functions.named(kernel));
   const entries = new Map(program.entries.map(({ name, steps }) => [name, withBarriers(work.planned(steps))]));
   const control = aligned(program.totalBytes);
   const shared = control + CONTROL_BYTES;
   const scratch = shared + aligned(functions.most(emitted => emitted.sharedBytes));
-  const scratchBytes = aligned(functions.most(emitted => emitted.scratchBytes));
+  const threadBytes = TURN_BYTES + aligned(functions.most(emitted => emitted.scratchBytes));
   return {
     functions: functions.emitted,
     entries: new Map(),
@@ -76,6 +81,6 @@ export function planTeam(program: Program, relaxed: boolean, costs: TeamCosts): 
     memoryBytes: scratch,
     scratchBase: scratch,
     relaxed,
-    team: { entries, control, shared, scratchBytes },
+    team: { entries, control, shared, threadBytes },
   };
 }

@@ -16,6 +16,7 @@
 import binaryen from 'binaryen';
 import { type EntryStep, StepBuilder } from './entry.js';
 import { BARRIER, SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
+import { addTurns, TURN_BYTES } from './turns.js';
 
 const { i32, none } = binaryen;
 
@@ -25,8 +26,8 @@ export interface TeamPlan {
   readonly control: number;
   /** Where the scratch memory lies that all have in common. */
   readonly shared: number;
-  /** Bytes of scratch memory of each thread, from the plan's `scratchBase` on. */
-  readonly scratchBytes: number;
+  /** Bytes that each thread has for itself, from the plan's `scratchBase` on: its word of `turns.ts`, and scratch memory. */
+  readonly threadBytes: number;
 }
 
 const SPINS = 'spins';
@@ -50,7 +51,7 @@ export const TEAM_SECTION = 'gradc.team';
 /** Adds globals, the functions above, the entries, and the section. */
 export function addTeam(module: binaryen.Module, team: TeamPlan, scratchBase: number): void {
   new TeamBuilder(module, team).build(scratchBase);
-  module.addCustomSection(TEAM_SECTION, new Uint8Array(new Uint32Array([scratchBase, team.scratchBytes]).buffer));
+  module.addCustomSection(TEAM_SECTION, new Uint8Array(new Uint32Array([scratchBase, team.threadBytes]).buffer));
 }
 
 class TeamBuilder {
@@ -63,14 +64,15 @@ class TeamBuilder {
     const { module, team } = this;
     module.addGlobal(SHARED, i32, false, this.int(team.shared));
     for (const [name, initial] of Object.entries({
-      [SCRATCH]: scratchBase,
+      [SCRATCH]: scratchBase + TURN_BYTES,
       [THREAD]: 0,
       [THREADS]: 1,
       [SPINS]: 0,
       [PATIENCE]: 0,
     }))
       module.addGlobal(name, i32, true, this.int(initial));
-    this.addJoin(scratchBase);
+    this.addJoin(scratchBase + TURN_BYTES);
+    addTurns(module, { base: scratchBase, distance: team.threadBytes });
     this.addSleep();
     this.addBarrier(BARRIER, SPINS);
     this.addBarrier(IDLE, PATIENCE);
@@ -80,16 +82,16 @@ class TeamBuilder {
     this.exported('thread:fail', [this.store(FAILED, this.int(1)), this.openNext()]);
   }
 
-  private addJoin(scratchBase: number): void {
+  private addJoin(firstScratch: number): void {
     const { module } = this;
     const param = (n: number): number => module.local.get(n, i32);
-    const distance = module.i32.mul(param(0), this.int(this.team.scratchBytes));
+    const distance = module.i32.mul(param(0), this.int(this.team.threadBytes));
     const body = [
       module.global.set(THREAD, param(0)),
       module.global.set(THREADS, param(1)),
       module.global.set(SPINS, param(2)),
       module.global.set(PATIENCE, param(3)),
-      module.global.set(SCRATCH, module.i32.add(this.int(scratchBase), distance)),
+      module.global.set(SCRATCH, module.i32.add(this.int(firstScratch), distance)),
     ];
     this.exported('thread:join', body, [i32, i32, i32, i32]);
   }

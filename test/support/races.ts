@@ -12,7 +12,7 @@ import { buildFunction } from '../../backends/wasm/build.js';
 import type { Scope, Value } from '../../backends/wasm/code.js';
 import { type EmittedFunction, emitHelper } from '../../backends/wasm/emit.js';
 import { StepBuilder } from '../../backends/wasm/entry.js';
-import { BARRIER, SCRATCH, SHARED, THREAD, THREADS } from '../../backends/wasm/globals.js';
+import { BARRIER, BEGIN_TURNS, SCRATCH, SHARED, TAKE_TURN, THREAD, THREADS } from '../../backends/wasm/globals.js';
 import type { Instruction } from '../../backends/wasm/instruction.js';
 import type { ModulePlan } from '../../backends/wasm/module.js';
 import { planTeam } from '../../backends/wasm/plan.js';
@@ -43,7 +43,7 @@ export interface Traced extends Running {
 export function runTraced(program: Program, threads: number, turns: Turns = inOrder, plans = planTeam): Traced {
   const plan = plans(scheduleProgram(program, wasm, {}), false, divideAll);
   const team = plan.team!;
-  const stacks = plan.scratchBase + threads * team.scratchBytes;
+  const stacks = plan.scratchBase + threads * team.threadBytes;
   const pages = Math.ceil((stacks + threads * STACK) / PAGE);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const touched = new Touched(plan.scratchBase, [...plan.functions.keys()]);
@@ -51,7 +51,7 @@ export function runTraced(program: Program, threads: number, turns: Turns = inOr
   const members = Array.from({ length: threads }, (_, thread) => {
     const globals = {
       [SHARED]: team.shared,
-      [SCRATCH]: plan.scratchBase + thread * team.scratchBytes,
+      [SCRATCH]: plan.scratchBase + thread * team.threadBytes,
       [THREAD]: thread,
       [THREADS]: threads,
     };
@@ -88,7 +88,9 @@ class Turn {
     touch: WebAssembly.ModuleImports,
   ) {
     const barrier = (): void => this.#barrier();
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, barrier, ...globals, ...touch } });
+    const turns = turnsOf(globals[THREAD], globals[THREADS]);
+    const env = { memory, barrier, ...globals, ...touch, ...turns };
+    const { exports } = new WebAssembly.Instance(module, { env });
     this.#exports = exports as Record<string, () => void>;
     this.#stack = stack;
     new Uint32Array(memory.buffer).set([stack + 8, stack + STACK], stack / 4);
@@ -112,6 +114,23 @@ class Turn {
     else this.#exports.asyncify_start_unwind(this.#stack);
     this.#waits = !this.#waits;
   }
+}
+
+/** Turns of divided loops, dealt out as if the threads had taken them in a wild order. */
+function turnsOf(thread: number, threads: number): Record<string, WebAssembly.ImportValue> {
+  let loops = 0;
+  let next = 0;
+  const taker = (turn: number): number => (Math.imul(turn + 31 * loops, 0x9e3779b1) >>> 16) % threads;
+  return {
+    [BEGIN_TURNS]() {
+      loops++;
+      next = 0;
+    },
+    [TAKE_TURN](turns: number) {
+      while (next < turns && taker(next) !== thread) next++;
+      return next < turns ? next++ : -1;
+    },
+  };
 }
 
 /** Who has touched which byte since the last barrier, as bits. */
@@ -171,6 +190,8 @@ function stoppable(plan: ModulePlan, pages: number): Uint8Array {
   module.addMemoryImport('0', 'env', 'memory');
   for (const name of [SHARED, SCRATCH, THREAD, THREADS]) module.addGlobalImport(name, 'env', name, i32);
   module.addFunctionImport(BARRIER, 'env', 'barrier', none, none);
+  module.addFunctionImport(BEGIN_TURNS, 'env', BEGIN_TURNS, i32, none);
+  module.addFunctionImport(TAKE_TURN, 'env', TAKE_TURN, i32, i32);
   const touch = binaryen.createType([i32, i32, i32, i32]);
   for (const name of ['read', 'write']) module.addFunctionImport(name, 'env', name, touch, i32);
   const helpers = new Map<string, EmittedFunction>();
@@ -215,7 +236,8 @@ function announceTouches(scope: Scope, name: number): void {
       if (form.kind === 'op')
         Object.assign(item.value, { form: { ...form, args: announced(form.instruction, form.args) } });
       else if (form.kind === 'choose') for (const arm of [form.yes, form.no]) announceTouches(arm.scope, name);
-    } else if (item.kind === 'loop') for (const inner of [item.body, item.step]) announceTouches(inner, name);
+    } else if (item.kind === 'turns') announceTouches(item.body, name);
+    else if (item.kind === 'loop') for (const inner of [item.body, item.step]) announceTouches(inner, name);
     else if (item.kind === 'if') for (const inner of [item.then, item.otherwise]) announceTouches(inner, name);
   }
 }

@@ -14,7 +14,7 @@ import { join } from '../../runtime/deploy/part.js';
 import { Watch } from './watch.js';
 
 /** Everything is divided that can be. */
-export const divideAll: TeamCosts = { barrier: 0, waking: 0 };
+export const divideAll: TeamCosts = { barrier: 0, waking: 0, turn: 0 };
 
 /** A program in memory: write the state and inputs there, run an entry, read. */
 export interface Running {
