@@ -83,6 +83,18 @@ describe('scan', () => {
     );
   });
 
+  test('without steps nothing captured has a gradient, behind an infinite derivative neither', () => {
+    const fn: Fn = (x, xs, h) => {
+      const root = x.sqrt();
+      const [last, ys] = scan((c: g.Tensor, s: g.Tensor) => [c.mul(root), s.mul(root)], h, xs);
+      return [last, ys];
+    };
+    const inputs = [g.zeros([3]), randn(0, 3), randn(3)];
+    expectSame(fn, inputs);
+    expectSame(gradients(fn), inputs);
+    expect(gradients(fn)(...inputs)[0].tolist()).toEqual([0, 0, 0]);
+  });
+
   test('carries that change places', () => {
     const fn: Fn = (a, b, xs) => {
       const [[x, y], ys] = scan(
@@ -421,6 +433,51 @@ describe('memory from outside that bodies change', () => {
     );
     const rows = [drop(g.ones(4, 64)), drop(g.ones(4, 64))].flatMap(ys => ys.gt(0).tolist() as boolean[][]);
     expect(new Set(rows.map(row => row.join())).size).toBe(8);
+  });
+});
+
+describe('memory that is changed in place after a loop or branch has read it', () => {
+  /** What `run` makes of some memory, which is changed then. */
+  const changing =
+    (run: (memory: g.Tensor, x: g.Tensor) => g.Tensor): Fn =>
+    x => {
+      const memory = x.mul(2);
+      const made = run(memory, x);
+      memory.add_(1);
+      return [made, memory];
+    };
+
+  test('a side of a branch that is not taken, or does not need it, may have saved it', () => {
+    const fn = changing((memory, x) =>
+      g.cond(
+        x.sum().gt(0),
+        () => memory.exp(),
+        () => memory.mul(memory),
+      ),
+    );
+    expectSame(gradients(fn), [randn(3).abs()], 1e-5);
+    expectSame(gradients(gradients(fn)), [randn(3).abs()], 1e-5);
+  });
+
+  test('the predicate, and what a loop slices and stacks', () => {
+    const either: Fn = x => {
+      const isOn = x.sum().gt(0);
+      const made = g.cond(
+        isOn,
+        () => x.sin(),
+        () => x.cos(),
+      );
+      isOn.logicalNot_();
+      return [made];
+    };
+    expectSame(gradients(either), [randn(3)], 1e-5);
+    const loop = changing((memory, x) => {
+      const [, ys] = scan((c: g.Tensor, m: g.Tensor) => [c, m.exp().mul(c)], x.sum(), memory);
+      const made = ys.add(1);
+      ys.mul_(3);
+      return made;
+    });
+    expectSame(gradients(loop), [randn(4)], 1e-5);
   });
 });
 

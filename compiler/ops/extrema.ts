@@ -6,7 +6,7 @@ import type { Expr } from '../ir/kernel.js';
 import { div } from './arithmetic.js';
 import { eq, ge, gt, isfinite, isnan, le, lt } from './comparison.js';
 import { composite, type Op, pointwise } from './define.js';
-import { type Binary, type Comparison, needsNumber, type Unary } from './elementwise.js';
+import { type Binary, type Comparison, isFloatExpr, needsNumber, type Unary } from './elementwise.js';
 import { logicalAnd, logicalOr } from './logic.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
@@ -180,6 +180,7 @@ const withoutNonfinite: Op<(input: Tensor, nan: number, posinf: number, neginf: 
   signature: 'input: tensor, nan: number, posinf: number, neginf: number',
   types: 'keep',
   body(s, x, { nan, posinf, neginf }) {
+    if (!isFloatExpr(x)) return x;
     const finite = s.select(
       s.eq(x, Number.POSITIVE_INFINITY),
       s.constant(x.dtype, posinf),
@@ -196,6 +197,7 @@ const withoutNonfinite: Op<(input: Tensor, nan: number, posinf: number, neginf: 
       100,
       -100,
     ),
+    sampleWithoutGradient(exactly([3], [1, 0, -1], 'int32'), 2, 100, -100),
   ],
 });
 

@@ -83,7 +83,8 @@ export interface VjpContext {
   readonly out: Tensor;
 }
 
-function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs: Attrs): string {
+/** What PyTorch calls the step of an op. */
+export function stepName({ gradName, name }: OpDef, types: readonly TensorType[], attrs: Attrs): string {
   if (typeof gradName === 'function') return gradName(types, attrs);
   return gradName ?? `${name.replace(/^[a-z]|\d[a-z]/g, letters => letters.toUpperCase())}Backward0`;
 }
@@ -227,7 +228,8 @@ export function gradNode(tensor: Tensor): GradNode | null {
   return tensor.meta.node;
 }
 
-function gradEdge(tensor: Tensor): GradNode | null {
+/** Where the gradient of a tensor goes: to the node that computed it, or to the leaf that it is. */
+export function gradEdge(tensor: Tensor): GradNode | null {
   if (tensor.meta.requiresGrad) return (tensor.meta.accumulate ??= new AccumulateGrad(tensor));
   return gradNode(tensor);
 }

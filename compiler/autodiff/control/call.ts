@@ -22,7 +22,7 @@ import { type Graph, Interner, type NamedResult, type TensorType } from '../../i
 import { apply, full, opDef } from '../../ops/define.js';
 import { save } from '../../ops/saved.js';
 import { stack } from '../../ops/shape.js';
-import { enableGrad, type GradNode, gradNode, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
+import { enableGrad, type GradNode, gradEdge, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
 import { elements, type Tensor, withExecutor } from '../../ops/tensor.js';
 import { Trace } from '../../trace/trace.js';
 import { currentTrace, type Gradients } from './body.js';
@@ -79,7 +79,11 @@ export interface Remembered {
   out(i: number): Tensor;
 }
 
-/** One step of the tape for several values: it runs after the gradients of all of them have come. */
+/**
+ * One step of the tape for several values: it runs after the gradients of all of them have come. Where it reads a tensor of a
+ * trace that has since been changed in place, it reads what was there before: a graph has both. Eagerly such a change is an
+ * error where the branch that was taken, or a step of a loop, has saved what it hits; which that is a graph does not know.
+ */
 export function recordTogether(
   name: string,
   inputs: readonly Tensor[],
@@ -89,8 +93,11 @@ export function recordTogether(
   if (!isGradEnabled() || !inputs.some(requiresGrad)) return;
   const arrived: (Tensor | null)[] = values.map(() => null);
   const join = zeros({ dtype: 'float32', shape: [0] });
-  const edges = inputs.map(gradNode);
-  const [savedInputs, savedValues] = [inputs.map(save), values.map(save)];
+  const edges = inputs.map(gradEdge);
+  const trace = currentTrace();
+  const asNow = (tensor: Tensor): Tensor => (trace === null ? tensor : unchanging(trace, tensor));
+  const [inputsNow, valuesNow] = [inputs.map(asNow), values.map(asNow)];
+  const [savedInputs, savedValues] = [inputsNow.map(save), valuesNow.map(save)];
   const steps: (GradNode | null)[] = [];
   recordStep(name, inputs, join, () => {
     const grads = [...arrived];
@@ -109,7 +116,16 @@ export function recordTogether(
         return [join.detach()];
       });
     steps.push(value.meta.node);
+    valuesNow[i].meta.node = value.meta.node;
   }
+}
+
+/** The value and history that a tensor has now, whatever is written to its memory later. */
+function unchanging(trace: Trace, tensor: Tensor): Tensor {
+  const same = trace.tensorOf(trace.nodeOf(tensor));
+  same.meta.node = gradEdge(tensor);
+  same.meta.isInference = tensor.meta.isInference;
+  return same;
 }
 
 // ── scan ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -119,11 +119,13 @@ function emptyRun<C extends Tree, X extends Tree, Y extends Tree>(
   const carry = init.tensors.map(({ type }, i) => trace.input(`carry.${i}`, type));
   const slices = xs.tensors.map(({ type }, i) => trace.input(`slice.${i}`, sliced(type)));
   const { y } = withExecutor(trace, () => stepped(f, init, [init.rebuild(carry), xs.rebuild(slices)]));
-  return [
-    init.rebuild(init.tensors),
-    y.rebuild(y.tensors.map(({ shape, dtype }) => full([0, ...shape], 0, { dtype }))),
-  ];
+  return withoutSteps(init, y);
 }
+
+const withoutSteps = <C extends Tree, Y extends Tree>(init: Flat<C>, y: Flat<Y>): [C, Y] => [
+  init.rebuild(init.tensors),
+  y.rebuild(y.tensors.map(({ shape, dtype }) => full([0, ...shape], 0, { dtype }))),
+];
 
 function traceSteps<C extends Tree, X extends Tree, Y extends Tree>(
   trace: Trace,
@@ -144,6 +146,8 @@ function traceSteps<C extends Tree, X extends Tree, Y extends Tree>(
     y = step.y;
     return [...step.carry.tensors, ...step.y.tensors];
   });
+  // as eagerly: a loop would have gradients, zeros, for what it captures
+  if (length === 0) return withoutSteps(init, y!);
   const { captures, changed, graphs } = joinBodies([body], ['carry']);
   const attrs = { captures: captures.length, carries: changed.length + carries, length, reverse };
   const inputs = [...captures, ...changed.map(contentsNow), ...init.tensors, ...xs.tensors];
