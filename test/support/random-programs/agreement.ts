@@ -39,10 +39,12 @@ export const toleranceOf = (program: RandomProgram): number => plainRun(program)
 
 function plainRun(program: RandomProgram): { results: readonly Tensor[]; tolerance: number } {
   let tolerance = single;
-  const results = eagerRun(program, value => {
+  const consider = (value: Tensor): Tensor => {
     tolerance = Math.max(tolerance, tolerances[value.dtype] ?? 0);
     return value;
-  });
+  };
+  for (const given of [...program.state, ...program.entries.flatMap(({ inputs }) => inputs)]) consider(given);
+  const results = eagerRun(program, consider);
   return { results, tolerance };
 }
 

@@ -75,15 +75,17 @@ export function drawWhile(growth: Growth, grow: Grow): Step {
   return { kind, sources: [...sources, ...fresh.map(growth.input, growth)], bodies: [block] };
 }
 
+/** What is given twice stays one tensor: a compiled body changes no memory that it also sees through another (E304). */
+function detached(given: readonly Tensor[]): Tensor[] {
+  const once = new Map(given.map(value => [value, value.detach()]));
+  return given.map(value => once.get(value)!);
+}
+
 /** So often as the first source says; it has no derivative. */
 const whileKind = (carries: number, output: number): Kind => ({
   name: 'whileLoop',
   run(given, [body]) {
-    const [[limit], init, around] = parts(
-      given.map(value => value.detach()),
-      1,
-      carries,
-    );
+    const [[limit], init, around] = parts(detached(given), 1, carries);
     const [last] = g.whileLoop(
       ([, count]: [Tensor[], Tensor]) => count.lt(limit),
       ([carry, count]): [Tensor[], Tensor] => {
