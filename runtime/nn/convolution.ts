@@ -54,7 +54,6 @@ abstract class ConvNd extends UnaryLayer {
   constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
     super();
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', dtype } = options;
-    checkGroups(inChannels, outChannels, groups);
     this.inChannels = inChannels;
     this.outChannels = outChannels;
     this.kernelSize = sizes('kernelSize', kernelSize, rank);
@@ -67,11 +66,16 @@ abstract class ConvNd extends UnaryLayer {
       fail('E110', { op: new.target.name, problem });
     }
     this.paddingMode = paddingMode;
-    this.weight = new Parameter(empty([outChannels, inChannels / groups, ...this.kernelSize], { dtype }));
+    this.weight = new Parameter(empty(this.weightShape(), { dtype }));
     this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;
     resetLinear(this.weight, this.bias);
   }
 
+  /** @internal */
+  weightShape(): readonly number[] {
+    checkGroups(this.inChannels, this.outChannels, this.groups);
+    return [this.outChannels, this.inChannels / this.groups, ...this.kernelSize];
+  }
   protected abstract readonly convolution: typeof F.conv2d;
 
   override forward(input: Tensor): Tensor {
@@ -147,7 +151,6 @@ abstract class ConvTransposeNd extends UnaryLayer {
   constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const { stride = 1, padding = 0, outputPadding = 0, groups = 1, bias = true, dilation = 1, dtype } = options;
-    checkGroups(inChannels, outChannels, groups);
     this.inChannels = inChannels;
     this.outChannels = outChannels;
     this.kernelSize = sizes('kernelSize', kernelSize, rank);
@@ -156,11 +159,16 @@ abstract class ConvTransposeNd extends UnaryLayer {
     this.outputPadding = sizes('outputPadding', outputPadding, rank);
     this.dilation = sizes('dilation', dilation, rank);
     this.groups = groups;
-    this.weight = new Parameter(empty([inChannels, outChannels / groups, ...this.kernelSize], { dtype }));
+    this.weight = new Parameter(empty(this.weightShape(), { dtype }));
     this.bias = bias ? new Parameter(empty(outChannels, { dtype })) : null;
     resetLinear(this.weight, this.bias);
   }
 
+  /** @internal */
+  weightShape(): readonly number[] {
+    checkGroups(this.inChannels, this.outChannels, this.groups);
+    return [this.inChannels, this.outChannels / this.groups, ...this.kernelSize];
+  }
   protected abstract readonly convolution: typeof F.convTranspose2d;
 
   override forward(input: Tensor): Tensor {

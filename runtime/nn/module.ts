@@ -13,6 +13,7 @@ import { whenEntryReturns } from '../../compiler/trace/entry-scope.js';
 import { setModulePathSource } from '../../compiler/trace/site.js';
 import { type BackwardHook, runObserved } from './backward-hooks.js';
 import { Parameter } from './parameter.js';
+import { isUninitialized } from './uninitialized.js';
 
 export type StateDict = Record<string, Tensor>;
 /** What a hook that runs before `forward` returns replaces the arguments. */
@@ -156,9 +157,10 @@ export abstract class Module {
 
   // ── state dict ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Parameters and persistent buffers by path. The tensors share memory with the module's. */
+  /** Parameters and persistent buffers by path. The tensors share memory with the module's; one without a shape is itself. */
   stateDict(): StateDict {
-    return Object.fromEntries([...this.#stateTensors('')].map(([name, tensor]) => [name, tensor.detach()]));
+    const shared = (tensor: Tensor): Tensor => (isUninitialized(tensor) ? tensor : tensor.detach());
+    return Object.fromEntries([...this.#stateTensors('')].map(([name, tensor]) => [name, shared(tensor)]));
   }
 
   *#stateTensors(prefix: string): Generator<[string, Tensor]> {
@@ -169,7 +171,7 @@ export abstract class Module {
 
   /**
    * Copy tensors in by path. With `strict`, names on either side that the other lacks are an error; sizes that differ always
-   * are. Throws E208 with all that is wrong, before anything is changed.
+   * are; what has no shape yet takes that of the state. Throws E208 with all that is wrong, before anything is changed.
    */
   loadStateDict(
     state: Readonly<StateDict> | ReadonlyMap<string, Tensor>,
@@ -188,7 +190,7 @@ export abstract class Module {
       given.has(name) ? [{ name, target, source: given.get(name)! }] : [],
     );
     for (const { name, target, source } of matched) {
-      if (sameShape(target.shape, source.shape)) continue;
+      if (isUninitialized(target) || sameShape(target.shape, source.shape)) continue;
       problems.push(
         `size mismatch for ${name}: copying a param with shape ${sizeText(source)} from checkpoint, the shape in current model is ${sizeText(target)}.`,
       );
@@ -200,7 +202,11 @@ export abstract class Module {
       });
     }
     noGrad(() => {
-      for (const { target, source } of matched) target.copy_(source);
+      for (const { target, source } of matched) {
+        if (isUninitialized(source)) continue;
+        if (isUninitialized(target)) target.materialize(source.shape);
+        target.copy_(source);
+      }
     });
     return { missingKeys, unexpectedKeys };
   }
@@ -247,8 +253,7 @@ export abstract class Module {
     const convert = (tensor: Tensor): Tensor => {
       const found = converted.get(tensor);
       if (found !== undefined) return found;
-      const values = tensor.detach().to(dtype);
-      const made = tensor instanceof Parameter ? new Parameter(values, { requiresGrad: tensor.requiresGrad }) : values;
+      const made = isUninitialized(tensor) ? tensor.another(dtype) : withDtype(tensor, dtype);
       converted.set(tensor, made);
       return made;
     };
@@ -309,6 +314,11 @@ export abstract class Module {
 }
 
 const sizeText = (tensor: Tensor): string => `torch.Size([${tensor.shape.join(', ')}])`;
+
+function withDtype(tensor: Tensor, dtype: DType): Tensor {
+  const values = tensor.detach().to(dtype);
+  return tensor instanceof Parameter ? new Parameter(values, { requiresGrad: tensor.requiresGrad }) : values;
+}
 
 function addTo<T>(set: Set<T>, item: T): () => void {
   set.add(item);
@@ -412,6 +422,7 @@ function copyModule<T extends Module>(module: T, copies: Map<unknown, unknown>):
 
 function copyPart(value: unknown, copies: Map<unknown, unknown>): unknown {
   if (value instanceof Module) return copyModule(value, copies);
+  if (isUninitialized(value)) return remembered(copies, value, () => value.another());
   if (value instanceof Parameter)
     return remembered(copies, value, () => new Parameter(value.detach().clone(), { requiresGrad: value.requiresGrad }));
   if (value instanceof Tensor) return remembered(copies, value, () => value.detach().clone());

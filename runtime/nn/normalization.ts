@@ -69,6 +69,15 @@ abstract class RunningNorm extends UnaryLayer {
       problem: `${this.constructor.name}: expected ${wanted} input (got ${input.ndim}D input of shape ${formatShape(input.shape)})`,
     });
   }
+  /** @internal How many channels a checked input has. */
+  channelsOf(input: Tensor): number {
+    this.checkInput(input);
+    return input.shape[this.isSingle(input) ? 0 : 1];
+  }
+  /** Is this one instance without a batch dim? */
+  protected isSingle(_input: Tensor): boolean {
+    return false;
+  }
   override extraRepr(): string {
     const { eps, momentum, affine, trackRunningStats } = this;
     return positional([this.numFeatures], { eps, momentum, affine, trackRunningStats });
@@ -113,7 +122,7 @@ abstract class InstanceNorm extends RunningNorm {
   }
   override forward(input: Tensor): Tensor {
     this.checkInput(input);
-    const single = input.ndim === Math.min(...this.ranks);
+    const single = this.isSingle(input);
     const output = F.instanceNorm(single ? input.unsqueeze(0) : input, {
       runningMean: this.runningMean,
       runningVar: this.runningVar,
@@ -124,6 +133,9 @@ abstract class InstanceNorm extends RunningNorm {
       eps: this.eps,
     });
     return single ? output.squeeze(0) : output;
+  }
+  protected override isSingle(input: Tensor): boolean {
+    return input.ndim === Math.min(...this.ranks);
   }
 }
 export class InstanceNorm1d extends InstanceNorm {

@@ -8,7 +8,7 @@ import { Tensor } from '../../../compiler/ops/tensor.js';
 export interface ClipOptions {
   /** The p of the p-norm; may be Infinity. */
   readonly normType?: number | 'inf';
-  /** Throw E208 where the norm is NaN or infinite; compiled, only by `compile(…, { checkValues: true })`. */
+  /** Throw E208 where the norm is NaN or infinite; compiled, only where values are checked. */
   readonly errorIfNonfinite?: boolean;
 }
 
