@@ -9,7 +9,7 @@ import { evaluateConstant } from '../backends/js/evaluate.js';
 import { instantiateJs } from '../backends/js/run.js';
 import { type WasmOptions, wasm } from '../backends/wasm/backend.js';
 import { rowMajor } from '../runtime/eager.js';
-import { fail, GradcError, InternalError, type Site } from './errors.js';
+import { fail, InternalError } from './errors.js';
 import { arrayOf } from './ir/dtype.js';
 import { formatType, type Graph, paramName } from './ir/graph.js';
 import type { Slot } from './ir/program.js';
@@ -28,7 +28,7 @@ import {
   traceFunction,
   traceModel,
 } from './trace/model.js';
-import type { ValueCheck } from './trace/trace.js';
+import { errorOf, type ValueCheck } from './trace/trace.js';
 
 export interface CompileOptions {
   /** `wasm` (default), or `js`: the unscheduled oracle. */
@@ -37,8 +37,8 @@ export interface CompileOptions {
   readonly relaxed?: boolean;
   /**
    * Throw what eager execution throws for values that an op does not take (an index beyond the end, a singular matrix),
-   * after the call that met them, at the line of the op. For debugging: looking at all values takes time, and models built by
-   * `gradc build` have no such checks.
+   * after the call that met them, at the line of the op: what `gradc build --check-values` does to an artifact. For debugging:
+   * looking at all values takes time.
    */
   readonly checkValues?: boolean;
   readonly debug?: DebugOptions;
@@ -109,19 +109,11 @@ export function compile(
 
 /** The outputs that the function has; throws the error of the first check that does not hold. */
 function withoutChecks(outputs: Record<string, Tensor>, checks: readonly ValueCheck[]): Record<string, Tensor> {
-  for (const [i, { refuse, site }] of checks.entries()) {
-    if (outputs[checkName(i)].item<boolean>()) delete outputs[checkName(i)];
-    else throwAt(refuse, site);
+  for (const [i, check] of checks.entries()) {
+    if (!outputs[checkName(i)].item<boolean>()) throw errorOf(check);
+    delete outputs[checkName(i)];
   }
   return outputs;
-}
-
-function throwAt(refuse: () => never, site: Site | null): never {
-  try {
-    return refuse();
-  } catch (error) {
-    throw error instanceof GradcError && site !== null ? error.at(site) : error;
-  }
 }
 
 /** A model file's entries, compiled in this process over one shared state. */

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import type { ValueChecks } from '../../runtime/deploy/value-checks.js';
 import type { FileRecord, VariantRecord } from './manifest.js';
 
 export interface GlueParts {
@@ -13,6 +14,8 @@ export interface GlueParts {
   readonly stateFiles: readonly string[];
   /** Absent where the artifact is built for one thread. */
   readonly teamFile?: string;
+  /** Absent where no entry looks at values. */
+  readonly checks?: ValueChecks;
   readonly files: Readonly<Record<string, FileRecord>>;
 }
 
@@ -32,7 +35,7 @@ function fileExpression(name: string, { sha256, bytes }: FileRecord): string {
   return `url: ${urlExpression(name)}, sha256: ${JSON.stringify(hash)}, bytes: ${bytes}`;
 }
 
-export async function glueSource({ name, variants, stateFiles, teamFile, files }: GlueParts): Promise<string> {
+export async function glueSource({ name, variants, stateFiles, teamFile, checks, files }: GlueParts): Promise<string> {
   const list = (wanted: readonly VariantRecord[]): string => {
     const records = wanted.map(({ file, requires }) => {
       const relaxed = requires.includes('relaxed-simd') ? ', relaxed: true' : '';
@@ -49,8 +52,14 @@ export async function glueSource({ name, variants, stateFiles, teamFile, files }
     teamFile === undefined
       ? ''
       : `startTeam: (threads, module) => startTeam(threads, module, (${urlExpression(teamFile)})()),`;
+  const artifact =
+    revectorized.length === 0
+      ? 'artifact'
+      : `options?.revectorize ? { ...artifact, ${modules(revectorized)} } : artifact`;
+  const loaded = `loadArtifact(${artifact}, options)`;
   return bundled(`
     import { load as loadArtifact } from ${JSON.stringify(deployed('loader'))};
+    ${checks === undefined ? '' : `import { withValueChecks } from ${JSON.stringify(deployed('value-checks'))};`}
     ${team && `import { startTeam } from ${JSON.stringify(deployed('team'))};`}
     const artifact = {
       name: ${JSON.stringify(name)},
@@ -58,11 +67,11 @@ export async function glueSource({ name, variants, stateFiles, teamFile, files }
       state: [${stateFiles.map(file => `{ ${fileExpression(file, files[file])} }`).join(', ')}],
       ${team}
     };
-    export const load = options => loadArtifact(${
-      revectorized.length === 0
-        ? 'artifact'
-        : `options?.revectorize ? { ...artifact, ${modules(revectorized)} } : artifact`
-    }, options);`);
+    export const load = ${
+      checks === undefined
+        ? `options => ${loaded}`
+        : `async options => withValueChecks(await ${loaded}, ${JSON.stringify(checks)})`
+    };`);
 }
 
 const partition = <T>(list: readonly T[], wanted: (element: T) => boolean): [T[], T[]] => [

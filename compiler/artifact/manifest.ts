@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import { describeTensor, stateHead } from '../../runtime/deploy/describe.js';
 import type { EntrySlots, Feature, Manifest, TensorSlot } from '../../runtime/deploy/manifest.js';
-import { bytesOf } from '../ir/dtype.js';
+import type { ValueChecks } from '../../runtime/deploy/value-checks.js';
+import { asReal, bytesOf } from '../ir/dtype.js';
 import type { KernelParam } from '../ir/kernel.js';
 import { blocksOf, type EntryProgram, isLaunch, isLoop, type Program, type Slot, type Step } from '../ir/program.js';
 import { version } from './version.js';
@@ -33,6 +34,8 @@ export interface ArtifactManifest extends Manifest {
   readonly sources: Readonly<Record<string, FileRecord>>;
   /** Inputs, outputs and temporaries of each entry: their places over its kernels. */
   readonly memory: Readonly<Record<string, readonly MemoryUse[]>>;
+  /** What calls throw by the results `check.0`, `check.1` and so on; absent where the model is built without. */
+  readonly checks?: ValueChecks;
 }
 
 /** A buffer of an entry that lives from its first kernel to its last, both included. */
@@ -43,7 +46,8 @@ export interface MemoryUse {
   readonly last: number;
 }
 
-const tensorSlot = ({ name, type, offset }: Slot): TensorSlot => describeTensor(name, type.dtype, type.shape, offset);
+const tensorSlot = ({ name, type, offset }: Slot): TensorSlot =>
+  describeTensor(name, asReal(type.dtype), type.shape, offset);
 const entrySlots = ({ name, inputs, outputs }: EntryProgram): EntrySlots => ({
   name,
   inputs: inputs.map(tensorSlot),
@@ -68,6 +72,7 @@ export function artifactManifest(
   stateFiles: readonly string[],
   files: ReadonlyMap<string, Uint8Array | string>,
   sources: ReadonlyMap<string, Uint8Array>,
+  checks?: ValueChecks,
 ): ArtifactManifest {
   const records = (contents: ReadonlyMap<string, Uint8Array | string>): Record<string, FileRecord> =>
     Object.fromEntries([...contents].map(([path, content]) => [path, fileRecord(content)]));
@@ -80,6 +85,7 @@ export function artifactManifest(
     files: records(files),
     sources: records(sources),
     memory: Object.fromEntries(program.entries.map(entry => [entry.name, memoryUses(program, entry)])),
+    checks,
   };
 }
 

@@ -5,10 +5,13 @@
 import { byteLength, stateHead } from '../../runtime/deploy/describe.js';
 import type { TensorSlot } from '../../runtime/deploy/manifest.js';
 import { encodeState } from '../../runtime/deploy/state-file.js';
-import { fail } from '../errors.js';
+import type { Refusal, ValueChecks } from '../../runtime/deploy/value-checks.js';
+import { fail, type GradcError } from '../errors.js';
 import { bytesOf } from '../ir/dtype.js';
 import type { Program } from '../ir/program.js';
 import { numel } from '../ir/shape.js';
+import { isCheckName } from '../trace/model.js';
+import { errorOf, type ValueCheck } from '../trace/trace.js';
 import { declarations } from './declarations.js';
 import { glueSource, isRevectorized, threadSource } from './glue.js';
 import { artifactManifest, fileRecord, loaderManifest, manifestText, type VariantRecord } from './manifest.js';
@@ -26,6 +29,8 @@ export interface ArtifactParts {
   readonly sources: ReadonlyMap<string, Uint8Array>;
   /** Divide the state among files of at most so many bytes of tensors, whole tensors each. Absent: one file. */
   readonly shardBytes?: number | null;
+  /** The conditions behind the results of that name, by entry. */
+  readonly checks?: ReadonlyMap<string, readonly ValueCheck[]>;
 }
 
 /** Names that the loader's model has itself. */
@@ -34,6 +39,7 @@ const reserved = ['state', 'saveState', 'loadState', 'threads', 'module', 'dispo
 /** All files of an artifact by their path in its folder. Throws E401 where the model cannot be written as one. */
 export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, Uint8Array | string>> {
   const { program, emitted } = parts;
+  const checks = parts.checks?.size ? refusals(parts.checks) : undefined;
   const { name } = program;
   checkNames(program);
   const files = new Map([...emitted].map(([path, content]) => [path, described(program, path, content)] as const));
@@ -50,17 +56,36 @@ export async function artifactFiles(parts: ArtifactParts): Promise<Map<string, U
         variants,
         stateFiles: [...stateFiles.keys()],
         teamFile,
+        checks,
         files: Object.fromEntries([...files].map(([path, content]) => [path, fileRecord(content)])),
       }),
     );
-    files.set(`${name}.d.ts`, declarations(program, variants.some(isRevectorized)));
+    files.set(`${name}.d.ts`, declarations(withoutCheckResults(program), variants.some(isRevectorized)));
   }
   files.set(
     `${name}.manifest.json`,
-    manifestText(artifactManifest(program, variants, [...stateFiles.keys()], files, parts.sources)),
+    manifestText(artifactManifest(program, variants, [...stateFiles.keys()], files, parts.sources, checks)),
   );
   return files;
 }
+
+/** What the calls of each entry throw. */
+function refusals(checks: ReadonlyMap<string, readonly ValueCheck[]>): ValueChecks {
+  const refusal = (check: ValueCheck): Refusal => {
+    const { name, code, message } = errorOf(check) as GradcError;
+    return { name, code, message };
+  };
+  return Object.fromEntries([...checks].map(([entry, list]) => [entry, list.map(refusal)]));
+}
+
+/** What callers see of a program. */
+const withoutCheckResults = (program: Program): Program => ({
+  ...program,
+  entries: program.entries.map(entry => ({
+    ...entry,
+    outputs: entry.outputs.filter(({ name }) => !isCheckName(name)),
+  })),
+});
 
 /** A module tells the loader of the model it is of. */
 const described = (program: Program, path: string, content: Uint8Array | string): Uint8Array | string =>

@@ -33,6 +33,8 @@ export interface CompileOptions {
   readonly revectorize?: boolean;
   /** false: convolve by plain sums, whose rounding errors are smaller (default true: where that is faster, as Winograd). */
   readonly winograd?: boolean;
+  /** Look at values, and throw at run time what eager throws for those that an op does not take. */
+  readonly checkValues?: boolean;
   /** Divide the state among files of at most so many bytes. */
   readonly shardBytes?: number | null;
   /** Measure on this machine which plans of the contractions are best, instead of following a tuning file. */
@@ -62,13 +64,13 @@ export interface TracedFile extends ModelFile {
 /** All of a build that runs the user's code. */
 export async function traceModelFile(
   modelFile: string,
-  options: LoadModelOptions & Pick<CompileOptions, 'progress'>,
+  options: LoadModelOptions & Pick<CompileOptions, 'checkValues' | 'progress'>,
 ): Promise<TracedFile> {
-  const { observer, progress = () => {} } = options;
+  const { checkValues, observer, progress = () => {} } = options;
   progress(`loading ${modelFile}`);
   const file = await loadModelFile(modelFile, options);
   progress(`tracing ${file.definition.name}`);
-  const trace = (): TracedModel => traceModel(file.definition);
+  const trace = (): TracedModel => traceModel(file.definition, { checkValues });
   return { ...file, traced: observer ? await observer.during(trace) : trace() };
 }
 
@@ -102,6 +104,7 @@ export async function compileArtifact(
     emitted,
     sources,
     shardBytes: options.shardBytes,
+    checks: traced.checks,
   });
   return { definition, traced, compilation, files, tuning };
 }

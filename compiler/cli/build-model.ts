@@ -26,6 +26,7 @@ export interface BuildRequest {
   readonly threads: boolean;
   readonly revectorize: boolean;
   readonly winograd: boolean;
+  readonly checkValues: boolean;
   /** The size of the largest state file; null for one. */
   readonly shardBytes: number | null;
   readonly checkTypes: boolean;
@@ -170,12 +171,12 @@ interface CheckedModel {
  * and may be why the model's code does not end.
  */
 async function compileChecked(request: BuildRequest, progress: Progress): Promise<CheckedModel | StoppedAfter> {
-  const { modelFile, targets, nvcc, threads, revectorize, winograd, shardBytes, tune, debug } = request;
+  const { modelFile, targets, nvcc, threads, revectorize, winograd, checkValues, shardBytes, tune, debug } = request;
   const check = (): Promise<CheckedSource> => checkUnless(!request.checkTypes, modelFile);
   // what is measured wants the machine for itself
   const early = tune ? await check() : null;
   const thread = compileInThread(
-    { modelFile, targets, nvcc, threads, revectorize, winograd, shardBytes, tune, debug },
+    { modelFile, targets, nvcc, threads, revectorize, winograd, checkValues, shardBytes, tune, debug },
     progress,
   );
   const [checked, compiled] = await Promise.allSettled([

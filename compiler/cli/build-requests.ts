@@ -67,14 +67,16 @@ function fromHere(path: string): string {
 function request(model: ModelSettings, found: FoundConfig, args: Arguments, single: boolean): BuildRequest {
   const { config } = found;
   const stated = args.stated('target') === null ? null : (args.list('target') as Target[]);
+  const targets = stated ?? model.targets ?? config.targets ?? ['wasm'];
   const debug = debugOptions(args);
   return {
     modelFile: model.file,
-    targets: stated ?? model.targets ?? config.targets ?? ['wasm'],
+    targets,
     nvcc: (args.stated('nvcc') as NvccChoice | null) ?? model.nvcc ?? config.nvcc ?? 'auto',
     threads: args.has('threads') || (model.threads ?? config.threads ?? false),
     revectorize: args.has('revectorize') || (model.revectorize ?? config.revectorize ?? false),
     winograd: !args.has('no-winograd') && (model.winograd ?? config.winograd ?? true),
+    checkValues: valueChecks(args.has('check-values') || (model.checkValues ?? config.checkValues ?? false), targets),
     shardBytes: statedSize('--shard', args.stated('shard') ?? model.shard ?? config.shard),
     checkTypes: !args.has('no-typecheck') && (model.typecheck ?? config.typecheck ?? true),
     debug,
@@ -83,6 +85,16 @@ function request(model: ModelSettings, found: FoundConfig, args: Arguments, sing
     force: args.has('force'),
     tune: args.has('tune'),
   };
+}
+
+/** Throws E501 for a target whose artifact has nobody to throw. */
+function valueChecks(wanted: boolean, targets: readonly Target[]): boolean {
+  if (wanted && targets.includes('cuda'))
+    fail('E501', {
+      problem: 'value checks are for the target wasm: a CUDA library has no way to tell what is wrong',
+      hint: 'build for cuda by itself and without them',
+    });
+  return wanted;
 }
 
 /** Does it ask to see passes, or for other ones? Then they must run, and nothing of it is kept. */

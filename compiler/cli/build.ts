@@ -26,6 +26,9 @@ export const buildCommand: Command = {
       doc: 'also write modules for V8 with --experimental-wasm-revectorize, which load() takes on request',
     },
     'no-winograd': plainSumsSpec,
+    'check-values': {
+      doc: 'calls look at values, slower, and throw what eager throws: an index beyond the end, a singular matrix',
+    },
     shard: { doc: 'divide the state among files of at most this size: 64MB, 1GiB', value: 'SIZE' },
     tune: {
       doc: 'measure how contractions are best computed here; writes <model>.tuning.json for later builds',

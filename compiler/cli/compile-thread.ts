@@ -17,6 +17,7 @@ export interface CompileJob {
   readonly threads: boolean;
   readonly revectorize: boolean;
   readonly winograd: boolean;
+  readonly checkValues: boolean;
   readonly shardBytes: number | null;
   readonly tune: boolean;
   readonly debug: Omit<DebugOptions, 'write'>;

@@ -74,6 +74,7 @@ const settings = {
   threads: isSwitch,
   revectorize: isSwitch,
   winograd: isSwitch,
+  checkValues: isSwitch,
   shard: isSize,
   typecheck: isSwitch,
 };

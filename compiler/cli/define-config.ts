@@ -13,6 +13,8 @@ export interface BuildSettings {
   readonly revectorize?: boolean;
   /** false: convolve by plain sums, whose rounding errors are smaller. */
   readonly winograd?: boolean;
+  /** true: calls look at values, slower, and throw what eager throws for those that an op does not take. */
+  readonly checkValues?: boolean;
   /** Divide the state among files of at most this size: bytes, or `'64MB'`. Default: one file. */
   readonly shard?: number | string;
   /** false: do not run the type checker and the source analysis. */

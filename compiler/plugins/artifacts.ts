@@ -9,7 +9,10 @@ import type { BuildOptions, BuiltArtifact } from '../cli/build-artifact.js';
 import { cacheFolder } from '../cli/cache/folder.js';
 import { formatDiagnostic } from '../cli/diagnostics.js';
 
-export type ArtifactOptions = Pick<BuildOptions, 'checkTypes' | 'threads' | 'revectorize' | 'winograd' | 'shardBytes'>;
+export type ArtifactOptions = Pick<
+  BuildOptions,
+  'checkTypes' | 'threads' | 'revectorize' | 'winograd' | 'checkValues' | 'shardBytes'
+>;
 /** Told what may be wrong in a model, when it is built. */
 export type Warn = (text: string) => void;
 

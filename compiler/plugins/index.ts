@@ -53,12 +53,13 @@ interface LoadContext {
 }
 
 const plugin: UnpluginInstance<PluginOptions | undefined> = createUnplugin((options = {}, { framework }) => {
-  const { checkTypes, threads, revectorize, winograd } = options;
+  const { checkTypes, threads, revectorize, winograd, checkValues } = options;
   const artifacts = new Artifacts({
     checkTypes,
     threads,
     revectorize,
     winograd,
+    checkValues,
     shardBytes: statedSize('shard', options.shard),
   });
   const types = options.types === undefined ? null : modelTypes(options.types);

@@ -21,7 +21,7 @@ import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
 import { eagerGrad, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
 import { withinEntry } from './entry-scope.js';
-import { Trace } from './trace.js';
+import { Trace, type ValueCheck } from './trace.js';
 
 /** The shape and dtype of an argument. */
 export interface InputSpec {
@@ -89,18 +89,20 @@ export interface TracedModel {
   /** One per entry, in order; their state parameters bear the names of `state`. */
   readonly graphs: readonly Graph[];
   readonly state: readonly StateEntry[];
+  /** By entry, of those that have any: the conditions behind its results `check.0`, `check.1` and so on. */
+  readonly checks: ReadonlyMap<string, readonly ValueCheck[]>;
 }
 
 /**
  * Build a model and trace all its entries; one of them again if another makes state of a gradient that it has not known as
  * such. Throws what the model's own code throws, and E301 to E304.
  */
-export function traceModel(definition: ModelDefinition): TracedModel {
+export function traceModel(definition: ModelDefinition, options: Pick<TraceOptions, 'checkValues'> = {}): TracedModel {
   const parts = definition.build();
   checkNames(parts.entries);
   const left = new Set<Tensor>();
   const traceEntry = ([name, { inputs, run }]: [string, Entry]): TracedFunction => {
-    const traced = traceFunction(name, inputs, run, { left });
+    const traced = traceFunction(name, inputs, run, { ...options, left });
     for (const leaf of traced.trace.leaves) left.add(leaf);
     return traced;
   };
@@ -144,6 +146,8 @@ export interface TraceOptions {
   readonly left?: ReadonlySet<Tensor>;
 }
 export const checkName = (i: number): string => `check.${i}`;
+/** Is a result of this name such a condition? */
+export const isCheckName = (name: string): boolean => /^check\.\d+$/.test(name);
 
 /** Trace one function on named inputs. */
 export function traceFunction(
@@ -204,7 +208,14 @@ function nameState(name: string, parts: ModelParts, traces: readonly TracedFunct
   const order = [...names.keys()];
   const rank = (storage: Storage): number => (order.includes(storage) ? order.indexOf(storage) : order.length);
   const sorted = [...state.values()].sort((a, b) => rank(a.storage) - rank(b.storage));
-  return { name, parts, graphs: traces.map(traced => renameState(traced, state)), state: sorted };
+  const checks = traces.flatMap(({ trace }) => (trace.checks?.length ? [[trace.name, trace.checks] as const] : []));
+  return {
+    name,
+    parts,
+    graphs: traces.map(traced => renameState(traced, state)),
+    state: sorted,
+    checks: new Map(checks),
+  };
 }
 
 /** Gradients that every entry resets before it looks at them: they end with the call, so they are no state. */

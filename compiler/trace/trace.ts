@@ -8,7 +8,7 @@
  * written become the graph's updates, but for tensors made of plain data inside the function, which are constants of every
  * call. The eager values themselves are never touched.
  */
-import { fail, invariant, type Site } from '../errors.js';
+import { fail, GradcError, invariant, type Site } from '../errors.js';
 import { arrayOf, isFloat } from '../ir/dtype.js';
 import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
 import { formatType, Interner, isParam, type Node } from '../ir/graph.js';
@@ -21,6 +21,7 @@ import {
   eagerGrad,
   eagerValue,
   isContiguousValue,
+  refuseComplex,
   type Storage,
   Tensor,
   type TracedValue,
@@ -59,6 +60,15 @@ export interface ValueCheck {
   readonly node: Node;
   readonly refuse: () => never;
   readonly site: Site | null;
+}
+
+/** What it throws, at the line of its op. */
+export function errorOf({ refuse, site }: ValueCheck): unknown {
+  try {
+    return refuse();
+  } catch (error) {
+    return error instanceof GradcError && site !== null ? error.at(site) : error;
+  }
 }
 
 export class Trace implements Executor {
@@ -149,6 +159,7 @@ export class Trace implements Executor {
     if (value.kind === 'traced' && value.trace === this) return value as TracedTensor;
     if (this.outer !== null) return this.#bringIn(tensor, op, this.outer);
     if (value.kind === 'eager') return this.#capture(tensor, value);
+    if (value.kind === 'complex') return refuseComplex(op, tensor.dtype);
     return fail('E302', { op, other: value.trace.name, current: this.name });
   }
 

@@ -21,3 +21,4 @@ export {
 } from './model.js';
 export { decodeState, encodeState, type StateFiles } from './state-file.js';
 export type { ArtifactFile, Fetch, Progress, Source } from './transfer.js';
+export { type Refusal, type ValueChecks, withValueChecks } from './value-checks.js';

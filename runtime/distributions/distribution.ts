@@ -15,8 +15,8 @@ import type { Domain } from './domain.js';
 
 export interface DistributionOptions {
   /**
-   * Check parameters, and the values that `logProb` and `cdf` are given. In `compile(…, { checkValues: true })`, too; a model
-   * built by `gradc build` checks no values.
+   * Check parameters, and the values that `logProb` and `cdf` are given. Compiled, only by `compile(…, { checkValues: true })`
+   * and `gradc build --check-values`.
    */
   readonly validateArgs?: boolean;
 }

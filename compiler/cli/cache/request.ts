@@ -16,6 +16,7 @@ export function buildKey({
   threads,
   revectorize,
   winograd,
+  checkValues,
   shardBytes,
   checkTypes,
 }: BuildRequest): string {
@@ -27,6 +28,7 @@ export function buildKey({
     threads,
     revectorize,
     winograd,
+    checkValues,
     shardBytes,
     checkTypes,
     cuda,
