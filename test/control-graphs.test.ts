@@ -66,6 +66,23 @@ describe('passes', () => {
 `);
   });
 
+  test('what moves out later has another name than what has moved before', () => {
+    const again = `graph run(%w: float32[3] input, %v: float32[3] input, %xs: float32[4, 3] input) {
+  %0 = scan(%w, %v, %xs) {captures: 2, carries: 0, length: 4, reverse: false} with {
+    graph step(%w: float32[3] input, %before.2: float32[3] input, %x: float32[3] input) {
+      %0 = exp(%w) : float32[3]
+      %1 = mul(%x, %0) : float32[3]
+      %2 = mul(%1, %before.2) : float32[3]
+      return out.0 = %2
+    }
+  } : bool[0]
+  %1 = result(%0) {index: 0, dtype: "float32", shape: [4, 3]} : float32[4, 3]
+  return all = %1
+}
+`;
+    expect(passed(trimControl, again)).toContain('step(%before.2: float32[3] input, %before.3: float32[3] input, %x');
+  });
+
   test('products that a loop adds up are one product after it', () => {
     const before = `graph run(%xs: float32[4, 2, 3] input, %gs: float32[4, 2, 5] input) {
   %0 = full() {size: [3, 5], value: 0, dtype: "float32"} : float32[3, 5]

@@ -93,9 +93,10 @@ export const unslice: Op<(input: Tensor, dim: number, size: number, start: numbe
   },
   vjp: c => {
     const { dim, start, step } = c.attrs as { dim: number; start: number; step: number };
-    return [c.grad.slice(dim, start, start + (c.types[0].shape[dim] - 1) * step + 1, step)];
+    const last = start + (c.types[0].shape[dim] - 1) * step;
+    return [c.grad.slice(dim, start, Math.max(start, last + 1), step)];
   },
-  samples: [sample(random([2, 3]), 1, 5, 2), sample(random([2, 3]), 1, 8, 1, 2)],
+  samples: [sample(random([2, 3]), 1, 5, 2), sample(random([2, 3]), 1, 8, 1, 2), sample(random([2, 0]), 1, 2, 0, 2)],
 });
 
 export const foldDim: Op<(input: Tensor, dim: number, size: number, step: number) => Tensor> = define({

@@ -177,10 +177,11 @@ function hoisted(call: Call, outside: Interner): Call {
       return moved.indexOf(value);
     });
   });
+  const names = freeNames(call.control.bodies, captures, moved.length);
   const bodies = call.control.bodies.map((body, b) => {
     const interner = new Interner();
     const params = body.params.map(param => interner.param(paramName(param), paramRole(param), param.type, param.site));
-    const added = moved.map((value, i) => interner.param(`before.${captures + i}`, 'input', value.type, value.site));
+    const added = moved.map((value, i) => interner.param(names[i], 'input', value.type, value.site));
     const image = new Map([
       ...body.params.map((param, i) => [param, params[i]] as const),
       ...steps[b].map((node, i) => [node, added[places[b][i]]] as const),
@@ -194,6 +195,14 @@ function hoisted(call: Call, outside: Interner): Call {
   const inputs = [...call.inputs.slice(0, captures), ...moved, ...call.inputs.slice(captures)];
   const attrs = { ...call.control.attrs, captures: captures + moved.length };
   return withoutUnread({ control: { ...call.control, attrs, bodies }, inputs });
+}
+
+/** Names that no parameter has, not of what an earlier run moved out either. */
+function freeNames(bodies: readonly Graph[], first: number, count: number): string[] {
+  const taken = new Set(bodies.flatMap(({ params }) => params.map(paramName)));
+  const names: string[] = [];
+  for (let i = first; names.length < count; i++) if (!taken.has(`before.${i}`)) names.push(`before.${i}`);
+  return names;
 }
 
 /** The last nodes of a body that depend on captures alone and cost something. */
