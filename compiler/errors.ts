@@ -60,6 +60,11 @@ const messages = {
   E108: { kind: 'TypeError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
   E109: { kind: 'IndexError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
   E110: { kind: 'ValueError', text: f => `${f.op}: ${f.problem}`, hint: f => f.hint },
+  E111: {
+    kind: 'TypeError',
+    text: f => `${f.op} does not take ${f.dtype}`,
+    hint: () => 'compute with the parts: real(z), imag(z), z.abs(), or viewAsReal(z), of shape [..., 2]',
+  },
   E201: {
     kind: 'AutogradError',
     text: f => `grad can be implicitly created only for scalar outputs, but this one has shape ${f.shape}`,

@@ -1,5 +1,5 @@
 /** Questions about dtypes, as PyTorch answers them. */
-import { type Category, categoryOf, type DType } from '../compiler/ir/dtype.js';
+import { categoryOf, categoryRank, type DType } from '../compiler/ir/dtype.js';
 import { promoteOperands } from '../compiler/ops/define.js';
 import type { Scalar } from '../compiler/ops/signature.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
@@ -9,6 +9,6 @@ export { promoteTypes } from '../compiler/ir/dtype.js';
 /** The dtype in which an operation on two operands computes. */
 export const resultType = (a: Tensor | Scalar, b: Tensor | Scalar): DType => promoteOperands([a, b]);
 
-const rank: Record<Category, number> = { bool: 0, int: 1, float: 2 };
 /** May a result of dtype `from` be stored as `to`? Not where its category would be lost. */
-export const canCast = (from: DType, to: DType): boolean => rank[categoryOf(from)] <= rank[categoryOf(to)];
+export const canCast = (from: DType, to: DType): boolean =>
+  categoryRank[categoryOf(from)] <= categoryRank[categoryOf(to)];

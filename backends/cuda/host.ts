@@ -5,7 +5,7 @@
  * inputs and outputs, and for each entry a CUDA graph, captured at the first call. Every function returns a cudaError_t as
  * int; nothing aborts, and `last_error` says what failed.
  */
-import { bytesOf, type DType } from '../../compiler/ir/dtype.js';
+import { bytesOf, type DType, tableOfReals } from '../../compiler/ir/dtype.js';
 import type { Buffer, Kernel } from '../../compiler/ir/kernel.js';
 import {
   type Address,
@@ -29,7 +29,7 @@ import { storageType } from './scalar.js';
 export const abiVersion = 1;
 
 /** Element types in the C header, which knows nothing of CUDA; 16-bit floats are their bits. */
-const headerType: Record<DType, string> = {
+const headerType = tableOfReals({
   bool: 'uint8_t',
   uint8: 'uint8_t',
   int8: 'int8_t',
@@ -40,7 +40,7 @@ const headerType: Record<DType, string> = {
   bfloat16: 'uint16_t',
   float32: 'float',
   float64: 'double',
-};
+});
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const elements = (slot: Slot): number => slot.type.shape.reduce((product, size) => product * size, 1);

@@ -6,7 +6,7 @@
  * conversion rounds. Integer arithmetic wraps and division by zero gives zero, which plain C leaves undefined; the
  * functions of `helpers.ts` say so.
  */
-import { type DType, isFloat, limitsOf } from '../../compiler/ir/dtype.js';
+import { type DType, isFloat, limitsOf, tableOfReals } from '../../compiler/ir/dtype.js';
 import { type ElemType, type ReduceFn, type ScalarFn, scalarFns } from '../../compiler/ir/scalar.js';
 
 /** A piece of C and how tightly its outermost operator binds; the numbers are those of the C++ precedence table, negated. */
@@ -53,7 +53,7 @@ const convert = (type: string, a: Code): Code => ({ text: `(${type})${operand(a,
 // ── types ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What an element is in memory. */
-export const storageType: Record<DType, string> = {
+export const storageType = tableOfReals({
   bool: 'unsigned char',
   uint8: 'unsigned char',
   int8: 'signed char',
@@ -64,7 +64,7 @@ export const storageType: Record<DType, string> = {
   bfloat16: '__nv_bfloat16',
   float32: 'float',
   float64: 'double',
-};
+});
 
 /** What a value is in a register. */
 export const valueType: Record<ElemType, string> = {

@@ -1,12 +1,12 @@
 /**
  * `<name>.d.ts`: the typed entries of an artifact, with shapes and dtypes where an editor shows them.
  */
-import type { DType } from '../ir/dtype.js';
+import { tableOfReals } from '../ir/dtype.js';
 import type { EntryProgram, Program, Slot } from '../ir/program.js';
 import { formatShape, numel } from '../ir/shape.js';
 import { version } from './version.js';
 
-const arrays: Record<DType, string> = {
+const arrays = tableOfReals({
   bool: 'Uint8Array',
   uint8: 'Uint8Array',
   int8: 'Int8Array',
@@ -17,7 +17,7 @@ const arrays: Record<DType, string> = {
   bfloat16: 'Uint16Array',
   float32: 'Float32Array',
   float64: 'Float64Array',
-};
+});
 
 const inputType = ({ dtype, shape }: Slot['type']): string => {
   const element = dtype === 'int64' ? 'number | bigint' : dtype === 'bool' ? 'number | boolean' : 'number';

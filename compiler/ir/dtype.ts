@@ -3,6 +3,9 @@
  *
  * A dtype is a plain string, so that it prints, hashes and serialises by itself. `int64` lives in `BigInt64Array`s (exact,
  * wraps as PyTorch does) and is shown to users as numbers; the 16-bit floats are stored as bits and computed in float32.
+ *
+ * Graphs and kernels hold real numbers only. A complex tensor is a facade over a real one with one more dim of 2, real and
+ * imaginary part (ops/complex); promotion is the one thing the complex dtypes are asked here.
  */
 
 export const dtypes = [
@@ -17,7 +20,10 @@ export const dtypes = [
   'float32',
   'float64',
 ] as const;
-export type DType = (typeof dtypes)[number];
+export type RealDType = (typeof dtypes)[number];
+export const complexDtypes = ['complex64', 'complex128'] as const;
+export type ComplexDType = (typeof complexDtypes)[number];
+export type DType = RealDType | ComplexDType;
 
 export const bool = 'bool';
 export const uint8 = 'uint8';
@@ -29,10 +35,12 @@ export const float16 = 'float16';
 export const bfloat16 = 'bfloat16';
 export const float32 = 'float32';
 export const float64 = 'float64';
+export const complex64 = 'complex64';
+export const complex128 = 'complex128';
 
-/** The three categories of the promotion lattice, lowest first. */
-export type Category = 'bool' | 'int' | 'float';
-const categoryRank: Record<Category, number> = { bool: 0, int: 1, float: 2 };
+/** The categories of the promotion lattice, lowest first. */
+export type Category = 'bool' | 'int' | 'float' | 'complex';
+export const categoryRank: Record<Category, number> = { bool: 0, int: 1, float: 2, complex: 3 };
 
 export type TypedArray =
   | Uint8Array
@@ -53,7 +61,7 @@ export interface TypedArrayConstructor {
 interface DTypeInfo {
   readonly bytes: number;
   readonly category: Category;
-  /** The typed array that stores it; 16-bit floats are stored as their bits. */
+  /** The typed array that stores it; 16-bit floats are stored as their bits, complex numbers as pairs. */
   readonly array: TypedArrayConstructor;
   /** Smallest and largest value of an integer type, machine limits of a float type. */
   readonly min: number;
@@ -91,6 +99,8 @@ const info: Record<DType, DTypeInfo> = {
     max: 3.4028234663852886e38,
   },
   float64: { bytes: 8, category: 'float', array: Float64Array, min: -Number.MAX_VALUE, max: Number.MAX_VALUE },
+  complex64: { bytes: 8, category: 'complex', array: Float32Array, min: Number.NaN, max: Number.NaN },
+  complex128: { bytes: 16, category: 'complex', array: Float64Array, min: Number.NaN, max: Number.NaN },
 };
 
 const precisions = {
@@ -109,7 +119,26 @@ export const limitsOf = (dtype: DType): { min: number; max: number } => info[dty
 export const precisionOf = (dtype: DType): FloatPrecision => precisions[dtype as keyof typeof precisions];
 export const isFloat = (dtype: DType): boolean => info[dtype].category === 'float';
 export const isInt = (dtype: DType): boolean => info[dtype].category === 'int';
-export const isDType = (value: unknown): value is DType => typeof value === 'string' && value in info;
+/** Is it the name of a dtype that graphs and kernels may hold? */
+export const isDType = (value: unknown): value is RealDType =>
+  typeof value === 'string' && value in info && !isComplexDType(value);
+export const isComplexDType = (value: unknown): value is ComplexDType =>
+  value === 'complex64' || value === 'complex128';
+/** The dtype of the parts of a complex number. */
+export const partType = (dtype: ComplexDType): DType => (dtype === 'complex64' ? 'float32' : 'float64');
+/** The dtype of something in a graph. */
+export function asReal(dtype: DType): RealDType {
+  if (isComplexDType(dtype)) throw new TypeError(`${dtype} in a graph, which holds real numbers only`);
+  return dtype;
+}
+/** A table for what graphs hold: the verifier keeps complex dtypes out, so that nobody looks one up. */
+export const tableOfReals = <K extends string = DType>(table: Record<Exclude<K, ComplexDType>, string>) =>
+  table as Readonly<Record<K, string>>;
+/** The complex dtype that holds numbers of a real one exactly, where there is one; else that of the default dtype. */
+export function complexTypeOf(dtype: DType): ComplexDType {
+  if (isComplexDType(dtype)) return dtype;
+  return (isFloat(dtype) ? dtype : defaultFloat) === 'float64' ? 'complex128' : 'complex64';
+}
 
 /** The type in which arithmetic on `dtype` is done: 16-bit floats compute in float32. */
 export const computeType = (dtype: DType): DType => (dtype === 'float16' || dtype === 'bfloat16' ? 'float32' : dtype);
@@ -128,6 +157,7 @@ const intOrder: readonly DType[] = ['int8', 'int16', 'int32', 'int64'];
 export function promoteTypes(a: DType, b: DType): DType {
   if (a === b) return a;
   const [low, high] = categoryRank[info[a].category] <= categoryRank[info[b].category] ? [a, b] : [b, a];
+  if (info[high].category === 'complex') return promoteComplex(low, high as ComplexDType);
   if (info[low].category !== info[high].category) return high;
   if (info[low].category === 'float') {
     if (info[low].bytes === info[high].bytes) return 'float32';
@@ -139,6 +169,9 @@ export function promoteTypes(a: DType, b: DType): DType {
   }
   return intOrder[Math.max(intOrder.indexOf(low), intOrder.indexOf(high))];
 }
+
+const promoteComplex = (low: DType, high: ComplexDType): ComplexDType =>
+  low === 'float64' || low === 'complex128' ? 'complex128' : high;
 
 /** One operand as promotion sees it: tensors with dims outrank 0-d tensors, which outrank plain numbers. */
 export interface PromotionOperand {

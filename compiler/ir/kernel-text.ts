@@ -18,6 +18,8 @@
  * where neither tells, it bears the type as a suffix: `1_f32`. Casts are `f32(x)`, reinterpreted bits `bits_f32(x)`. An
  * expression that a statement uses twice is written once, under a name before it: `v0 = exp(…)`.
  */
+
+import { tableOfReals } from './dtype.js';
 import { printNumber } from './graph-text.js';
 import { ExprInterner } from './intern.js';
 import { type Buffer, childrenOf, type Expr, expressionsOf, type Iter, type Kernel, type Stmt } from './kernel.js';
@@ -49,7 +51,7 @@ export const infix: Partial<Record<ScalarFn, readonly [operator: string, strengt
 const prefix: Partial<Record<ScalarFn, string>> = { neg: '-', not: '~' };
 const prefixStrength = 8;
 
-export const shortNames: Record<ElemType, string> = {
+export const shortNames = tableOfReals<ElemType>({
   bool: 'bool',
   uint8: 'u8',
   int8: 'i8',
@@ -61,7 +63,7 @@ export const shortNames: Record<ElemType, string> = {
   float32: 'f32',
   float64: 'f64',
   index: 'index',
-};
+});
 
 export const assignments: Record<ReduceFn, string> = {
   add: '+=',

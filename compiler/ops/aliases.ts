@@ -1,6 +1,6 @@
 /** Other names PyTorch has for ops. */
 
-export { dot as vdot, outer as ger } from './contraction.js';
+export { outer as ger } from './contraction.js';
 export { nonzero as argwhere } from './indexing.js';
 export { vstack as rowStack } from './joining.js';
 export {

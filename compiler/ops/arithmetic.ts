@@ -5,11 +5,12 @@ import { type DType, isFloat } from '../ir/dtype.js';
 import type { Expr } from '../ir/kernel.js';
 import { requireValues } from './checks.js';
 import { eq } from './comparison.js';
+import type { Complex } from './complex/number.js';
 import { composite, type Op, pointwise } from './define.js';
 import { type Binary, isFloatExpr, needsFloat, needsNumber, type Unary } from './elementwise.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
-import type { Scalar } from './signature.js';
+import type { Operand, Scalar } from './signature.js';
 import { Tensor } from './tensor.js';
 
 const differing = (a: DType, b: DType): string => `expected operands of one dtype, but got ${a} and ${b}`;
@@ -24,7 +25,7 @@ function checkAlpha(op: string, promoted: DType, alpha: unknown): void {
   }
 }
 
-type Scaled = Op<(input: Tensor | Scalar, other: Tensor | Scalar, options?: { alpha?: number }) => Tensor>;
+type Scaled = Op<(input: Operand, other: Operand, options?: { alpha?: number | Complex }) => Tensor>;
 
 export const add: Scaled = pointwise({
   name: 'add',

@@ -6,7 +6,7 @@ import { fail } from '../errors.js';
 import { computeType } from '../ir/dtype.js';
 import { call, cast } from '../ir/kernel.js';
 import { broadcastShapes, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
-import { broadcastIndex, composite, define, type Op } from './define.js';
+import { broadcastIndex, composite, define, type Op, scalarTensor } from './define.js';
 import { random, sample, sampleWithoutGradient } from './samples.js';
 import { renameStep } from './tape.js';
 import type { Tensor } from './tensor.js';
@@ -144,6 +144,14 @@ export const bmm: Product = ranked('bmm', 'Products of two batches of matrices.'
 export const mv: Product = ranked('mv', 'Product of a matrix and a vector.', [2, 1], [2, 3], [3]);
 export const dot: Product = ranked('dot', 'Sum of the products of two vectors.', [1, 1], [3], [3]);
 
+export const vdot: Product = composite({
+  name: 'vdot',
+  doc: 'Sum of the products of two vectors, the first one conjugate.',
+  signature: 'input: tensor, other: tensor',
+  compute: ({ input, other }) => dot(input.conj(), other),
+  samples: [sample(random([3]), random([3]))],
+});
+
 export const outer: Product = composite({
   name: 'outer',
   doc: 'All products of the elements of two vectors.',
@@ -167,7 +175,7 @@ export interface Scales {
 }
 type AddedProduct = Op<(input: Tensor, first: Tensor, second: Tensor, options?: Scales) => Tensor>;
 
-/** beta · input + alpha · product; with beta 0 the input is not even looked at. */
+/** beta · input + alpha · product; with beta 0 nothing of the input spreads, and its gradient is 0. */
 const added = (
   name: string,
   names: readonly [string, string],
@@ -184,7 +192,10 @@ const added = (
       const whole = product(bound[names[0]], bound[names[1]]);
       const scaled = Number(bound.alpha) === 1 ? whole : whole.mul(bound.alpha);
       const beta = Number(bound.beta);
-      if (beta === 0) return scaled.expand(broadcastShapes(name, bound.input.shape, scaled.shape));
+      if (beta === 0) {
+        const whole = scaled.expand(broadcastShapes(name, bound.input.shape, scaled.shape));
+        return bound.input.requiresGrad ? bound.input.where(scalarTensor(0, 'bool'), whole) : whole;
+      }
       return scaled.add(beta === 1 ? bound.input : bound.input.mul(bound.beta));
     },
     samples: [

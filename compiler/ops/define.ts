@@ -24,10 +24,11 @@ import type { Attrs, AttrValue, TensorType } from '../ir/graph.js';
 import { cast, constant, type Expr, index, iterOf, type Stmt } from '../ir/kernel.js';
 import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, type Dim, normalizeDims, type Shape } from '../ir/shape.js';
+import { complexRuleFor } from './complex/rules.js';
 import type { ErrorSample, Sample } from './samples.js';
 import { type Bound, bindArguments, type Param, parseSignature, type Scalar, WeakFloat } from './signature.js';
-import { record, renameStep, setViewReplay, type VjpContext } from './tape.js';
-import { executor, Tensor, type ViewStep } from './tensor.js';
+import { record, renameStep, setViewReplay, stepName, type VjpContext } from './tape.js';
+import { executor, isComplexTensor, refuseComplex, Tensor, type ViewStep } from './tensor.js';
 
 /**
  * How the fuser treats an op. `opaque`: a kernel of its own; `composite`: decomposed before fusion; `control`: runs kernels.
@@ -154,6 +155,8 @@ export function defineControl(given: Pick<OpDef, 'name' | 'doc' | 'infer'> & Par
 
 /** Run an op on tensors: infer, execute, record. */
 export function apply(def: OpDef, inputs: readonly Tensor[], attrs: Attrs): Tensor {
+  const complex = inputs.find(isComplexTensor);
+  if (complex !== undefined) refuseComplex(def.name, complex.dtype);
   const type = def.infer(
     inputs.map(input => input.type),
     attrs,
@@ -169,6 +172,8 @@ function callable<F extends AnyFunction>(def: OpDef): Op<F> {
   registry.set(def.name, def);
   const call = (...args: unknown[]): Tensor => {
     const bound = bindArguments(def.name, def.params, args);
+    const complex = complexRuleFor(def.name, bound);
+    if (complex !== null) return named(def, bound, complex(bound) as Tensor);
     const { inputs, attrs } = def.prepare(bound);
     const output = apply(def, inputs, attrs);
     const name = def.callName?.(bound);
@@ -176,6 +181,22 @@ function callable<F extends AnyFunction>(def: OpDef): Op<F> {
     return output;
   };
   return Object.assign(call, { def, params: def.params }) as unknown as Op<F>;
+}
+
+/** The last step of what an op means of complex numbers bears the op's name; a view of their parts is that view already. */
+function named(def: OpDef, bound: Bound, output: Tensor): Tensor {
+  if (def.fusion === 'view' || Object.values(bound).includes(output)) return output;
+  const { inputs, attrs } = def.fusion === 'reduction' ? def.prepare(bound) : { inputs: [], attrs: {} };
+  if (typeof def.gradName !== 'function' || inputs.length > 0)
+    renameStep(
+      output,
+      stepName(
+        def,
+        inputs.map(input => input.type),
+        attrs,
+      ),
+    );
+  return output;
 }
 
 /** Tensors become inputs, the rest attrs. */
@@ -218,7 +239,8 @@ export function composite<F extends AnyFunction>(given: {
   const params = parseSignature(given.signature);
   const call = (...args: unknown[]): ReturnType<F> => {
     const bound = bindArguments(given.name, params, args);
-    const output = given.compute(bound);
+    const complex = complexRuleFor(given.name, bound);
+    const output = complex === null ? given.compute(bound) : (complex(bound) as ReturnType<F>);
     const gradName = typeof given.gradName === 'function' ? given.gradName(bound) : given.gradName;
     if (gradName) for (const member of [output].flat()) renameStep(member, gradName);
     return output;

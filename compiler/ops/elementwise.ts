@@ -5,12 +5,12 @@ import { type DType, isFloat } from '../ir/dtype.js';
 import type { Expr } from '../ir/kernel.js';
 import { type Op, pointwise } from './define.js';
 import { random, type Sample, sample } from './samples.js';
-import type { Scalar } from './signature.js';
+import type { Operand } from './signature.js';
 import type { VjpContext } from './tape.js';
 import type { Tensor } from './tensor.js';
 
 export type Unary = Op<(input: Tensor) => Tensor>;
-export type Binary = Op<(input: Tensor | Scalar, other: Tensor | Scalar) => Tensor>;
+export type Binary = Op<(input: Operand, other: Operand) => Tensor>;
 export type Comparison = Binary;
 
 export const infinity = Number.POSITIVE_INFINITY;

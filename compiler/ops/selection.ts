@@ -5,7 +5,7 @@ import type { TensorType } from '../ir/graph.js';
 import { cast } from '../ir/kernel.js';
 import { type Op, type OpDef, pointwise } from './define.js';
 import { integers, random, sample } from './samples.js';
-import type { Param, Scalar } from './signature.js';
+import type { Operand, Param } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 const needsCondition =
@@ -23,10 +23,10 @@ const needsCondition =
 
 /** The method is that of the input, the second argument, so that the op's type is written out. */
 interface Where {
-  (condition: Tensor, input: Tensor | Scalar, other: Tensor | Scalar): Tensor;
+  (condition: Tensor, input: Operand, other: Operand): Tensor;
   readonly def: OpDef;
   readonly params: readonly Param[];
-  readonly method: (condition: Tensor, other: Tensor | Scalar) => Tensor;
+  readonly method: (condition: Tensor, other: Operand) => Tensor;
 }
 export const where = pointwise({
   name: 'where',
@@ -43,7 +43,7 @@ export const where = pointwise({
   ],
 }) as unknown as Where;
 
-export const maskedFill: Op<(input: Tensor, mask: Tensor, value: Tensor | Scalar) => Tensor> = pointwise({
+export const maskedFill: Op<(input: Tensor, mask: Tensor, value: Operand) => Tensor> = pointwise({
   name: 'maskedFill',
   doc: 'The input with value where the mask holds; the dtype stays that of the input.',
   types: 'keep',

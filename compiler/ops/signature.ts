@@ -8,8 +8,10 @@
  * A parameter after `*` is given by name only.
  */
 import { fail, InternalError } from '../errors.js';
-import { type DType, isDType } from '../ir/dtype.js';
+import { type DType, isComplexDType, isDType } from '../ir/dtype.js';
 import type { AttrValue } from '../ir/graph.js';
+import { Complex } from './complex/number.js';
+import { checkComplexArguments } from './complex/rules.js';
 import { Tensor } from './tensor.js';
 
 /** A plain number that promotes like a Python float even where its value is integral: `float(2)`. */
@@ -24,6 +26,8 @@ export const float = (value: number): WeakFloat => new WeakFloat(value);
 
 /** What may stand for a tensor in arithmetic. */
 export type Scalar = number | bigint | boolean | WeakFloat;
+/** The same in arithmetic that knows complex numbers. */
+export type Operand = Tensor | Scalar | Complex;
 
 /**
  * tensor: a Tensor. operand: a Tensor or a plain number. number: int or float.
@@ -85,7 +89,10 @@ export type Bound = any;
 const isPlainObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
-/** Arguments by name, checked. Throws E108 for a missing, unknown, doubled or mistyped argument. */
+/**
+ * Arguments by name, checked. Throws E108 for a missing, unknown, doubled or mistyped argument, E111 for a complex one that
+ * the op does not take.
+ */
 export function bindArguments(op: string, params: readonly Param[], args: readonly unknown[]): Bound {
   const problem = (text: string, hint?: string): never => fail('E108', { op, problem: text, hint });
   const positional = params.filter(param => !param.keywordOnly);
@@ -125,6 +132,7 @@ export function bindArguments(op: string, params: readonly Param[], args: readon
       bound[param.name] = value === null ? null : param.defaultValue;
     } else bound[param.name] = checkArgument(param, value, problem);
   }
+  checkComplexArguments(op, bound);
   return bound;
 }
 
@@ -143,17 +151,17 @@ const isIntList = (value: unknown): boolean => Array.isArray(value) && value.eve
 function checkArgument(param: Param, value: unknown, problem: (text: string, hint?: string) => never): unknown {
   const accepted: Record<ParamKind, () => boolean> = {
     tensor: () => value instanceof Tensor,
-    operand: () => value instanceof Tensor || isNumber(value),
+    operand: () => value instanceof Tensor || isNumber(value) || value instanceof Complex,
     tensors: () => Array.isArray(value) && value.every(item => item instanceof Tensor),
     int: () => Number.isInteger(value),
-    number: () => isNumber(value),
+    number: () => isNumber(value) || value instanceof Complex,
     bool: () => typeof value === 'boolean',
     string: () => typeof value === 'string',
     ints: () => Number.isInteger(value) || isIntList(value),
     dims: () => Number.isInteger(value) || isIntList(value),
     size: () => isIntList(value) || Number.isInteger(value),
     numbers: () => typeof value === 'number' || (Array.isArray(value) && value.every(isNumber)),
-    dtype: () => isDType(value),
+    dtype: () => isDType(value) || isComplexDType(value),
     any: () => true,
   };
   if (accepted[param.kind]()) return value;

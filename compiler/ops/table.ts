@@ -12,6 +12,7 @@ import { hardshrink, prelu } from './activation.js';
 import * as aliases from './aliases.js';
 import './attention.js';
 import * as bits from './bits.js';
+import './complex/index.js';
 import './brackets.js';
 import * as contraction from './contraction.js';
 import './control.js';

@@ -7,13 +7,22 @@
  * PyTorch", 2017).
  */
 import { fail, invariant, type Site } from '../errors.js';
-import { isFloat } from '../ir/dtype.js';
+import { isComplexDType, isFloat } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { formatShape, mayOverlap, sameShape } from '../ir/shape.js';
 import { checkForNan, recordedSite } from './anomaly.js';
+import { gradLike, realGrad, realHook } from './complex/gradients.js';
 import type { OpDef } from './define.js';
 import { backwardPass, cloneIt, type Saved, save } from './saved.js';
-import { executor, isInferenceModeEnabled, setMakesInference, Tensor, type ViewStep } from './tensor.js';
+import {
+  executor,
+  isComplexTensor,
+  isInferenceModeEnabled,
+  realForm,
+  setMakesInference,
+  Tensor,
+  type ViewStep,
+} from './tensor.js';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook may return nothing at all
 export type Hook = (grad: Tensor) => Tensor | undefined | null | void;
@@ -230,7 +239,7 @@ export function gradNode(tensor: Tensor): GradNode | null {
 
 /** Where the gradient of a tensor goes: to the node that computed it, or to the leaf that it is. */
 export function gradEdge(tensor: Tensor): GradNode | null {
-  if (tensor.meta.requiresGrad) return (tensor.meta.accumulate ??= new AccumulateGrad(tensor));
+  if (tensor.meta.requiresGrad) return (tensor.meta.accumulate ??= new AccumulateGrad(realForm(tensor)));
   return gradNode(tensor);
 }
 
@@ -271,6 +280,7 @@ export const firstLayout = (base: Tensor): Tensor => replay(base, base.meta.back
  * gradient, as PyTorch has it: a step called `forgets` passes zeros on. Throws E205 for a leaf that requires grad.
  */
 export function assignInPlace(target: Tensor, value: Tensor, forgets = 'CopyBackwards'): Tensor {
+  if (isComplexTensor(target)) return assignInPlace(realForm(target), realGrad(target, value), forgets) && target;
   const base = target.meta.base;
   checkInPlace(target);
   if (!sameShape(target.shape, value.shape))
@@ -445,7 +455,7 @@ function propagate(
   const captured = new Map<GradNode, Tensor>();
   const handedOut = new Set<unknown>();
   const roots = outputs.map((output, i) => {
-    const grad = initialGrad(output, grads[i]);
+    const grad = realGrad(output, initialGrad(output, grads[i]));
     const node = gradEdge(output)!;
     handedOut.add(memoryOf(grad));
     const sum = pending.get(node);
@@ -553,7 +563,7 @@ export function gradOf(
     options,
     new Set(edges),
   );
-  return edges.map(edge => {
+  return edges.map((edge, i) => {
     const grad = found.get(edge);
     if (grad === undefined && !options.allowUnused) {
       fail('E207', {
@@ -561,7 +571,7 @@ export function gradOf(
         hint: 'pass { allowUnused: true } if this is the desired behavior',
       });
     }
-    return grad ?? null;
+    return grad === undefined ? null : gradLike(listOf(inputs)[i], grad);
   });
 }
 
@@ -595,9 +605,9 @@ declare module './tensor.js' {
 }
 
 function setRequiresGrad(tensor: Tensor, wanted: boolean): void {
-  if (wanted && !isFloat(tensor.dtype)) {
+  if (wanted && !isFloat(tensor.dtype) && !isComplexDType(tensor.dtype)) {
     fail('E207', {
-      problem: `only Tensors of floating point dtype can require gradients, got ${tensor.dtype}`,
+      problem: `only Tensors of floating point and complex dtype can require gradients, got ${tensor.dtype}`,
       hint: 'convert it first: x.float()',
     });
   }
@@ -628,14 +638,15 @@ Object.defineProperties(Tensor.prototype, {
   },
   grad: {
     get(this: Tensor) {
-      return executor().readGrad(this);
+      const grad = executor().readGrad(realForm(this));
+      return grad && gradLike(this, grad);
     },
     set(this: Tensor, grad: Tensor | null) {
       if (grad && !sameShape(grad.shape, this.shape))
         fail('E207', {
           problem: `assigned grad has shape ${formatShape(grad.shape)}, but the tensor has shape ${formatShape(this.shape)}`,
         });
-      executor().writeGrad(this, grad);
+      executor().writeGrad(realForm(this), grad && realGrad(this, grad));
     },
   },
   gradFn: {
@@ -669,16 +680,18 @@ Object.assign(Tensor.prototype, {
   },
   retainGrad(this: Tensor): void {
     const node = gradNode(this);
-    if (node !== null) node.retain = this;
+    if (node !== null) node.retain = realForm(this);
     else if (!this.meta.requiresGrad)
       fail('E207', { problem: "can't retain_grad on Tensor that has requires_grad=False" });
   },
-  registerHook(this: Tensor, hook: Hook): () => void {
+  registerHook(this: Tensor, given: Hook): () => void {
+    const hook = realHook(this, given);
+    const real = realForm(this);
     const node = gradEdge(this);
     if (node === null)
       return fail('E207', { problem: 'cannot register a hook on a tensor that does not require gradient' });
     node.hooks = [...(node.hooks ?? []), hook];
-    executor().ownGradient?.(this, [this], grad => [hook(grad) ?? grad]);
+    executor().ownGradient?.(real, [real], grad => [hook(grad) ?? grad]);
     return () => {
       node.hooks = node.hooks?.filter(other => other !== hook) ?? null;
     };

@@ -6,7 +6,7 @@
  * typed array that views share and the garbage collector frees.
  */
 import { fail, InternalError } from '../errors.js';
-import { arrayOf, type DType, type TypedArray } from '../ir/dtype.js';
+import { arrayOf, bytesOf, complexTypeOf, type DType, isComplexDType, type TypedArray } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { contiguousStrides, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
@@ -37,7 +37,15 @@ export interface TracedValue {
   readonly offset: number;
   readonly strides: readonly number[];
 }
-export type Value = EagerValue | TracedValue;
+/** Complex numbers: the last dim of `pair`, which is 2, holds their real and imaginary parts. */
+export interface ComplexValue {
+  readonly kind: 'complex';
+  readonly pair: Tensor;
+  /** In complex numbers. */
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+export type Value = EagerValue | TracedValue | ComplexValue;
 
 /** Runs ops: eagerly, or by adding nodes to a graph. */
 export interface Executor {
@@ -114,24 +122,15 @@ export class Tensor {
   /** @internal */
   readonly value: Value;
   /** @internal autograd state, maintained by tape.ts */
-  readonly meta: AutogradMeta = {
-    requiresGrad: false,
-    node: null,
-    accumulate: null,
-    base: null,
-    path: [],
-    back: [],
-    baseVersion: 0,
-    retainsGrad: false,
-    hooks: null,
-    isInference: makesInference,
-  };
+  readonly meta: AutogradMeta;
 
   /** @internal Tensors are made by the functions of gradc, not by this constructor. */
   constructor(type: TensorType, value: Value) {
     this.dtype = type.dtype;
     this.shape = type.shape;
     this.value = value;
+    this.meta = value.kind === 'complex' ? value.pair.meta : newMeta();
+    if (isComplexDType(type.dtype) !== (value.kind === 'complex')) refuseComplex('this', type.dtype);
   }
 
   /** @internal */
@@ -165,7 +164,7 @@ export class Tensor {
     return isContiguousValue(this.shape, this.value.strides);
   }
   elementSize(): number {
-    return arrayOf(this.dtype).BYTES_PER_ELEMENT;
+    return bytesOf(this.dtype);
   }
   isFloatingPoint(): boolean {
     return this.dtype.includes('float');
@@ -190,6 +189,21 @@ export class Tensor {
 }
 export interface Tensor extends TensorMethods {}
 
+/** Throws E111: what is not written for complex numbers takes none. */
+export const refuseComplex = (op: string, dtype: DType): never => fail('E111', { op, dtype });
+
+/** The tensor of complex numbers whose parts are the last dim of `pair`; the two are one to autograd. */
+export function overPair(pair: Tensor): Tensor {
+  const { offset, strides } = pair.value;
+  return new Tensor(
+    { dtype: complexTypeOf(pair.dtype), shape: pair.shape.slice(0, -1) },
+    { kind: 'complex', pair, offset: offset / 2, strides: strides.slice(0, -1).map(stride => stride / 2) },
+  );
+}
+/** What stands for a tensor where only real ones are known: itself, or the parts of its complex numbers. */
+export const realForm = (tensor: Tensor): Tensor => (tensor.value.kind === 'complex' ? tensor.value.pair : tensor);
+export const isComplexTensor = (value: unknown): boolean => value instanceof Tensor && value.value.kind === 'complex';
+
 /** Autograd's view of a tensor. */
 export interface AutogradMeta {
   /** Set on leaves by the user; a non-leaf requires grad through `node`. */
@@ -211,13 +225,33 @@ export interface AutogradMeta {
   isInference: boolean;
 }
 
+const newMeta = (): AutogradMeta => ({
+  requiresGrad: false,
+  node: null,
+  accumulate: null,
+  base: null,
+  path: [],
+  back: [],
+  baseVersion: 0,
+  retainsGrad: false,
+  hooks: null,
+  isInference: makesInference,
+});
+
 /** Give a tensor the shape and layout of a view of it. */
 export const takeLayout = (tensor: Tensor, view: Tensor): Tensor =>
   Object.assign(tensor, { shape: view.shape, value: view.value });
 
+/** Have a tensor hold what another one does, dtype included; what was recorded of it until now stands. */
+export function takeValue(tensor: Tensor, { dtype, shape, value }: Tensor): void {
+  Object.assign(tensor, { dtype, shape, value });
+  tensor.meta.accumulate = null;
+}
+
 /** The eager value of a tensor. Throws E301 where it is only being traced, or is state that the trace has changed. */
 export function eagerValue(tensor: Tensor, what: string): EagerValue {
   const changed = current?.kind === 'trace' && current.versionOf(tensor) > 0;
+  if (tensor.value.kind === 'complex') return refuseComplex(what, tensor.dtype);
   if (tensor.value.kind === 'traced' || changed)
     return fail('E301', { what, dtype: tensor.dtype, shape: formatShape(tensor.shape) });
   return tensor.value;
@@ -227,6 +261,7 @@ export function eagerValue(tensor: Tensor, what: string): EagerValue {
 export function isConstant(tensor: Tensor): boolean {
   const { value } = tensor;
   const running = executor();
+  if (value.kind === 'complex') return isConstant(value.pair);
   if (value.kind === 'traced' || running.kind === 'eager') return value.kind === 'eager';
   return value.storage.madeIn === running && running.versionOf(tensor) === 0;
 }

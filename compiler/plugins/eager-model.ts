@@ -19,6 +19,7 @@ import {
 import { decodeState, encodeState } from '../../runtime/deploy/state-file.js';
 import { readerOf } from '../../runtime/deploy/transfer.js';
 import { fromTypedArray, type ModelDefinition, type Tensor } from '../../runtime/index.js';
+import { asReal } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
 import { type InputSpecs, type TracedModel, traceModel } from '../trace/model.js';
 
@@ -28,7 +29,7 @@ const alignment = 64;
 function layOut(tensors: readonly { name: string; type: TensorType }[]): { slots: TensorSlot[]; bytes: number } {
   let bytes = 0;
   const slots = tensors.map(({ name, type: { dtype, shape } }) => {
-    const slot = describeTensor(name, dtype, shape, bytes);
+    const slot = describeTensor(name, asReal(dtype), shape, bytes);
     bytes += Math.ceil(byteLength(slot) / alignment) * alignment;
     return slot;
   });

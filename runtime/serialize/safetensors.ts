@@ -3,7 +3,7 @@
  * `name -> { dtype, shape, data_offsets }`, then the elements, little-endian and without holes.
  */
 import { fail } from '../../compiler/errors.js';
-import type { DType } from '../../compiler/ir/dtype.js';
+import { type DType, tableOfReals } from '../../compiler/ir/dtype.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
@@ -19,7 +19,7 @@ import {
 } from './elements.js';
 import { type Described, readSafetensorsHeader } from './safetensors-header.js';
 
-const names: Readonly<Record<DType, string>> = {
+const names = tableOfReals({
   bool: 'BOOL',
   uint8: 'U8',
   int8: 'I8',
@@ -30,7 +30,7 @@ const names: Readonly<Record<DType, string>> = {
   bfloat16: 'BF16',
   float32: 'F32',
   float64: 'F64',
-};
+});
 const dtypes = new Map(Object.entries(names).map(([dtype, name]) => [name, dtype as DType]));
 const metadataKey = '__metadata__';
 const lengthBytes = 8;

@@ -1,8 +1,8 @@
 /** What the reader and the writer of PyTorch's files share. */
-import type { DType } from '../../compiler/ir/dtype.js';
+import { tableOfReals } from '../../compiler/ir/dtype.js';
 
 /** PyTorch's names of typed memory, in the module `torch`. */
-export const storageTypes: Readonly<Record<DType, string>> = {
+export const storageTypes = tableOfReals({
   bool: 'BoolStorage',
   uint8: 'ByteStorage',
   int8: 'CharStorage',
@@ -13,7 +13,7 @@ export const storageTypes: Readonly<Record<DType, string>> = {
   bfloat16: 'BFloat16Storage',
   float32: 'FloatStorage',
   float64: 'DoubleStorage',
-};
+});
 
 /** How the format before the zip files begins: two pickles of these numbers. */
 export const legacyMagic = 0x1950a86a20f9469cfc6cn;
