@@ -9,6 +9,7 @@ import {
   type LoopMap,
   type Stmt,
   walkExpr,
+  walkStmts,
 } from '../../compiler/ir/kernel.js';
 
 export type Load = Extract<Expr, { kind: 'load' }>;
@@ -66,4 +67,17 @@ export function writesOf(stmts: readonly Stmt[]): Set<Buffer> {
 /** All expressions of statements and of the statements in them. */
 export function allExpressions(stmts: readonly Stmt[]): Expr[] {
   return stmts.flatMap(stmt => [...expressionsOf(stmt), ...allExpressions(bodyOf(stmt))]);
+}
+
+/** Whether doing it twice is the same as doing it once: nothing is read that is written, other than its own registers. */
+export function isRepeatable(body: readonly Stmt[]): boolean {
+  const written = new Set<Buffer>();
+  let combines = false;
+  walkStmts(body, stmt => {
+    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return;
+    if (stmt.buffer.scope === 'register') return;
+    written.add(stmt.buffer);
+    combines ||= stmt.kind === 'reduce';
+  });
+  return !combines && loadsIn(allExpressions(body)).every(({ buffer }) => !written.has(buffer));
 }

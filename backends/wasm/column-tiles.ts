@@ -22,9 +22,10 @@ import {
   substitute,
   walkExpr,
 } from '../../compiler/ir/kernel.js';
-import { allExpressions } from './accesses.js';
-import { LANES } from './emit-vector.js';
-import { strideOf } from './linear.js';
+import { allExpressions, isRepeatable, loadsIn } from './accesses.js';
+import { fitsLane, LANES } from './emit-vector.js';
+import { isInBounds } from './frame.js';
+import { replaceIters, strideOf } from './linear.js';
 import {
   type Contraction,
   type Deviation,
@@ -207,12 +208,10 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
   const at = (row: Expr, column: Expr): Map<Iter, Expr> => new Map([...rows.values(row), ...columns.valuesAt(column)]);
 
   const finish = (sums: Buffer, row: Expr, c: number): Stmt[] => {
-    const { first, last } = columns.valid(c);
-    const lanes = makeIter('l', last - first);
-    const position = addIndex(iterOf(lanes), first);
-    const values = at(row, addIndex(columns.start(c), position));
-    const statements = epilogueAt(contraction, values, load(sums, element(row, c, position)));
-    return [loop(lanes, lanes.extent === LANES ? 'vector' : 'unroll', statements)];
+    const lanes = makeIter('l', LANES);
+    const values = at(row, addIndex(columns.start(c), iterOf(lanes)));
+    const statements = epilogueAt(contraction, values, load(sums, element(row, c, iterOf(lanes))));
+    return finished(statements, lanes, columns.valid(c));
   };
   const accumulate = [
     eachElement(rows, columns, (row, c) => [vectors(row, c, place => store(tile, place, zero))]),
@@ -232,6 +231,31 @@ function columnTile(contraction: Contraction, product: Expr, rows: Piece, column
   const finishRow = Array.from({ length: columns.count }, (_, c) => finish(sums, iterOf(r), c)).flat();
   return alloc(sums, [alloc(tile, [...accumulate, keep]), ...nest([r], 'parallel', finishRow)]);
 }
+
+/**
+ * The statements after a sum for a vector of columns of which only some are to be stored: all the same where the others have
+ * what is stored there already, else one by one, of what is computed for all.
+ */
+function finished(statements: readonly Store[], lanes: Iter, { first, last }: ReturnType<Piece['valid']>): Stmt[] {
+  const isMovedBack = last === LANES;
+  if (last - first === LANES || (isMovedBack && isRepeatable(statements))) return [loop(lanes, 'vector', statements)];
+  const one = makeIter('l', last - first);
+  const atOne = new Map([[lanes, addIndex(iterOf(one), first)]]);
+  const isVector = statements.every(({ buffer }) => fitsLane(buffer.dtype)) && (isMovedBack || staysInside(statements));
+  if (!isVector) return [loop(one, 'unroll', replaceIters(statements, atOne))];
+  return statements.map(({ buffer, index, value }) => {
+    const values: Buffer = { name: 'last', dtype: buffer.dtype, size: LANES, scope: 'register' };
+    return alloc(values, [
+      loop(lanes, 'vector', [store(values, iterOf(lanes), value)]),
+      loop(one, 'unroll', [store(buffer, substitute(index, atOne), load(values, atOne.get(lanes)!))]),
+    ]);
+  });
+}
+
+type Store = Contraction['epilogue'][number];
+
+const staysInside = (statements: readonly Store[]): boolean =>
+  loadsIn(allExpressions(statements)).every(({ buffer, index }) => isInBounds(buffer, index));
 
 /** Steps of a sum beside which storing it and reading it back costs nothing. */
 const LONG_SUM = 512;

@@ -160,11 +160,11 @@ export function epilogueAt(
   { epilogue, accumulator }: Contraction,
   values: ReadonlyMap<Iter, Expr>,
   value: Expr,
-): Stmt[] {
+): Extract<Stmt, { kind: 'store' }>[] {
   const rewrite = (expr: Expr): Expr =>
     mapExpr(expr, part => {
       if (part.kind === 'load' && part.buffer === accumulator) return value;
       return part.kind === 'iter' ? (values.get(part.iter) ?? null) : null;
     });
-  return epilogue.map(stmt => mapStmtExprs(stmt, rewrite));
+  return epilogue.map(stmt => mapStmtExprs(stmt, rewrite) as typeof stmt);
 }

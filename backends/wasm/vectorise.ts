@@ -35,7 +35,7 @@ import {
 } from '../../compiler/ir/kernel.js';
 import { perfectNest } from '../../compiler/ir/nests.js';
 import type { Pass, PassContext } from '../../compiler/pass.js';
-import { allExpressions, loadsIn, visitAccesses } from './accesses.js';
+import { allExpressions, isRepeatable, loadsIn, visitAccesses } from './accesses.js';
 import { fitsLane, LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
 import { collapse, replaceIters, strideOf } from './linear.js';
@@ -218,19 +218,6 @@ function splitParallel(iter: Iter, body: readonly Stmt[]): Stmt[] {
             replaceIters(body, new Map([[iter, addIndex(iterOf(scalar), iter.extent - rest)]])),
           )),
   ];
-}
-
-/** Whether doing it twice is the same as doing it once: nothing is read that is written, other than its own registers. */
-function isRepeatable(body: readonly Stmt[]): boolean {
-  const written = new Set<Buffer>();
-  let combines = false;
-  walkStmts(body, stmt => {
-    if (stmt.kind !== 'store' && stmt.kind !== 'reduce') return;
-    if (stmt.buffer.scope === 'register') return;
-    written.add(stmt.buffer);
-    combines ||= stmt.kind === 'reduce';
-  });
-  return !combines && loadsIn(allExpressions(body)).every(({ buffer }) => !written.has(buffer));
 }
 
 const UNROLL = 4;
