@@ -318,13 +318,14 @@ export const tanhshrink: Unary = composite({
   samples: [sample(random([4]))],
 });
 
-export const softmin: Op<(input: Tensor, dim: number, options?: { dtype?: DType | null }) => Tensor> = composite({
-  name: 'softmin',
-  doc: 'softmax(-x) along a dim.',
-  signature: 'input: tensor, dim: int, *, dtype: dtype = null',
-  compute: ({ input, dim, dtype }) => input.neg().softmax(dim, { dtype }),
-  samples: [sample(random([2, 3]), 1)],
-});
+export const softmin: Op<(input: Tensor, dim?: number | null, options?: { dtype?: DType | null }) => Tensor> =
+  composite({
+    name: 'softmin',
+    doc: 'softmax(-x) along a dim.',
+    signature: 'input: tensor, dim: int = null, *, dtype: dtype = null',
+    compute: ({ input, dim, dtype }) => input.neg().softmax(dim, { dtype }),
+    samples: [sample(random([2, 3]), 1)],
+  });
 
 export const glu: Op<(input: Tensor, dim?: number) => Tensor> = composite({
   name: 'glu',

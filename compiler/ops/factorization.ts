@@ -12,6 +12,7 @@ import type { TensorType } from '../ir/graph.js';
 import { addIndex, call, cast, constant, type Expr, index, type Stmt, select, subIndex, when } from '../ir/kernel.js';
 import { broadcastShapes, formatShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op } from './define.js';
+import { solveTransposed, unitLike } from './lu.js';
 import {
   Cell,
   checkMatrices,
@@ -316,7 +317,7 @@ export const logOfDeterminant: Op<(input: Tensor) => Tensor> = define({
   gradName: 'LinalgSlogdetBackward0',
   infer: ([input]) => ({ dtype: input.dtype, shape: checkDeterminant(input) }),
   decompose: ([input]) => pivotsOf(input).abs().log().sum(-1),
-  vjp: c => [perElement(c.grad).mul(inverse(c.in(0)).transpose(-2, -1))],
+  vjp: c => [solveTransposed(c.in(0), perElement(c.grad).mul(unitLike(c.in(0))))],
   samples: [sample(exactly([2, 2], [3, 1, 1, 2])), sample(exactly([2, 2, 2], [3, 1, 1, 2, 0, 2, 1, 3]))],
 });
 

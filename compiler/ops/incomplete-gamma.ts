@@ -1,7 +1,7 @@
 /**
  * Γ's relatives of two arguments: the incomplete gamma functions, by their power series left of a + 1 and by Legendre's
  * continued fraction, evaluated as Lentz does, right of it (W. Gautschi, "A computational procedure for incomplete gamma
- * functions", 1979); Hurwitz' zeta by Euler and Maclaurin's sum; the multivariate log Γ.
+ * functions", 1979), and near a large a by an expansion of its own; Hurwitz' zeta by Euler and Maclaurin's sum; the multivariate log Γ.
  */
 import { fail } from '../errors.js';
 import { type Arith, arith } from '../ir/arith.js';
@@ -10,6 +10,7 @@ import { cast, constant, type Expr, iterOf, loop, makeIter, type Stmt, select, w
 import { broadcastShapes } from '../ir/shape.js';
 import { requireValues } from './checks.js';
 import { composite, define, type Op, pointwise, promoteOperands } from './define.js';
+import { isLargeAndNear, partOfLarge } from './incomplete-gamma-of-large.js';
 import { logGamma } from './log-gamma.js';
 import { Cell, declare, each } from './matrix-program.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
@@ -17,8 +18,8 @@ import { lgamma } from './special.js';
 import { Tensor } from './tensor.js';
 
 const s: Arith = arith;
-/** Enough terms for a up to some 4000; both methods are slowest where x is near a. */
-const steps = 600;
+/** Enough terms where the expansion for large a does not serve; both methods are slowest where x is near a. */
+const steps = 250;
 const infinity = Number.POSITIVE_INFINITY;
 
 /** Σ xⁿ / (a·(a+1)…(a+n)). */
@@ -75,9 +76,13 @@ function part(a: Cell, x: Cell, upper: boolean, found: (value: Expr) => Stmt): S
     s.or(s.and(s.eq(a.get(), infinity), s.eq(x.get(), infinity)), s.or(s.isNan(a.get()), s.isNan(x.get()))),
   );
   const inner = when(
-    s.lt(x.get(), s.add(a.get(), 1)),
-    [...left.body, result.set(upper ? s.sub(1, lower) : lower)],
-    [...right.body, result.set(upper ? rest : s.sub(1, rest))],
+    isLargeAndNear(s, a.get(), x.get()),
+    [result.set(partOfLarge(s, a.get(), x.get(), upper))],
+    when(
+      s.lt(x.get(), s.add(a.get(), 1)),
+      [...left.body, result.set(upper ? s.sub(1, lower) : lower)],
+      [...right.body, result.set(upper ? rest : s.sub(1, rest))],
+    ),
   );
   const atEdges = when(
     s.or(s.eq(x.get(), 0), s.eq(a.get(), infinity)),
@@ -141,6 +146,7 @@ const gammaPart = (name: string, doc: string, upper: boolean): Gamma =>
     samples: [
       sample(exactly([3], [1, 2, 5], 'int64'), random([3], 0.5, 6)),
       sampleWithoutGradient(random([2, 1], 0.1, 40), random([3], 0.1, 60)),
+      sampleWithoutGradient(exactly([4], [250, 5000, 1e6, 1e6]), exactly([4], [240, 5020, 999500, 4e5])),
       sampleWithoutGradient(exactly([4], [0, 2, -1, 3]), exactly([4], [1, 0, 1, Number.POSITIVE_INFINITY])),
     ],
   });

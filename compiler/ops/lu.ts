@@ -1,8 +1,9 @@
 /**
  * The factors of Gaussian elimination themselves: P·L·U with partial pivoting, for matrices of any shape.
  *
- * The derivative is that of square matrices (M. Giles, "Collected matrix derivative results for forward and reverse mode
- * algorithmic differentiation", 2008).
+ * The derivative of square matrices is M. Giles's ("Collected matrix derivative results for forward and reverse mode
+ * algorithmic differentiation", 2008). Rows of L below the square part L₁·U₁ are A₂·U₁⁻¹ and columns of U right of it L₁⁻¹·A₂,
+ * so what their gradients say of U₁ and L₁ joins that of the square.
  */
 import { fail } from '../errors.js';
 import { arith as s } from '../ir/arith.js';
@@ -25,6 +26,7 @@ import { composite, define, type Op } from './define.js';
 import { Cell, checkMatrices, declare, each, Matrix, type MatrixAccess, perMatrix } from './matrix-program.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
+import { cat } from './shape.js';
 import type { Tensor } from './tensor.js';
 import { solveTriangular } from './triangular.js';
 
@@ -90,21 +92,34 @@ const luPacked: Op<(input: Tensor) => Tensor> = define({
   lower: perMatrix(eliminate),
   vjp: c => {
     const [rows, columns] = c.types[0].shape.slice(-2);
-    if (rows !== columns)
-      fail('E206', { op: 'linalg.luFactor', hint: 'only factors of square matrices have a derivative here' });
-    const LU = c.out.narrow(-1, 0, columns);
-    const grad = c.grad.narrow(-1, 0, columns);
-    const inL = LU.tril(-1).add(unitLike(LU)).transpose(-2, -1);
-    const inU = LU.triu().transpose(-2, -1);
-    const inner = inL.matmul(grad.tril(-1)).tril(-1).add(grad.triu().matmul(inU).triu());
-    const left = solveTriangular(inL, inner, { upper: true, unitriangular: true });
-    const ordered = solveTriangular(inU, left, { upper: false, left: false });
+    const k = Math.min(rows, columns);
+    const block = (packed: Tensor, row: number, height: number, column: number, width: number): Tensor =>
+      packed.narrow(-2, row, height).narrow(-1, column, width);
+    const parts = (packed: Tensor): Tensor[] => [
+      block(packed, 0, k, 0, k),
+      block(packed, k, rows - k, 0, k),
+      block(packed, 0, k, k, columns - k),
+    ];
+    const [square, below, right] = parts(c.out);
+    const [grad, gradBelow, gradRight] = parts(c.grad);
+    const inL = square.tril(-1).add(unitLike(square)).transpose(-2, -1);
+    const inU = square.triu().transpose(-2, -1);
+    const throughL = (x: Tensor): Tensor => solveTriangular(inL, x, { upper: true, unitriangular: true });
+    const throughU = (x: Tensor): Tensor => solveTriangular(inU, x, { upper: false, left: false });
+    let ofL = inL.matmul(grad.tril(-1));
+    let ofU = grad.triu().matmul(inU);
+    if (columns > k) ofL = ofL.sub(gradRight.matmul(right.transpose(-2, -1)));
+    if (rows > k) ofU = ofU.sub(below.transpose(-2, -1).matmul(gradBelow));
+    let ordered = throughU(throughL(ofL.tril(-1).add(ofU.triu())));
+    if (columns > k) ordered = cat([ordered, throughL(gradRight)], -1);
+    if (rows > k) ordered = cat([ordered, throughU(gradBelow)], -2);
     return [takeRows(ordered, rowOrder(pivotColumn(c.out), rows).argsort(-1))];
   },
   samples: [
     sample(exactly([2, 2], [1, 2, 3, -1])),
     sample(exactly([2, 3, 3], [1, 2, 0.5, 3, -1, 1, 0, 4, 2, 3, 1, 0, 1, 2, 1, 0, 1, 4])),
-    sampleWithoutGradient(exactly([3, 2], [1, 2, 3, -1, 0, 1])),
+    sample(exactly([3, 2], [1, 2, 3, -1, 0, 1])),
+    sample(exactly([2, 3], [1, 2, 3, -3, 0, 1])),
     sampleWithoutGradient(exactly([2, 3], [0, 2, 3, 0, 0, 1])),
   ],
 });
@@ -119,7 +134,7 @@ const pivotColumn = (packed: Tensor): Tensor => {
 };
 
 /** Unit matrices of the shape of given ones. */
-const unitLike = (A: Tensor): Tensor => A.detach().onesLike().tril().triu();
+export const unitLike = (A: Tensor): Tensor => A.detach().onesLike().tril().triu();
 const takeRows = (A: Tensor, order: Tensor): Tensor => A.gather(-2, order.unsqueeze(-1).expand(A.shape));
 
 /** Memory is not left whatever a pivot says. */
@@ -222,10 +237,20 @@ export const lu: Op<(A: Tensor) => NamedTuple<['P', 'L', 'U']>> = composite({
   },
   samples: [
     sample(exactly([2, 2], [1, 2, 3, -1])),
-    sampleWithoutGradient(random([3, 2])),
-    sampleWithoutGradient(random([2, 3])),
+    sample(exactly([3, 2], [1, 2, 3, -1, 0, 1])),
+    sample(exactly([2, 3], [1, 2, 3, -3, 0, 1])),
   ],
 });
+
+/** X with Aᵀ·X = B; infinite where A is singular, as divisions by its zero pivots are. */
+export function solveTransposed(A: Tensor, B: Tensor): Tensor {
+  const packed = luPacked(A);
+  const rows = A.shape[A.ndim - 1];
+  const transposed = packed.narrow(-1, 0, rows).transpose(-2, -1);
+  const half = solveTriangular(transposed, B, { upper: false });
+  const ordered = solveTriangular(transposed, half, { upper: true, unitriangular: true });
+  return takeRows(ordered, rowOrder(pivotColumn(packed), rows).argsort(-1));
+}
 
 export const luSolve: Op<(b: Tensor, LUData: Tensor, LUPivots: Tensor) => Tensor> = composite({
   name: 'luSolve',

@@ -7,6 +7,7 @@ import { cast, constant, type Expr, select } from '../ir/kernel.js';
 import { normalizeDim, normalizeDims, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, type Op, type OpDef, pointwise, reducedShape, reduction } from './define.js';
 import { needsFloat } from './elementwise.js';
+import { implicitDim } from './implicit-dim.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { eagerSampleWithoutGradient, exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Param } from './signature.js';
@@ -581,7 +582,7 @@ interface SoftmaxOptions {
   readonly dim?: number;
   readonly dtype?: DType | null;
 }
-type Softmax = Op<(input: Tensor, dim: number | SoftmaxOptions, options?: SoftmaxOptions) => Tensor>;
+type Softmax = Op<(input: Tensor, dim?: number | SoftmaxOptions | null, options?: SoftmaxOptions) => Tensor>;
 
 /** Ops of their own for their derivative, computed as a row kernel: maximum, sum of exponentials, quotient. */
 const softmaxAlong: Op<(input: Tensor, dim: number) => Tensor> = define({
@@ -629,7 +630,7 @@ function alongDim(
   name: string,
   op: Op<(input: Tensor, dim: number) => Tensor>,
   input: Tensor,
-  dim: number,
+  dim: number | null,
   dtype: DType | null,
 ): Tensor {
   const x = dtype !== null ? input.to(dtype) : input;
@@ -640,14 +641,14 @@ function alongDim(
       hint: 'give a dtype, or convert with .float() first',
     });
   }
-  if (x.ndim === 0) return op(x.reshape([1]), 0).reshape([]);
-  return op(x, normalizeDim(name, dim, x.ndim));
+  const along = normalizeDim(name, dim ?? implicitDim(name, x.ndim), x.ndim);
+  return x.ndim === 0 ? op(x.reshape([1]), along).reshape([]) : op(x, along);
 }
 
 export const softmax: Softmax = composite({
   name: 'softmax',
   doc: 'e^input divided by its sum along a dim.',
-  signature: 'input: tensor, dim: int, *, dtype: dtype = null',
+  signature: 'input: tensor, dim: int = null, *, dtype: dtype = null',
   compute: ({ input, dim, dtype }) => alongDim('softmax', softmaxAlong, input, dim, dtype),
   samples: [sample(random([2, 3]), -1), sample(exactly([2], [1000, 1001]), 0)],
 });
@@ -655,7 +656,7 @@ export const softmax: Softmax = composite({
 export const logSoftmax: Softmax = composite({
   name: 'logSoftmax',
   doc: 'log(softmax(input)) along a dim, accurate for small probabilities.',
-  signature: 'input: tensor, dim: int, *, dtype: dtype = null',
+  signature: 'input: tensor, dim: int = null, *, dtype: dtype = null',
   compute: ({ input, dim, dtype }) => alongDim('logSoftmax', logSoftmaxAlong, input, dim, dtype),
   samples: [sample(random([2, 3]), -1), sample(exactly([2], [1000, 1001]), 0)],
 });

@@ -6,7 +6,7 @@
  * typed array that views share and the garbage collector frees.
  */
 import { fail, InternalError } from '../errors.js';
-import { arrayOf, bytesOf, complexTypeOf, type DType, isComplexDType, type TypedArray } from '../ir/dtype.js';
+import { arrayOf, bytesOf, complexTypeOf, type DType, isComplexDType, partType, type TypedArray } from '../ir/dtype.js';
 import type { Attrs, TensorType } from '../ir/graph.js';
 import { contiguousStrides, formatShape, normalizeDim, numel, type Shape } from '../ir/shape.js';
 import type { OpDef } from './define.js';
@@ -130,7 +130,7 @@ export class Tensor {
     this.shape = type.shape;
     this.value = value;
     this.meta = value.kind === 'complex' ? value.pair.meta : newMeta();
-    if (isComplexDType(type.dtype) !== (value.kind === 'complex')) refuseComplex('this', type.dtype);
+    if (isComplexDType(type.dtype) !== (value.kind === 'complex')) refuseComplex('a tensor over real memory', type.dtype);
   }
 
   /** @internal */
@@ -288,13 +288,17 @@ export function elements(tensor: Tensor, what: string): (number | bigint)[] {
   return Array.from(storage.array.subarray(offset, offset + tensor.numel()) as ArrayLike<number | bigint>);
 }
 
-/** A tensor over existing memory: row-major from `offset` unless strides are given. Shares `array`. */
+/** A tensor over existing memory: row-major from `offset` unless strides are given. Shares `array`; complex numbers are pairs. */
 export function tensorOver(
   array: TypedArray,
   type: TensorType,
   strides: readonly number[] = contiguousStrides(type.shape),
   offset = 0,
 ): Tensor {
+  if (isComplexDType(type.dtype)) {
+    const parts = { dtype: partType(type.dtype), shape: [...type.shape, 2] };
+    return overPair(tensorOver(array, parts, [...strides.map(stride => 2 * stride), 1], 2 * offset));
+  }
   return new Tensor(type, { kind: 'eager', storage: { array, version: 0, madeIn: current }, offset, strides });
 }
 

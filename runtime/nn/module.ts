@@ -8,7 +8,7 @@ import { fail } from '../../compiler/errors.js';
 import { type DType, isFloat } from '../../compiler/ir/dtype.js';
 import { sameShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
-import { Tensor } from '../../compiler/ops/tensor.js';
+import { executor, Tensor, takeValue } from '../../compiler/ops/tensor.js';
 import { whenEntryReturns } from '../../compiler/trace/entry-scope.js';
 import { setModulePathSource } from '../../compiler/trace/site.js';
 import { type BackwardHook, runObserved } from './backward-hooks.js';
@@ -245,25 +245,28 @@ export abstract class Module {
     return this;
   }
 
-  /** Convert floating-point parameters and buffers. Parameters are replaced: make the optimizer afterwards. */
+  /**
+   * Convert floating-point parameters and buffers, and the gradients they have. They stay the same objects, so that an
+   * optimizer made before goes on with them.
+   */
   to(dtype: DType): this {
     if (!isFloat(dtype))
       fail('E108', { op: 'Module.to', problem: `only accepts floating point dtypes, but got ${dtype}` });
-    const converted = new Map<Tensor, Tensor>();
-    const convert = (tensor: Tensor): Tensor => {
-      const found = converted.get(tensor);
-      if (found !== undefined) return found;
-      const made = isUninitialized(tensor) ? tensor.another(dtype) : withDtype(tensor, dtype);
-      converted.set(tensor, made);
-      return made;
-    };
-    for (const module of this.modules()) {
-      for (const [field, value] of Object.entries(module)) {
-        if (value instanceof Tensor && isFloat(value.dtype))
-          (module as unknown as Record<string, unknown>)[field] = convert(value);
-      }
-    }
+    return this.#convert(tensor => (isFloat(tensor.dtype) ? dtype : tensor.dtype));
+  }
+  /** Convert all parameters and buffers, integers too. */
+  type(dtype: DType): this {
+    return this.#convert(() => dtype);
+  }
+  #convert(dtypeFor: (tensor: Tensor) => DType): this {
+    for (const [, tensor] of this.namedState()) convertInPlace(tensor, dtypeFor(tensor));
     return this;
+  }
+  half(): this {
+    return this.to('float16');
+  }
+  bfloat16(): this {
+    return this.to('bfloat16');
   }
   float(): this {
     return this.to('float32');
@@ -313,12 +316,22 @@ export abstract class Module {
   }
 }
 
-const sizeText = (tensor: Tensor): string => `torch.Size([${tensor.shape.join(', ')}])`;
-
-function withDtype(tensor: Tensor, dtype: DType): Tensor {
-  const values = tensor.detach().to(dtype);
-  return tensor instanceof Parameter ? new Parameter(values, { requiresGrad: tensor.requiresGrad }) : values;
+/** Have a tensor, and its gradient, hold its values in another dtype. */
+function convertInPlace(tensor: Tensor, dtype: DType): void {
+  if (tensor.dtype === dtype) return;
+  const running = executor();
+  if (running.kind === 'trace' && tensor.value.kind === 'eager' && tensor.value.storage.madeIn !== running)
+    fail('E304', {
+      problem: `a module is converted to ${dtype} while an entry is traced, but the dtypes of a compiled model's state are fixed`,
+      hint: 'convert the module where the model is defined',
+    });
+  const { grad } = tensor;
+  if (isUninitialized(tensor)) tensor.materializeAs(dtype);
+  else takeValue(tensor, tensor.detach().to(dtype));
+  if (grad !== null) tensor.grad = grad.to(dtype);
 }
+
+const sizeText = (tensor: Tensor): string => `torch.Size([${tensor.shape.join(', ')}])`;
 
 function addTo<T>(set: Set<T>, item: T): () => void {
   set.add(item);

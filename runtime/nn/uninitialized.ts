@@ -48,9 +48,13 @@ export class UninitializedParameter extends Parameter {
   materialize(shape: Shape): void {
     give(this, shape, Parameter);
   }
+  /** The dtype that it will have. */
+  materializeAs(dtype: DType): void {
+    Object.assign(this, { dtype });
+  }
   /** Another of its kind, that is given its shape on its own. */
-  another(dtype: DType = this.dtype): UninitializedParameter {
-    return new UninitializedParameter({ dtype, requiresGrad: this.requiresGrad });
+  another(): UninitializedParameter {
+    return new UninitializedParameter({ dtype: this.dtype, requiresGrad: this.requiresGrad });
   }
   override toString(): string {
     return '<UninitializedParameter>';
@@ -66,8 +70,12 @@ export class UninitializedBuffer extends Tensor {
   materialize(shape: Shape): void {
     give(this, shape, Tensor);
   }
-  another(dtype: DType = this.dtype): UninitializedBuffer {
-    return new UninitializedBuffer({ dtype });
+  /** The dtype that it will have. */
+  materializeAs(dtype: DType): void {
+    Object.assign(this, { dtype });
+  }
+  another(): UninitializedBuffer {
+    return new UninitializedBuffer({ dtype: this.dtype });
   }
   override toString(): string {
     return '<UninitializedBuffer>';

@@ -20,8 +20,9 @@ import {
 } from './python/values.js';
 import type { TorchAdapter } from './torch-adapter.js';
 import { camelCase, lower, raise, snakeCase } from './torch-adapter-binding.js';
+import { dtypeFor } from './torch-adapter-handler.js';
 import { hookHandle } from './torch-adapter-methods.js';
-import { NativeClass } from './torch-adapter-values.js';
+import { NativeClass, TorchDtype } from './torch-adapter-values.js';
 
 type Members = Record<string, unknown>;
 const { Module } = gradc.nn;
@@ -185,12 +186,27 @@ function subclass(
 
 /** Methods of a module whose results have another form in Python. */
 const moduleMethods: Readonly<
-  Record<string, (module: gradc.nn.Module, torch: TorchAdapter, args: readonly Value[]) => Value>
+  Record<string, (module: gradc.nn.Module, torch: TorchAdapter, args: readonly Value[], kwargs: Kwargs) => Value>
 > = {
   parameters: module => [...module.parameters()],
   named_parameters: module => [...module.namedParameters()].map(pair => new Tuple(pair)),
   state_dict: module => new Dict(entriesOf(module.stateDict())),
   items: module => [...module.namedChildren()].map(pair => new Tuple(pair)),
+  ...Object.fromEntries(
+    (['half', 'bfloat16', 'float', 'double'] as const).map(name => [
+      name,
+      (module: gradc.nn.Module, torch: TorchAdapter) => torch.beforehand(() => module[name]()),
+    ]),
+  ),
+  to: (module, torch, args, kwargs) => {
+    const given: readonly Value[] = [...args, ...kwargs.values()];
+    const [dtype] = given.flatMap(arg =>
+      arg instanceof TorchDtype ? [arg.name] : arg instanceof Tensor ? [arg.dtype] : [],
+    );
+    return dtype === undefined ? module : torch.beforehand(() => module.to(dtype));
+  },
+  type: (module, torch, [dtype]) => torch.beforehand(() => module.type(dtypeFor(dtype)!)),
+  cpu: module => module,
   load_state_dict: (module, torch, [state]) => {
     module.loadStateDict(lowerState(torch, state) as never);
     return null;
@@ -222,7 +238,7 @@ export function moduleBehaviour(torch: TorchAdapter): Behaviour {
       if (name === 'super().__init__') return new NativeFunction('__init__', args => noArguments(args));
       const isOther = name === 'items' && !(module instanceof gradc.nn.ModuleDict);
       if (Object.hasOwn(moduleMethods, name) && !isOther)
-        return new NativeFunction(name, args => moduleMethods[name](module, torch, args));
+        return new NativeFunction(name, (args, kwargs) => moduleMethods[name](module, torch, args, kwargs));
       const held = own(module, name);
       return held === undefined ? member(torch, module, name) : held;
     },
