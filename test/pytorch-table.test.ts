@@ -50,6 +50,7 @@ const sections: readonly Section[] = [
   section('nn.utils', 'nn.utils'),
   section('nn.utils.rnn', 'nn.utils.rnn'),
   section('nn.utils.parametrize', 'nn.utils.parametrize'),
+  section('nn.utils.parametrizations', 'nn.utils.parametrizations'),
   section('torch.optim', 'optim'),
   section('torch.optim.lr_scheduler', 'optim.lrScheduler'),
   section('torch.optim.swa_utils', 'optim.swaUtils'),

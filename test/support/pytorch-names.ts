@@ -80,7 +80,10 @@ export const pytorchNames: Readonly<Record<string, readonly string[]>> = {
   'nn.utils.rnn': words(
     'PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence pad_sequence unpack_sequence unpad_sequence',
   ),
-  'nn.utils.parametrize': words('register_parametrization remove_parametrizations is_parametrized'),
+  'nn.utils.parametrize': words(`
+    cached is_parametrized register_parametrization remove_parametrizations transfer_parametrizations_and_params
+    type_before_parametrizations ParametrizationList`),
+  'nn.utils.parametrizations': words('orthogonal spectral_norm'),
   'torch.optim': words('ASGD Adadelta Adagrad Adam AdamW Adamax LBFGS NAdam RAdam RMSprop Rprop SGD SparseAdam'),
   'torch.optim.lr_scheduler': words(`
     ChainedScheduler ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts CyclicLR ExponentialLR LambdaLR LinearLR
