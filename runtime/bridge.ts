@@ -4,16 +4,24 @@
  * Reading a value makes sense for eager tensors only; inside a trace every function here throws E301.
  */
 import { fail } from '../compiler/errors.js';
-import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
+import { arrayOf, type DType, isComplexDType, type TypedArray } from '../compiler/ir/dtype.js';
 import { contiguousStrides, formatShape, inferSize, numel, type Shape } from '../compiler/ir/shape.js';
+import { Complex } from '../compiler/ops/complex/number.js';
 import { full } from '../compiler/ops/define.js';
 import type { Scalar } from '../compiler/ops/signature.js';
 import { assignInPlace, renameStep } from '../compiler/ops/tape.js';
-import { eagerValue, isContiguousValue, Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import {
+  eagerValue,
+  isComplexTensor,
+  isContiguousValue,
+  refuseComplex,
+  Tensor,
+  tensorOver,
+} from '../compiler/ops/tensor.js';
 import { rowMajor } from './eager.js';
 import { decode, type Element } from './elements.js';
 
-export type NestedElements = Element | NestedElements[];
+export type NestedElements = Element | Complex | NestedElements[];
 
 /** dtypes that a typed array stands for when none is named. */
 function dtypeOfArray(array: TypedArray): DType {
@@ -34,7 +42,10 @@ function dtypeOfArray(array: TypedArray): DType {
 export const isTypedArray = (value: unknown): value is TypedArray =>
   ArrayBuffer.isView(value) && !(value instanceof DataView);
 
-/** A tensor over the memory of a typed array: changes on either side are seen on the other. One size may be -1. */
+/**
+ * A tensor over the memory of a typed array: changes on either side are seen on the other. One size may be -1. Complex numbers
+ * lie there as pairs.
+ */
 export function fromTypedArray(
   array: TypedArray,
   shape: Shape = [array.length],
@@ -48,11 +59,12 @@ export function fromTypedArray(
       hint: 'convert the array, or leave the dtype out',
     });
   }
-  return tensorOver(array, { dtype, shape: inferSize('fromTypedArray', shape, array.length) });
+  const count = isComplexDType(dtype) ? array.length / 2 : array.length;
+  return tensorOver(array, { dtype, shape: inferSize('fromTypedArray', shape, count) });
 }
 
 /** Row-major elements as nested arrays of the given shape. */
-function nest(elements: readonly Element[], shape: Shape): NestedElements {
+function nest(elements: readonly (Element | Complex)[], shape: Shape): NestedElements {
   const strides = contiguousStrides(shape);
   const build = (d: number, start: number): NestedElements =>
     d === shape.length
@@ -63,10 +75,17 @@ function nest(elements: readonly Element[], shape: Shape): NestedElements {
 
 /** The elements of a tensor in row-major order, as users see them. */
 export function elementsOf(tensor: Tensor, what: string): Element[] {
+  if (isComplexTensor(tensor)) refuseComplex(what, tensor.dtype);
   return Array.from(rowMajor(tensor, what) as ArrayLike<number | bigint>, value => decode(tensor.dtype, value));
 }
 
-function item<T extends Element = number>(this: Tensor): T {
+/** The same of a complex tensor. */
+export function complexElementsOf(tensor: Tensor, what: string): Complex[] {
+  const parts = rowMajor(tensor, what) as Float32Array;
+  return Array.from({ length: tensor.numel() }, (_, i) => new Complex(parts[2 * i], parts[2 * i + 1]));
+}
+
+function item<T extends Element | Complex = number>(this: Tensor): T {
   if (this.numel() !== 1) {
     fail('E110', {
       op: 'item',
@@ -74,6 +93,7 @@ function item<T extends Element = number>(this: Tensor): T {
       hint: 'select one element first, or use tolist()',
     });
   }
+  if (isComplexTensor(this)) return complexElementsOf(this, 'item()')[0] as T;
   const { storage, offset } = eagerValue(this, 'item()');
   return decode(this.dtype, storage.array[offset]) as T;
 }
@@ -102,8 +122,8 @@ function copy_(this: Tensor, source: Tensor): Tensor {
 
 declare module '../compiler/ops/tensor.js' {
   interface Tensor {
-    /** The value of a tensor of one element: a boolean for bool, a bigint for an int64 that a number cannot hold. */
-    item<T extends Element = number>(): T;
+    /** The value of a tensor of one element: a boolean for bool, a bigint for an int64 that a number cannot hold, a Complex. */
+    item<T extends Element | Complex = number>(): T;
     /** The elements as nested arrays; of a 0-d tensor, its one element. */
     tolist<T extends NestedElements = NestedElements[]>(): T;
     /** The memory of a contiguous tensor, shared. */
@@ -112,7 +132,7 @@ declare module '../compiler/ops/tensor.js' {
     readonly data: Tensor;
     /** Overwrite with the elements of `source`, broadcast and converted. */
     copy_(source: Tensor): this;
-    fill_(value: Scalar): this;
+    fill_(value: Scalar | Complex): this;
     zero_(): this;
   }
 }
@@ -120,11 +140,12 @@ declare module '../compiler/ops/tensor.js' {
 Object.assign(Tensor.prototype, {
   item,
   tolist(this: Tensor): NestedElements {
-    return nest(elementsOf(this, 'tolist()'), this.shape);
+    const elements = isComplexTensor(this) ? complexElementsOf : elementsOf;
+    return nest(elements(this, 'tolist()'), this.shape);
   },
   toTypedArray,
   copy_,
-  fill_(this: Tensor, value: Scalar): Tensor {
+  fill_(this: Tensor, value: Scalar | Complex): Tensor {
     return assignInPlace(this, full(this.shape, value, { dtype: this.dtype }), 'FillBackward0');
   },
   zero_(this: Tensor): Tensor {

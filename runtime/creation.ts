@@ -6,12 +6,14 @@
  */
 import { fail } from '../compiler/errors.js';
 import type { TypedArray } from '../compiler/ir/dtype.js';
-import { arrayOf, type DType, getDefaultDtype } from '../compiler/ir/dtype.js';
+import { arrayOf, complexTypeOf, type DType, getDefaultDtype, isComplexDType } from '../compiler/ir/dtype.js';
 import { formatShape, type Shape } from '../compiler/ir/shape.js';
+import { Complex, type ComplexParts, isComplexParts } from '../compiler/ops/complex/number.js';
+import { setComplexRule } from '../compiler/ops/complex/rules.js';
 import { full as fullOp, scalarType, scalarValue } from '../compiler/ops/define.js';
 import { bindArguments, parseSignature, type Scalar, WeakFloat } from '../compiler/ops/signature.js';
-import { Tensor, tensorOver } from '../compiler/ops/tensor.js';
-import { elementsOf, fromTypedArray, isTypedArray } from './bridge.js';
+import { isComplexTensor, realForm, Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { complexElementsOf, elementsOf, fromTypedArray, isTypedArray } from './bridge.js';
 import { store } from './elements.js';
 
 export interface CreationOptions {
@@ -21,7 +23,7 @@ export interface CreationOptions {
 /** A size as a list, or as separate numbers, with options last. */
 export type SizeArguments = readonly (number | readonly number[] | CreationOptions)[];
 
-export type TensorData = Scalar | TypedArray | Tensor | readonly TensorData[];
+export type TensorData = Scalar | Complex | ComplexParts | TypedArray | Tensor | readonly TensorData[];
 
 const withGrad = (made: Tensor, requiresGrad: boolean): Tensor => (requiresGrad ? made.requiresGrad_() : made);
 
@@ -33,8 +35,10 @@ function shapeOf(data: TensorData): number[] {
   return Array.isArray(data) ? [data.length, ...(data.length > 0 ? shapeOf(data[0]) : [])] : [];
 }
 
+type Value = Scalar | Complex;
+
 /** The numbers of nested data in row-major order. Throws E110 where lists differ in length. */
-function flatten(data: TensorData, shape: Shape): Scalar[] {
+function flatten(data: TensorData, shape: Shape): Value[] {
   const own = shapeOf(data);
   if (own.length === 0 ? shape.length > 0 : own[0] !== shape[0]) {
     fail('E110', {
@@ -43,29 +47,32 @@ function flatten(data: TensorData, shape: Shape): Scalar[] {
       hint: 'all lists of one nesting level must have the same length',
     });
   }
-  if (data instanceof Tensor) return elementsOf(data, 'tensor()');
+  if (data instanceof Tensor)
+    return isComplexTensor(data) ? complexElementsOf(data, 'tensor()') : elementsOf(data, 'tensor()');
   if (isTypedArray(data)) return Array.from(data as ArrayLike<number | bigint>);
   if (!Array.isArray(data)) return [checkScalar(data)];
   return data.flatMap(item => flatten(item, shape.slice(1)));
 }
 
-function checkScalar(value: unknown): Scalar {
+function checkScalar(value: unknown): Value {
   const plain = typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
-  if (plain || value instanceof WeakFloat) return value;
+  if (plain || value instanceof WeakFloat || value instanceof Complex) return value;
+  if (isComplexParts(value)) return new Complex(value.re, value.im);
   return fail('E108', {
     op: 'tensor',
     problem: `cannot make a tensor of ${value === null ? 'null' : typeof value}`,
-    hint: 'give numbers, booleans, lists of them, typed arrays or tensors',
+    hint: 'give numbers, booleans, { re, im }, lists of them, typed arrays or tensors',
   });
 }
 
-const isIntegral = (value: Scalar): boolean =>
+const isIntegral = (value: Value): boolean =>
   typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
 
-/** float where any value is one, else int64 where any is an integer, else bool. */
-function inferDtype(data: TensorData, values: readonly Scalar[]): DType {
+/** complex where any value is, else float where any is one, else int64 where any is an integer, else bool. */
+function inferDtype(data: TensorData, values: readonly Value[]): DType {
   if (data instanceof Tensor) return data.dtype;
   if (isTypedArray(data)) return fromTypedArray(data).dtype;
+  if (values.some(value => value instanceof Complex)) return complexTypeOf(getDefaultDtype());
   if (values.length === 0 || values.some(value => typeof value !== 'boolean' && !isIntegral(value)))
     return getDefaultDtype();
   return values.some(isIntegral) ? 'int64' : 'bool';
@@ -73,7 +80,7 @@ function inferDtype(data: TensorData, values: readonly Scalar[]): DType {
 
 /** A tensor that owns a copy of nested lists, numbers, booleans, typed arrays or tensors. */
 export function tensor(data: TensorData, options: CreationOptions = {}): Tensor {
-  if (data instanceof Tensor && data.value.kind === 'traced') {
+  if (data instanceof Tensor && realForm(data).value.kind === 'traced') {
     const copy = data.detach().clone();
     return withGrad(options.dtype ? copy.to(options.dtype) : copy, options.requiresGrad ?? false);
   }
@@ -130,6 +137,8 @@ function checkSize(op: string, size: Shape): void {
     fail('E107', { op, problem: `Trying to create tensor with negative dimension ${negative}: ${formatShape(size)}` });
 }
 
+for (const op of ['zeros', 'ones', 'empty']) setComplexRule(op, 'as written');
+
 export const zeros = (...size: SizeArguments): Tensor => filled('zeros', 0, size);
 export const ones = (...size: SizeArguments): Tensor => filled('ones', 1, size);
 /** Memory to be written: here always zeroed. */
@@ -139,12 +148,14 @@ export const empty = (...size: SizeArguments): Tensor => filled('empty', 0, size
 export const emptyLike = (input: Tensor, options: CreationOptions = {}): Tensor =>
   empty(input.shape, { dtype: input.dtype, ...options });
 
+const typeOfValue = (value: Value): DType =>
+  value instanceof Complex ? complexTypeOf(getDefaultDtype()) : scalarType(value);
 const fullParams = parseSignature('size: size, fillValue: number, *, dtype: dtype = null, requiresGrad: bool = false');
 /** One value everywhere; the dtype follows the value unless given. */
-export function full(size: number | Shape, fillValue: Scalar, options: CreationOptions = {}): Tensor {
+export function full(size: number | Shape, fillValue: Scalar | Complex, options: CreationOptions = {}): Tensor {
   const bound = bindArguments('full', fullParams, [typeof size === 'number' ? [size] : size, fillValue, options]);
   checkSize('full', bound.size);
-  return withGrad(fullOp(bound.size, fillValue, { dtype: bound.dtype ?? scalarType(fillValue) }), bound.requiresGrad);
+  return withGrad(fullOp(bound.size, fillValue, { dtype: bound.dtype ?? typeOfValue(fillValue) }), bound.requiresGrad);
 }
 
 // ── sequences ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,7 +264,7 @@ export function emptyStrided(size: Shape, stride: readonly number[], options: Cr
   }
   const dtype = options.dtype ?? getDefaultDtype();
   const length = size.includes(0) ? 0 : size.reduce((last, extent, d) => last + (extent - 1) * stride[d], 1);
-  const array = new (arrayOf(dtype))(length);
+  const array = new (arrayOf(dtype))(isComplexDType(dtype) ? 2 * length : length);
   return withGrad(tensorOver(array, { dtype, shape: size }, stride), options.requiresGrad ?? false);
 }
 
@@ -318,7 +329,7 @@ declare module '../compiler/ops/tensor.js' {
     newOnes(...size: SizeArguments): Tensor;
     newEmpty(...size: SizeArguments): Tensor;
     emptyLike(options?: CreationOptions): Tensor;
-    newFull(size: number | Shape, fillValue: Scalar, options?: CreationOptions): Tensor;
+    newFull(size: number | Shape, fillValue: Scalar | Complex, options?: CreationOptions): Tensor;
   }
 }
 
@@ -345,7 +356,7 @@ Object.assign(Tensor.prototype, {
   emptyLike(this: Tensor, options: CreationOptions = {}): Tensor {
     return emptyLike(this, options);
   },
-  newFull(this: Tensor, size: number | Shape, fillValue: Scalar, options: CreationOptions = {}): Tensor {
+  newFull(this: Tensor, size: number | Shape, fillValue: Scalar | Complex, options: CreationOptions = {}): Tensor {
     return full(size, fillValue, { dtype: this.dtype, ...options });
   },
 });

@@ -5,11 +5,11 @@
  * Box and Muller, "A note on the generation of random normal deviates" (1958), for normal values; the others invert their
  * distribution function.
  */
-import { type DType, isFloat, limitsOf } from '../compiler/ir/dtype.js';
+import { type DType, isComplexDType, isFloat, limitsOf } from '../compiler/ir/dtype.js';
 import type { Shape } from '../compiler/ir/shape.js';
 import { counterUniform } from '../compiler/ops/random.js';
 import { noGrad } from '../compiler/ops/tape.js';
-import { type Tensor, tensorOver } from '../compiler/ops/tensor.js';
+import { refuseComplex, type Tensor, tensorOver } from '../compiler/ops/tensor.js';
 import { store } from './elements.js';
 import type { Generator } from './generator.js';
 
@@ -30,6 +30,7 @@ export function sample(
   dtype: DType,
   contiguous = true,
 ): Tensor {
+  if (isComplexDType(dtype)) refuseComplex('drawing random numbers', dtype);
   if (g === null) return noGrad(() => compute(shape, dtype).to(dtype));
   const count = shape.reduce((product, dim) => product * dim, 1);
   return valuesAs(draw(g, count, dtype, contiguous), shape, dtype);
@@ -44,10 +45,16 @@ export const valuesAs = (values: Values, shape: Shape, dtype: DType): Tensor =>
 const mantissa = (dtype: DType): 8 | 11 | 24 | 53 =>
   dtype === 'float64' ? 53 : dtype === 'float16' ? 11 : dtype === 'bfloat16' ? 8 : 24;
 const rounding = (dtype: DType): ((x: number) => number) => (dtype === 'float64' ? x => x : Math.fround);
+/** So many values, drawn one after the other. A plain loop: networks start with millions of them. */
+function drawn(count: number, value: () => number): Float64Array {
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i++) values[i] = value();
+  return values;
+}
 const each =
   (value: (g: Generator, dtype: DType) => number): Distribution['draw'] =>
   (g, count, dtype) =>
-    Float64Array.from({ length: count }, () => value(g, dtype));
+    drawn(count, () => value(g, dtype));
 
 /** Uniform float64 numbers in [0, 1) of 48 bits. */
 const fineUniform = (shape: Shape): Tensor =>
@@ -96,11 +103,12 @@ const counterBelow = (shape: Shape, extent: bigint): Tensor =>
 
 /** Product and sum are rounded once, as PyTorch's fused multiply-add does. */
 export const uniform = (from: number, to: number): Distribution => ({
-  draw: each((g, dtype) => {
-    const round = rounding(dtype);
+  draw(g, count, dtype) {
+    const [round, bits] = [rounding(dtype), mantissa(dtype)];
     const least = round(from);
-    return round(g.uniform(mantissa(dtype)) * round(round(to) - least) + least);
-  }),
+    const width = round(round(to) - least);
+    return drawn(count, () => round(g.uniform(bits) * width + least));
+  },
   compute: (shape, dtype) =>
     counterUniformIn(shape, dtype)
       .mul(to - from)
@@ -112,13 +120,13 @@ const blockedFrom = 16;
 
 export const normal = (mean: number, std: number): Distribution => ({
   draw(g, count, dtype, contiguous) {
-    if (count < blockedFrom || !contiguous) return Float64Array.from({ length: count }, () => g.normal() * std + mean);
-    const round = rounding(dtype);
-    const values = Float64Array.from({ length: count }, () => g.uniform(mantissa(dtype)));
+    if (count < blockedFrom || !contiguous) return drawn(count, () => g.normal() * std + mean);
+    const [round, bits] = [rounding(dtype), mantissa(dtype)];
+    const values = drawn(count, () => g.uniform(bits));
     for (let start = 0; start + blockedFrom <= count; start += blockedFrom) boxMuller(values, start, mean, std, round);
     if (count % blockedFrom !== 0) {
       const start = count - blockedFrom;
-      for (let i = start; i < count; i++) values[i] = g.uniform(mantissa(dtype));
+      for (let i = start; i < count; i++) values[i] = g.uniform(bits);
       boxMuller(values, start, mean, std, round);
     }
     return values;
@@ -186,12 +194,11 @@ export function integers(from: bigint, to: bigint): Distribution {
 /** All non-negative integers that the dtype can hold exactly. */
 export const fullRange: Distribution = {
   draw(g, count, dtype) {
-    if (dtype === 'bool') return Float64Array.from({ length: count }, () => g.random32() & 1);
+    if (dtype === 'bool') return drawn(count, () => g.random32() & 1);
     if (dtype === 'int64') return BigInt64Array.from({ length: count }, () => g.random64() % (1n << 63n));
-    if (dtype === 'float64')
-      return Float64Array.from({ length: count }, () => Number(g.random64() % ((1n << 53n) + 1n)));
+    if (dtype === 'float64') return drawn(count, () => Number(g.random64() % ((1n << 53n) + 1n)));
     const limit = Number(rangeOf(dtype));
-    return Float64Array.from({ length: count }, () => g.random32() % limit);
+    return drawn(count, () => g.random32() % limit);
   },
   compute: (shape, dtype) => counterBelow(shape, rangeOf(dtype)),
 };

@@ -18,7 +18,9 @@ import {
   eagerGrad,
   eagerValue,
   emptyTensor,
+  isComplexTensor,
   isContiguousValue,
+  realForm,
   setExecutor,
   Tensor,
   takeLayout,
@@ -127,28 +129,28 @@ function copyInto(target: Tensor, source: Tensor): void {
   });
 }
 
-/** Visit a shape in row-major order with one running offset per stride list. */
-export function forEachPosition(
+/** Visit a shape in row-major order with one running offset per stride list, the same array in every visit. */
+function forEachPosition(
   shape: readonly number[],
   strides: readonly (readonly number[])[],
   visit: (offsets: readonly number[]) => void,
 ): void {
-  const walk = (d: number, offsets: readonly number[]): void => {
+  const offsets = strides.map(() => 0);
+  const advance = (d: number, steps: number): void => {
+    for (let k = 0; k < offsets.length; k++) offsets[k] += steps * strides[k][d];
+  };
+  const walk = (d: number): void => {
     if (d === shape.length) {
       visit(offsets);
       return;
     }
     for (let i = 0; i < shape[d]; i++) {
-      walk(
-        d + 1,
-        offsets.map((offset, k) => offset + i * strides[k][d]),
-      );
+      walk(d + 1);
+      advance(d, 1);
     }
+    advance(d, -shape[d]);
   };
-  walk(
-    0,
-    strides.map(() => 0),
-  );
+  walk(0);
 }
 
 export const eager: Executor = {
@@ -176,8 +178,9 @@ export const eager: Executor = {
 };
 setExecutor(eager);
 
-/** The elements of a tensor in row-major order; shares memory where it is contiguous. */
+/** The elements of a tensor in row-major order, complex ones as pairs; shares memory where it is contiguous. */
 export function rowMajor(tensor: Tensor, what: string): TypedArray {
+  if (isComplexTensor(tensor)) return rowMajor(realForm(tensor), what);
   const { storage, offset, strides } = eagerValue(tensor, what);
   const count = tensor.numel();
   if (isContiguousValue(tensor.shape, strides))

@@ -4,9 +4,21 @@
  * The 16-bit floats are stored as bits and int64 as bigints; a user sees numbers, and a bigint only where a number would
  * lose digits.
  */
+
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../backends/js/math.js';
-import { arrayOf, type DType, type TypedArray } from '../compiler/ir/dtype.js';
+import { fail } from '../compiler/errors.js';
+import { arrayOf, type DType, isComplexDType, partType, type TypedArray } from '../compiler/ir/dtype.js';
+import { Complex } from '../compiler/ops/complex/number.js';
 import { type Scalar, WeakFloat } from '../compiler/ops/signature.js';
+
+function realValue(value: Scalar | Complex): Scalar {
+  if (!(value instanceof Complex)) return value;
+  return fail('E108', {
+    op: 'tensor',
+    problem: `the complex number ${value} does not fit a real dtype`,
+    hint: 'leave the dtype out, or name complex64 or complex128',
+  });
+}
 
 /** An element as users see it. */
 export type Element = number | bigint | boolean;
@@ -33,9 +45,19 @@ export function encode(dtype: DType, value: Scalar): Stored {
   return number;
 }
 
-/** New memory holding the given numbers. */
-export function store(dtype: DType, values: ArrayLike<Scalar>): TypedArray {
+/** Dtypes whose stored form is more than the number put into their array. */
+const encoded: ReadonlySet<DType> = new Set(['bool', 'int64', 'float16', 'bfloat16']);
+
+/** New memory holding the given numbers; of a complex dtype in pairs. */
+export function store(dtype: DType, values: ArrayLike<Scalar | Complex>): TypedArray {
+  if (isComplexDType(dtype)) {
+    const parts = Array.from(values, value =>
+      value instanceof Complex ? [value.re, value.im] : [Number(encode('float64', value)), 0],
+    );
+    return store(partType(dtype), parts.flat());
+  }
   const array = new (arrayOf(dtype))(values.length);
-  for (let i = 0; i < values.length; i++) array[i] = encode(dtype, values[i]);
+  if (values instanceof Float64Array && !encoded.has(dtype)) array.set(values as never);
+  else for (let i = 0; i < values.length; i++) array[i] = encode(dtype, realValue(values[i]));
   return array;
 }

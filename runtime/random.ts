@@ -7,8 +7,10 @@
  * each call, and so constants of the compiled program.
  */
 import { fail } from '../compiler/errors.js';
-import { type DType, getDefaultDtype, isFloat } from '../compiler/ir/dtype.js';
+import { type DType, getDefaultDtype, isComplexDType, isFloat, partType } from '../compiler/ir/dtype.js';
 import { formatShape, type Shape } from '../compiler/ir/shape.js';
+import { viewAsComplex } from '../compiler/ops/complex/index.js';
+import { setComplexRule } from '../compiler/ops/complex/rules.js';
 import { scalarValue } from '../compiler/ops/define.js';
 import { bindArguments, parseSignature, type Scalar } from '../compiler/ops/signature.js';
 import { assignInPlace, noGrad } from '../compiler/ops/tape.js';
@@ -64,11 +66,22 @@ const randomParams = parseSignature(
 function randomTensor(op: string, distribution: Distribution, args: SizeArguments): Tensor {
   const { size, dtype, requiresGrad, generator } = bindArguments(op, randomParams, args);
   const resolved: DType = dtype ?? getDefaultDtype();
+  if (isComplexDType(resolved)) {
+    const parts = randomTensor(op, distribution, [
+      [...[size].flat(), 2],
+      { dtype: partType(resolved), generator } as CreationOptions,
+    ]);
+    const numbers = viewAsComplex(op === 'randn' ? parts.mul(Math.SQRT1_2) : parts);
+    return requiresGrad ? numbers.requiresGrad_() : numbers;
+  }
   if (!isFloat(resolved))
     fail('E108', { op, problem: `draws floating-point numbers, not ${resolved}`, hint: 'use randint for integers' });
   const made = drawn(op, distribution, size, resolved, generator);
   return requiresGrad ? made.requiresGrad_() : made;
 }
+
+/** Of a complex dtype, both parts are drawn; those of `randn` with a variance of 1/2 each. */
+for (const op of ['rand', 'randn']) setComplexRule(op, 'as written');
 
 /** Uniform in [0, 1). */
 export const rand = (...size: readonly (number | readonly number[] | RandomCreation)[]): Tensor =>

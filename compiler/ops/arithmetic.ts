@@ -134,7 +134,7 @@ const roundQuotient = (s: Arith, x: Expr, y: Expr, roundingMode: string): Expr =
 };
 
 export const div: Op<
-  (input: Tensor | Scalar, other: Tensor | Scalar, options?: { roundingMode?: 'floor' | 'trunc' | null }) => Tensor
+  (input: Operand, other: Operand, options?: { roundingMode?: 'floor' | 'trunc' | null }) => Tensor
 > = pointwise({
   name: 'div',
   doc: 'input / other. True division, in which integers give floats, unless a rounding mode is given.',

@@ -24,6 +24,7 @@ import type { Attrs, AttrValue, TensorType } from '../ir/graph.js';
 import { cast, constant, type Expr, index, iterOf, type Stmt } from '../ir/kernel.js';
 import type { ReduceFn } from '../ir/scalar.js';
 import { broadcastShapes, type Dim, normalizeDims, type Shape } from '../ir/shape.js';
+import type { Complex } from './complex/number.js';
 import { complexRuleFor } from './complex/rules.js';
 import type { ErrorSample, Sample } from './samples.js';
 import { type Bound, bindArguments, type Param, parseSignature, type Scalar, WeakFloat } from './signature.js';
@@ -541,38 +542,36 @@ function wrapped(value: number, dtype: DType): number {
 // ── the one op the helpers themselves need ─────────────────────────────────────────────────────────────────────────────
 
 /** A tensor of one value. */
-export const full: Op<(size: readonly number[] | number, value: Scalar, options?: { dtype?: DType }) => Tensor> =
-  define({
-    name: 'full',
-    doc: 'A tensor of the given size filled with one value; dtype from the value unless given.',
-    signature: 'size: size, value: number, *, dtype: dtype = null',
-    fusion: 'pointwise',
-    differentiable: false,
-    prepare: ({ size, value, dtype }) => ({
-      inputs: [],
-      attrs: {
-        size: typeof size === 'number' ? [size] : size,
-        value: attrOfNumber(scalarValue(value)),
-        dtype: dtype ?? scalarType(value),
-      },
-    }),
-    infer: (_, attrs) => ({ dtype: attrs.dtype as DType, shape: attrs.size as Shape }),
-    lower: {
-      kind: 'map',
-      element: (_at, _inputs, attrs, type) => {
-        const value = attrs.value as number | string;
-        if (type.dtype === 'int64')
-          return constant('int64', BigInt(typeof value === 'number' ? Math.trunc(value) : value));
-        return constant(
-          computeType(type.dtype),
-          isInt(type.dtype) ? wrapped(Number(value), type.dtype) : Number(value),
-        );
-      },
+export const full: Op<
+  (size: readonly number[] | number, value: Scalar | Complex, options?: { dtype?: DType }) => Tensor
+> = define({
+  name: 'full',
+  doc: 'A tensor of the given size filled with one value; dtype from the value unless given.',
+  signature: 'size: size, value: number, *, dtype: dtype = null',
+  fusion: 'pointwise',
+  differentiable: false,
+  prepare: ({ size, value, dtype }) => ({
+    inputs: [],
+    attrs: {
+      size: typeof size === 'number' ? [size] : size,
+      value: attrOfNumber(scalarValue(value)),
+      dtype: dtype ?? scalarType(value),
     },
-    samples: [
-      { args: [[2, 3], 1.5], gradient: false },
-      { args: [[4], 7], gradient: false },
-    ],
-  });
+  }),
+  infer: (_, attrs) => ({ dtype: attrs.dtype as DType, shape: attrs.size as Shape }),
+  lower: {
+    kind: 'map',
+    element: (_at, _inputs, attrs, type) => {
+      const value = attrs.value as number | string;
+      if (type.dtype === 'int64')
+        return constant('int64', BigInt(typeof value === 'number' ? Math.trunc(value) : value));
+      return constant(computeType(type.dtype), isInt(type.dtype) ? wrapped(Number(value), type.dtype) : Number(value));
+    },
+  },
+  samples: [
+    { args: [[2, 3], 1.5], gradient: false },
+    { args: [[4], 7], gradient: false },
+  ],
+});
 
 export { type Category, categoryOf, iterOf };

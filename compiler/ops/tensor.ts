@@ -130,7 +130,8 @@ export class Tensor {
     this.shape = type.shape;
     this.value = value;
     this.meta = value.kind === 'complex' ? value.pair.meta : newMeta();
-    if (isComplexDType(type.dtype) !== (value.kind === 'complex')) refuseComplex('a tensor over real memory', type.dtype);
+    if (isComplexDType(type.dtype) !== (value.kind === 'complex'))
+      refuseComplex('a tensor over real memory', type.dtype);
   }
 
   /** @internal */

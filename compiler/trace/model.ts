@@ -19,7 +19,7 @@ import {
 } from '../ir/graph.js';
 import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
-import { eagerGrad, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
+import { eagerGrad, realForm, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
 import { withinEntry } from './entry-scope.js';
 import { Trace, type ValueCheck } from './trace.js';
 
@@ -235,7 +235,8 @@ function stateNames(sources: ModelParts['state']): Map<Storage, string> {
   const names = new Map<Storage, string>();
   const nameOf = (tensor: Tensor): string | null =>
     tensor.value.kind === 'eager' ? (names.get(tensor.value.storage) ?? null) : null;
-  const add = (name: string, tensor: Tensor): void => {
+  const add = (name: string, given: Tensor): void => {
+    const tensor = realForm(given);
     if (tensor.value.kind !== 'eager' || names.has(tensor.value.storage)) return;
     names.set(tensor.value.storage, name);
     const grad = eagerGrad.read(tensor);

@@ -12,7 +12,7 @@ import { isFloat } from '../../compiler/ir/dtype.js';
 import { sameShape } from '../../compiler/ir/shape.js';
 import { full } from '../../compiler/ops/define.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
-import { type Executor, executor, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
+import { type Executor, executor, realForm, Tensor, withExecutor } from '../../compiler/ops/tensor.js';
 import { eager } from '../eager.js';
 import { resetGrad, type ZeroGradOptions } from '../nn/module.js';
 import { pythonValue } from '../numerals.js';
@@ -22,7 +22,7 @@ export interface GroupSettings {
   /** Learning rate; may be changed at any time. */
   lr: number;
 }
-/** Parameters that share settings. Schedulers add `initialLr`. */
+/** Parameters that share settings, complex ones as their parts, [..., 2]. Schedulers add `initialLr`. */
 export type ParamGroup<S extends GroupSettings = GroupSettings> = S & { params: Tensor[]; initialLr?: number };
 /** What an optimizer is given: tensors, or groups of them with settings of their own. */
 export type Parameters<S extends GroupSettings = GroupSettings> =
@@ -97,7 +97,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   // ── groups ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   addParamGroup(given: { readonly params: Iterable<Tensor> | Tensor } & Partial<S>): void {
-    const params = given.params instanceof Tensor ? [given.params] : [...given.params];
+    const wanted = given.params instanceof Tensor ? [given.params] : [...given.params];
+    const params = wanted.map(param => (param instanceof Tensor ? realForm(param) : param));
     for (const param of params) {
       if (!(param instanceof Tensor))
         fail('E108', {

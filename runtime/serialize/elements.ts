@@ -5,7 +5,7 @@
  * anything is allocated.
  */
 import { fail } from '../../compiler/errors.js';
-import { arrayOf, bytesOf, type DType, type TypedArray } from '../../compiler/ir/dtype.js';
+import { arrayOf, bytesOf, type DType, isComplexDType, partType, type TypedArray } from '../../compiler/ir/dtype.js';
 import { numel, type Shape } from '../../compiler/ir/shape.js';
 import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
 import { rowMajor } from '../eager.js';
@@ -80,7 +80,8 @@ export function elementsFromBytes(
   dtype: DType,
   { fromLittle = true, owned = false }: ElementsOptions = {},
 ): TypedArray {
-  const width = bytesOf(dtype);
+  const part = isComplexDType(dtype) ? partType(dtype) : dtype;
+  const width = bytesOf(part);
   // not bytes.slice(): of Node's Buffer that is a view of the same memory
   const own = owned && bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   if (fromLittle !== littleEndian) reverseElements(own, width);

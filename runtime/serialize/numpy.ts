@@ -16,6 +16,8 @@ const codes: Readonly<Partial<Record<DType, string>>> = {
   float16: 'f2',
   float32: 'f4',
   float64: 'f8',
+  complex64: 'c8',
+  complex128: 'c16',
 };
 const dtypes = new Map(Object.entries(codes).map(([dtype, code]) => [code, dtype as DType]));
 const magic = [0x93, ...strToU8('NUMPY')];

@@ -1,5 +1,6 @@
 /** Views, joins and selections of complex numbers. A view shares the memory of the parts. */
 import { fail } from '../../errors.js';
+import { isComplexDType } from '../../ir/dtype.js';
 import { inferSize, normalizeDim, normalizeDims } from '../../ir/shape.js';
 import * as conversion from '../conversion.js';
 import * as creation from '../creation.js';
@@ -137,8 +138,8 @@ asWritten(
 viewed(conversion.clone, pair => pair.clone());
 rule(full, ({ size, value, dtype }) => {
   const shapeOf: readonly number[] = typeof size === 'number' ? [size] : size;
-  return asComplex(value, dtype ?? promotedType([value]))
-    .expand(shapeOf)
-    .clone();
+  const wanted = dtype ?? promotedType([value]);
+  if (!isComplexDType(wanted)) return refuseComplex(`full with dtype ${wanted}`, promotedType([value]));
+  return asComplex(value, wanted).expand(shapeOf).clone();
 });
 asWritten(creation.fullLike, creation.zerosLike, creation.onesLike, conversion.to, conversion.typeAs);
