@@ -89,16 +89,22 @@ export class Generator {
 
   #refill(): void {
     const state = this.#state;
-    const twist = (u: number, v: number): number =>
-      (((u & 0x80000000) | (v & 0x7fffffff)) >>> 1) ^ (v & 1 ? 0x9908b0df : 0);
-    for (let i = 0; i < words; i++) state[i] = state[(i + period) % words] ^ twist(state[i], state[(i + 1) % words]);
+    for (let i = 0; i < words; i++) {
+      const next = state[i + 1 < words ? i + 1 : 0];
+      const far = state[i + period < words ? i + period : i + period - words];
+      const mixed = (state[i] & 0x80000000) | (next & 0x7fffffff);
+      state[i] = far ^ (mixed >>> 1) ^ (next & 1 ? 0x9908b0df : 0);
+    }
     this.#left = words;
     this.#next = 0;
   }
 
   /** Uniform in [0, 1) with as many random bits as the mantissa holds: 53 from two draws, fewer from one. */
   uniform(bits: 8 | 11 | 24 | 53): number {
-    if (bits < 53) return (this.random32() & (2 ** bits - 1)) / 2 ** bits;
+    if (bits < 53) {
+      const steps = 1 << bits;
+      return (this.random32() & (steps - 1)) / steps;
+    }
     const high = this.random32() & 0x1fffff;
     return (high * 2 ** 32 + this.random32()) / 2 ** 53;
   }
