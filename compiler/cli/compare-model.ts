@@ -19,9 +19,9 @@ import { type Entry, type ModelDefinition, type TracedModel, traceModel } from '
 import type { Variant } from './choices.js';
 import { type Accuracy, accuracyOf, type Tolerance } from './compare/accuracy.js';
 import { noiseSamples, unlessRefused } from './compare/check.js';
-import { allocatedBytes, type EntryCost, leastTime, type ModuleCost } from './compare/cost.js';
+import { allocating, type EntryCost, leastTime, type ModuleCost, timed } from './compare/cost.js';
 import { type Divergence, type EagerCall, firstDivergence } from './compare/divergence.js';
-import { isGradient, withGradients } from './compare/gradients.js';
+import { eagerState, isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf } from './compare/values.js';
 import { callEntry, type EmitOptions, type Instance, instances } from './compare/variants.js';
@@ -122,10 +122,11 @@ interface FailedCall extends EagerCall {
 class ComparedRun {
   readonly worst = new Worst();
   readonly entries: readonly EntryProgram[];
-  readonly #eagerState: ReadonlyMap<string, TypedArray>;
+  readonly #eagerState: () => Arrays;
   readonly #calls: Call[] = [];
   readonly #exact: Trajectory;
   readonly #noisy: readonly Trajectory[];
+  readonly #eagerCosts = new Map<string, { readonly bytes: number; readonly times: number[] }>();
   readonly #drawn: (entry: EntryProgram) => EntryInputs;
   #failed: FailedCall | null = null;
   #refused = false;
@@ -136,7 +137,7 @@ class ComparedRun {
   ) {
     const { traced, initial, probes } = forms;
     this.entries = probes[0].program.entries;
-    this.#eagerState = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
+    this.#eagerState = eagerState(traced);
     this.#exact = new Trajectory(traced.graphs, initial);
     this.#noisy = Array.from(
       { length: noiseSamples },
@@ -155,8 +156,8 @@ class ComparedRun {
     const inputs = this.options.inputs?.(name, step) ?? this.#drawn(entry);
     this.#calls.push({ entry: name, inputs });
     const graph = this.forms.traced.graphs.find(g => g.name === name)!;
-    const parameters = parametersOf(graph, inputs, this.#eagerState);
-    const eager: GraphValues = { results: this.#runEagerly(entry, inputs), updates: this.#eagerState };
+    const parameters = parametersOf(graph, inputs, this.#eagerState());
+    const eager: GraphValues = { results: this.#callEagerly(entry, inputs), updates: this.#eagerState() };
     const exact = this.#oracle();
     for (const [i, shipped] of this.forms.shipped.entries()) {
       const compiled = this.#runCompiled(shipped, this.forms.probes[i], name, inputs);
@@ -173,14 +174,14 @@ class ComparedRun {
     return firstDivergence(this.#failed, { variant, debug, progress, tolerance: this.options });
   }
 
-  /** Calls further on; the states go their own ways now. */
+  /** The calls of the comparison and, where those were short, further ones; the states go their own ways now. */
   costs(): EntryCost[] {
     return this.entries.map(entry => {
       const { inputs } = this.#calls.findLast(call => call.entry === entry.name)!;
-      const eagerly = (): unknown => this.#runEagerly(entry, inputs);
+      const { bytes, times } = this.#eagerCosts.get(entry.name)!;
       return {
         entry: entry.name,
-        eager: { ms: leastTime(eagerly), bytes: allocatedBytes(eagerly) },
+        eager: { ms: leastTime(() => this.#runEagerly(entry, inputs), times), bytes },
         compiled: this.forms.shipped.map(({ variant, model }) => ({
           variant,
           ms: leastTime(() => model[entry.name](inputs, { copy: false })),
@@ -204,6 +205,24 @@ class ComparedRun {
     const values = unlessRefused(() => this.#exact.after(this.#calls));
     this.#refused = values === null;
     return values;
+  }
+
+  /** The first call of an entry tells what it allocates, the later ones, when it is warm, how long they take. */
+  #callEagerly(entry: EntryProgram, inputs: EntryInputs): Arrays {
+    const run = (): Arrays => this.#runEagerly(entry, inputs);
+    const costs = this.#eagerCosts.get(entry.name);
+    if (costs === undefined) {
+      const { result, bytes } = allocating(run);
+      this.#eagerCosts.set(entry.name, { bytes, times: [] });
+      return result;
+    }
+    const { result, ms } = timed(run);
+    costs.times.push(ms);
+    return result;
+  }
+
+  *#noise(of: (values: GraphValues) => TypedArray): Generator<TypedArray> {
+    for (const trajectory of this.#noisy) yield of(trajectory.after(this.#calls));
   }
 
   #runEagerly({ name, outputs }: EntryProgram, inputs: EntryInputs): Arrays {
@@ -240,7 +259,7 @@ class ComparedRun {
           eager: of(eager),
           compiled: of(compiled),
           exact: exact && of(exact),
-          noise: () => this.#noisy.map(trajectory => of(trajectory.after(this.#calls))),
+          noise: () => this.#noise(of),
         },
         this.options,
       );

@@ -1,8 +1,11 @@
 /** A model whose entries also return the gradients they leave in its parameters, so that a wrong derivative shows as itself. */
 
+import { rowMajor } from '../../../runtime/eager.js';
+import type { TypedArray } from '../../ir/dtype.js';
 import { requiresGrad } from '../../ops/tape.js';
 import { Tensor } from '../../ops/tensor.js';
-import type { Entry, ModelDefinition, ModelParts } from '../../trace/model.js';
+import type { Entry, ModelDefinition, ModelParts, TracedModel } from '../../trace/model.js';
+import type { Arrays } from './values.js';
 
 const suffix = '.grad';
 /** Is an output of this name a gradient? */
@@ -31,6 +34,23 @@ function returningGradients({ run }: Entry, trained: NamedTensors): Entry['run']
       ? { ...outputs, ...Object.fromEntries(gradients) }
       : outputs;
   };
+}
+
+/**
+ * What the state of a traced model holds when it is asked, eagerly. A gradient may be another tensor after each call: it is
+ * found through the tensor whose gradient it is.
+ */
+export function eagerState({ parts, state }: TracedModel): () => Arrays {
+  const storages = new Map(state.map(({ name, storage }) => [storage, name]));
+  const leaves = trainedTensors(parts).flatMap(([, leaf]): [string, Tensor][] => {
+    const kept = leaf.grad?.value;
+    const name = kept?.kind === 'eager' ? storages.get(kept.storage) : undefined;
+    return name === undefined ? [] : [[name, leaf]];
+  });
+  const gradients = (): [string, TypedArray][] =>
+    leaves.map(([name, leaf]) => [name, rowMajor(leaf.grad ?? leaf.zerosLike(), 'comparison')]);
+  return () =>
+    new Map([...state.map(({ name, storage }): [string, TypedArray] => [name, storage.array]), ...gradients()]);
 }
 
 function trainedTensors({ state }: ModelParts): NamedTensors {
