@@ -17,11 +17,12 @@ import { GradcError } from '../compiler/errors.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { input } from '../compiler/trace/model.js';
 import { testedOps } from './support/op-samples.js';
-import { mismatch, toleranceOf } from './support/random-programs/agreement.js';
+import { expectedOf, mismatch } from './support/random-programs/agreement.js';
 import { leftOut } from './support/random-programs/calls.js';
 import { compiledProgram, graphsOf } from './support/random-programs/compiled.js';
 import { describeProgram } from './support/random-programs/describe.js';
 import { canBegin, randomProgram } from './support/random-programs/generator.js';
+import { attempt } from './support/random-programs/growth.js';
 import { allSteps, type RandomEntry, type RandomProgram, runEntry } from './support/random-programs/program.js';
 import { shrink } from './support/random-programs/shrink.js';
 import { bitDifference, runAlone, Team } from './support/team.js';
@@ -57,19 +58,16 @@ afterAll(() => Promise.all([team.end(), watch.end()]));
 
 /** What differs between two calls of each compiled entry and eager, state included; null where nothing does. */
 function difference(program: RandomProgram, { name, threads, ...options }: Variant): string | null {
-  const [ownState, compiledState] = [0, 1].map(() => program.state.map(tensor => tensor.clone()));
-  const tolerance = toleranceOf(program);
-  const compiled = program.entries.map(entry => compiledEntry(entry, compiledState, options));
+  const { results, tolerance } = expectedOf(program);
+  const state = program.state.map(tensor => tensor.clone());
+  const compiled = program.entries.map(entry => compiledEntry(entry, state, options));
+  const expected = results.values();
   for (const call of ['first', 'second']) {
     for (const [e, entry] of program.entries.entries()) {
-      const expected = runEntry(entry, entry.inputs, ownState).map(tensor => tensor.clone());
-      const actual = compiled[e](...entry.inputs);
-      const pairs = [
-        ...actual.map((tensor, i) => [`result ${i}`, tensor, expected[i]] as const),
-        ...compiledState.map((tensor, i) => [`state ${i}`, tensor, ownState[i]] as const),
-      ];
-      for (const [what, got, want] of pairs) {
-        const problem = mismatch(got, want, tolerance);
+      const made = compiled[e](...entry.inputs);
+      for (const [i, got] of [...made, ...state].entries()) {
+        const problem = mismatch(got, expected.next().value!, tolerance);
+        const what = i < made.length ? `result ${i}` : `state ${i - made.length}`;
         if (problem !== null) return `${name}, ${call} call of entry ${e}, ${what}: ${problem}`;
       }
     }
@@ -110,7 +108,8 @@ function report(program: RandomProgram, variant: Variant, from: number, found: s
   const text = `GRADC_FUZZ_SEED=${from}\n${found}\n\n${describeProgram(program)}\n`;
   writeFileSync(file, text);
   console.error(`${text}\n(also in ${file})`);
-  const smallest = shrink(program, candidate => failure(candidate, variant, from) !== null);
+  const runs = (candidate: RandomProgram): boolean => attempt(() => expectedOf(candidate)) !== null;
+  const smallest = shrink(program, candidate => runs(candidate) && failure(candidate, variant, from) !== null);
   const again = failure(smallest, variant, from) ?? 'it agrees this time';
   const shrunk = `made smaller: ${again}\n\n${describeProgram(smallest)}\n\n${graphsOrError(smallest)}`;
   writeFileSync(file, `${text}\n${shrunk}\n`);

@@ -25,7 +25,20 @@ function traced({ state: given, entries }: RandomProgram): TracedModel {
   );
 }
 
-export function compiledProgram(random: RandomProgram): { program: Program; contents: Contents } {
+interface Compiled {
+  readonly program: Program;
+  readonly contents: Contents;
+}
+const known = new WeakMap<RandomProgram, Compiled>();
+
+/** Before a backend has seen it. */
+export function compiledProgram(random: RandomProgram): Compiled {
+  const compiled = known.get(random) ?? compiledAnew(random);
+  known.set(random, compiled);
+  return compiled;
+}
+
+function compiledAnew(random: RandomProgram): Compiled {
   const { name, graphs, state } = traced(random);
   const inputs = random.entries.map(({ inputs }) =>
     Object.fromEntries(inputs.map((tensor, i) => [`v${i}`, tensor.contiguous().toTypedArray()])),
