@@ -16,7 +16,7 @@ import { type LaunchTime, launchTimes } from './bench/kernel-times.js';
 import { countedLaunches } from './bench/launches.js';
 import { measure, type Times } from './bench/timing.js';
 import { type Variant, variants } from './choices.js';
-import { allocatedBytes } from './compare/cost.js';
+import { allocating } from './compare/cost.js';
 import { type Instance, instances, isRunnable } from './compare/variants.js';
 import { type EntryInputs, randomInputs } from './random-inputs.js';
 
@@ -139,7 +139,7 @@ class Run {
       ...totalCost(countedLaunches(entry.steps)),
       times: [...this.#compiledTimes(entry, inputs), ...(withEager ? [this.#eagerTime(entry, eagerly)] : [])],
       memoryBytes: mostAlive(program, entry),
-      eagerBytes: withEager ? allocatedBytes(eagerly) : null,
+      eagerBytes: withEager ? allocating(eagerly).bytes : null,
       moduleBytes: emitProgram({ ...program, entries: [entry] }, options.backend ?? wasm).get(`${program.name}.wasm`)!
         .length,
       kernels: this.#kernels(entry, inputs),

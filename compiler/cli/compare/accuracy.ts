@@ -44,8 +44,11 @@ export interface Tensors {
   readonly compiled: TypedArray;
   /** In float64. */
   readonly exact: TypedArray | null;
-  /** Further runs in which every op rounded at random, in float64; asked for only where compiled would not be accepted. */
-  readonly noise: () => readonly TypedArray[];
+  /**
+   * Further runs in which every op rounded at random, in float64; asked for only where compiled would not be accepted, and
+   * no more of them than it takes to accept it.
+   */
+  readonly noise: () => Iterable<TypedArray>;
 }
 
 export function accuracyOf(tensors: Tensors, tolerance: Tolerance): Accuracy {
@@ -73,10 +76,9 @@ function acceptance(
   { largest, apart, eagerError, compiledError }: Errors,
 ): 'rule' | 'noise' | null {
   const limit = (error: number): number => allowed(error, largest, dtype, tolerance);
-  let drawn: readonly number[] | null = null;
   const isRounding = (error: number): boolean => {
-    drawn ??= exact === null ? [] : noise().map(sample => farthest(exact, sample));
-    return drawn.some(sampled => error <= limit(sampled));
+    if (exact !== null) for (const sample of noise()) if (error <= limit(farthest(exact, sample))) return true;
+    return false;
   };
   const isTrusted = eagerError <= limit(0) || isRounding(eagerError);
   if (!isTrusted) return apart <= limit(0) ? 'rule' : null;
@@ -100,10 +102,13 @@ interface Errors {
 
 /** The largest errors over all elements. Where eager is finite and the oracle is not, eager is the truth. */
 function errorsOf({ dtype, eager, compiled, exact }: Tensors): Errors {
-  const [a, b] = [toFloat64(eager, dtype), toFloat64(compiled, dtype)];
+  const [a, b] = [eager, compiled].map(array => numbers(toFloat64(array, dtype)));
+  const truths = exact === null ? a : numbers(exact);
   let [largest, apart, eagerError, compiledError] = [0, 0, 0, 0];
   for (let i = 0; i < a.length; i++) {
-    const [seen, made, oracle] = [Number(a[i]), Number(b[i]), Number((exact ?? a)[i])];
+    const seen = a[i];
+    const made = b[i];
+    const oracle = truths[i];
     if (Number.isFinite(seen)) {
       const truth = Number.isFinite(oracle) ? oracle : seen;
       largest = Math.max(largest, Math.abs(truth));
@@ -118,11 +123,16 @@ function errorsOf({ dtype, eager, compiled, exact }: Tensors): Errors {
   return { largest, apart, eagerError, compiledError };
 }
 
-function farthest(a: TypedArray, b: TypedArray): number {
+function farthest(some: TypedArray, others: TypedArray): number {
+  const [a, b] = [numbers(some), numbers(others)];
   let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, between(Number(a[i]), Number(b[i])));
+  for (let i = 0; i < a.length; i++) most = Math.max(most, between(a[i], b[i]));
   return most;
 }
+
+/** The elements as JavaScript's own numbers. */
+const numbers = (array: TypedArray): ArrayLike<number> =>
+  array instanceof BigInt64Array ? Float64Array.from(array, Number) : array;
 
 const between = (a: number, b: number): number => (Number.isNaN(a - b) ? Number.POSITIVE_INFINITY : Math.abs(a - b));
 

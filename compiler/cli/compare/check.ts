@@ -68,7 +68,7 @@ export class References {
   readonly eager: GraphValues;
   readonly exact: GraphValues | null;
   readonly #given: Case;
-  #noise: readonly GraphValues[] | null = null;
+  readonly #drawn: GraphValues[] = [];
 
   constructor(
     given: Case,
@@ -94,17 +94,18 @@ export class References {
       eager: of(this.eager),
       compiled: of(actual),
       exact: this.exact && of(this.exact),
-      noise: () => this.#samples().map(of),
+      noise: () => this.#samples(of),
     };
     return { kind, name, ...accuracyOf(tensors, this.tolerance) };
   }
 
-  #samples(): readonly GraphValues[] {
+  /** Drawn as they are asked for. */
+  *#samples(of: (values: GraphValues) => TypedArray): Generator<TypedArray> {
     const { graph, parameters } = this.#given;
-    this.#noise ??= Array.from({ length: noiseSamples }, (_, i) =>
-      evaluateExactly(graph, parameters, uniformNumbers(i + 1)),
-    );
-    return this.#noise;
+    for (let i = 0; i < noiseSamples; i++) {
+      this.#drawn[i] ??= evaluateExactly(graph, parameters, uniformNumbers(i + 1));
+      yield of(this.#drawn[i]);
+    }
   }
 }
 

@@ -21,22 +21,30 @@ export interface ModuleCost {
   readonly memoryBytes: number;
 }
 
-/** Milliseconds of a call once it is warm: the least of up to 30 calls within 300 ms, since a machine only adds to it. */
-export function leastTime(run: () => unknown): number {
+/**
+ * Milliseconds of a call once it is warm: the least of up to 30 calls within 300 ms, since a machine only adds to it. Calls
+ * that were timed `before` count among them.
+ */
+export function leastTime(run: () => unknown, before: readonly number[] = []): number {
   const begin = performance.now();
-  for (let warm = 0; warm < 3 && performance.now() - begin < 100; warm++) run();
-  let least = Number.POSITIVE_INFINITY;
-  const start = performance.now();
-  for (let calls = 0; calls === 0 || (calls < 30 && performance.now() - start < 300); calls++) {
-    const before = performance.now();
-    run();
-    least = Math.min(least, performance.now() - before);
-  }
-  return least;
+  if (before.length === 0) for (let warm = 0; warm < 3 && performance.now() - begin < 100; warm++) run();
+  const times = [...before];
+  for (let spent = sum(times); times.length === 0 || (times.length < 30 && spent < 300); spent += times.at(-1)!)
+    times.push(timed(run).ms);
+  return Math.min(...times);
 }
 
-/** Bytes of tensors that ops make while `run` runs eagerly. */
-export function allocatedBytes(run: () => unknown): number {
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+/** Run something, and tell how long it took. */
+export function timed<T>(run: () => T): { readonly result: T; readonly ms: number } {
+  const before = performance.now();
+  const result = run();
+  return { result, ms: performance.now() - before };
+}
+
+/** Run something eagerly, and tell the bytes of tensors that its ops make. */
+export function allocating<T>(run: () => T): { readonly result: T; readonly bytes: number } {
   const seen = new Set<Storage>();
   let bytes = 0;
   const counting: Executor = {
@@ -53,8 +61,8 @@ export function allocatedBytes(run: () => unknown): number {
       return tensor;
     },
   };
-  withExecutor(counting, run);
-  return bytes;
+  const result = withExecutor(counting, run);
+  return { result, bytes };
 }
 
 const storageOf = (value: { readonly kind: string; readonly storage?: Storage }): Storage | null =>

@@ -45,9 +45,8 @@ const within = (most: number, noise: Noise): number => (2 * noise() - 1) * most;
 /** A tensor whose elements are off by up to so many roundings. */
 function moved(tensor: Tensor, roundings: number, noise: Noise): Tensor {
   if (!isFloat(tensor.dtype)) return tensor;
-  const elements = (rowMajor(tensor, 'comparison') as Float64Array).map(
-    element => element * (1 + within(roundings * roundoff, noise)),
-  );
+  const elements = (rowMajor(tensor, 'comparison') as Float64Array).slice();
+  for (let i = 0; i < elements.length; i++) elements[i] *= 1 + within(roundings * roundoff, noise);
   return tensorOver(elements, tensor.type);
 }
 

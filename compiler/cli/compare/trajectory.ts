@@ -26,14 +26,23 @@ export class Trajectory {
     this.#state = new Map(initial);
   }
 
-  /** What the last of these calls left; each call is run once, in order. */
+  /** What the last of these calls left; each call is run once, in order, unless nothing is left of it. */
   after(calls: readonly Call[]): GraphValues {
-    for (; this.#done < calls.length; this.#done++) this.#last = this.#run(calls[this.#done]);
+    for (; this.#done < calls.length; this.#done++) {
+      const call = calls[this.#done];
+      const isLast = this.#done === calls.length - 1;
+      if (isLast || this.#graphOf(call).updates.size > 0) this.#last = this.#run(call);
+    }
     return this.#last!;
   }
 
-  #run({ entry, inputs }: Call): GraphValues {
-    const graph = this.graphs.find(({ name }) => name === entry)!;
+  #graphOf({ entry }: Call): Graph {
+    return this.graphs.find(({ name }) => name === entry)!;
+  }
+
+  #run(call: Call): GraphValues {
+    const { inputs } = call;
+    const graph = this.#graphOf(call);
     const values = evaluateExactly(graph, parametersOf(graph, inputs, this.#state), this.noise);
     for (const [name, array] of values.updates) this.#state.set(name, array);
     return values;

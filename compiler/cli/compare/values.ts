@@ -102,7 +102,7 @@ export function toFloat64(array: TypedArray, dtype: DType): TypedArray {
   if (!isFloat(dtype) || array instanceof Float64Array) return array;
   if (dtype === 'float16') return Float64Array.from(array as Uint16Array, fromHalf);
   if (dtype === 'bfloat16') return Float64Array.from(array as Uint16Array, fromBfloat);
-  return Float64Array.from(array as Float32Array);
+  return new Float64Array(array as Float32Array);
 }
 
 /** Copies of what an entry reads: its inputs and the state it captured, by parameter name. */
