@@ -20,6 +20,8 @@ export { GradcError } from '../compiler/errors.js';
 export {
   bfloat16,
   bool,
+  complex64,
+  complex128,
   type DType,
   float16,
   float32,
@@ -39,11 +41,14 @@ export { prelu } from '../compiler/ops/activation.js';
 export * from '../compiler/ops/aliases.js';
 export * from '../compiler/ops/bits.js';
 export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
+export { complex, polar, resolveConj, resolveNeg, viewAsComplex, viewAsReal } from '../compiler/ops/complex/index.js';
+export { Complex, type ComplexParts } from '../compiler/ops/complex/number.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/counting.js';
 export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/embedding-bag.js';
+export * as fft from '../compiler/ops/fft/index.js';
 export { igamma, igammac, mvlgamma } from '../compiler/ops/incomplete-gamma.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';

@@ -12,7 +12,20 @@ import * as shape from '../shape.js';
 import * as splitting from '../splitting.js';
 import { overPair, realForm, refuseComplex, type Tensor } from '../tensor.js';
 import * as view from '../view.js';
-import { asComplex, asWritten, onParts, partwise, promoted, promotedType, realPart, rule, viewed } from './parts.js';
+import { Complex } from './number.js';
+import {
+  asComplex,
+  asWritten,
+  fromParts,
+  imaginaryPart,
+  onParts,
+  partwise,
+  promoted,
+  promotedType,
+  realPart,
+  rule,
+  viewed,
+} from './parts.js';
 
 /** A dim of a tensor that has one, from 0 on: the dim of the parts is none of it. */
 function dimOf(op: string, dim: number, { ndim }: Tensor): number {
@@ -74,9 +87,13 @@ asWritten(
 partwise(shape.cat, 'tensors');
 for (const op of [shape.flip, shape.rollDims, shape.repeat, shape.tril, shape.triu, shape.placeDiagonal, shape.unslice])
   partwise(op, 'input');
-partwise(shape.constantPad, 'input', 'value');
+rule(shape.constantPad, ({ input, pads, value }) => {
+  const [re, im] = value instanceof Complex ? [value.re, value.im] : [value, 0];
+  return fromParts(shape.constantPad(realPart(input), pads, re), shape.constantPad(imaginaryPart(input), pads, im));
+});
 asWritten(
   shape.concat,
+  shape.padDim,
   shape.stack,
   shape.fliplr,
   shape.flipud,
