@@ -75,7 +75,10 @@ class Divider {
     if (![...writesOf([stmt])].some(isMemory)) options.push({ stmts: [stmt], cycles: alone });
     if (outside.every(isMemory)) {
       if (stmt.kind === 'loop' && stmt.map === 'parallel' && stmt.limit === null)
-        options.push({ stmts: [{ ...stmt, map: 'thread.x' }], cycles: alone * share(stmt.iter.extent) + this.barrier });
+        options.push({
+          stmts: [{ ...stmt, map: 'thread.x' }],
+          cycles: together(alone, stmt.iter.extent) + this.barrier,
+        });
       options.push({ stmts: [loop(makeIter('one', 1), 'thread.x', [stmt])], cycles: alone + this.barrier });
     }
     const inside = this.dividedInside(stmt);
@@ -98,6 +101,17 @@ class Divider {
     return { stmts: [{ ...stmt, body: stmts }], cycles: stmt.iter.extent * (cycles - between + LOOP) + between };
   }
 }
+
+/**
+ * Threads are not equally fast, since other programs run beside them, so somebody waits while the last turn is run: for a
+ * tenth of it, where that is more than a moment (60 microseconds).
+ */
+const WAITED_FOR = 0.1;
+const MOMENT = 200_000;
+
+/** The cycles that a loop of so many iterations takes a team. */
+const together = (alone: number, extent: number): number =>
+  alone * share(extent) + WAITED_FOR * Math.max(0, alone / extent - MOMENT);
 
 /** The part of a loop's time that its slowest thread takes. */
 const share = (extent: number): number =>
