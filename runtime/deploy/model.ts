@@ -52,8 +52,18 @@ export interface Engine {
   readonly module: WebAssembly.Module;
   readonly exports: WebAssembly.Exports;
   readonly memory?: ArrayBufferLike;
+  readonly copies?: Copies;
   dispose?(): void;
 }
+/** How arrays get into linear memory, and out of it. */
+export interface Copies {
+  write(target: TypedArray, source: TypedArray): void;
+  read(view: TypedArray): TypedArray;
+}
+const plainCopies: Copies = {
+  write: (target, source) => (target as Float32Array).set(source as Float32Array),
+  read: view => view.slice(),
+};
 
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
 export const instantiate = (module: WebAssembly.Module, manifest: Manifest, state: StateFiles): Model =>
@@ -90,9 +100,9 @@ export function modelOver(engine: Engine, manifest: Manifest, state: StateFiles,
   for (const entry of manifest.entries) {
     model[entry.name] = (inputs: Record<string, InputValue>, { copy = true }: CallOptions = {}) => {
       const buffer = memory();
-      writeInputs(entry, inputs, buffer);
+      writeInputs(entry, inputs, buffer, engine.copies);
       (engine.exports[entry.name] as () => void)();
-      return Object.fromEntries(entry.outputs.map(slot => [slot.name, readOutput(slot, buffer, copy)]));
+      return Object.fromEntries(entry.outputs.map(slot => [slot.name, readOutput(slot, buffer, copy, engine.copies)]));
     };
   }
   return model as Model;
@@ -116,6 +126,7 @@ export function writeInputs(
   entry: EntrySlots,
   inputs: Readonly<Record<string, InputValue>>,
   buffer: ArrayBufferLike,
+  copies?: Copies,
 ): void {
   const names = entry.inputs.map(slot => slot.name);
   const unknown = Object.keys(inputs ?? {}).find(name => !names.includes(name));
@@ -125,7 +136,7 @@ export function writeInputs(
       `${entry.name}: unknown input '${unknown}'; its inputs are ${names.join(', ') || 'none'}`,
     );
   for (const slot of entry.inputs) {
-    const problem = writeInput(slot, inputs?.[slot.name], viewOf(slot, buffer));
+    const problem = writeInput(slot, inputs?.[slot.name], viewOf(slot, buffer), copies);
     if (problem)
       throw new ArtifactError(
         'E411',
@@ -135,7 +146,12 @@ export function writeInputs(
 }
 
 /** Copy a value into its place, or say what is wrong with it. */
-function writeInput(slot: TensorSlot, value: InputValue | undefined, target: TypedArray): string | undefined {
+function writeInput(
+  slot: TensorSlot,
+  value: InputValue | undefined,
+  target: TypedArray,
+  { write } = plainCopies,
+): string | undefined {
   if (value === undefined || value === null) return 'it is missing';
   const given = typeof value === 'object' ? value : [value];
   const kind = (given as Partial<TypedArray>)[Symbol.toStringTag];
@@ -143,7 +159,7 @@ function writeInput(slot: TensorSlot, value: InputValue | undefined, target: Typ
   const accepted = ready || Array.isArray(given) || (slot.dtype === 'int64' && kind === 'Int32Array');
   if (!accepted || given.length !== target.length || (given !== value && slot.shape.length > 0))
     return `given ${describe(value)}`;
-  if (ready) (target as Float32Array).set(given as Float32Array);
+  if (ready) write(target, given as TypedArray);
   else
     for (let i = 0; i < given.length; i++)
       if (!writeElement(slot, target, i, given[i])) return `element ${i} is ${given[i]}`;
@@ -163,8 +179,13 @@ function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, valu
 const describe = (value: InputValue): string =>
   typeof value === 'object' ? `${value.constructor.name} of ${value.length} elements` : `${typeof value} ${value}`;
 
-export function readOutput(slot: TensorSlot, buffer: ArrayBufferLike, copy: boolean): OutputValue {
+export function readOutput(
+  slot: TensorSlot,
+  buffer: ArrayBufferLike,
+  copy: boolean,
+  { read } = plainCopies,
+): OutputValue {
   const view = viewOf(slot, buffer);
   if (slot.shape.length === 0) return Number(view[0]);
-  return copy ? view.slice() : view;
+  return copy ? read(view) : view;
 }

@@ -4,9 +4,10 @@
  * and then sleep; in Node they do not keep the process alive. Only artifacts that are built for threads hold this code.
  */
 import type * as NodeWorkers from 'node:worker_threads';
+import type { TypedArray } from './element.js';
 import { ArtifactError } from './error.js';
 import type { Team } from './loader.js';
-import type { Engine } from './model.js';
+import type { Copies, Engine } from './model.js';
 import { join, type Part, type TeamInstance } from './part.js';
 import type { Answer } from './thread.js';
 
@@ -78,6 +79,7 @@ function engineOver(
     module,
     exports: Object.fromEntries(functions),
     memory,
+    copies: copiesOfNode(),
     dispose() {
       if (failure === null) release();
       end();
@@ -90,6 +92,31 @@ function whyAlone(): string | null {
     return 'the page is not cross-origin isolated, which takes the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
   if (typeof SharedArrayBuffer === 'undefined') return 'there is no SharedArrayBuffer here';
   return typeof Worker === 'undefined' && !nodeWorkers() ? 'there are no workers here' : null;
+}
+
+/** Below so many bytes the engine's own copies are as fast. */
+const SMALL = 16384;
+
+/**
+ * V8 copies shared memory word by word; Node's buffers are two to four times as fast (2.4 instead of 9 microseconds for
+ * 256 KB, Node 20; 5 on Node 26). Undefined elsewhere.
+ */
+function copiesOfNode(): Copies | undefined {
+  const NodeBuffer = globalThis.process?.getBuiltinModule?.('node:buffer')?.Buffer;
+  if (!NodeBuffer) return undefined;
+  const bytesOf = ({ buffer, byteOffset, byteLength }: TypedArray): Buffer =>
+    NodeBuffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+  return {
+    write(target, source) {
+      if (source.byteLength < SMALL) (target as Float32Array).set(source as Float32Array);
+      else bytesOf(target).fill(bytesOf(source));
+    },
+    read(view) {
+      if (view.byteLength < SMALL) return view.slice();
+      const bytes = NodeBuffer.allocUnsafeSlow(view.byteLength).fill(bytesOf(view));
+      return new (view.constructor as Float32ArrayConstructor)(bytes.buffer as ArrayBuffer);
+    },
+  };
 }
 
 /** The module says how much it needs, in all and for each thread, in a section of its own; null where it has none. */
