@@ -113,7 +113,17 @@ function toTypedArray(this: Tensor): TypedArray {
     : storage.array.subarray(offset, offset + count);
 }
 
-function copy_(this: Tensor, source: Tensor): Tensor {
+function fillWithElement(target: Tensor, value: Tensor): Tensor {
+  if (value.ndim > 0)
+    fail('E107', {
+      op: 'fill_',
+      problem: `only supports 0-dimension value tensor but got tensor with ${value.ndim} dimensions`,
+    });
+  return assignInPlace(target, value.to(target.dtype).expand(target.shape), 'FillBackward1');
+}
+
+function copy_(this: Tensor, source: Tensor | Scalar): Tensor {
+  if (!(source instanceof Tensor)) return this.fill_(source);
   const cast = source.dtype === this.dtype ? source : source.to(this.dtype);
   const value = cast.expand(this.shape);
   renameStep(value, 'CopyBackwards');
@@ -131,8 +141,9 @@ declare module '../compiler/ops/tensor.js' {
     /** The same memory without history, as PyTorch's `data`. */
     readonly data: Tensor;
     /** Overwrite with the elements of `source`, broadcast and converted. */
-    copy_(source: Tensor): this;
-    fill_(value: Scalar | Complex): this;
+    copy_(source: Tensor | Scalar): this;
+    /** Overwrite with one value: a number, or the element of a 0-d tensor. */
+    fill_(value: Scalar | Complex | Tensor): this;
     zero_(): this;
   }
 }
@@ -145,7 +156,8 @@ Object.assign(Tensor.prototype, {
   },
   toTypedArray,
   copy_,
-  fill_(this: Tensor, value: Scalar | Complex): Tensor {
+  fill_(this: Tensor, value: Scalar | Complex | Tensor): Tensor {
+    if (value instanceof Tensor) return fillWithElement(this, value);
     return assignInPlace(this, full(this.shape, value, { dtype: this.dtype }), 'FillBackward0');
   },
   zero_(this: Tensor): Tensor {

@@ -14,7 +14,7 @@ import { renorm } from '../compiler/ops/sorting.js';
 import * as special from '../compiler/ops/special.js';
 import { checkResult } from '../compiler/ops/table.js';
 import { computeInPlace, relayoutInPlace } from '../compiler/ops/tape.js';
-import { Tensor } from '../compiler/ops/tensor.js';
+import { isComplexTensor, Tensor } from '../compiler/ops/tensor.js';
 import * as view from '../compiler/ops/view.js';
 import { elementsOf } from './bridge.js';
 import { valuesAs } from './draws.js';
@@ -78,8 +78,11 @@ declare module '../compiler/ops/tensor.js' {
     nelement(): number;
     /** The number of dims. */
     ndimension(): number;
-    /** There are no complex numbers. */
     isComplex(): boolean;
+    /** A matrix with its dims swapped and its elements conjugate. */
+    readonly H: Tensor;
+    /** The same of each matrix of a batch. */
+    readonly mH: Tensor;
     /** Is the one element something else than 0? */
     isNonzero(): boolean;
     /** All memory is the CPU's: the tensor itself. */
@@ -159,6 +162,22 @@ Object.defineProperties(Tensor.prototype, {
       return this.permute(this.shape.map((_, d) => this.ndim - 1 - d));
     },
   },
+  H: {
+    get(this: Tensor): Tensor {
+      if (this.ndim !== 2 && this.ndim !== 0)
+        fail('E107', {
+          op: 'H',
+          problem: `tensor.H is only supported on matrices (2-D tensors). Got ${this.ndim}-D tensor.`,
+          hint: 'use mH for batches of matrices',
+        });
+      return this.ndim === 0 ? this.conj() : this.adjoint();
+    },
+  },
+  mH: {
+    get(this: Tensor): Tensor {
+      return this.adjoint();
+    },
+  },
   mT: {
     get(this: Tensor): Tensor {
       return this.transpose(-2, -1);
@@ -172,7 +191,9 @@ Object.assign(Tensor.prototype, {
   ndimension(this: Tensor): number {
     return this.ndim;
   },
-  isComplex: () => false,
+  isComplex(this: Tensor): boolean {
+    return isComplexTensor(this);
+  },
   isNonzero(this: Tensor): boolean {
     return isNonzero(this);
   },
@@ -204,6 +225,8 @@ Object.assign(Tensor.prototype, {
     );
   },
   detach_(this: Tensor): Tensor {
+    if (this.meta.base !== null && this.requiresGrad)
+      fail('E207', { problem: "Can't detach views in-place.", hint: 'use detach() instead' });
     this.meta.node = null;
     this.meta.requiresGrad = false;
     return this;

@@ -156,7 +156,11 @@ export const outer: Product = composite({
   name: 'outer',
   doc: 'All products of the elements of two vectors.',
   signature: 'input: tensor, other: tensor',
-  compute: ({ input, other }) => input.unsqueeze(1).mul(other.unsqueeze(0)),
+  compute({ input, other }) {
+    const wrong = [input, other].find(vector => vector.ndim !== 1);
+    if (wrong) fail('E107', { op: 'outer', problem: `expected 1-D arguments, but got ${wrong.ndim}-D` });
+    return input.unsqueeze(1).mul(other.unsqueeze(0));
+  },
   samples: [sample(random([2]), random([3]))],
 });
 

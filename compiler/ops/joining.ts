@@ -118,7 +118,10 @@ export const vander: Op<(x: Tensor, n?: number | null, increasing?: boolean) => 
   doc: 'Powers of the elements of a vector, one column each.',
   signature: 'x: tensor, N: int = null, increasing: bool = false',
   compute({ x, N, increasing }) {
-    const powers = Array.from({ length: N ?? x.shape[0] }, (_, k) => x.pow(k));
+    if (x.ndim !== 1) fail('E107', { op: 'vander', problem: 'x must be a one-dimensional tensor.' });
+    const count = N ?? x.shape[0];
+    if (count === 0) return x.unsqueeze(1).narrow(1, 0, 0);
+    const powers = Array.from({ length: count }, (_, k) => x.pow(k));
     return stack(increasing ? powers : powers.reverse(), 1);
   },
   samples: [sample(random([3])), sample(random([3]), 4, true)],

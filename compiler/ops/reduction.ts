@@ -511,6 +511,7 @@ export function vectorNorm(x: Tensor, p: number, dim: Dims, keepdim: boolean): T
   if (p === 0) return countedNonzero(x).sum(dim, { keepdim });
   if (p === 1) return x.abs().sum(dim, { keepdim });
   if (p === 2) return rootOrFlat(x.square().sum(dim, { keepdim }));
+  if (p === infinity && dim === null && numel(x.shape) === 0) return x.abs().sum(dim, { keepdim });
   if (p === infinity) return x.abs().amax(dim, { keepdim });
   if (p === -infinity) return x.abs().amin(dim, { keepdim });
   const magnitudes = x.abs();
@@ -642,6 +643,7 @@ function alongDim(
     });
   }
   const along = normalizeDim(name, dim ?? implicitDim(name, x.ndim), x.ndim);
+  if (numel(x.shape) === 0) return x.clone();
   return x.ndim === 0 ? op(x.reshape([1]), along).reshape([]) : op(x, along);
 }
 

@@ -19,6 +19,7 @@ import {
 import { normalizeDim, type Shape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op } from './define.js';
+import { Cell, declare } from './matrix-program.js';
 import { type Picked, picked } from './reduction.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
 import { cat } from './shape.js';
@@ -29,21 +30,31 @@ export interface ScanOptions {
 }
 type Scan = Op<(input: Tensor, dim: number, options?: ScanOptions) => Tensor>;
 
-/** Loops over all dims, the scanned one innermost and in order. */
-function overLines(shape: Shape, dim: number, body: (at: readonly Expr[]) => readonly Stmt[]): readonly Stmt[] {
+/** Loops over all dims, the scanned one innermost and in order; `around` is put about that one. */
+function overLines(
+  shape: Shape,
+  dim: number,
+  body: (at: readonly Expr[]) => readonly Stmt[],
+  around: (line: Stmt) => readonly Stmt[] = line => [line],
+): readonly Stmt[] {
   const iters = shape.map((extent, d) => makeIter(`i${d}`, extent));
-  const order = [...iters.filter((_, d) => d !== dim), iters[dim]];
-  return order.reduceRight<readonly Stmt[]>(
-    (inner, iter) => [loop(iter, iter === iters[dim] ? 'serial' : 'parallel', inner)],
-    body(iters.map(iterOf)),
-  );
+  return iters
+    .filter((_, d) => d !== dim)
+    .reduceRight<readonly Stmt[]>(
+      (inner, iter) => [loop(iter, 'parallel', inner)],
+      around(loop(iters[dim], 'serial', body(iters.map(iterOf)))),
+    );
 }
 const before = (at: readonly Expr[], dim: number): Expr[] => at.map((i, d) => (d === dim ? subIndex(i, 1) : i));
 
-/** out[i] = step(out[i - 1], input[i]), starting from the first element. */
+/** Single precision is carried on in double, so that long lines do not drift. */
+const carriedIn = (dtype: DType): DType => (dtype === 'float32' ? 'float64' : computeType(dtype));
+
+/** out[i] = step(out[i - 1], input[i]), starting from `start`. */
 const scan = (
   name: string,
   doc: string,
+  start: number,
   step: (previous: Expr, next: Expr) => Expr,
   spec: Pick<Parameters<typeof define>[0], 'vjp' | 'gradName' | 'samples' | 'infer'>,
 ): Op<(input: Tensor, dim: number) => Tensor> =>
@@ -56,14 +67,14 @@ const scan = (
     lower: {
       kind: 'program',
       build({ inputs: [input], attrs, type, out }) {
-        const dim = attrs.dim as number;
-        const read = (at: readonly Expr[]): Expr => cast(computeType(type.dtype), input.at(at));
-        return overLines(type.shape, dim, at =>
-          when(
-            call('gt', at[dim], index(0)),
-            [out.store(at, step(out.load(before(at, dim)), read(at)))],
-            [out.store(at, read(at))],
-          ),
+        const carried = carriedIn(type.dtype);
+        const state = new Cell('state', carried);
+        const advance = (at: readonly Expr[]): readonly Stmt[] => [
+          state.set(step(state.get(), cast(carried, input.at(at)))),
+          out.store(at, cast(computeType(type.dtype), state.get())),
+        ];
+        return overLines(type.shape, attrs.dim as number, advance, line =>
+          declare([state], [state.set(constant(carried, start)), line]),
         );
       },
     },
@@ -78,6 +89,7 @@ const reverseSum = (input: Tensor, dim: number): Tensor => runningSum(input.flip
 const runningSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   'runningSum',
   'Sums of all elements up to each, along a dim.',
+  0,
   (sum, x) => arith.add(sum, x),
   {
     infer: keepType,
@@ -89,6 +101,7 @@ const runningSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
 const runningProduct: Op<(input: Tensor, dim: number) => Tensor> = scan(
   'runningProduct',
   'Products of all elements up to each, along a dim.',
+  1,
   (product, x) => arith.mul(product, x),
   {
     infer: keepType,
@@ -149,6 +162,7 @@ export const logcumsumexp: Op<(input: Tensor, dim: number) => Tensor> = composit
 const runningLogSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   'runningLogSum',
   'log of the running sums of e^input.',
+  Number.NEGATIVE_INFINITY,
   logAddExp,
   {
     gradName: 'LogcumsumexpBackward0',

@@ -349,6 +349,8 @@ export const roll: Op<
     if (dims === null && list.length !== 1)
       fail('E107', { op: 'roll', problem: `shifts and dimensions must align. shifts: ${list.length}, dims: 0` });
     if (dims === null) return rollDims(input.reshape([-1]), [list[0]]).reshape(input.shape);
+    if (input.ndim === 0)
+      fail('E109', { op: 'roll', problem: `Dimension specified as ${[dims].flat()[0]} but tensor has no dimensions` });
     const places = [dims].flat().map((dim: number) => normalizeDim('roll', dim, input.ndim));
     if (places.length !== list.length)
       fail('E107', {

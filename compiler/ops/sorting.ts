@@ -383,8 +383,9 @@ export const histc: Op<(input: Tensor, bins?: number, min?: number, max?: number
     const flat = input.detach().reshape([-1]);
     const fromData = Number(min) === 0 && Number(max) === 0;
     if (flat.numel() === 0) return flat.zerosLike().sum().expand([bins]).clone();
-    const low = fromData ? flat.amin() : flat.sum().mul(0).add(min);
-    const high = fromData ? flat.amax() : flat.sum().mul(0).add(max);
+    const [least, most] = fromData ? [flat.amin(), flat.amax()] : [min, max].map(end => flat.sum().mul(0).add(end));
+    const spare = least.eq(most).to(flat.dtype);
+    const [low, high] = [least.sub(spare), most.add(spare)];
     const inside = flat.ge(low).logicalAnd(flat.le(high));
     const bin = flat
       .sub(low)
@@ -514,6 +515,8 @@ export const renorm: Op<(input: Tensor, p: number, dim: number, maxnorm: number)
   doc: 'Slices along a dim whose p-norm is above maxnorm are scaled down to it.',
   signature: 'input: tensor, p: number, dim: int, maxnorm: number',
   compute({ input, p, dim, maxnorm }) {
+    if (input.ndim < 2)
+      fail('E107', { op: 'renorm', problem: `input needs at least 2 dimensions, got ${input.ndim} dimensions` });
     if (Number(p) <= 0) fail('E110', { op: 'renorm', problem: `needs a norm of positive order, not ${p}` });
     if (Number(maxnorm) < 0) fail('E110', { op: 'renorm', problem: `expected maxnorm to be >= 0 but got ${maxnorm}` });
     const d = normalizeDim('renorm', dim, input.ndim);

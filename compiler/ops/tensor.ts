@@ -149,7 +149,9 @@ export class Tensor {
   size(): Shape;
   size(dim: number): number;
   size(dim?: number): Shape | number {
-    return dim === undefined ? this.shape : this.shape[normalizeDim('size', dim, this.ndim)];
+    if (dim === undefined) return this.shape;
+    if (this.ndim === 0) fail('E109', { op: 'size', problem: `dim ${dim} was asked for, but the tensor has no dims` });
+    return this.shape[normalizeDim('size', dim, this.ndim)];
   }
   numel(): number {
     return numel(this.shape);

@@ -401,6 +401,7 @@ export const unfold: Op<(input: Tensor, dimension: number, size: number, step: n
     const dim = normalizeDim('unfold', dimension, input.ndim);
     if (size < 0 || step < 1)
       fail('E107', { op: 'unfold', problem: `size must not be negative and step at least 1: ${size} and ${step}` });
+    if (input.ndim === 0) fail('E107', { op: 'unfold', problem: 'expects input to be at least one-dimensional' });
     if (size > input.shape[dim])
       fail('E107', {
         op: 'unfold',
