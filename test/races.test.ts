@@ -39,7 +39,8 @@ test(`${programs} random programs from seed ${seed} on have no races`, { timeout
     try {
       found.push(...problems(at));
     } catch (error) {
-      if (!(error instanceof GradcError && (error.code === 'E601' || error.code === 'E206'))) throw error;
+      if (!(error instanceof GradcError && (error.code === 'E601' || error.code === 'E206')))
+        throw new Error(`GRADC_FUZZ_SEED=${at}: ${(error as Error).message}`, { cause: error });
     }
   }
   expect(found).toEqual([]);

@@ -27,7 +27,7 @@ import {
 } from '../ir/kernel.js';
 import { type Dim, formatShape, type Shape } from '../ir/shape.js';
 import { composite, define, type Op, type Operand } from './define.js';
-import { random, sample } from './samples.js';
+import { exactly, random, sample } from './samples.js';
 import { constantPad, inside, padDim } from './shape.js';
 import { listOfInts } from './signature.js';
 import type { Tensor } from './tensor.js';
@@ -43,6 +43,16 @@ const geometryOf = (attrs: Attrs): Geometry => attrs as unknown as Geometry;
 /** Size of one output dim. */
 const outputSize = (size: Dim, kernel: Dim, { stride, padding, dilation }: Geometry, d: number): Dim =>
   Math.floor((size + 2 * padding[d] - dilation[d] * (kernel - 1) - 1) / stride[d]) + 1;
+
+/** Throws E108 where `mul` has no meaning. */
+function checkTypes(op: string, input: TensorType, weight: TensorType): void {
+  if (input.dtype !== weight.dtype)
+    fail('E108', { op, problem: `Input type (${input.dtype}) and weight type (${weight.dtype}) should be the same` });
+  if (input.dtype === 'bool') {
+    const hint = 'convert with .int() or .float() first';
+    fail('E108', { op, problem: 'is defined on numbers, not on bool', hint });
+  }
+}
 
 function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): TensorType {
   const op = `conv${input.shape.length - 2}d`;
@@ -63,8 +73,7 @@ function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): Tenso
   }
   if (outChannels % geometry.groups !== 0)
     fail('E107', { op, problem: `the ${outChannels} output channels must be divisible by groups=${geometry.groups}` });
-  if (input.dtype !== weight.dtype)
-    fail('E108', { op, problem: `Input type (${input.dtype}) and weight type (${weight.dtype}) should be the same` });
+  checkTypes(op, input, weight);
   const out = size.map((dim, d) => outputSize(dim, kernel[d], geometry, d));
   if (out.some(dim => dim < 1)) {
     const padded = size.map((dim, d) => dim + 2 * geometry.padding[d]);
@@ -147,6 +156,10 @@ export const convolution: Op<(input: Tensor, weight: Tensor, ...geometry: Geomet
       args: [random([1, 2, 5, 5]), random([4, 3, 3, 3]), [1, 1], [0, 0], [1, 1], 1],
       message: /to have 3 channels, but got 2 channels instead/,
     },
+    {
+      args: [exactly([1, 1, 2], [1, 0], 'bool'), exactly([1, 1, 1], [1], 'bool'), [1], [0], [1], 1],
+      message: /conv1d: is defined on numbers, not on bool/,
+    },
   ],
 });
 
@@ -158,7 +171,10 @@ export const convolutionInput: Op<(grad: Tensor, weight: Tensor, shape: Shape, .
     signature: `grad: tensor, weight: tensor, shape: ints, ${signature}`,
     gradName: 'ConvolutionBackwardBackward0',
     fusion: 'contraction',
-    infer: ([grad], attrs) => ({ dtype: grad.dtype, shape: attrs.shape as Shape }),
+    infer([grad, weight], attrs) {
+      checkTypes(`convTranspose${grad.shape.length - 2}d`, grad, weight);
+      return { dtype: grad.dtype, shape: attrs.shape as Shape };
+    },
     lower: {
       kind: 'reduce',
       fn: 'add',
@@ -189,6 +205,12 @@ export const convolutionInput: Op<(grad: Tensor, weight: Tensor, shape: Shape, .
       sample(random([2, 4, 3, 5]), random([4, 3, 3, 2]), [2, 3, 5, 6], [1, 1], [0, 0], [1, 1], 1),
       sample(random([1, 6, 4, 6]), random([6, 2, 3, 3]), [1, 4, 7, 6], [2, 1], [1, 2], [1, 2], 2),
     ],
+    errors: [
+      {
+        args: [random([1, 1, 2]), random([1, 1, 1], -1, 1, 'float64'), [1, 1, 2], [1], [0], [1], 1],
+        message: /convTranspose1d: Input type \(float32\) and weight type \(float64\) should be the same/,
+      },
+    ],
   });
 
 /** The gradient of `convolution` with respect to its weight of the given shape. */
@@ -199,7 +221,10 @@ export const convolutionWeight: Op<(input: Tensor, grad: Tensor, shape: Shape, .
     signature: `input: tensor, grad: tensor, shape: ints, ${signature}`,
     gradName: 'ConvolutionBackwardBackward0',
     fusion: 'contraction',
-    infer: ([input], attrs) => ({ dtype: input.dtype, shape: attrs.shape as Shape }),
+    infer([input, grad], attrs) {
+      checkTypes(`conv${input.shape.length - 2}d`, input, grad);
+      return { dtype: input.dtype, shape: attrs.shape as Shape };
+    },
     lower: {
       kind: 'reduce',
       fn: 'add',
