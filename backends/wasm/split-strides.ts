@@ -31,6 +31,7 @@ import {
 import type { Pass } from '../../compiler/pass.js';
 import { allExpressions } from './accesses.js';
 import { replaceIters } from './linear.js';
+import { isShort } from './unroll-windows.js';
 
 /** Strides worth splitting by, and how often a serial loop may be written out. */
 const MOST_CLASSES = 4;
@@ -74,7 +75,7 @@ function split(stmt: Stmt, divided: ReadonlyMap<Iter, number>): Stmt[] {
     replaceIters(stmt.body, values).flatMap(inner => split(inner, divided));
   const { iter } = stmt;
   const by = divided.get(iter);
-  if (by === undefined || (stmt.map === 'serial' && iter.extent > MOST_STEPS))
+  if (by === undefined || (stmt.map === 'serial' && (iter.extent > MOST_STEPS || (isTile(stmt) && !isShort(stmt)))))
     return [{ ...stmt, body: inside(new Map()) }];
   if (stmt.map === 'serial')
     return Array.from({ length: iter.extent }, (_, step) => inside(new Map([[iter, index(step)]]))).flat();
@@ -88,6 +89,10 @@ function split(stmt: Stmt, divided: ReadonlyMap<Iter, number>): Stmt[] {
   );
   return [...(whole.extent > 0 ? [loop(whole, 'parallel', classes.flat())] : []), ...last.flat()];
 }
+
+/** Steps of a register tile know their remainders without being written out: only addresses depend on them. */
+const isTile = ({ body }: Extract<Stmt, { kind: 'loop' }>): boolean =>
+  body.every(stmt => stmt.kind === 'loop' && stmt.map === 'unroll');
 
 /** A reduction that changes nothing. */
 const isNothing = (stmt: Stmt): boolean =>

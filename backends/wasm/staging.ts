@@ -12,6 +12,9 @@
  *   alloc local staged[C*20*20]:
  *     parallel c, h<20, w<20: store staged[c*400 + h*20 + w] = select(inside(h, w), load x[…], 0)
  *   … mul(load staged[c*400 + (oh+kh)*20 + (ow+kw)], …)
+ *
+ * Where lanes move a coordinate by several, as in a convolution of stride 2, its positions are laid out by their remainder:
+ * first the even ones, then the odd ones. So lanes are next to each other, and each position is there once for all taps.
  */
 
 import { arith as s } from '../../compiler/ir/arith.js';
@@ -24,10 +27,10 @@ import {
   index,
   iterOf,
   load,
-  loop,
   makeIter,
   modIndex,
   mulIndex,
+  nest,
   type Stmt,
   select,
   store,
@@ -130,55 +133,82 @@ export interface Staged {
   readonly value: Expr;
 }
 
-/** The axes of a staged operand: the lane's last, alone where it is cut into panels or not moved in steps of one. */
-export function axesOf(
-  expr: Expr,
-  iters: readonly Iter[],
-  { lane, panel }: Layout,
-): { others: Coordinate[]; last: Coordinate } {
-  const all = coordinatesOf(expr, iters);
-  const last = all.find(axis => holds(axis, lane));
-  const whole =
-    last?.members.find(member => member.iter === lane)?.factor === 1 && (panel === 0 || last.members.length === 1);
-  if (last && whole) return { others: all.filter(axis => axis !== last), last };
-  const rest = iters.filter(iter => iter !== lane);
-  return { others: coordinatesOf(expr, rest), last: single(lane) };
+/** How a staged operand is laid out: the lane's axis last, its positions by their remainder modulo `phases`. */
+interface Axes {
+  readonly others: readonly Coordinate[];
+  readonly last: Coordinate;
+  readonly phases: number;
 }
 
-export const stagedSize = ({ others, last }: ReturnType<typeof axesOf>, { panel }: Layout): number =>
-  others.reduce((size, axis) => size * axis.extent, 1) *
-  (panel === 0 ? last.extent : Math.ceil(last.extent / panel) * panel);
+/** One loop fills each phase. */
+const MOST_PHASES = 4;
+/** Longer windows are cheaper to stage once for each tap than to find the phase of at every step: 5 % for 7 taps. */
+const LONGEST_WINDOW = 4;
+
+/** The axes of a staged operand: the lane's last, alone where it is cut into panels or moved by too many. */
+export function axesOf(expr: Expr, iters: readonly Iter[], { lane, panel }: Layout): Axes {
+  const all = coordinatesOf(expr, iters);
+  const last = all.find(axis => holds(axis, lane));
+  const phases = last?.members.find(member => member.iter === lane)?.factor ?? 0;
+  if (last && isWhole(last, lane, phases, panel)) return { others: all.filter(axis => axis !== last), last, phases };
+  const rest = iters.filter(iter => iter !== lane);
+  return { others: coordinatesOf(expr, rest), last: single(lane), phases: 1 };
+}
+
+function isWhole({ members }: Coordinate, lane: Iter, phases: number, panel: number): boolean {
+  const others = members.filter(({ iter }) => iter !== lane);
+  if (phases === 1) return panel === 0 || others.length === 0;
+  const isShort = others.every(({ iter }) => iter.extent <= LONGEST_WINDOW);
+  return panel === 0 && phases > 1 && phases <= MOST_PHASES && isShort;
+}
+
+/** Elements of one row, or of one panel of it. */
+const widthOf = ({ last, phases }: Axes, { panel }: Layout): number =>
+  panel === 0 ? Math.ceil(last.extent / phases) * phases : panel;
+
+export function stagedSize(axes: Axes, layout: Layout): number {
+  const width = widthOf(axes, layout);
+  return axes.others.reduce((size, axis) => size * axis.extent, 1) * Math.ceil(axes.last.extent / width) * width;
+}
 
 /**
  * Evaluate `expr` over the coordinates of `iters` into a local buffer. Panels beyond the end of the lane axis hold 0.
  */
 export function stage(name: string, expr: Expr, iters: readonly Iter[], layout: Layout): Staged {
   const axes = axesOf(expr, iters, layout);
-  const { others, last } = axes;
+  const { others, last, phases } = axes;
   const buffer: Buffer = { name, dtype: 'float32', size: stagedSize(axes, layout), scope: 'local' };
-  const width = layout.panel === 0 ? last.extent : layout.panel;
-  const panels = Math.ceil(last.extent / width);
+  const width = widthOf(axes, layout);
   const rowSize = others.reduce((size, axis) => size * axis.extent, 1) * width;
+  const inRow = (position: Expr): Expr =>
+    addIndex(mulIndex(modIndex(position, phases), width / phases), floorDivIndex(position, phases));
   const place = (outer: readonly Expr[], inner: Expr): Expr => {
     const row = others.reduce<Expr>((sum, axis, i) => addIndex(mulIndex(sum, axis.extent), outer[i]), index(0));
-    return addIndex(
-      addIndex(mulIndex(floorDivIndex(inner, width), rowSize), mulIndex(row, width)),
-      modIndex(inner, width),
-    );
+    const position = inRow(modIndex(inner, width));
+    return addIndex(addIndex(mulIndex(floorDivIndex(inner, width), rowSize), mulIndex(row, width)), position);
   };
   const outer = others.map((axis, i) => makeIter(`${name}${i}`, axis.extent));
-  const [panel, within] = [makeIter(`${name}p`, panels), makeIter(`${name}w`, width)];
-  const inner = addIndex(mulIndex(iterOf(panel), width), iterOf(within));
-  const values = new Map([...others.flatMap((axis, i) => counters(axis, iterOf(outer[i]))), ...counters(last, inner)]);
-  const evaluated = substitute(expr, values);
-  const padded =
-    panels * width > last.extent
+  const panel = makeIter(`${name}p`, Math.ceil(last.extent / width));
+  const fillPhase = (phase: number): Stmt[] => {
+    const steps = layout.panel === 0 ? Math.ceil((last.extent - phase) / phases) : width;
+    const within = makeIter(`${name}w`, steps);
+    const position = addIndex(mulIndex(iterOf(within), phases), phase);
+    const inner = addIndex(mulIndex(iterOf(panel), width), position);
+    const values = new Map([
+      ...others.flatMap((axis, i) => counters(axis, iterOf(outer[i]))),
+      ...counters(last, inner),
+    ]);
+    const evaluated = substitute(expr, values);
+    const isPadded = layout.panel > 0 && panel.extent * width > last.extent;
+    const value = isPadded
       ? select(s.lt(inner, last.extent), evaluated, { kind: 'const', dtype: 'float32', value: 0 })
       : evaluated;
-  const body = [store(buffer, place(outer.map(iterOf), inner), padded)];
-  const fill = [panel, ...outer, within].reduceRight<Stmt[]>(
-    (stmts, iter) => (iter.extent === 1 ? stmts : [loop(iter, 'parallel', stmts)]),
-    body,
+    return nest([within], 'parallel', [store(buffer, place(outer.map(iterOf), inner), value)]);
+  };
+  const fill = nest(
+    [panel, ...outer],
+    'parallel',
+    Array.from({ length: phases }, (_, phase) => fillPhase(phase)).flat(),
   );
   return { buffer, fill, value: load(buffer, place(others.map(positionOf), positionOf(last))) };
 }

@@ -83,9 +83,11 @@ function sumPlan(
   const [row, column] = [largest(rows.iters), largest(columns.iters)];
   const tile = tilesFor(row?.extent ?? 1, column?.extent ?? 1)[deviation.tile];
   if (tile === undefined) return null;
+  const isReadOnce = sizeOf([...rows.iters, ...columns.iters]) === 1;
   const stagings = operands.map(operand => {
     const at = plainIndex(operand.value);
     if (at !== null && strideOf(at, lane) === 1) return undefined;
+    if (isReadOnce) return null;
     return planStaging(operand, [...operand.iters, ...summed], { lane, panel: 0 });
   });
   if (stagings.includes(null)) return null;

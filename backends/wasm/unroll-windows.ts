@@ -21,12 +21,12 @@ export const unrollWindows: Pass<Kernel> = {
 function unrolled(stmt: Stmt): Stmt {
   if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') return stmt;
   const inner = withBody(stmt, stmt.body.map(unrolled));
-  const isShort =
-    stmt.kind === 'loop' && stmt.map === 'serial' && stmt.limit === null && stmt.iter.extent <= MOST_STEPS;
-  if (isShort && stmt.iter.extent * copies(inner.body) <= MOST_STATEMENTS)
-    return { ...stmt, map: 'unroll', body: inner.body };
-  return inner;
+  return inner.kind === 'loop' && isShort(inner) ? { ...inner, map: 'unroll' } : inner;
 }
+
+/** Whether a loop over one or two statements, or over a small tile, is worth writing out. */
+export const isShort = ({ iter, map, limit, body }: Extract<Stmt, { kind: 'loop' }>): boolean =>
+  map === 'serial' && limit === null && iter.extent <= MOST_STEPS && iter.extent * copies(body) <= MOST_STATEMENTS;
 
 /** Statements that would be written out; loops that stay loops are too many. */
 function copies(stmts: readonly Stmt[]): number {
