@@ -16,6 +16,7 @@ import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js'
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
 import { writeWhole } from './cache/atomic.js';
 import type { NvccChoice, Target } from './choices.js';
+import { checkPassNames } from './debug-passes.js';
 import { EnvironmentError } from './diagnostics.js';
 import { type LoadModelOptions, loadModelFile, type ModelFile } from './model-file.js';
 import { tuneProgram } from './tune/tune.js';
@@ -80,6 +81,7 @@ export async function compileArtifact(
   options: CompileOptions,
 ): Promise<BuiltArtifact> {
   const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
+  if (debug) checkPassNames(debug);
   progress('compiling');
   const compilation = compileToProgram(traced, debug, evaluateConstant);
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));

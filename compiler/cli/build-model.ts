@@ -2,13 +2,11 @@
  * One build: from what was kept of an earlier one where nothing changed since, else by compiling. The compiler is
  * loaded only then, so that an unchanged build ends at once.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { fail } from '../errors.js';
 import type { DebugOptions } from '../pass.js';
-import { writeWhole } from './cache/atomic.js';
 import { dependenciesOf } from './cache/code-dependencies.js';
 import { type Dependencies, sha256, snapshotOf, writtenSince } from './cache/dependencies.js';
 import { buildKey } from './cache/request.js';
@@ -16,7 +14,9 @@ import { Store } from './cache/store.js';
 import type { CheckedSource } from './check-types.js';
 import type { NvccChoice, Target } from './choices.js';
 import { type CompiledModel, compileInThread, type StoppedAfter } from './compile-thread.js';
-import { type Diagnostic, EnvironmentError } from './diagnostics.js';
+import type { Diagnostic } from './diagnostics.js';
+import { checkModelPath } from './model-path.js';
+import { writeOutput } from './output-file.js';
 import { tuningPath } from './tune/tuning-file.js';
 
 export interface BuildRequest {
@@ -77,8 +77,7 @@ interface KeptBuild {
 /** Build and write an artifact. Throws what is wrong in the model or with the machine. */
 export async function buildModel(request: BuildRequest, progress: Progress): Promise<BuildResult | StoppedAfter> {
   const { modelFile, cache } = request;
-  if (!existsSync(modelFile))
-    fail('E401', { problem: `there is no file ${modelFile}`, hint: `paths count from ${process.cwd()}` });
+  checkModelPath(modelFile);
   if (cache === null) return compileAndWrite(request, null, progress);
   const store = new Store(cache);
   const key = buildKey(request);
@@ -115,15 +114,6 @@ function liesIn(folder: string, file: BuiltFile): boolean {
     return sha256(readFileSync(join(folder, file.path))) === file.sha256;
   } catch {
     return false;
-  }
-}
-
-/** Throws EnvironmentError where the folder does not take it. */
-function writeOutput(path: string, content: Uint8Array | string): void {
-  try {
-    writeWhole(path, content);
-  } catch (error) {
-    throw new EnvironmentError(`cannot write ${path}: ${(error as Error).message}`);
   }
 }
 

@@ -2,13 +2,14 @@
  * `gradc compare`: does the compiled model do what the eager one does, how much faster, and if not, where does it go wrong.
  * Exit code 1 where it does not. Given a `.graph` file that an earlier run wrote, it runs that alone.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fail } from '../errors.js';
 import type { Arguments } from './arguments.js';
 import { plainSumsSpec, revectorizeSpec, variants } from './choices.js';
 import type { Command } from './command.js';
 import { type ExitCode, exitCodes } from './diagnostics.js';
 import type { Output } from './output.js';
+import { writeOutput } from './output-file.js';
 
 export const compareCommand: Command = {
   name: 'compare',
@@ -72,9 +73,9 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     progress: output.progress,
   });
   const [html, repro] = [args.value('html'), args.value('repro')];
-  if (html !== null) writeFileSync(html, comparisonPage(definition.name, comparison));
+  if (html !== null) writeOutput(html, comparisonPage(definition.name, comparison));
   const written = comparison.firstDivergence?.repro;
-  if (repro !== null && written) writeFileSync(repro, written);
+  if (repro !== null && written) writeOutput(repro, written);
   output.result(comparisonText(comparison, args.has('all')), { name: definition.name, ...comparison });
   return comparison.agrees ? exitCodes.ok : exitCodes.checkFailed;
 }

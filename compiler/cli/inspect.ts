@@ -1,9 +1,9 @@
 /** `gradc inspect`: any stage of a compilation, as text, as a picture or as a page; and a timeline of its kernels. */
-import { writeFileSync } from 'node:fs';
 import { plainSumsSpec, type Stage, stages } from './choices.js';
 import type { Command } from './command.js';
 import { debugOptions, debugSpecs } from './debug-options.js';
 import { exitCodes } from './diagnostics.js';
+import { writeOutput } from './output-file.js';
 
 export const inspectCommand: Command = {
   name: 'inspect',
@@ -21,32 +21,41 @@ export const inspectCommand: Command = {
     ...debugSpecs,
   },
   async run(args, output) {
-    const [{ loadModelFile }, { traceModel }, { compileRecorded }, { onlyEntry, stageText }, { wasmTunedBy }] =
-      await Promise.all([
-        import('./model-file.js'),
-        import('../trace/model.js'),
-        import('./inspect/record.js'),
-        import('./inspect/stage-text.js'),
-        import('./tune/tuned-backend.js'),
-      ]);
+    const [
+      { checkPassNames },
+      { loadModelFile },
+      { traceModel },
+      { compileRecorded },
+      { onlyEntry, stageText },
+      { wasmTunedBy },
+    ] = await Promise.all([
+      import('./debug-passes.js'),
+      import('./model-file.js'),
+      import('../trace/model.js'),
+      import('./inspect/record.js'),
+      import('./inspect/stage-text.js'),
+      import('./tune/tuned-backend.js'),
+    ]);
     const stage = args.value('stage') as Stage;
     const { definition, tuning } = await loadModelFile(args.positionals[0], {
       checkTypes: !args.has('no-typecheck'),
       warn: output.warn,
     });
     const traced = traceModel(definition);
-    const whole = compileRecorded(traced, debugOptions(args), wasmTunedBy(tuning, !args.has('no-winograd')));
+    const debug = debugOptions(args);
+    checkPassNames(debug);
+    const whole = compileRecorded(traced, debug, wasmTunedBy(tuning, !args.has('no-winograd')));
     const recorded = { ...whole, compilation: onlyEntry(whole.compilation, args.value('entry')) };
     const [svg, html, trace] = [args.value('svg'), args.value('html'), args.value('trace')];
     if (svg !== null || html !== null) {
       const { stagePage, stagePicture } = await import('./inspect/stage-pictures.js');
       const { standalone } = await import('./inspect/svg.js');
-      if (svg !== null) writeFileSync(svg, standalone(stagePicture(recorded, stage)));
-      if (html !== null) writeFileSync(html, stagePage(recorded, stage));
+      if (svg !== null) writeOutput(svg, standalone(stagePicture(recorded, stage)));
+      if (html !== null) writeOutput(html, stagePage(recorded, stage));
     }
     if (trace !== null) {
       const { timeline } = await import('./inspect/timeline.js');
-      writeFileSync(trace, JSON.stringify(timeline(traced, recorded.compilation, args.number('integers', 1))));
+      writeOutput(trace, JSON.stringify(timeline(traced, recorded.compilation, args.number('integers', 1))));
     }
     const files = [svg, html, trace].filter(file => file !== null);
     const text = files.length > 0 ? '' : stageText(recorded, stage);

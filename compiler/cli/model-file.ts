@@ -4,7 +4,7 @@
  * The bundle is ordinary JavaScript with source maps, so that every site speaks of the user's own files. `gradc` itself
  * stays outside of it and resolves to the copy that runs the command; other packages are left to Node.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,6 +13,7 @@ import { fail } from '../errors.js';
 import type { ModelDefinition } from '../trace/model.js';
 import type { Observer } from './cache/observation.js';
 import { type Diagnostic, ModelTypeError } from './diagnostics.js';
+import { checkModelPath } from './model-path.js';
 import { ownModules } from './own-modules.js';
 import { readTuning, type Tuning, tuningPath } from './tune/tuning-file.js';
 
@@ -47,20 +48,14 @@ export async function loadModelFile(
   { checkTypes = true, warn, observer, bundled }: LoadModelOptions = {},
 ): Promise<ModelFile> {
   const file = resolve(path);
-  if (!existsSync(file))
-    fail('E401', { problem: `there is no file ${path}`, hint: `paths count from ${process.cwd()}` });
+  checkModelPath(path);
   if (checkTypes) {
     const { checkSource } = await import('./check-types.js');
     const { warnings } = await checkSource(file);
     warn?.(warnings);
   }
-  const { exported, inputs, packageFiles } = await runFile(file, observer, bundled);
-  if ((exported as Partial<ModelDefinition> | undefined)?.kind !== 'gradc.model') {
-    fail('E401', {
-      problem: `${path} has no model as its default export`,
-      hint: "write `export default defineModel('name', () => ({ state, entries }))`",
-    });
-  }
+  const { exported, others, inputs, packageFiles } = await runFile(file, observer, bundled);
+  if (!isModel(exported)) return refuse(path, exported, others);
   const sources = new Map<string, Uint8Array>(
     inputs.map(input => [relative(dirname(file), input), readFileSync(input)]),
   );
@@ -68,21 +63,39 @@ export async function loadModelFile(
   if (tuned !== null) sources.set(basename(tuningPath(path)), new TextEncoder().encode(tuned.text));
   return {
     path,
-    definition: exported as ModelDefinition,
+    definition: exported,
     sources,
     packageFiles,
     tuning: tuned?.tuning ?? null,
   };
 }
 
+const isModel = (value: unknown): value is ModelDefinition =>
+  (value as Partial<ModelDefinition> | null | undefined)?.kind === 'gradc.model';
+
+/** Throws E401 for a file whose default export is something else. */
+function refuse(path: string, exported: unknown, others: Readonly<Record<string, unknown>>): never {
+  const named = Object.keys(others).find(name => isModel(others[name]));
+  const has =
+    exported === undefined ? 'nothing' : typeof exported === 'function' ? `'${exported.name}'` : `a ${typeof exported}`;
+  return fail('E401', {
+    problem: `${path} has no model as its default export, but ${has}`,
+    hint: named
+      ? `'${named}' is one: write \`export default ${named}\``
+      : "write `export default defineModel('name', () => ({ state, entries }))`",
+  });
+}
+
 export interface RunFile {
+  /** By default, and by name. */
   readonly exported: unknown;
+  readonly others: Readonly<Record<string, unknown>>;
   /** The file and those of the user's that it imports: absolute paths. */
   readonly inputs: readonly string[];
   readonly packageFiles: readonly string[];
 }
 
-/** Bundle a TypeScript file and run it; gives its default export. Throws ModelTypeError where it is no TypeScript. */
+/** Bundle a TypeScript file and run it; gives what it exports. Throws ModelTypeError where it is no TypeScript. */
 export async function runFile(
   file: string,
   observer?: Observer,
@@ -90,8 +103,10 @@ export async function runFile(
 ): Promise<RunFile> {
   const { code, metafile } = await bundled;
   const [{ imports }] = Object.values(metafile.outputs);
+  const { default: exported, ...others } = await run(code, observer);
   return {
-    exported: await run(code, observer),
+    exported,
+    others,
     inputs: Object.keys(metafile.inputs).map(input => resolve(input)),
     packageFiles: imports.flatMap(({ path }) => (path.startsWith('file:') ? [fileURLToPath(path)] : [])),
   };
@@ -166,12 +181,12 @@ const importMeta = (): Plugin => ({
   },
 });
 
-/** Run a bundle and give its default export. */
-async function run(code: string, observer?: Observer): Promise<unknown> {
+/** Run a bundle and give what it exports. */
+async function run(code: string, observer?: Observer): Promise<Readonly<Record<string, unknown>>> {
   process.setSourceMapsEnabled(true);
   const folder = mkdtempSync(join(tmpdir(), 'gradc-'));
   const file = join(folder, 'model.mjs');
-  const load = async (): Promise<unknown> => (await import(pathToFileURL(file).href)).default;
+  const load = (): Promise<Readonly<Record<string, unknown>>> => import(pathToFileURL(file).href);
   try {
     writeFileSync(file, code);
     return await (observer?.during(load) ?? load());
