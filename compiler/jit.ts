@@ -7,17 +7,18 @@
 import type { ArtifactFiles } from '../backends/backend.js';
 import { evaluateConstant } from '../backends/js/evaluate.js';
 import { instantiateJs } from '../backends/js/run.js';
-import { type WasmOptions, wasm } from '../backends/wasm/backend.js';
+import { wasm } from '../backends/wasm/backend.js';
 import { rowMajor } from '../runtime/eager.js';
 import { fail, InternalError } from './errors.js';
 import { arrayOf } from './ir/dtype.js';
 import { formatType, type Graph, paramName } from './ir/graph.js';
-import type { Slot } from './ir/program.js';
+import type { Program, Slot } from './ir/program.js';
 import { formatShape, numel, sameShape } from './ir/shape.js';
 import type { AnyFunction } from './ops/define.js';
-import { type Storage, Tensor, tensorOver } from './ops/tensor.js';
+import { overPair, type Storage, Tensor, tensorOver } from './ops/tensor.js';
 import type { DebugOptions } from './pass.js';
-import { type Compilation, compileToProgram, emitProgram } from './pipeline.js';
+import { type Compilation, compileToProgram, scheduleProgram } from './pipeline.js';
+import { asDeclared, asReal, complexNames, realResults, realSpecs } from './trace/complex-entries.js';
 import {
   checkName,
   type InputSpec,
@@ -30,11 +31,15 @@ import {
 } from './trace/model.js';
 import { errorOf, type ValueCheck } from './trace/trace.js';
 
-export interface CompileOptions {
+/** What a program is compiled to. */
+export interface CompileTarget {
   /** `wasm` (default), or `js`: the unscheduled oracle. */
   readonly backend?: 'wasm' | 'js';
   /** Fused multiply-add where the engine has relaxed SIMD. */
   readonly relaxed?: boolean;
+}
+
+export interface CompileOptions extends CompileTarget {
   /**
    * Throw what eager execution throws for values that an op does not take (an index beyond the end, a singular matrix),
    * after the call that met them, at the line of the op: what `gradc build --check-values` does to an artifact. For debugging:
@@ -72,39 +77,60 @@ export function compile(
   specs: readonly InputSpec[] | Readonly<Record<string, InputSpec>>,
   options: CompileOptions = {},
 ): Compiled<AnyFunction> {
+  return prepare(fn, specs, options)(options);
+}
+
+/**
+ * The same for several targets: the function is traced and optimised once, here, and scheduled once, for the first target that
+ * asks for it.
+ */
+export function prepare(
+  fn: AnyFunction,
+  specs: readonly InputSpec[] | Readonly<Record<string, InputSpec>>,
+  options: Omit<CompileOptions, keyof CompileTarget> = {},
+): (target: CompileTarget) => Compiled<AnyFunction> {
   const positional = Array.isArray(specs);
   const named: Record<string, InputSpec> = positional
     ? Object.fromEntries(specs.map((spec, i) => [`arg${i}`, spec]))
     : (specs as Record<string, InputSpec>);
   let structure: Structure = { kind: 'tensor' };
+  let complexOnes: readonly string[] = [];
   const traced = traceFunction(
     fn.name || 'compiled',
-    named,
-    inputs => {
+    realSpecs(named),
+    real => {
+      const inputs = asDeclared(named, real);
       const outputs = positional ? fn(...Object.values(inputs)) : fn(inputs);
       structure = structureOf(outputs);
-      return structure.kind === 'tensor'
-        ? { out: outputs }
-        : structure.kind === 'list'
-          ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]]))
-          : outputs;
+      const results =
+        structure.kind === 'tensor'
+          ? { out: outputs }
+          : structure.kind === 'list'
+            ? Object.fromEntries(structure.keys.map((key, i) => [key, (outputs as unknown[])[i]]))
+            : outputs;
+      complexOnes = complexNames(results);
+      return realResults(results);
     },
     options,
   );
   const { graph, state } = nameCaptured(traced);
-  const executable = new Executable('compiled', [graph], state, options);
-  const call = (...args: unknown[]): unknown => {
-    const inputs = positional
-      ? Object.fromEntries(Object.keys(named).map((name, i) => [name, args[i]]))
-      : (args[0] as Record<string, unknown>);
-    const outputs = withoutChecks(executable.call(graph.name, inputs), traced.trace.checks ?? []);
-    return structure.kind === 'tensor'
-      ? outputs.out
-      : structure.kind === 'list'
-        ? structure.keys.map(key => outputs[key])
-        : outputs;
+  const executables = new Executables('compiled', [graph], state, options.debug);
+  return target => {
+    const executable = executables.on(target);
+    const call = (...args: unknown[]): unknown => {
+      const inputs = positional
+        ? Object.fromEntries(Object.keys(named).map((name, i) => [name, args[i]]))
+        : (args[0] as Record<string, unknown>);
+      const outputs = withoutChecks(executable.call(graph.name, asReal(named, inputs)), traced.trace.checks ?? []);
+      for (const name of complexOnes) outputs[name] = overPair(outputs[name]);
+      return structure.kind === 'tensor'
+        ? outputs.out
+        : structure.kind === 'list'
+          ? structure.keys.map(key => outputs[key])
+          : outputs;
+    };
+    return Object.assign(call, { compilation: executable.compilation, files: executable.files });
   };
-  return Object.assign(call, { compilation: executable.compilation, files: executable.files });
 }
 
 /** The outputs that the function has; throws the error of the first check that does not hold. */
@@ -122,7 +148,8 @@ export function compileDefinition(
   options: CompileOptions = {},
 ): { traced: TracedModel; executable: Executable } {
   const traced = traceModel(definition);
-  return { traced, executable: new Executable(traced.name, traced.graphs, traced.state, options) };
+  const executables = new Executables(traced.name, traced.graphs, traced.state, options.debug);
+  return { traced, executable: executables.on(options) };
 }
 
 /** Trace a function to its graph, without compiling it. */
@@ -143,32 +170,48 @@ interface Module {
   readonly entries: Readonly<Record<string, () => void>>;
 }
 
+/** Graphs over one state, compiled as far as no target matters, and from there to each that is asked for. */
+class Executables {
+  readonly #compilation: Compilation;
+  #scheduled: Program | null = null;
+
+  constructor(
+    readonly name: string,
+    graphs: readonly Graph[],
+    readonly state: readonly StateEntry[],
+    readonly debug: DebugOptions | undefined,
+  ) {
+    this.#compilation = compileToProgram({ name, graphs, state }, debug, evaluateConstant);
+  }
+
+  on({ backend, relaxed = false }: CompileTarget): Executable {
+    if (backend === 'js') {
+      const { memory, entries } = instantiateJs(this.#compilation.program);
+      return this.#executable(new Map(), { buffer: () => memory, entries });
+    }
+    this.#scheduled ??= scheduleProgram(this.#compilation.program, wasm, this.debug);
+    const files = wasm.emit(this.#scheduled, { relaxed: relaxed && 'only' });
+    const module = files.get(`${this.name}${relaxed ? '.relaxed' : ''}.wasm`) as Uint8Array;
+    return this.#executable(files, instantiateWasm(module));
+  }
+
+  #executable(files: ArtifactFiles, module: Module): Executable {
+    return new Executable(this.#compilation, files, this.state, module);
+  }
+}
+
 /** A program in memory, synchronised with the eager tensors it was traced over. */
 export class Executable {
-  readonly compilation: Compilation;
-  readonly files: ArtifactFiles;
   readonly #module: Module;
   readonly #versions = new Map<Storage, number>();
 
   constructor(
-    name: string,
-    graphs: readonly Graph[],
+    readonly compilation: Compilation,
+    readonly files: ArtifactFiles,
     readonly state: readonly StateEntry[],
-    options: CompileOptions,
+    module: Module,
   ) {
-    const { debug } = options;
-    this.compilation = compileToProgram({ name, graphs, state }, debug, evaluateConstant);
-    const { program } = this.compilation;
-    if (options.backend === 'js') {
-      this.files = new Map();
-      const { memory, entries } = instantiateJs(program);
-      this.#module = { buffer: () => memory, entries };
-    } else {
-      this.files = emitProgram<WasmOptions>(program, wasm, { relaxed: options.relaxed }, debug);
-      this.#module = instantiateWasm(
-        this.files.get(options.relaxed ? `${name}.relaxed.wasm` : `${name}.wasm`) as Uint8Array,
-      );
-    }
+    this.#module = module;
   }
 
   /** Run an entry on eager tensors; returns new ones. Throws E110 for a missing, unknown or misfitting input. */

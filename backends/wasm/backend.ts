@@ -14,8 +14,8 @@ import { planAlone, planTeam } from './plan.js';
 import { schedule } from './schedule.js';
 
 export interface WasmOptions {
-  /** Also write `<name>.relaxed.wasm`, in which products and sums are fused. */
-  readonly relaxed?: boolean;
+  /** Also write `<name>.relaxed.wasm`, in which products and sums are fused; `only`: write no others. */
+  readonly relaxed?: boolean | 'only';
   /**
    * Also write `<name>.threads.wasm`, for several threads, and with `relaxed` `<name>.threads.relaxed.wasm`. What working
    * together costs decides which kernels are divided.
@@ -36,7 +36,7 @@ function emit(program: Program, options: WasmOptions = {}): ArtifactFiles {
   const { name } = program;
   const files = new Map<string, Uint8Array | string>();
   const costs = options.threads === true ? measuredCosts : options.threads;
-  for (const relaxed of options.relaxed ? [false, true] : [false]) {
+  for (const relaxed of options.relaxed === 'only' ? [true] : options.relaxed ? [false, true] : [false]) {
     const suffix = relaxed ? '.relaxed' : '';
     const plan = planAlone(program, relaxed);
     files.set(`${name}${suffix}.wasm`, buildModule(plan));

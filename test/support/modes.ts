@@ -1,8 +1,6 @@
 /** The ways to run a function of tensors: eagerly, and compiled for each backend that runs in this process. */
 import { setFlagsFromString } from 'node:v8';
-import { type CompileOptions, compile } from 'gradc/compiler';
-import { wasm } from '../../backends/wasm/backend.js';
-import { type DType, dtypes } from '../../compiler/ir/dtype.js';
+import { type CompileTarget, prepare } from '../../compiler/jit.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { input } from '../../compiler/trace/model.js';
 
@@ -11,26 +9,31 @@ export type TensorFunction = (...inputs: Tensor[]) => Tensor[];
 export interface Mode {
   readonly name: string;
   readonly compiled: boolean;
-  /** Dtypes it refuses. */
-  readonly lacks: readonly DType[];
-  run(fn: TensorFunction, inputs: readonly Tensor[]): readonly Tensor[];
+  run(fn: SharedFunction, inputs: readonly Tensor[]): readonly Tensor[];
 }
 
-const eager: Mode = { name: 'eager', compiled: false, lacks: [], run: (fn, inputs) => fn(...inputs) };
+/** A function that all modes run on inputs of the same types: traced and optimised once, by the first that compiles it. */
+export class SharedFunction {
+  #prepared: ReturnType<typeof prepare> | null = null;
+
+  constructor(readonly eagerly: TensorFunction) {}
+
+  compiled(target: CompileTarget, inputs: readonly Tensor[]): TensorFunction {
+    const specs = inputs.map(({ shape, dtype }) => input(shape, dtype));
+    this.#prepared ??= prepare(this.eagerly, specs, { debug: { verify: true } });
+    return this.#prepared(target);
+  }
+}
+
+const eager: Mode = { name: 'eager', compiled: false, run: (fn, inputs) => fn.eagerly(...inputs) };
 
 /** Node 20 has relaxed SIMD behind a flag, which can still be set here. */
 if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
-const compiledWith = (name: string, options: CompileOptions): Mode => ({
+const compiledWith = (name: string, target: CompileTarget): Mode => ({
   name,
   compiled: true,
-  lacks: options.backend === 'wasm' ? dtypes.filter(dtype => !wasm.capabilities.dtypes.includes(dtype)) : [],
-  run: (fn, inputs) =>
-    compile(
-      fn,
-      inputs.map(({ shape, dtype }) => input(shape, dtype)),
-      { ...options, debug: { verify: true } },
-    )(...inputs),
+  run: (fn, inputs) => fn.compiled(target, inputs)(...inputs),
 });
 
 export const modes: readonly Mode[] = [
