@@ -4,9 +4,10 @@
  * The rules are those of PyTorch 1.13's `torch/_tensor_str.py`, told from its behaviour: one format for the whole tensor,
  * chosen from its smallest and largest finite nonzero magnitude.
  */
-import { getDefaultDtype, isFloat } from '../compiler/ir/dtype.js';
+import { complexTypeOf, getDefaultDtype, isFloat } from '../compiler/ir/dtype.js';
 import { numel, type Shape } from '../compiler/ir/shape.js';
-import { eagerValue, Tensor } from '../compiler/ops/tensor.js';
+import { Complex } from '../compiler/ops/complex/number.js';
+import { eagerValue, isComplexTensor, realForm, Tensor } from '../compiler/ops/tensor.js';
 import { decode, type Element } from './elements.js';
 import { fixed, scientific } from './numerals.js';
 
@@ -70,6 +71,30 @@ class Formatter {
   }
 }
 
+/** Complex numbers: the parts each in a format of their own, and the sign between them. */
+class ComplexFormatter {
+  readonly width: number;
+  readonly #re: Formatter;
+  readonly #im: Formatter;
+
+  constructor(numbers: readonly Complex[]) {
+    this.#re = new Formatter(
+      numbers.map(({ re }) => re),
+      true,
+    );
+    this.#im = new Formatter(
+      numbers.map(({ im }) => im),
+      true,
+    );
+    this.width = this.#re.width + this.#im.width + 1;
+  }
+
+  format({ re, im }: Complex): string {
+    const imaginary = `${this.#im.format(im)}j`.trimStart();
+    return `${this.#re.format(re)}${imaginary.startsWith('-') ? '' : '+'}${imaginary}`;
+  }
+}
+
 const widest = <T>(values: readonly T[], form: (value: T) => string): number =>
   values.reduce((width, value) => Math.max(width, form(value).length), 1);
 const formatPlain = (value: Element): string =>
@@ -93,8 +118,8 @@ function chooseForm(values: readonly number[]): { form: (value: number) => strin
 // ── the layout of many ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A tensor's elements, read where they lie in its memory. */
-interface Block {
-  readonly read: (at: number) => Element;
+interface Block<T = Element> {
+  readonly read: (at: number) => T;
   readonly shape: Shape;
   readonly strides: readonly number[];
   readonly summarize: boolean;
@@ -108,15 +133,20 @@ function shownPositions(extent: number, summarize: boolean): (number | null)[] {
   return [...edge, null, ...edge.map(i => extent - edgeitems + i)];
 }
 
-function shownElements({ read, shape, strides, summarize }: Block): Element[] {
-  const walk = (d: number, start: number): Element[] =>
+function shownElements<T>({ read, shape, strides, summarize }: Block<T>): T[] {
+  const walk = (d: number, start: number): T[] =>
     d === shape.length
       ? [read(start)]
       : shownPositions(shape[d], summarize).flatMap(i => (i === null ? [] : walk(d + 1, start + i * strides[d])));
   return walk(0, 0);
 }
 
-function layOut(block: Block, formatter: Formatter, indent: number, d = 0, start = 0): string {
+interface Format<T> {
+  readonly width: number;
+  format(value: T): string;
+}
+
+function layOut<T>(block: Block<T>, formatter: Format<T>, indent: number, d = 0, start = 0): string {
   const { read, shape, strides, summarize } = block;
   if (shape.length === 0) return formatter.format(read(start));
   const positions = shownPositions(shape[d], summarize);
@@ -155,7 +185,9 @@ export function formatTensor(tensor: Tensor): string {
   const suffixes: string[] = [];
   const isEmpty = tensor.numel() === 0;
   if (isEmpty && tensor.ndim !== 1) suffixes.push(`size=${tuple(tensor.shape)}`);
-  const impliedDtypes = isEmpty ? [getDefaultDtype()] : [getDefaultDtype(), 'int64', 'bool'];
+  const impliedDtypes = isEmpty
+    ? [getDefaultDtype()]
+    : [getDefaultDtype(), complexTypeOf(getDefaultDtype()), 'int64', 'bool'];
   if (!impliedDtypes.includes(tensor.dtype)) suffixes.push(`dtype=torch.${tensor.dtype}`);
   if (tensor.gradFn !== null) suffixes.push(`grad_fn=<${tensor.gradFn.name}>`);
   else if (tensor.requiresGrad) suffixes.push('requires_grad=True');
@@ -163,13 +195,15 @@ export function formatTensor(tensor: Tensor): string {
 }
 
 function formatElements(tensor: Tensor, indent: number): string {
-  const { storage, offset, strides } = eagerValue(tensor, 'toString()');
-  const block: Block = {
-    read: at => decode(tensor.dtype, storage.array[offset + at]),
-    shape: tensor.shape,
-    strides,
-    summarize: numel(tensor.shape) > options.threshold,
-  };
+  const { storage, offset, strides } = eagerValue(realForm(tensor), 'toString()');
+  const rest = { shape: tensor.shape, summarize: numel(tensor.shape) > options.threshold };
+  if (isComplexTensor(tensor)) {
+    const part = (at: number): number => storage.array[offset + at] as number;
+    const step = strides[strides.length - 1];
+    const numbers = { ...rest, read: (at: number) => new Complex(part(at), part(at + step)), strides };
+    return layOut(numbers, new ComplexFormatter(shownElements(numbers)), indent);
+  }
+  const block: Block = { ...rest, read: at => decode(tensor.dtype, storage.array[offset + at]), strides };
   return layOut(block, new Formatter(shownElements(block), isFloat(tensor.dtype)), indent);
 }
 
@@ -180,6 +214,6 @@ declare module '../compiler/ops/tensor.js' {
   }
 }
 Tensor.prototype.toString = function (this: Tensor): string {
-  if (this.value.kind === 'traced') return `traced(${this.dtype}${tuple(this.shape)})`;
+  if (realForm(this).value.kind === 'traced') return `traced(${this.dtype}${tuple(this.shape)})`;
   return formatTensor(this);
 };

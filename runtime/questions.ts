@@ -1,12 +1,12 @@
 /** What one asks of tensors and shapes: functions of PyTorch's that compute no tensor. */
 import { fail } from '../compiler/errors.js';
-import { broadcastShapes as broadcastTwo, type Shape } from '../compiler/ir/shape.js';
-import { Tensor } from '../compiler/ops/tensor.js';
+import { broadcastShapes as broadcastTwo, type Shape, sameShape } from '../compiler/ir/shape.js';
+import { isComplexTensor, Tensor } from '../compiler/ops/tensor.js';
 
 export const isTensor = (value: unknown): value is Tensor => value instanceof Tensor;
 export const isFloatingPoint = (input: Tensor): boolean => input.isFloatingPoint();
-/** There are no complex numbers. */
-export const isComplex = (_input: Tensor): boolean => false;
+export const isComplex = (input: Tensor): boolean => isComplexTensor(input);
+export const isSameSize = (input: Tensor, other: Tensor): boolean => sameShape(input.shape, other.shape);
 export const numel = (input: Tensor): number => input.numel();
 
 /** Is the one element of a tensor something else than 0? */
@@ -19,7 +19,7 @@ export function isNonzero(input: Tensor): boolean {
         : 'Boolean value of Tensor with more than one value is ambiguous';
     fail('E110', { op: 'isNonzero', problem, hint: 'reduce it first: x.any(), x.all()' });
   }
-  return Number(input.item()) !== 0;
+  return isComplexTensor(input) ? input.ne(0).item<boolean>() : Number(input.item()) !== 0;
 }
 
 /** The shape to which tensors of these shapes broadcast. */

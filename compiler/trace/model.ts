@@ -20,6 +20,8 @@ import {
 import type { Shape } from '../ir/shape.js';
 import { philoxState } from '../ops/random.js';
 import { eagerGrad, realForm, type Storage, Tensor, withExecutor } from '../ops/tensor.js';
+import { checkInput, checkParts } from './check-model.js';
+import { asDeclared, realResults, realSpecs } from './complex-entries.js';
 import { withinEntry } from './entry-scope.js';
 import { Trace, type ValueCheck } from './trace.js';
 
@@ -29,7 +31,10 @@ export interface InputSpec {
   readonly dtype: DType;
 }
 /** An input of an entry: a shape, and a dtype (float32 unless given). */
-export const input = (shape: Shape, dtype: DType = float32): InputSpec => ({ shape: [...shape], dtype });
+export function input(shape: Shape, dtype: DType = float32): InputSpec {
+  checkInput(shape, dtype);
+  return { shape: [...shape], dtype };
+}
 
 export type InputSpecs = Readonly<Record<string, InputSpec>>;
 export type Outputs = Readonly<Record<string, Tensor>>;
@@ -43,12 +48,15 @@ export interface Entry<I extends InputSpecs = InputSpecs, O extends Outputs = Ou
 export type Entries = Readonly<Record<string, Entry<any, any>>>;
 /**
  * A function of a model that is compiled: its inputs, and what it does with them. It starts with the modules in the modes
- * they had when the model was built: `net.eval()` lasts until it returns.
+ * they had when the model was built: `net.eval()` lasts until it returns. Complex numbers cross as pairs, [..., 2].
  */
 export const entry = <I extends InputSpecs, O extends Outputs>(
   inputs: I,
   run: (inputs: { readonly [K in keyof I]: Tensor }) => O,
-): Entry<I, O> => ({ inputs, run: given => withinEntry(() => run(given)) });
+): Entry<I, O> => ({
+  inputs: realSpecs(inputs),
+  run: given => withinEntry(() => realResults(run(asDeclared(inputs, given)))),
+});
 
 /**
  * Anything that owns state: modules give parameters and buffers by name; optimizers name theirs after the parameters, whose
@@ -99,7 +107,7 @@ export interface TracedModel {
  */
 export function traceModel(definition: ModelDefinition, options: Pick<TraceOptions, 'checkValues'> = {}): TracedModel {
   const parts = definition.build();
-  checkNames(parts.entries);
+  checkParts(parts);
   const left = new Set<Tensor>();
   const traceEntry = ([name, { inputs, run }]: [string, Entry]): TracedFunction => {
     const traced = traceFunction(name, inputs, run, { ...options, left });
@@ -111,27 +119,6 @@ export function traceModel(definition: ModelDefinition, options: Pick<TraceOptio
   while (traces.some(({ trace }) => trace.isOutdated))
     traces = traces.map((traced, i) => (traced.trace.isOutdated ? traceEntry(entries[i]) : traced));
   return nameState(definition.name, parts, traces);
-}
-
-/** What names exports of the module and fields of its typings. */
-function checkNames(entries: Entries): void {
-  const check = (what: string, name: string): void => {
-    if (/^[A-Za-z_$][\w$]*$/.test(name) && name !== 'memory') return;
-    const why = name === 'memory' ? 'is taken by the memory of the compiled module' : 'is not an identifier';
-    fail('E304', {
-      problem: `${what} '${name}' ${why}`,
-      hint: 'it names exports and typed fields: choose another name',
-    });
-  };
-  if (Object.keys(entries).length === 0)
-    fail('E304', {
-      problem: 'the model has no entries',
-      hint: 'return { state, entries: { predict: entry(…) } } from defineModel',
-    });
-  for (const [name, { inputs }] of Object.entries(entries)) {
-    check('entry', name);
-    for (const input of Object.keys(inputs)) check(`entry '${name}': input`, input);
-  }
 }
 
 export interface TracedFunction {

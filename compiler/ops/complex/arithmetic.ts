@@ -52,8 +52,9 @@ export function argument(z: Tensor): Tensor {
 rule(arithmetic.abs, ({ input }) => magnitude(input));
 rule(realNumbers.angle, ({ input }) => argument(input));
 rule(arithmetic.sgn, ({ input }) => {
-  const length = magnitude(input);
-  return quotientBy(input, where(length.eq(0), 1, length).unsqueeze(-1));
+  const length = magnitude(input).unsqueeze(-1);
+  const zero = length.eq(0);
+  return overPair(where(zero, 0, arithmetic.div(realForm(input), where(zero, 1, length))));
 });
 
 // ── sums, products, quotients ──────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ import { renameStep } from '../tape.js';
 import { Tensor } from '../tensor.js';
 import * as trigonometry from '../trigonometry.js';
 import { inverseOf, times } from './arithmetic.js';
-import { asComplex, fromParts, partsOf, promotedType, rule } from './parts.js';
+import { asComplex, fromParts, imaginaryPart, partsOf, promotedType, realPart, rule } from './parts.js';
 
 const exponentialOf = (z: Tensor): Tensor => {
   const [re, im] = partsOf(z);
@@ -104,7 +104,7 @@ function powerOf(base: Operand, exponent: Operand): Tensor {
   const dtype = promotedType([base, exponent]);
   const z = asComplex(base, dtype);
   const n = typeof exponent === 'number' ? exponent : null;
-  if (n === 0) return z.onesLike();
+  if (n === 0) return fromParts(realPart(z).pow(0), imaginaryPart(z).pow(0).sub(1));
   if (n === 0.5) return rootOf(z);
   if (n !== null && Number.isInteger(n) && Math.abs(n) <= largestWholePower)
     return n > 0 ? wholePower(z, n) : inverseOf(wholePower(z, -n));
