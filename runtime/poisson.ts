@@ -10,7 +10,7 @@ import type { Generator } from './generator.js';
 import { type RandomOptions, sourceFor } from './random.js';
 
 /** log k!, summed below 32 and by Stirling's series from there. */
-function logFactorial(k: number): number {
+export function logFactorial(k: number): number {
   if (k < 32) return Array.from({ length: k }, (_, i) => Math.log(i + 1)).reduce((sum, x) => sum + x, 0);
   const x = k + 1;
   const correction = 1 / (12 * x) - 1 / (360 * x ** 3) + 1 / (1260 * x ** 5);

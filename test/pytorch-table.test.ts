@@ -57,6 +57,7 @@ const sections: readonly Section[] = [
   section('torch.autograd', 'autograd'),
   section('torch.autograd.functional', 'autograd'),
   section('torch.distributions', 'distributions'),
+  section('torch.distributions.transforms', 'distributions.transforms'),
   section('torch.utils.data', 'data'),
   {
     path: 'torch.utils.checkpoint',

@@ -22,12 +22,13 @@ export interface ProbsOrLogits<T> {
 /** Probabilities by themselves, or either by name. */
 export type Chances<T> = T | (ProbsOrLogits<T> & DistributionOptions);
 
-interface Given {
+export interface Given {
   readonly value: Tensor;
   readonly isLogits: boolean;
 }
 
-function givenOf(name: string, chances: Chances<ParameterValue>): Given {
+/** The probabilities or logits that were given, as a tensor. */
+export function givenOf(name: string, chances: Chances<ParameterValue>): Given {
   if (chances instanceof Tensor || typeof chances === 'number')
     return { value: broadcastAll(chances)[0], isLogits: false };
   const { probs, logits } = chances;
@@ -39,7 +40,7 @@ function givenOf(name: string, chances: Chances<ParameterValue>): Given {
 }
 
 /** Probabilities kept from 0 and 1, where logits would be infinite. */
-function inside(probs: Tensor): Tensor {
+export function inside(probs: Tensor): Tensor {
   const { epsilon } = precisionOf(probs.dtype);
   return probs.clamp(epsilon, 1 - epsilon);
 }
@@ -68,7 +69,7 @@ abstract class ByChance extends Distribution {
     return binaryCrossEntropyWithLogits(this.logits, this.probs, { reduction: 'none' });
   }
 }
-const isOptions = (chances: unknown): chances is DistributionOptions =>
+export const isOptions = (chances: unknown): chances is DistributionOptions =>
   typeof chances === 'object' && !(chances instanceof Tensor);
 
 /** 1 with a probability, else 0. */

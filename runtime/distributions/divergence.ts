@@ -1,15 +1,21 @@
 /** The Kullback–Leibler divergence between two distributions of one family: the mean of log p - log q under p. */
 import { fail } from '../../compiler/errors.js';
 import { softplus } from '../../compiler/ops/activation.js';
+import { requireValues } from '../../compiler/ops/checks.js';
 import * as linalg from '../../compiler/ops/linalg.js';
 import { where } from '../../compiler/ops/selection.js';
-import { lgamma } from '../../compiler/ops/special.js';
+import { stack } from '../../compiler/ops/shape.js';
+import { digamma, lgamma } from '../../compiler/ops/special.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Exponential, Uniform } from './continuous.js';
+import { Binomial, Poisson } from './counts.js';
+import { Beta, Dirichlet } from './dirichlet.js';
 import { Bernoulli, Categorical, Geometric, OneHotCategorical } from './discrete.js';
 import type { Distribution } from './distribution.js';
+import { Gamma } from './gamma.js';
 import { Cauchy, Gumbel, gamma, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
 import { Independent, MultivariateNormal } from './multivariate.js';
+import { Pareto, TransformedDistribution } from './transformed.js';
 
 type Family<D extends Distribution> = abstract new (...args: never[]) => D;
 interface Rule {
@@ -43,6 +49,26 @@ function betweenNormalVectors(p: MultivariateNormal, q: MultivariateNormal): Ten
   const shift = trace.add(distance).sub(p.eventShape[0]).mul(0.5);
   return q.halfLogDeterminant().sub(p.halfLogDeterminant()).add(shift);
 }
+
+/** Along the last dim. */
+function betweenShares(p: Tensor, q: Tensor): Tensor {
+  const [totalP, totalQ] = [p.sum(-1), q.sum(-1)];
+  const shift = digamma(p).sub(digamma(totalP).unsqueeze(-1));
+  return lgamma(totalP)
+    .sub(lgamma(totalQ))
+    .sub(lgamma(p).sub(lgamma(q)).sum(-1))
+    .add(p.sub(q).mul(shift).sum(-1));
+}
+const bothOf = ({ concentration1, concentration0 }: Beta): Tensor => stack([concentration1, concentration0], -1);
+
+const refuseFewer = (p: Binomial, q: Binomial): void =>
+  requireValues(p.totalCount.detach().sub(q.totalCount.detach()), {
+    op: 'klDivergence',
+    accepts: difference => difference >= 0,
+    acceptsAll: differences => differences.ge(0),
+    refuse: () =>
+      fail('E208', { problem: 'klDivergence: there is no closed form for a Binomial and one of a larger total count' }),
+  });
 
 const rules: readonly Rule[] = [
   rule(Normal, betweenNormals),
@@ -94,6 +120,31 @@ const rules: readonly Rule[] = [
     return where(isInside, q.high.sub(q.low).div(p.high.sub(p.low)).log(), Number.POSITIVE_INFINITY);
   }),
   rule(MultivariateNormal, betweenNormalVectors),
+  rule(Gamma, (p, q) =>
+    q.concentration
+      .mul(p.rate.div(q.rate).log())
+      .add(lgamma(q.concentration).sub(lgamma(p.concentration)))
+      .add(p.concentration.sub(q.concentration).mul(digamma(p.concentration)))
+      .add(q.rate.sub(p.rate).mul(p.mean)),
+  ),
+  rule(Dirichlet, (p, q) => betweenShares(p.concentration, q.concentration)),
+  rule(Beta, (p, q) => betweenShares(bothOf(p), bothOf(q))),
+  rule(Poisson, (p, q) => p.rate.mul(p.rate.log().sub(q.rate.log())).sub(p.rate.sub(q.rate))),
+  rule(Binomial, (p, q) => {
+    const each = p.logits.sub(q.logits).mul(p.probs).add(p.probs.neg().log1p()).sub(q.probs.neg().log1p());
+    const isImpossible = p.totalCount.gt(q.totalCount);
+    refuseFewer(p, q);
+    return where(isImpossible, Number.POSITIVE_INFINITY, p.totalCount.mul(each));
+  }),
+  rule(Pareto, (p, q) => {
+    const ratio = q.alpha.div(p.alpha);
+    const divergence = q.alpha.mul(p.scale.div(q.scale).log()).sub(ratio.log()).add(ratio).sub(1);
+    return where(p.scale.lt(q.scale), Number.POSITIVE_INFINITY, divergence);
+  }),
+  rule(TransformedDistribution, (p, q) => {
+    const isSame = p.transforms.length === q.transforms.length && p.transforms.every((t, i) => t === q.transforms[i]);
+    return isSame ? klDivergence(p.base, q.base) : refusePair(p, q);
+  }),
   rule(Independent, (p, q) => {
     if (p.reinterpretedBatchNdims !== q.reinterpretedBatchNdims)
       fail('E208', { problem: 'klDivergence: the two Independent distributions have events of different ranks' });
@@ -103,8 +154,13 @@ const rules: readonly Rule[] = [
 
 /** The divergence of q from p: [...batchShape]. Throws E208 for a pair without a closed form here. */
 export function klDivergence(p: Distribution, q: Distribution): Tensor {
-  const found = rules.find(({ family }) => p.constructor === family && q.constructor === family);
-  if (found !== undefined) return found.between(p, q);
+  const isOf = (distribution: Distribution, family: Rule['family']): boolean =>
+    distribution.constructor === family || Object.getPrototypeOf(distribution.constructor) === family;
+  const found = rules.find(({ family }) => isOf(p, family) && isOf(q, family));
+  return found === undefined ? refusePair(p, q) : found.between(p, q);
+}
+
+function refusePair(p: Distribution, q: Distribution): never {
   const [a, b] = [p.constructor.name, q.constructor.name];
   return fail('E208', {
     problem: `klDivergence: there is no closed form for ${a} and ${b}`,

@@ -53,3 +53,36 @@ export const below = (limit: number): Domain => ({
   accepts: value => value >= 0 && value < limit && Number.isInteger(value),
   acceptsAll: values => values.ge(0).logicalAnd(values.lt(limit)).logicalAnd(values.eq(values.floor())),
 });
+/** Vectors along the last dim of shares that add up to 1. */
+export const simplex: Domain = {
+  text: 'vectors of numbers from 0 that add up to 1',
+  measure: values => values.ge(0).all(-1).logicalAnd(values.sum(-1).sub(1).abs().lt(1e-6)),
+  accepts: Boolean,
+  acceptsAll: isSimplex => isSimplex,
+};
+/** From a bound of each place on. */
+export const atLeast = (low: Tensor): Domain => ({
+  text: 'at or above the lower bound',
+  measure: values => values.ge(low),
+  accepts: Boolean,
+  acceptsAll: isAbove => isAbove,
+});
+/** Whole numbers from 0 to a count of each place. */
+export const countsUpTo = (count: Tensor): Domain => ({
+  text: 'a whole number from 0 to the total count',
+  measure: values => values.ge(0).logicalAnd(values.le(count)).logicalAnd(values.eq(values.floor())),
+  accepts: Boolean,
+  acceptsAll: isCount => isCount,
+});
+/** Vectors along the last dim of whole numbers from 0 that add up to a total. */
+export const countsOf = (total: number): Domain => ({
+  text: `vectors of whole numbers from 0 that add up to ${total}`,
+  measure: values => values.ge(0).all(-1).logicalAnd(values.sum(-1).eq(total)),
+  accepts: Boolean,
+  acceptsAll: isCount => isCount,
+});
+export const belowOne: Domain = {
+  text: 'from 0 up to, but without, 1',
+  accepts: value => value >= 0 && value < 1,
+  acceptsAll: values => values.ge(0).logicalAnd(values.lt(1)),
+};

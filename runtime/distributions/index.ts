@@ -1,5 +1,7 @@
 /** Probability distributions: `new distributions.Normal(0, 1).sample([3])`, `new distributions.Categorical({ logits })`. */
 export { Exponential, Uniform } from './continuous.js';
+export { Binomial, Multinomial, NegativeBinomial, Poisson } from './counts.js';
+export { Beta, Dirichlet } from './dirichlet.js';
 export {
   Bernoulli,
   Categorical,
@@ -11,5 +13,9 @@ export {
 export { Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
 export { klDivergence } from './divergence.js';
 export type { Domain } from './domain.js';
+export { Chi2, Gamma, StudentT } from './gamma.js';
 export { Cauchy, Gumbel, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
 export { type Covariance, Independent, MultivariateNormal } from './multivariate.js';
+export { Pareto, TransformedDistribution, Weibull } from './transformed.js';
+export * as transforms from './transforms.js';
+export { VonMises } from './von-mises.js';

@@ -92,9 +92,15 @@ export const pytorchNames: Readonly<Record<string, readonly string[]>> = {
   'torch.autograd': words('Function backward grad detect_anomaly set_detect_anomaly gradcheck gradgradcheck'),
   'torch.autograd.functional': words('hessian hvp jacobian jvp vhp vjp'),
   'torch.distributions': words(`
-    Bernoulli Beta Binomial Categorical Cauchy Chi2 Dirichlet Exponential Gamma Geometric Gumbel HalfNormal Independent Laplace
-    LogNormal Multinomial MultivariateNormal NegativeBinomial Normal OneHotCategorical Pareto Poisson StudentT
-    TransformedDistribution Uniform VonMises Weibull kl_divergence`),
+    Bernoulli Beta Binomial Categorical Cauchy Chi2 ContinuousBernoulli Dirichlet Exponential FisherSnedecor Gamma Geometric
+    Gumbel HalfCauchy HalfNormal Independent Kumaraswamy LKJCholesky Laplace LogNormal LogisticNormal
+    LowRankMultivariateNormal MixtureSameFamily Multinomial MultivariateNormal NegativeBinomial Normal OneHotCategorical
+    OneHotCategoricalStraightThrough Pareto Poisson RelaxedBernoulli RelaxedOneHotCategorical StudentT
+    TransformedDistribution Uniform VonMises Weibull Wishart kl_divergence register_kl`),
+  'torch.distributions.transforms': words(`
+    AbsTransform AffineTransform CatTransform ComposeTransform CorrCholeskyTransform CumulativeDistributionTransform
+    ExpTransform IndependentTransform LowerCholeskyTransform PowerTransform ReshapeTransform SigmoidTransform
+    SoftmaxTransform SoftplusTransform StackTransform StickBreakingTransform TanhTransform Transform`),
   'torch.utils.data': words(`
     BatchSampler ConcatDataset DataLoader RandomSampler SequentialSampler Subset SubsetRandomSampler TensorDataset WeightedRandomSampler default_collate random_split`),
   'torch.utils.checkpoint': words('checkpoint checkpoint_sequential'),
