@@ -52,6 +52,7 @@ export interface Engine {
   readonly module: WebAssembly.Module;
   readonly exports: WebAssembly.Exports;
   readonly memory?: ArrayBufferLike;
+  /** In place of `set` and `slice`. */
   readonly copies?: Copies;
   dispose?(): void;
 }
@@ -60,10 +61,6 @@ export interface Copies {
   write(target: TypedArray, source: TypedArray): void;
   read(view: TypedArray): TypedArray;
 }
-const plainCopies: Copies = {
-  write: (target, source) => (target as Float32Array).set(source as Float32Array),
-  read: view => view.slice(),
-};
 
 /** Make a model of a compiled module. Runs synchronously and needs no right to generate code. Throws E412, E413. */
 export const instantiate = (module: WebAssembly.Module, manifest: Manifest, state: StateFiles): Model =>
@@ -150,7 +147,7 @@ function writeInput(
   slot: TensorSlot,
   value: InputValue | undefined,
   target: TypedArray,
-  { write } = plainCopies,
+  copies?: Copies,
 ): string | undefined {
   if (value === undefined || value === null) return 'it is missing';
   const given = typeof value === 'object' ? value : [value];
@@ -159,10 +156,11 @@ function writeInput(
   const accepted = ready || Array.isArray(given) || (slot.dtype === 'int64' && kind === 'Int32Array');
   if (!accepted || given.length !== target.length || (given !== value && slot.shape.length > 0))
     return `given ${describe(value)}`;
-  if (ready) write(target, given as TypedArray);
-  else
+  if (!ready) {
     for (let i = 0; i < given.length; i++)
       if (!writeElement(slot, target, i, given[i])) return `element ${i} is ${given[i]}`;
+  } else if (copies) copies.write(target, given as TypedArray);
+  else (target as Float32Array).set(given as Float32Array);
   return undefined;
 }
 
@@ -179,13 +177,8 @@ function writeElement({ dtype }: TensorSlot, target: TypedArray, i: number, valu
 const describe = (value: InputValue): string =>
   typeof value === 'object' ? `${value.constructor.name} of ${value.length} elements` : `${typeof value} ${value}`;
 
-export function readOutput(
-  slot: TensorSlot,
-  buffer: ArrayBufferLike,
-  copy: boolean,
-  { read } = plainCopies,
-): OutputValue {
+export function readOutput(slot: TensorSlot, buffer: ArrayBufferLike, copy: boolean, copies?: Copies): OutputValue {
   const view = viewOf(slot, buffer);
   if (slot.shape.length === 0) return Number(view[0]);
-  return copy ? read(view) : view;
+  return copy ? (copies?.read(view) ?? view.slice()) : view;
 }
