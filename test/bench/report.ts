@@ -97,7 +97,7 @@ export function kernelTable(times: readonly LaunchTime[], ceilings: Ceilings, fu
         percent((calls * leastMs(limits)) / ms),
         boundOf(limits),
       ]);
-      const reason = reasonFor(kernel, limits, ms / calls);
+      const reason = reasonFor(kernel, limits, ms / calls, ceilings);
       return `${start}  ${kernel.doc}${reason === null ? '' : `\n${' '.repeat(30)}${reason}`}`;
     });
   const head = line(widths, ['kernel', 'calls', 'least ms', 'share', 'GFLOP/s', 'GB/s', 'roofline', 'bound by']);
