@@ -251,6 +251,37 @@ describe('parts by name', () => {
   });
 });
 
+describe('settings in order and by name', () => {
+  test.each<[nn.Module, nn.Module]>([
+    [new nn.Linear(2, 3, false), new nn.Linear(2, 3, { bias: false })],
+    [new nn.Conv2d(2, 4, 3, 2, 1), new nn.Conv2d(2, 4, 3, { stride: 2, padding: 1 })],
+    [
+      new nn.Conv1d(2, 4, [3], 1, 'same', 2, { groups: 2 }),
+      new nn.Conv1d(2, 4, 3, { padding: 'same', dilation: 2, groups: 2 }),
+    ],
+    [
+      new nn.ConvTranspose2d(2, 4, 3, 2, 1, 1),
+      new nn.ConvTranspose2d(2, 4, 3, { stride: 2, padding: 1, outputPadding: 1 }),
+    ],
+    [new nn.MaxPool2d(3, 2, 1), new nn.MaxPool2d(3, { stride: 2, padding: 1 })],
+    [new nn.AvgPool2d(2, 2), new nn.AvgPool2d(2)],
+    [new nn.LSTM(2, 3, 2, { batchFirst: true }), new nn.LSTM(2, 3, { numLayers: 2, batchFirst: true })],
+    [new nn.GRU(2, 3, 1, true, true), new nn.GRU(2, 3, { batchFirst: true })],
+  ])('%s', (inOrder, named) => expect(String(inOrder)).toBe(String(named)));
+  test('are told apart from what cannot be meant', () => {
+    const conv = (...given: unknown[]): unknown => Reflect.construct(nn.Conv2d, [1, 2, 3, ...given]);
+    expect(() => conv(1, { stride: 2 })).toThrow(/E108: Conv2d: got 'stride' twice/);
+    expect(() => conv({ stride: 2 }, 1)).toThrow(/settings by name only after those in order/);
+    expect(() => conv(1, 1, 1, 1, true, 'zeros', 7)).toThrow(/takes 6 settings but 7 were given/);
+  });
+});
+
+test('KLDivLoss takes the mean over the batch', () => {
+  const [input, target] = [randn(4, 3).logSoftmax(1), rand(4, 3)];
+  const loss = new nn.KLDivLoss({ reduction: 'batchmean' }).forward(input, target);
+  expectNumbers(loss, numbers(new nn.KLDivLoss({ reduction: 'sum' }).forward(input, target).div(4)));
+});
+
 describe('layers that are another with settings', () => {
   const x = rand(1, 2, 3, 4);
   test('upsampling', () => {

@@ -4,6 +4,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from './in-order.js';
 import { positional, UnaryLayer, Unquoted } from './layer.js';
 import { resetLinear } from './linear.js';
 import { Parameter } from './parameter.js';
@@ -107,22 +108,25 @@ abstract class ConvNd extends UnaryLayer {
   }
 }
 
+const convOrder = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
+type ConvSettings = InOrder<ConvOptions, typeof convOrder>;
+
 export class Conv1d extends ConvNd {
   protected override readonly convolution = F.conv1d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
-    super(1, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    super(1, inChannels, outChannels, kernelSize, byName('Conv1d', convOrder, given));
   }
 }
 export class Conv2d extends ConvNd {
   protected override readonly convolution = F.conv2d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
-    super(2, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    super(2, inChannels, outChannels, kernelSize, byName('Conv2d', convOrder, given));
   }
 }
 export class Conv3d extends ConvNd {
   protected override readonly convolution = F.conv3d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
-    super(3, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    super(3, inChannels, outChannels, kernelSize, byName('Conv3d', convOrder, given));
   }
 }
 
@@ -188,21 +192,24 @@ abstract class ConvTransposeNd extends UnaryLayer {
   }
 }
 
+const convTransposeOrder = ['stride', 'padding', 'outputPadding', 'groups', 'bias', 'dilation'] as const;
+type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeOrder>;
+
 export class ConvTranspose1d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose1d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
-    super(1, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    super(1, inChannels, outChannels, kernelSize, byName('ConvTranspose1d', convTransposeOrder, given));
   }
 }
 export class ConvTranspose2d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose2d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
-    super(2, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    super(2, inChannels, outChannels, kernelSize, byName('ConvTranspose2d', convTransposeOrder, given));
   }
 }
 export class ConvTranspose3d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose3d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
-    super(3, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    super(3, inChannels, outChannels, kernelSize, byName('ConvTranspose3d', convTransposeOrder, given));
   }
 }

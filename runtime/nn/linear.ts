@@ -3,6 +3,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from './in-order.js';
 import { fans, kaimingUniform_, uniform_ } from './init.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -28,8 +29,9 @@ export class Linear extends UnaryLayer {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true, dtype }: BiasOptions = {}) {
+  constructor(inFeatures: number, outFeatures: number, ...given: InOrder<BiasOptions, ['bias']>) {
     super();
+    const { bias = true, dtype } = byName<BiasOptions, ['bias']>('Linear', ['bias'], given);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     this.weight = new Parameter(empty(outFeatures, inFeatures, { dtype }));

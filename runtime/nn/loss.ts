@@ -47,10 +47,17 @@ export class HuberLoss extends Loss {
     return F.huberLoss(input, target, { reduction: this.reduction, delta: this.delta });
   }
 }
-export class KLDivLoss extends Loss {
+export interface KLDivOptions {
+  /** `batchmean`, the sum over the size of the batch, is what the name of the loss means. */
+  readonly reduction?: Reduction | 'batchmean';
+  readonly logTarget?: boolean;
+}
+export class KLDivLoss extends Layer {
+  readonly reduction: Reduction | 'batchmean';
   readonly logTarget: boolean;
-  constructor({ logTarget = false, ...options }: LossOptions & { readonly logTarget?: boolean } = {}) {
-    super(options);
+  constructor({ reduction = 'mean', logTarget = false }: KLDivOptions = {}) {
+    super();
+    this.reduction = reduction;
     this.logTarget = logTarget;
   }
   override forward(input: Tensor, target: Tensor): Tensor {

@@ -2,6 +2,7 @@
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
 import type { Size } from './convolution.js';
+import { byName, type InOrder } from './in-order.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 
 export interface MaxPoolOptions {
@@ -10,6 +11,7 @@ export interface MaxPoolOptions {
   readonly dilation?: Size;
   readonly ceilMode?: boolean;
 }
+const maxPoolOrder = ['stride', 'padding', 'dilation'] as const;
 abstract class MaxPoolNd extends UnaryLayer {
   protected abstract readonly pool: typeof F.maxPool2d;
   readonly kernelSize: Size;
@@ -17,8 +19,10 @@ abstract class MaxPoolNd extends UnaryLayer {
   readonly padding: Size;
   readonly dilation: Size;
   readonly ceilMode: boolean;
-  constructor(kernelSize: Size, { stride, padding = 0, dilation = 1, ceilMode = false }: MaxPoolOptions = {}) {
+  constructor(kernelSize: Size, ...given: InOrder<MaxPoolOptions, typeof maxPoolOrder>) {
     super();
+    const options: MaxPoolOptions = byName('MaxPool', maxPoolOrder, given);
+    const { stride, padding = 0, dilation = 1, ceilMode = false } = options;
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
     this.padding = padding;
@@ -50,6 +54,7 @@ export interface AvgPoolOptions {
   readonly countIncludePad?: boolean;
   readonly divisorOverride?: number | null;
 }
+const avgPoolOrder = ['stride', 'padding', 'ceilMode', 'countIncludePad', 'divisorOverride'] as const;
 abstract class AvgPoolNd extends UnaryLayer {
   protected abstract readonly pool: typeof F.avgPool2d;
   readonly kernelSize: Size;
@@ -58,11 +63,10 @@ abstract class AvgPoolNd extends UnaryLayer {
   readonly ceilMode: boolean;
   readonly countIncludePad: boolean;
   readonly divisorOverride: number | null;
-  constructor(
-    kernelSize: Size,
-    { stride, padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions = {},
-  ) {
+  constructor(kernelSize: Size, ...given: InOrder<AvgPoolOptions, typeof avgPoolOrder>) {
     super();
+    const options: AvgPoolOptions = byName('AvgPool', avgPoolOrder, given);
+    const { stride, padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null } = options;
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
     this.padding = padding;

@@ -12,6 +12,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import { dropout as drop } from '../dropout.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from './in-order.js';
 import { uniform_ } from './init.js';
 import { Layer, positional } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -77,6 +78,14 @@ export interface RecurrentOptions {
   /** Between layers, while training. */
   readonly dropout?: number;
   readonly bidirectional?: boolean;
+}
+const recurrentOrder = ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional'] as const;
+export interface RNNOptions extends RecurrentOptions {
+  readonly nonlinearity?: Nonlinearity;
+}
+export interface LSTMOptions extends RecurrentOptions {
+  /** The size to which what a step hands on is projected; 0 for none. */
+  readonly projSize?: number;
 }
 
 /** A state for one sequence as that of a batch. */
@@ -295,11 +304,8 @@ abstract class Recurrent extends Layer {
 }
 
 export class RNN extends Recurrent {
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    { nonlinearity = 'tanh', ...options }: RecurrentOptions & { readonly nonlinearity?: Nonlinearity } = {},
-  ) {
+  constructor(inputSize: number, hiddenSize: number, ...given: InOrder<RNNOptions, typeof recurrentOrder>) {
+    const { nonlinearity = 'tanh', ...options }: RNNOptions = byName('RNN', recurrentOrder, given);
     super(elman(nonlinearity), inputSize, hiddenSize, options);
   }
   override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
@@ -308,8 +314,8 @@ export class RNN extends Recurrent {
   }
 }
 export class GRU extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(gru, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...given: InOrder<RecurrentOptions, typeof recurrentOrder>) {
+    super(gru, inputSize, hiddenSize, byName('GRU', recurrentOrder, given));
   }
   override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
     const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
@@ -317,8 +323,8 @@ export class GRU extends Recurrent {
   }
 }
 export class LSTM extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions & { readonly projSize?: number } = {}) {
-    super(lstm, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...given: InOrder<LSTMOptions, typeof recurrentOrder>) {
+    super(lstm, inputSize, hiddenSize, byName('LSTM', recurrentOrder, given));
   }
   override forward<I extends Steps>(
     input: I,
