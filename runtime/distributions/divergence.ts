@@ -1,4 +1,4 @@
-/** The Kullback–Leibler divergence between two distributions of one family: the mean of log p - log q under p. */
+/** The Kullback–Leibler divergence between two distributions: the mean of log p - log q under p. */
 import { fail } from '../../compiler/errors.js';
 import { softplus } from '../../compiler/ops/activation.js';
 import { requireValues } from '../../compiler/ops/checks.js';
@@ -12,20 +12,18 @@ import { Binomial, Poisson } from './counts.js';
 import { Beta, Dirichlet } from './dirichlet.js';
 import { Bernoulli, Categorical, Geometric, OneHotCategorical } from './discrete.js';
 import type { Distribution } from './distribution.js';
+import { rulesAcross } from './divergence-across.js';
+import { type Rule, rule } from './divergence-rule.js';
 import { Gamma } from './gamma.js';
 import { Cauchy, Gumbel, gamma, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
 import { Independent, MultivariateNormal } from './multivariate.js';
 import { Pareto, TransformedDistribution } from './transformed.js';
 
-type Family<D extends Distribution> = abstract new (...args: never[]) => D;
-interface Rule {
-  readonly family: Family<Distribution>;
-  readonly between: (p: Distribution, q: Distribution) => Tensor;
-}
-const rule = <D extends Distribution>(family: Family<D>, between: (p: D, q: D) => Tensor): Rule => ({
-  family,
-  between: between as Rule['between'],
-});
+/** Between two of one family. */
+const within = <D extends Distribution>(
+  family: abstract new (...args: never[]) => D,
+  between: (p: D, q: D) => Tensor,
+): Rule => rule(family, family, between);
 
 /** Of normal variables whose means lie a squared `distance` apart, in widths of the second. */
 function betweenWidths(p: Tensor, q: Tensor, distance: Tensor | number): Tensor {
@@ -71,9 +69,9 @@ const refuseFewer = (p: Binomial, q: Binomial): void =>
   });
 
 const rules: readonly Rule[] = [
-  rule(Normal, betweenNormals),
-  rule(LogNormal, betweenNormals),
-  rule(Bernoulli, (p, q) => {
+  within(Normal, betweenNormals),
+  within(LogNormal, betweenNormals),
+  within(Bernoulli, (p, q) => {
     const success = p.probs.mul(softplus(q.logits.neg()).sub(softplus(p.logits.neg())));
     const failure = p.probs
       .neg()
@@ -82,27 +80,27 @@ const rules: readonly Rule[] = [
     const possible = where(q.probs.eq(0).logicalAnd(p.probs.gt(0)), Number.POSITIVE_INFINITY, success);
     return possible.add(where(q.probs.eq(1).logicalAnd(p.probs.lt(1)), Number.POSITIVE_INFINITY, failure));
   }),
-  rule(Categorical, betweenCategoricals),
-  rule(OneHotCategorical, betweenCategoricals),
-  rule(Exponential, (p, q) => {
+  within(Categorical, betweenCategoricals),
+  within(OneHotCategorical, betweenCategoricals),
+  within(Exponential, (p, q) => {
     const ratio = q.rate.div(p.rate);
     return ratio.sub(1).sub(ratio.log());
   }),
-  rule(Geometric, (p, q) =>
+  within(Geometric, (p, q) =>
     p.entropy().neg().sub(q.probs.neg().log1p().div(p.probs)).add(q.probs.neg().log1p()).sub(q.probs.log()),
   ),
-  rule(Laplace, (p, q) => {
+  within(Laplace, (p, q) => {
     const ratio = p.scale.div(q.scale);
     const distance = p.loc.sub(q.loc).abs();
     return ratio.mul(distance.div(p.scale).neg().exp()).add(distance.div(q.scale)).sub(1).sub(ratio.log());
   }),
-  rule(HalfNormal, (p, q) => betweenWidths(p.scale, q.scale, 0)),
-  rule(Cauchy, (p, q) => {
+  within(HalfNormal, (p, q) => betweenWidths(p.scale, q.scale, 0)),
+  within(Cauchy, (p, q) => {
     const widths = p.scale.add(q.scale).square();
     const distance = p.loc.sub(q.loc).square();
     return widths.add(distance).div(p.scale.mul(q.scale).mul(4)).log();
   }),
-  rule(Gumbel, (p, q) => {
+  within(Gumbel, (p, q) => {
     const ratio = p.scale.div(q.scale);
     const distance = p.loc.sub(q.loc).div(q.scale);
     const mean = distance
@@ -115,48 +113,49 @@ const rules: readonly Rule[] = [
       .add(mean)
       .sub(1 + gamma);
   }),
-  rule(Uniform, (p, q) => {
+  within(Uniform, (p, q) => {
     const isInside = q.low.le(p.low).logicalAnd(q.high.ge(p.high));
     return where(isInside, q.high.sub(q.low).div(p.high.sub(p.low)).log(), Number.POSITIVE_INFINITY);
   }),
-  rule(MultivariateNormal, betweenNormalVectors),
-  rule(Gamma, (p, q) =>
+  within(MultivariateNormal, betweenNormalVectors),
+  within(Gamma, (p, q) =>
     q.concentration
       .mul(p.rate.div(q.rate).log())
       .add(lgamma(q.concentration).sub(lgamma(p.concentration)))
       .add(p.concentration.sub(q.concentration).mul(digamma(p.concentration)))
       .add(q.rate.sub(p.rate).mul(p.mean)),
   ),
-  rule(Dirichlet, (p, q) => betweenShares(p.concentration, q.concentration)),
-  rule(Beta, (p, q) => betweenShares(bothOf(p), bothOf(q))),
-  rule(Poisson, (p, q) => p.rate.mul(p.rate.log().sub(q.rate.log())).sub(p.rate.sub(q.rate))),
-  rule(Binomial, (p, q) => {
+  within(Dirichlet, (p, q) => betweenShares(p.concentration, q.concentration)),
+  within(Beta, (p, q) => betweenShares(bothOf(p), bothOf(q))),
+  within(Poisson, (p, q) => p.rate.mul(p.rate.log().sub(q.rate.log())).sub(p.rate.sub(q.rate))),
+  within(Binomial, (p, q) => {
     const each = p.logits.sub(q.logits).mul(p.probs).add(p.probs.neg().log1p()).sub(q.probs.neg().log1p());
     const isImpossible = p.totalCount.gt(q.totalCount);
     refuseFewer(p, q);
     return where(isImpossible, Number.POSITIVE_INFINITY, p.totalCount.mul(each));
   }),
-  rule(Pareto, (p, q) => {
+  within(Pareto, (p, q) => {
     const ratio = q.alpha.div(p.alpha);
     const divergence = q.alpha.mul(p.scale.div(q.scale).log()).sub(ratio.log()).add(ratio).sub(1);
     return where(p.scale.lt(q.scale), Number.POSITIVE_INFINITY, divergence);
   }),
-  rule(TransformedDistribution, (p, q) => {
+  within(TransformedDistribution, (p, q) => {
     const isSame = p.transforms.length === q.transforms.length && p.transforms.every((t, i) => t === q.transforms[i]);
     return isSame ? klDivergence(p.base, q.base) : refusePair(p, q);
   }),
-  rule(Independent, (p, q) => {
+  within(Independent, (p, q) => {
     if (p.reinterpretedBatchNdims !== q.reinterpretedBatchNdims)
       fail('E208', { problem: 'klDivergence: the two Independent distributions have events of different ranks' });
     return p.overEvent(klDivergence(p.base, q.base));
   }),
+  ...rulesAcross,
 ];
 
 /** The divergence of q from p: [...batchShape]. Throws E208 for a pair without a closed form here. */
 export function klDivergence(p: Distribution, q: Distribution): Tensor {
-  const isOf = (distribution: Distribution, family: Rule['family']): boolean =>
-    distribution.constructor === family || Object.getPrototypeOf(distribution.constructor) === family;
-  const found = rules.find(({ family }) => isOf(p, family) && isOf(q, family));
+  const found =
+    rules.find(({ families: [a, b] }) => p.constructor === a && q.constructor === b) ??
+    rules.find(({ families: [a, b] }) => p instanceof a && q instanceof b);
   return found === undefined ? refusePair(p, q) : found.between(p, q);
 }
 

@@ -34,7 +34,7 @@ import { isUninitialized, UninitializedBuffer, UninitializedParameter } from './
 type Sizes<M extends Module> = { -readonly [Field in keyof M]?: M[Field] };
 
 interface Lazily<M extends Module> {
-  readonly becomes: abstract new (...args: never[]) => M;
+  readonly becomes: { readonly prototype: M };
   /** What the first input tells. */
   readonly sizesFrom: (layer: M, input: Tensor) => Sizes<M>;
   /** Give the parameters and buffers that have no shape yet one, and values. */
