@@ -11,6 +11,7 @@ import { stagePage, stagePicture } from '../compiler/cli/inspect/stage-pictures.
 import { onlyEntry, stageText } from '../compiler/cli/inspect/stage-text.js';
 import { standalone } from '../compiler/cli/inspect/svg.js';
 import { timeline } from '../compiler/cli/inspect/timeline.js';
+import { moduleBackend } from '../compiler/cli/measured-backend.js';
 
 class Block extends nn.Module {
   norm = new nn.LayerNorm(8);
@@ -117,6 +118,23 @@ test('the passes are told in order, with what each left', () => {
   const names = recorded.passes.filter(({ on }) => on === 'trainStep').map(({ pass }) => pass);
   expect(names.slice(-4)).toEqual(['dead-code', 'fuse', 'stream', 'order']);
   expect(stageText(recorded, 'passes')).toMatch(/trainStep: fuse +[\d.]+ ms +\d+ kernels/);
+});
+
+test('a tuning is told, and what it gained', () => {
+  const plan = { plan: 'rows, tiles of 4 x 8', kernel: 'batchedMatmul', ms: 0.5, estimatedMs: 0.75 };
+  const tuning = { schemaVersion: 1, gradc: '0.1.0', machine: 'a machine', plans: { key: plan } } as const;
+  expect(stageText(recorded, 'passes')).not.toContain('tuned');
+  expect(stageText({ ...recorded, tuning }, 'passes')).toMatch(
+    /tuned on a machine\n {2}batchedMatmul {2}rows, tiles of 4 x 8: 0\.500 ms, as estimated 0\.750 ms\n$/,
+  );
+});
+
+test('the modules for the revectorizer can be shown', () => {
+  const [plain, revectorized] = [false, true].map(revectorize =>
+    stageText({ ...recorded, backend: moduleBackend(null, { revectorize }) }, 'wat'),
+  );
+  expect(revectorized).toContain('(module');
+  expect(revectorized).not.toBe(plain);
 });
 
 test('the timeline has every launch once, one after another', () => {

@@ -39,6 +39,7 @@ export const benchCommand: Command = {
       integers: args.number('integers', 1),
       eager: !args.has('no-eager'),
       progress: output.progress,
+      revectorize: args.has('revectorize'),
     };
     const { definition, tuning } = await loadModelFile(args.positionals[0], {
       checkTypes: !args.has('no-typecheck'),
@@ -46,9 +47,9 @@ export const benchCommand: Command = {
     });
     const result = await benchModel(definition, {
       ...options,
-      backend: measuredBackend(tuning, { revectorize: args.has('revectorize'), winograd: !args.has('no-winograd') }),
+      backend: measuredBackend(tuning, { revectorize: options.revectorize, winograd: !args.has('no-winograd') }),
     });
-    output.result(benchText(result), result);
+    output.result(benchText(result, options.revectorize), { ...result, revectorize: options.revectorize });
     return exitCodes.ok;
   },
 };
@@ -58,11 +59,11 @@ const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
 const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
 const rate = (count: number, ms: number): string => (count / ms / 1e6).toFixed(1);
 
-function benchText(result: BenchResult): string {
+function benchText(result: BenchResult, revectorize: boolean): string {
   const { name, node, modules, stateBytes, memoryBytes, ceilings, entries } = result;
   const { mulAddGflops, fusedGflops } = ceilings;
   const fused = fusedGflops === null ? '' : `, ${fusedGflops.toFixed(0)} with relaxed SIMD`;
-  return `${name}, Node ${node}, one thread
+  return `${name}, Node ${node}, one thread${revectorize ? ', modules for the revectorizer' : ''}
 ${columns([
   ['machine', `${mulAddGflops.toFixed(0)} GFLOP/s${fused}`],
   ['memory', `${kib(memoryBytes)}, of which state ${kib(stateBytes)}`],

@@ -58,6 +58,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     checkFresh(model, args.value('out') ?? undefined);
   }
   const wanted = args.list('variant');
+  const revectorize = args.has('revectorize');
   output.progress(`comparing ${definition.name}`);
   const comparison = await compareModel(definition, {
     steps: args.number('steps', 1),
@@ -67,7 +68,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
     variants: variants.filter(variant => (wanted.length === 0 ? isRunnable(variant) : wanted.includes(variant))),
     measure: !args.has('check'),
     backend: measuredBackend(model.tuning, {
-      revectorize: args.has('revectorize'),
+      revectorize,
       winograd: !args.has('no-winograd'),
     }),
     progress: output.progress,
@@ -76,7 +77,7 @@ async function runModel(args: Arguments, output: Output): Promise<ExitCode> {
   if (html !== null) writeOutput(html, comparisonPage(definition.name, comparison));
   const written = comparison.firstDivergence?.repro;
   if (repro !== null && written) writeOutput(repro, written);
-  output.result(comparisonText(comparison, args.has('all')), { name: definition.name, ...comparison });
+  output.result(comparisonText(comparison, args.has('all')), { name: definition.name, revectorize, ...comparison });
   return comparison.agrees ? exitCodes.ok : exitCodes.checkFailed;
 }
 

@@ -15,6 +15,7 @@ export const inspectCommand: Command = {
     svg: { doc: 'write a picture (of one entry)', value: 'FILE' },
     html: { doc: 'write a page with the pictures of all entries', value: 'FILE' },
     trace: { doc: 'run each entry kernel by kernel and write a timeline for Perfetto', value: 'FILE' },
+    revectorize: { doc: 'show the modules of build --revectorize' },
     'no-winograd': plainSumsSpec,
     integers: { doc: 'for the timeline: integer inputs are drawn from [0, N)', value: 'N', fallback: '2' },
     'no-typecheck': { doc: 'do not run the type checker and the source analysis first' },
@@ -27,14 +28,14 @@ export const inspectCommand: Command = {
       { traceModel },
       { compileRecorded },
       { onlyEntry, stageText },
-      { wasmTunedBy },
+      { moduleBackend },
     ] = await Promise.all([
       import('./debug-passes.js'),
       import('./model-file.js'),
       import('../trace/model.js'),
       import('./inspect/record.js'),
       import('./inspect/stage-text.js'),
-      import('./tune/tuned-backend.js'),
+      import('./measured-backend.js'),
     ]);
     const stage = args.value('stage') as Stage;
     const { definition, tuning } = await loadModelFile(args.positionals[0], {
@@ -44,7 +45,9 @@ export const inspectCommand: Command = {
     const traced = traceModel(definition);
     const debug = debugOptions(args);
     checkPassNames(debug);
-    const whole = compileRecorded(traced, debug, wasmTunedBy(tuning, !args.has('no-winograd')));
+    const options = { revectorize: args.has('revectorize'), winograd: !args.has('no-winograd') };
+    const followed = options.revectorize ? null : tuning;
+    const whole = compileRecorded(traced, debug, moduleBackend(followed, options), followed);
     const recorded = { ...whole, compilation: onlyEntry(whole.compilation, args.value('entry')) };
     const [svg, html, trace] = [args.value('svg'), args.value('html'), args.value('trace')];
     if (svg !== null || html !== null) {

@@ -35,9 +35,9 @@ export interface StoppedJson extends Schema {
   readonly stoppedAfter: string;
 }
 /** `gradc compare` */
-export type CompareJson = Schema & { readonly name: string } & Comparison;
+export type CompareJson = Schema & { readonly name: string; readonly revectorize: boolean } & Comparison;
 /** `gradc bench` */
-export type BenchJson = Schema & BenchResult;
+export type BenchJson = Schema & BenchResult & { readonly revectorize: boolean };
 /** `gradc inspect` */
 export interface InspectJson extends Schema {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** The backend whose modules `compare` and `bench` run: that of a build of the same model with the same options. */
+/** The backend whose modules `compare` and `bench` run and `inspect` shows: that of a build with the same options. */
 import { setFlagsFromString } from 'node:v8';
 import { wasm } from '../../backends/wasm/backend.js';
 import { revectorized, revectorizedPlainSums } from '../../backends/wasm/revectorized.js';
@@ -11,14 +11,20 @@ export interface ModuleOptions {
   readonly winograd?: boolean;
 }
 
-/** Throws EnvironmentError where the engine has no revectorizer. */
-export function measuredBackend(
+export const moduleBackend = (
   tuning: Tuning | null,
   { revectorize = false, winograd = true }: ModuleOptions = {},
-): typeof wasm {
-  if (!revectorize) return wasmTunedBy(tuning, winograd);
-  if (Number.parseInt(process.versions.node, 10) < 24)
-    throw new EnvironmentError(`Node ${process.versions.node} has no revectorizer: use Node 24 or later`);
-  setFlagsFromString('--experimental-wasm-revectorize');
-  return { ...wasm, schedule: (winograd ? revectorized : revectorizedPlainSums).schedule };
+): typeof wasm =>
+  revectorize
+    ? { ...wasm, schedule: (winograd ? revectorized : revectorizedPlainSums).schedule }
+    : wasmTunedBy(tuning, winograd);
+
+/** Made ready to run. Throws EnvironmentError where the engine has no revectorizer. */
+export function measuredBackend(tuning: Tuning | null, options: ModuleOptions = {}): typeof wasm {
+  if (options.revectorize) {
+    if (Number.parseInt(process.versions.node, 10) < 24)
+      throw new EnvironmentError(`Node ${process.versions.node} has no revectorizer: use Node 24 or later`);
+    setFlagsFromString('--experimental-wasm-revectorize');
+  }
+  return moduleBackend(tuning, options);
 }

@@ -3,6 +3,7 @@ import { formatType, type Node } from '../../ir/graph.js';
 import type { Note } from '../../pass.js';
 import { type FusedGraph, type FusedGroup, kernelsOf } from '../../passes/fuse.js';
 import { columns } from '../arguments.js';
+import type { Tuning } from '../tune/tuning-file.js';
 import type { PassRecord, RecordedCompilation } from './record.js';
 
 /** A kernel, and for each neighbour that reads it why the two are apart. */
@@ -57,7 +58,7 @@ export function explanationText(recorded: RecordedCompilation): string {
 }
 
 /** Passes in order with what they left and chose; then, kernel by kernel, what the schedule of the backend chose. */
-export function passesText({ passes }: RecordedCompilation, scheduled: readonly PassRecord[]): string {
+export function passesText({ passes, tuning }: RecordedCompilation, scheduled: readonly PassRecord[]): string {
   const rows = passes.map(({ pass, on, ms, left, notes }) => [
     `${on === '' ? 'program' : on}: ${pass}`,
     `${`${ms.toFixed(1)} ms`.padStart(9)}  ${left.padEnd(12)} ${pass === 'fuse' ? '' : noteText(notes)}`.trimEnd(),
@@ -67,7 +68,16 @@ export function passesText({ passes }: RecordedCompilation, scheduled: readonly 
     if (notes.length > 0) kernels.set(on, [...(kernels.get(on) ?? []), `    ${pass}: ${noteText(notes)}\n`]);
   }
   const schedule = [...kernels].map(([kernel, lines]) => `  ${kernel}\n${lines.join('')}`);
-  return `${columns(rows)}\nschedule of the wasm backend\n${schedule.join('')}`;
+  return `${columns(rows)}\nschedule of the wasm backend\n${schedule.join('')}${tuning === null ? '' : tuningText(tuning)}`;
+}
+
+/** What the tuning file found for each contraction, and what its plan is worth. */
+function tuningText({ machine, plans }: Tuning): string {
+  const rows = Object.values(plans).map(({ kernel, plan, ms, estimatedMs }) => [
+    kernel,
+    `${plan}: ${ms.toFixed(3)} ms, as estimated ${estimatedMs.toFixed(3)} ms`,
+  ]);
+  return `\ntuned on ${machine}\n${columns(rows)}`;
 }
 
 const noteText = (notes: readonly Note[]): string => notes.map(({ what, why }) => `${what}: ${why}`).join('; ');

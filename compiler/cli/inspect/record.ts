@@ -6,6 +6,7 @@ import type { Kernel } from '../../ir/kernel.js';
 import type { DebugOptions, Note } from '../../pass.js';
 import { type FusedGraph, kernelsOf } from '../../passes/fuse.js';
 import { type Compilation, compileToProgram, type Source, scheduleProgram } from '../../pipeline.js';
+import type { Tuning } from '../tune/tuning-file.js';
 
 export interface PassRecord {
   readonly pass: string;
@@ -21,12 +22,18 @@ export interface RecordedCompilation {
   readonly passes: readonly PassRecord[];
   /** That of a build: with the plans of the tuning beside the model. */
   readonly backend: typeof wasm;
+  readonly tuning: Tuning | null;
 }
 
-export function compileRecorded(source: Source, debug: DebugOptions, backend = wasm): RecordedCompilation {
+export function compileRecorded(
+  source: Source,
+  debug: DebugOptions,
+  backend = wasm,
+  tuning: Tuning | null = null,
+): RecordedCompilation {
   const recorder = new Recorder();
   const compilation = compileToProgram(source, recorder.watching(debug), evaluateConstant);
-  return { compilation, passes: recorder.passes, backend };
+  return { compilation, passes: recorder.passes, backend, tuning };
 }
 
 /** What the schedule of the wasm backend does to the kernels. */
