@@ -54,13 +54,19 @@ export const isParam = (node: Node): boolean => node.op === 'param';
 export const paramName = (node: Node): string => node.attrs.name as string;
 export const paramRole = (node: Node): ParamRole => node.attrs.role as ParamRole;
 
-/** Attrs as text, telling apart the numbers that JSON does not: NaN, the infinities and -0. */
-export const attrsKey = (attrs: Attrs): string =>
-  JSON.stringify(attrs, (_, value) =>
+const attrsKeys = new WeakMap<Attrs, string>();
+/** Attrs as text, telling apart the numbers that JSON does not: NaN, the infinities and -0. Those of nodes are kept. */
+export function attrsKey(attrs: Attrs): string {
+  const known = attrsKeys.get(attrs);
+  if (known !== undefined) return known;
+  const key = JSON.stringify(attrs, (_, value) =>
     typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
       ? { number: Object.is(value, -0) ? '-0' : String(value) }
       : value,
   );
+  if (Object.isFrozen(attrs)) attrsKeys.set(attrs, key);
+  return key;
+}
 
 /** Creates nodes and returns the existing one where an equal node was made before. */
 export class Interner {

@@ -55,32 +55,50 @@ export function placeBlocks(blocks: readonly Block[]): Placement {
   return best;
 }
 
+/** Blocks that have their place, from low offsets to high ones. */
+interface Taken {
+  readonly block: Block;
+  readonly start: number;
+  readonly end: number;
+}
+
 function placeInOrder(blocks: readonly Block[], sequence: readonly number[]): Placement {
   const offsets = new Array<number>(blocks.length).fill(0);
-  const placed: number[] = [];
+  const taken: Taken[] = [];
   let bytes = 0;
   for (const i of sequence) {
-    const rivals = placed
-      .filter(j => overlaps(blocks[i], blocks[j]))
-      .map(j => ({ start: offsets[j], end: offsets[j] + align(blocks[j].bytes) }));
-    offsets[i] = smallestGap(align(blocks[i].bytes), rivals);
-    bytes = Math.max(bytes, offsets[i] + align(blocks[i].bytes));
-    placed.push(i);
+    const block = blocks[i];
+    const size = align(block.bytes);
+    const start = smallestGap(block, size, taken);
+    const end = start + size;
+    taken.splice(positionAfter(start, taken), 0, { block, start, end });
+    offsets[i] = start;
+    bytes = Math.max(bytes, end);
   }
   return { offsets, bytes };
 }
 
-const overlaps = (a: Block, b: Block): boolean => a.first <= b.last && b.first <= a.last;
-
-/** The start of the tightest gap between `taken` that holds `size` bytes, else the end of them. */
-function smallestGap(size: number, taken: { start: number; end: number }[]): number {
+/** The start of the tightest gap of `size` bytes between the blocks alive with one, else the end of them. */
+function smallestGap({ first, last }: Block, size: number, taken: readonly Taken[]): number {
   let best = -1;
   let bestRoom = Number.POSITIVE_INFINITY;
-  let end = 0;
-  for (const { start, end: takenEnd } of taken.sort((a, b) => a.start - b.start)) {
-    const room = start - end;
-    if (room >= size && room < bestRoom) [best, bestRoom] = [end, room];
-    end = Math.max(end, takenEnd);
+  let free = 0;
+  for (const { block, start, end } of taken) {
+    if (first > block.last || block.first > last) continue;
+    const room = start - free;
+    if (room >= size && room < bestRoom) [best, bestRoom] = [free, room];
+    free = Math.max(free, end);
   }
-  return best < 0 ? end : best;
+  return best < 0 ? free : best;
+}
+
+/** How many of the blocks start at an offset or below. */
+function positionAfter(offset: number, taken: readonly Taken[]): number {
+  let [low, high] = [0, taken.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (taken[middle].start <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

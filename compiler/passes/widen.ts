@@ -24,8 +24,15 @@ const wide = (dtype: DType): DType => (isFloat(dtype) ? 'float64' : dtype);
 export const widenType = (type: TensorType): TensorType => ({ dtype: wide(type.dtype), shape: type.shape });
 const widenAttr = (value: AttrValue): AttrValue => (isDType(value) ? wide(value) : value);
 
-/** The same program in double precision. */
+const known = new WeakMap<Graph, Graph>();
+/** The same program in double precision; made once of each graph, since an oracle runs it call after call. */
 export function widen(graph: Graph): Graph {
+  const image = known.get(graph) ?? widened(graph);
+  known.set(graph, image);
+  return image;
+}
+
+function widened(graph: Graph): Graph {
   const interner = new Interner();
   const image = new Map<Node, Node>();
   const params = graph.params.map(param => {
