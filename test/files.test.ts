@@ -262,7 +262,7 @@ describe('npy files that are refused', () => {
     ['an unknown version', patched(saveNpy(ones(1)), 'NUMPY\x01', 'NUMPY\x09'), /unknown version 9/],
     ['Python objects', npyOf("'|O'", '(1,)', '\x80\x04'), /E402: refused: npy: an array of Python objects/],
     ['a structured type', npyOf("[('x', '<f4')]", '(1,)'), /cannot read the header/],
-    ['a type without a dtype', npyOf("'<c8'", '(1,)', '12345678'), /type '<c8' has no dtype/],
+    ['a type without a dtype', npyOf("'<c32'", '(1,)', '12345678'), /type '<c32' has no dtype/],
     ['an entry twice', npy("{'descr': '|u1', 'descr': '<f8', 'fortran_order': False, 'shape': ()}"), /'descr' twice/],
     ['an entry too many', npy("{'descr': '|u1', 'x': '', 'fortran_order': False, 'shape': ()}"), /cannot read/],
     ['a product that overflows', npyOf("'<f4'", '(4294967296, 4294967296, 4294967296)'), /impossible shape/],

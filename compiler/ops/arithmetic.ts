@@ -262,7 +262,8 @@ export const sign: Unary = pointwise({
 
 export const sgn: Unary = composite({
   name: 'sgn',
-  doc: 'The sign of real numbers.',
+  gradName: 'SgnBackward0',
+  doc: 'The sign of real numbers; of complex ones the number of length 1 in their direction.',
   signature: 'input: tensor',
   compute: ({ input }) => sign(input),
   samples: [sample(random([3]))],

@@ -14,7 +14,7 @@ import { broadcastShapes, formatShape, numel } from '../ir/shape.js';
 import { full } from './define.js';
 import { checkPositions, indexAdd, indexCopy, nonzero, selectAlong } from './indexing.js';
 import { where } from './selection.js';
-import type { Scalar } from './signature.js';
+import type { Operand } from './signature.js';
 import { assignInPlace, renameStep } from './tape.js';
 import { Tensor, tensorOver } from './tensor.js';
 
@@ -166,7 +166,7 @@ export function indexWith(input: Tensor, items: readonly IndexItem[]): Tensor {
   return picked;
 }
 
-const asValue = (value: Tensor | Scalar, like: Tensor): Tensor => {
+const asValue = (value: Operand, like: Tensor): Tensor => {
   if (value instanceof Tensor) return value.to(like.dtype);
   return full([], value, { dtype: like.dtype });
 };
@@ -196,12 +196,7 @@ function placed(resolved: Resolved, value: Tensor, accumulate: boolean): Tensor 
 }
 
 /** x[items] = value, or += with `accumulate` (where every hit counts). */
-export function assignAt(
-  input: Tensor,
-  items: readonly IndexItem[],
-  given: Tensor | Scalar,
-  accumulate = false,
-): Tensor {
+export function assignAt(input: Tensor, items: readonly IndexItem[], given: Operand, accumulate = false): Tensor {
   const resolved = resolve(input, items);
   const value = asValue(given, input);
   if (resolved.picks.length === 0) {
@@ -231,10 +226,10 @@ declare module './tensor.js' {
     /** The same as `at`. */
     index(...items: IndexItem[]): Tensor;
     /** Assign to `x.at(...items)`; one item needs no list. */
-    setAt(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar): this;
+    setAt(items: IndexItem | readonly IndexItem[], value: Operand): this;
     /** A copy with values at the positions. */
-    indexPut(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): Tensor;
-    indexPut_(items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate?: boolean): this;
+    indexPut(items: IndexItem | readonly IndexItem[], value: Operand, accumulate?: boolean): Tensor;
+    indexPut_(items: IndexItem | readonly IndexItem[], value: Operand, accumulate?: boolean): this;
   }
 }
 
@@ -245,13 +240,13 @@ Object.assign(Tensor.prototype, {
   index(this: Tensor, ...items: IndexItem[]): Tensor {
     return indexWith(this, items);
   },
-  setAt(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar): Tensor {
+  setAt(this: Tensor, items: IndexItem | readonly IndexItem[], value: Operand): Tensor {
     return assignAt(this, listOf(items), value);
   },
-  indexPut(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
+  indexPut(this: Tensor, items: IndexItem | readonly IndexItem[], value: Operand, accumulate = false): Tensor {
     return assignAt(this.clone(), listOf(items), value, accumulate);
   },
-  indexPut_(this: Tensor, items: IndexItem | readonly IndexItem[], value: Tensor | Scalar, accumulate = false): Tensor {
+  indexPut_(this: Tensor, items: IndexItem | readonly IndexItem[], value: Operand, accumulate = false): Tensor {
     return assignAt(this, listOf(items), value, accumulate);
   },
 });

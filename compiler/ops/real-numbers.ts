@@ -1,8 +1,9 @@
-/** What PyTorch asks of complex numbers, answered for real ones: there are no others here. */
+/** What PyTorch asks of complex numbers, answered for real ones; for complex ones in `complex/arithmetic.ts`. */
 import { fail } from '../errors.js';
 import { composite, pointwise } from './define.js';
 import type { Unary } from './elementwise.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
+import { isComplexTensor } from './tensor.js';
 
 export const angle: Unary = pointwise({
   name: 'angle',
@@ -15,7 +16,7 @@ export const angle: Unary = pointwise({
 
 export const isreal: Unary = pointwise({
   name: 'isreal',
-  doc: 'Where numbers have no imaginary part: everywhere.',
+  doc: 'Where numbers have no imaginary part: of real ones everywhere.',
   types: 'compare',
   differentiable: false,
   body: s => s.constant('bool', true),
@@ -25,7 +26,7 @@ export const isreal: Unary = pointwise({
 
 export const real: Unary = composite({
   name: 'real',
-  doc: 'The real part: the tensor itself.',
+  doc: 'The real part, in the same memory: of real numbers the tensor itself.',
   signature: 'input: tensor',
   compute: ({ input }) => input,
   samples: [sample(random([3]))],
@@ -33,7 +34,8 @@ export const real: Unary = composite({
 
 export const conj: Unary = composite({
   name: 'conj',
-  doc: 'The complex conjugate: the tensor itself.',
+  doc: 'The complex conjugate: of real numbers the tensor itself.',
+  gradName: ({ input }) => (isComplexTensor(input) ? 'ConjBackward0' : null),
   signature: 'input: tensor',
   compute: ({ input }) => input,
   samples: [sample(random([3]))],
@@ -41,7 +43,7 @@ export const conj: Unary = composite({
 
 export const imag: Unary = composite({
   name: 'imag',
-  doc: 'The imaginary part: refused, as PyTorch refuses it of real numbers.',
+  doc: 'The imaginary part, in the same memory: refused of real numbers, as PyTorch does.',
   signature: 'input: tensor',
   compute: () => fail('E108', { op: 'imag', problem: 'imag is not implemented for tensors with non-complex dtypes.' }),
   samples: [],

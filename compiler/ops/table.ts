@@ -7,7 +7,7 @@
  * and losses, as in PyTorch's `nn.functional`.
  */
 import { fail } from '../errors.js';
-import { isFloat, isInt } from '../ir/dtype.js';
+import { categoryOf, categoryRank } from '../ir/dtype.js';
 import { hardshrink, prelu } from './activation.js';
 import * as aliases from './aliases.js';
 import './attention.js';
@@ -145,9 +145,9 @@ const selfPosition = ({ params }: Callable): number =>
     params.findIndex(({ name }) => name === 'input'),
   );
 
-/** An in-place op may not lose the category of its result: floats do not fit integers, nor integers bools. */
+/** An in-place op may not lose the category of its result: complex numbers do not fit floats, nor those integers. */
 export function checkResult(name: string, target: Tensor, value: Tensor): Tensor {
-  const fits = isFloat(target.dtype) || value.dtype === 'bool' || (isInt(target.dtype) && !isFloat(value.dtype));
+  const fits = categoryRank[categoryOf(value.dtype)] <= categoryRank[categoryOf(target.dtype)];
   if (!fits) {
     const problem = `result type ${value.dtype} can't be cast to the desired output type ${target.dtype}`;
     fail('E108', { op: `${name}_`, problem, hint: `convert the tensor first, or use ${name}() and keep its result` });

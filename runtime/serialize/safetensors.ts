@@ -3,7 +3,7 @@
  * `name -> { dtype, shape, data_offsets }`, then the elements, little-endian and without holes.
  */
 import { fail } from '../../compiler/errors.js';
-import { type DType, tableOfReals } from '../../compiler/ir/dtype.js';
+import { type DType, isComplexDType, tableOfReals } from '../../compiler/ir/dtype.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { Budget, type ReadOptions } from './budget.js';
@@ -51,6 +51,11 @@ export function saveSafetensors(
   for (const [name, tensor] of Object.entries(tensors)) {
     if (name === metadataKey)
       fail('E208', { problem: `'${metadataKey}' cannot be the name of a tensor in a safetensors file` });
+    if (isComplexDType(tensor.dtype))
+      fail('E208', {
+        problem: `safetensors has no type for ${tensor.dtype}`,
+        hint: 'save viewAsReal(z), and read it with viewAsComplex',
+      });
     const bytes = bytesOfTensor(tensor, 'saveSafetensors()');
     header[name] = { dtype: names[tensor.dtype], shape: tensor.shape, data_offsets: [end, end + bytes.length] };
     parts.push(bytes);

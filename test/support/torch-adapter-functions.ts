@@ -16,7 +16,6 @@ import {
 import { broadcastShapes } from '../../compiler/ir/shape.js';
 import { isGradEnabled, setGradEnabled } from '../../compiler/ops/tape.js';
 import { setMakesInference, Tensor } from '../../compiler/ops/tensor.js';
-import { Unsupported } from './python/errors.js';
 import { Namespace, PyFloat, Size, Tuple, type Value } from './python/values.js';
 import type { Torch } from './torch-adapter.js';
 import { camelCase, lower, raise } from './torch-adapter-binding.js';
@@ -176,9 +175,7 @@ const functions: Readonly<Record<string, Handler>> = {
   'torch.from_numpy': { signature: 'ndarray', run: (_, { ndarray }) => (ndarray as NdArray).tensor.detach() },
   'torch.complex': {
     signature: 'real imag',
-    run: () => {
-      throw new Unsupported('dtype complex64');
-    },
+    run: (torch, { real, imag }) => torch.native('complex')(real, imag) as Value,
   },
   'torch.zeros': makeFromSize('zeros'),
   'torch.ones': makeFromSize('ones'),

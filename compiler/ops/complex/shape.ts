@@ -10,7 +10,7 @@ import * as joining from '../joining.js';
 import { maskedFill, where } from '../selection.js';
 import * as shape from '../shape.js';
 import * as splitting from '../splitting.js';
-import { overPair, realForm, refuseComplex, type Tensor } from '../tensor.js';
+import { overPair, realForm, refuseComplex, Tensor } from '../tensor.js';
 import * as view from '../view.js';
 import { Complex } from './number.js';
 import {
@@ -137,9 +137,12 @@ partwise(indexing.selectAlong, 'input');
 partwise(indexing.scatterAdd, 'input', 'src');
 partwise(indexing.indexCopy, 'input', 'source');
 const scattered = onParts(indexing.scatter, 'input', 'src');
-rule(indexing.scatter, bound =>
-  bound.reduce === 'multiply' ? refuseComplex("scatter with reduce 'multiply'", bound.input.dtype) : scattered(bound),
-);
+rule(indexing.scatter, bound => {
+  const { input, index, src, reduce } = bound;
+  if (reduce === 'multiply') return refuseComplex("scatter with reduce 'multiply'", promotedType([input]));
+  const source = src instanceof Tensor ? src : asComplex(src, promotedType([input])).expand(index.shape);
+  return scattered({ ...bound, src: source });
+});
 asWritten(
   indexing.takeAlongDim,
   indexing.indexSelect,
