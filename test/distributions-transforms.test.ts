@@ -1,10 +1,10 @@
-/** `distributions.transforms` and distributions of transformed variables, against numbers recorded from PyTorch 1.13.1. */
+/** `distributions.transforms`, distributions of transformed variables and mixtures, against numbers recorded from PyTorch 1.13.1. */
 import { readFileSync } from 'node:fs';
-import { distributions, manualSeed, ones, type Tensor, tensor, zeros } from 'gradc';
+import { arange, distributions, manualSeed, ones, type Tensor, tensor, zeros } from 'gradc';
 import { describe, expect, test } from 'vitest';
 import { expectNumbers } from './support/tensors.js';
 
-const { Normal, TransformedDistribution, transforms: T } = distributions;
+const { Categorical, Independent, MixtureSameFamily, Normal, TransformedDistribution, transforms: T } = distributions;
 
 interface Recorded {
   readonly x: readonly number[];
@@ -110,6 +110,33 @@ describe('distributions of them', () => {
     expect(() => new T.AbsTransform().sign).toThrow(/neither keeps the order/);
     expect(() => new TransformedDistribution(new Normal(0, 1), new T.ExpTransform()).logProb(float([-1]))).toThrow(
       /expected the value .* to be above 0/,
+    );
+  });
+});
+
+describe('mixtures', () => {
+  test('of numbers', () => {
+    const components = new Normal(float([-2, 0, 3]), float([0.5, 1, 0.3]));
+    const of = new MixtureSameFamily(new Categorical(float([0.2, 0.5, 0.3])), components);
+    manualSeed(3);
+    const sample = of.sample([4]);
+    expectNumbers(sample, [-1.976909, -1.435179, 2.740609, -1.85052], 2e-6);
+    expectNumbers(of.logProb(sample), [-1.673066, -1.860915, -1.275883, -1.668125], 2e-6);
+    expectNumbers(of.mean, [0.5], 1e-6);
+    expectNumbers(of.variance, [3.827], 1e-6);
+    expectNumbers(of.cdf(float([-1, 2.5])), [0.274778, 0.711232], 2e-6);
+  });
+  test('of vectors, in a batch', () => {
+    const vectors = new Independent(new Normal(arange(8).float().reshape([2, 2, 2]), 1), 1);
+    const chances = float([0.2, 0.8, 0.6, 0.4]).reshape([2, 2]);
+    const of = new MixtureSameFamily(new Categorical(chances), vectors);
+    manualSeed(3);
+    const sample = of.sample();
+    expectNumbers(sample, [0.088978, 0.386282, 4.337495, 6.011116], 2e-6);
+    expectNumbers(of.logProb(sample), [-3.614271, -2.750315], 2e-6);
+    expect([of.batchShape, of.eventShape]).toEqual([[2], [2]]);
+    expect(() => new MixtureSameFamily(new Categorical(ones(3)), vectors)).toThrow(
+      /3 components are chosen from, but the last dim of the components' batch is 2/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** The gamma distribution, and those made of it: chi-squared and Student's t. */
+/** The gamma distribution, and those made of it: chi-squared, Student's t and Fisher's F. */
 import { precisionOf } from '../../compiler/ir/dtype.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import { where } from '../../compiler/ops/selection.js';
@@ -140,5 +140,50 @@ export class StudentT extends Distribution {
       .sub(lgamma(half));
     const spread = half.mul(digamma(half).sub(digamma(df.mul(0.5))));
     return scale.log().add(spread).add(df.log().mul(0.5)).add(logBeta);
+  }
+}
+
+/** The ratio of two independent chi-squared variables, each over its degrees of freedom. */
+export class FisherSnedecor extends Distribution {
+  readonly df1: Tensor;
+  readonly df2: Tensor;
+  constructor(df1: ParameterValue, df2: ParameterValue, options: DistributionOptions = {}) {
+    const [above, below] = broadcastAll(df1, df2);
+    super(above.shape, [], options);
+    this.checkParameter('df1', above, positive);
+    this.checkParameter('df2', below, positive);
+    this.df1 = above;
+    this.df2 = below;
+  }
+  get support(): Domain {
+    return positive;
+  }
+  get mean(): Tensor {
+    const { df2 } = this;
+    return where(df2.gt(2), df2.div(df2.sub(2)), Number.NaN);
+  }
+  override get mode(): Tensor {
+    const { df1, df2 } = this;
+    const mode = df1.sub(2).div(df1).mul(df2).div(df2.add(2));
+    return where(df1.gt(2), mode, Number.NaN);
+  }
+  get variance(): Tensor {
+    const { df1, df2 } = this;
+    const above = df2.square().mul(2).mul(df1.add(df2).sub(2));
+    const below = df1.mul(df2.sub(2).square()).mul(df2.sub(4));
+    return where(df2.gt(4), above.div(below), Number.NaN);
+  }
+  override rsample(sampleShape: Shape = []): Tensor {
+    const perDegree = (df: Tensor): Tensor => new Gamma(df.mul(0.5), df, { validateArgs: false }).rsample(sampleShape);
+    const [above, below] = [perDegree(this.df1), perDegree(this.df2)];
+    return above.div(below).clamp(precisionOf(above.dtype).smallestNormal);
+  }
+  logProb(value: Tensor): Tensor {
+    this.checkSample(value);
+    const [a, b, ratio] = [this.df1.mul(0.5), this.df2.mul(0.5), this.df1.div(this.df2)];
+    const both = a.add(b);
+    const normalizer = lgamma(both).sub(lgamma(a)).sub(lgamma(b));
+    const powers = a.mul(ratio.log()).add(a.sub(1).mul(value.log()));
+    return normalizer.add(powers).sub(both.mul(ratio.mul(value).log1p()));
   }
 }

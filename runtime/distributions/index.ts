@@ -13,9 +13,11 @@ export {
 export { Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
 export { klDivergence } from './divergence.js';
 export type { Domain } from './domain.js';
-export { Chi2, Gamma, StudentT } from './gamma.js';
-export { Cauchy, Gumbel, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
+export { Chi2, FisherSnedecor, Gamma, StudentT } from './gamma.js';
+export { Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, LogNormal, Normal } from './location-scale.js';
+export { MixtureSameFamily } from './mixture.js';
 export { type Covariance, Independent, MultivariateNormal } from './multivariate.js';
-export { Pareto, TransformedDistribution, Weibull } from './transformed.js';
+export { OneHotCategoricalStraightThrough, RelaxedBernoulli, RelaxedOneHotCategorical } from './relaxed.js';
+export { Kumaraswamy, LogisticNormal, Pareto, TransformedDistribution, Weibull } from './transformed.js';
 export * as transforms from './transforms.js';
 export { VonMises } from './von-mises.js';

@@ -255,3 +255,46 @@ export class HalfNormal extends Distribution {
     return this.#base.entropy().sub(Math.LN2);
   }
 }
+
+/** The magnitude of a Cauchy variable around 0. */
+export class HalfCauchy extends Distribution {
+  readonly scale: Tensor;
+  readonly #base: Cauchy;
+  constructor(scale: ParameterValue, options: DistributionOptions = {}) {
+    const [width] = broadcastAll(scale);
+    super(width.shape, [], options);
+    this.checkParameter('scale', width, positive);
+    this.scale = width;
+    this.#base = new Cauchy(zerosLike(width), width, { validateArgs: false });
+  }
+  get support(): Domain {
+    return nonnegative;
+  }
+  get mean(): Tensor {
+    return fullLike(this.scale, Number.POSITIVE_INFINITY);
+  }
+  override get mode(): Tensor {
+    return zerosLike(this.scale);
+  }
+  get variance(): Tensor {
+    return this.#base.variance;
+  }
+  override rsample(sampleShape: Shape = []): Tensor {
+    return this.#base.rsample(sampleShape).abs();
+  }
+  logProb(value: Tensor): Tensor {
+    this.checkSample(value);
+    const density = this.#base.logProb(value).add(Math.LN2);
+    return where(value.ge(0), density, Number.NEGATIVE_INFINITY);
+  }
+  override cdf(value: Tensor): Tensor {
+    this.checkSample(value);
+    return this.#base.cdf(value).mul(2).sub(1);
+  }
+  override icdf(value: Tensor): Tensor {
+    return this.#base.icdf(value.add(1).div(2));
+  }
+  override entropy(): Tensor {
+    return this.#base.entropy().sub(Math.LN2);
+  }
+}

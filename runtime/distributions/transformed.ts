@@ -1,19 +1,20 @@
-/** Distributions of functions of random variables, and two that are such: Pareto's and Weibull's. */
+/** Distributions of functions of random variables, and those that are such: Pareto's, Weibull's, Kumaraswamy's and the logistic normal one. */
 import { fail } from '../../compiler/errors.js';
 import { type Shape, sameShape } from '../../compiler/ir/shape.js';
-import { lgamma } from '../../compiler/ops/special.js';
+import { digamma, lgamma } from '../../compiler/ops/special.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
-import { Exponential } from './continuous.js';
+import { Exponential, Uniform } from './continuous.js';
 import { broadcastAll, Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
-import { atLeast, type Domain, positive } from './domain.js';
-import { gamma } from './location-scale.js';
+import { atLeast, type Domain, positive, unitInterval } from './domain.js';
+import { gamma, Normal } from './location-scale.js';
 import { Independent } from './multivariate.js';
 import {
   AffineTransform,
   ComposeTransform,
   ExpTransform,
   PowerTransform,
+  StickBreakingTransform,
   sumRightmost,
   type Transform,
 } from './transforms.js';
@@ -195,5 +196,60 @@ export class Weibull extends TransformedDistribution {
   override entropy(): Tensor {
     const shape = this.concentration.reciprocal();
     return shape.neg().add(1).mul(gamma).add(this.scale.mul(shape).log()).add(1);
+  }
+}
+
+/** Between 0 and 1 like a beta variable, with a distribution function in closed form. */
+export class Kumaraswamy extends TransformedDistribution {
+  readonly concentration1: Tensor;
+  readonly concentration0: Tensor;
+  constructor(concentration1: ParameterValue, concentration0: ParameterValue, options: DistributionOptions = {}) {
+    const [a, b] = broadcastAll(concentration1, concentration0);
+    const zeros = b.detach().zerosLike();
+    const transforms = [
+      new PowerTransform(b.reciprocal()),
+      new AffineTransform(1, -1),
+      new PowerTransform(a.reciprocal()),
+    ];
+    super(new Uniform(zeros, zeros.add(1), options), transforms, options);
+    this.checkParameter('concentration1', a, positive);
+    this.checkParameter('concentration0', b, positive);
+    this.concentration1 = a;
+    this.concentration0 = b;
+  }
+  override get support(): Domain {
+    return unitInterval;
+  }
+  private moment(order: number): Tensor {
+    const { concentration1: a, concentration0: b } = this;
+    const power = a.reciprocal().mul(order).add(1);
+    return lgamma(power)
+      .add(lgamma(b))
+      .sub(lgamma(power.add(b)))
+      .exp()
+      .mul(b);
+  }
+  override get mean(): Tensor {
+    return this.moment(1);
+  }
+  override get variance(): Tensor {
+    return this.moment(2).sub(this.moment(1).square());
+  }
+  override entropy(): Tensor {
+    const { concentration1: a, concentration0: b } = this;
+    const harmonic = digamma(b.add(1)).add(gamma);
+    return b.reciprocal().neg().add(1).add(a.reciprocal().neg().add(1).mul(harmonic)).sub(a.log()).sub(b.log());
+  }
+}
+
+/** Shares that add up to 1, made of normal variables by breaking a stick. */
+export class LogisticNormal extends TransformedDistribution {
+  readonly loc: Tensor;
+  readonly scale: Tensor;
+  constructor(loc: ParameterValue, scale: ParameterValue, options: DistributionOptions = {}) {
+    const [center, width] = broadcastAll(loc, scale).map(value => (value.ndim === 0 ? value.unsqueeze(0) : value));
+    super(new Normal(center, width, options), new StickBreakingTransform(), options);
+    this.loc = center;
+    this.scale = width;
   }
 }
