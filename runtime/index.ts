@@ -125,11 +125,12 @@ export { canCast, promoteTypes, resultType } from './dtypes.js';
 export type { Element } from './elements.js';
 export { withCounterRandom } from './entry-run.js';
 export { Generator, getRngState, initialSeed, manualSeed, seed, setRngState } from './generator.js';
+export { type LowRankOptions, pcaLowrank, svdLowrank } from './low-rank.js';
 export * as nn from './nn/index.js';
 export * as optim from './optim/index.js';
 export { poisson } from './poisson.js';
 export { getPrintoptions, type PrintOptions, setPrintoptions } from './print.js';
-export { broadcastShapes, isComplex, isFloatingPoint, isNonzero, isTensor, numel } from './questions.js';
+export { broadcastShapes, isComplex, isFloatingPoint, isNonzero, isSameSize, isTensor, numel } from './questions.js';
 export {
   bernoulli,
   multinomial,

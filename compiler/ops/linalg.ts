@@ -17,6 +17,7 @@ import {
   signOfDeterminant,
   solveLinear,
 } from './factorization.js';
+import { luFactor } from './lu.js';
 import { type NamedTuple, namedTuple } from './named-tuple.js';
 import { vectorNorm as pNorm } from './reduction.js';
 import { exactly, random, sample, sampleWithoutGradient, symmetricSample } from './samples.js';
@@ -172,14 +173,19 @@ export const vecdot: Op<(x: Tensor, y: Tensor, options?: { dim?: number }) => Te
   samples: [sample(random([2, 3]), random([2, 3]))],
 });
 
+/** For one right-hand side or several. */
+function solutionOf(A: Tensor, B: Tensor): Tensor {
+  const vectors = B.ndim === 1 || B.ndim === A.ndim - 1;
+  return vectors ? solveLinear(A, B.unsqueeze(-1)).squeeze(-1) : solveLinear(A, B);
+}
+
 export const solve: Op<(A: Tensor, B: Tensor) => Tensor> = composite({
   name: 'linalg.solve',
   doc: 'X with A·X = B, for one right-hand side or several.',
   signature: 'A: tensor, B: tensor',
   compute({ A, B }) {
     checkRegular('linalg.solve', A);
-    const vectors = B.ndim === 1 || B.ndim === A.ndim - 1;
-    return vectors ? solveLinear(A, B.unsqueeze(-1)).squeeze(-1) : solveLinear(A, B);
+    return solutionOf(A, B);
   },
   gradName: 'LinalgSolveExBackward0',
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2])), sample(exactly([2, 2], [3, 1, 1, 2]), random([2, 3]))],
@@ -340,7 +346,7 @@ export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composi
 });
 
 export { cross, matmul, matrixPower } from './contraction.js';
-export { lu, luFactor } from './lu.js';
+export { lu, luFactor, solveByFactors as luSolve } from './lu.js';
 export { matrixExp } from './matrix-exponential.js';
 export { tensorinv, tensorsolve } from './tensor-equations.js';
 export { solveTriangular } from './triangular.js';
@@ -382,6 +388,25 @@ export const invEx: Op<(A: Tensor) => NamedTuple<['inverse', 'info']>> = composi
   signature: 'A: tensor',
   compute: ({ A }) => namedTuple({ inverse: inverse(A), info: firstFailure(pivotsOf(A.detach()).eq(0)) }),
   samples: [sample(exactly([2, 2], [3, 1, 1, 2]))],
+});
+
+export const solveEx: Op<(A: Tensor, B: Tensor) => NamedTuple<['result', 'info']>> = composite({
+  name: 'linalg.solveEx',
+  doc: 'X with A·X = B, and instead of an error info: 0, or which pivot is zero, counted from 1.',
+  signature: 'A: tensor, B: tensor',
+  compute: ({ A, B }) => namedTuple({ result: solutionOf(A, B), info: firstFailure(pivotsOf(A.detach()).eq(0)) }),
+  samples: [sample(exactly([2, 2], [3, 1, 1, 2]), random([2]))],
+});
+
+export const luFactorEx: Op<(A: Tensor) => NamedTuple<['LU', 'pivots', 'info']>> = composite({
+  name: 'linalg.luFactorEx',
+  doc: 'What luFactor gives, and info: 0, or which pivot is zero, counted from 1.',
+  signature: 'A: tensor',
+  compute({ A }) {
+    const { LU, pivots } = luFactor(A);
+    return namedTuple({ LU, pivots, info: firstFailure(LU.detach().diagonal(0, -2, -1).eq(0)) });
+  },
+  samples: [sample(exactly([2, 2], [3, 1, 1, 2])), sampleWithoutGradient(exactly([2, 2], [1, 2, 2, 4]))],
 });
 
 export const choleskyEx: Op<(input: Tensor, options?: { readonly upper?: boolean }) => NamedTuple<['L', 'info']>> =

@@ -246,11 +246,36 @@ export const lu: Op<(A: Tensor) => NamedTuple<['P', 'L', 'U']>> = composite({
 export function solveTransposed(A: Tensor, B: Tensor): Tensor {
   const packed = luPacked(A);
   const rows = A.shape[A.ndim - 1];
-  const transposed = packed.narrow(-1, 0, rows).transpose(-2, -1);
+  return transposedSolution(packed.narrow(-1, 0, rows), rowOrder(pivotColumn(packed), rows), B);
+}
+
+function transposedSolution(LU: Tensor, order: Tensor, B: Tensor): Tensor {
+  const transposed = LU.transpose(-2, -1);
   const half = solveTriangular(transposed, B, { upper: false });
   const ordered = solveTriangular(transposed, half, { upper: true, unitriangular: true });
-  return takeRows(ordered, rowOrder(pivotColumn(packed), rows).argsort(-1));
+  return takeRows(ordered, order.argsort(-1));
 }
+
+interface Side {
+  readonly left?: boolean;
+  readonly adjoint?: boolean;
+}
+export const solveByFactors: Op<(LU: Tensor, pivots: Tensor, B: Tensor, options?: Side) => Tensor> = composite({
+  name: 'linalg.luSolve',
+  doc: 'X with A·X = B, or X·A = B where left is false, given what luFactor makes of A; with adjoint, of Aᵀ.',
+  signature: 'LU: tensor, pivots: tensor, B: tensor, *, left: bool = true, adjoint: bool = false',
+  compute({ LU, pivots, B, left, adjoint }) {
+    const right: Tensor = left ? B : B.transpose(-2, -1);
+    const order = orderOf('linalg.luSolve', pivots, LU.shape[LU.ndim - 1]);
+    const X = left === adjoint ? transposedSolution(LU, order, right) : luSolve(right, LU, pivots);
+    return left ? X : X.transpose(-2, -1);
+  },
+  samples: [
+    sample(exactly([2, 2], [3, -1, 0.3, 2]), exactly([2], [2, 2], 'int32'), random([2, 3])),
+    sample(exactly([2, 2], [3, -1, 0.3, 2]), exactly([2], [2, 2], 'int32'), random([2, 3]), { adjoint: true }),
+    sample(exactly([2, 2], [3, -1, 0.3, 2]), exactly([2], [2, 2], 'int32'), random([3, 2]), { left: false }),
+  ],
+});
 
 export const luSolve: Op<(b: Tensor, LUData: Tensor, LUPivots: Tensor) => Tensor> = composite({
   name: 'luSolve',

@@ -51,6 +51,14 @@ function padAlong(input: Tensor, dim: number, before: number, after: number, bor
     : whole;
 }
 
+export const constantPadNd: Op<(input: Tensor, pad: readonly number[], value?: Scalar) => Tensor> = composite({
+  name: 'constantPadNd',
+  doc: 'One value around the last dims: pad with a constant.',
+  signature: 'input: tensor, pad: ints, value: any = 0',
+  compute: ({ input, pad: amounts, value }) => pad(input, [amounts].flat(), { value }),
+  samples: [sample(random([2, 3]), [1, 2], 0.5)],
+});
+
 export const pad: Op<
   (
     input: Tensor,

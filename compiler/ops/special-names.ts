@@ -3,6 +3,20 @@ export { erf, erfc, ndtr } from './error-function.js';
 export { entr, exp2, expm1, log1p, logit, xlog1py, xlogy } from './exponential.js';
 export { igamma as gammainc, igammac as gammaincc, mvlgamma as multigammaln, zeta } from './incomplete-gamma.js';
 export { erfcx, logNdtr, ndtri } from './normal-distribution.js';
+export {
+  chebyshevPolynomialT,
+  chebyshevPolynomialU,
+  chebyshevPolynomialV,
+  chebyshevPolynomialW,
+  hermitePolynomialH,
+  hermitePolynomialHe,
+  laguerrePolynomialL,
+  legendrePolynomialP,
+  shiftedChebyshevPolynomialT,
+  shiftedChebyshevPolynomialU,
+  shiftedChebyshevPolynomialV,
+  shiftedChebyshevPolynomialW,
+} from './orthogonal-polynomials.js';
 export { logSoftmax, logsumexp, softmax } from './reduction.js';
 export { round } from './rounding.js';
 export {
@@ -11,8 +25,10 @@ export {
   erfinv,
   expit,
   i0,
+  i0 as modifiedBesselI0,
   i0e,
   i1,
+  i1 as modifiedBesselI1,
   i1e,
   lgamma as gammaln,
   polygamma,

@@ -56,6 +56,14 @@ export const split: Op<(input: Tensor, splitSize: number | readonly number[], di
   errors: [{ args: [random([5]), [1, 2]], message: /sum exactly to 5/ }],
 });
 
+export const splitWithSizes: Op<(input: Tensor, splitSizes: readonly number[], dim?: number) => Tensor[]> = composite({
+  name: 'splitWithSizes',
+  doc: 'Pieces of the sizes listed, along a dim.',
+  signature: 'input: tensor, splitSizes: ints, dim: int = 0',
+  compute: ({ input, splitSizes, dim }) => split(input, [splitSizes].flat(), dim),
+  samples: [sample(random([2, 5]), [1, 4], 1)],
+});
+
 export const chunk: Op<(input: Tensor, chunks: number, dim?: number) => Tensor[]> = composite({
   name: 'chunk',
   gradName: 'SplitBackward0',

@@ -1,11 +1,11 @@
 /** The memory under a tensor by size, stride and offset, whatever view of it the tensor is. */
 import { fail } from '../errors.js';
 import { addIndex, type Expr, index, iterOf, loop, makeIter, mulIndex, type Stmt } from '../ir/kernel.js';
-import { formatShape, mayOverlap, numel, type Shape } from '../ir/shape.js';
+import { formatShape, mayOverlap, numel, type Shape, sameShape } from '../ir/shape.js';
 import { composite, define, view as defineView, type Op } from './define.js';
 import { random, sample } from './samples.js';
 import { listOfInts } from './signature.js';
-import { firstLayout, noGrad, recordFunction } from './tape.js';
+import { assignInPlace, firstLayout, noGrad, recordFunction } from './tape.js';
 import { executor, type Tensor } from './tensor.js';
 import { reindex } from './view.js';
 
@@ -106,6 +106,32 @@ export const asStrided: Strided = composite({
   errors: [
     { args: [random([4, 3]), [4, 4], [3, 1], 0], message: /reach element 12, out of bounds for a tensor of 12/ },
   ],
+});
+
+export const asStridedScatter: Op<
+  (
+    input: Tensor,
+    src: Tensor,
+    size: readonly number[],
+    stride: readonly number[],
+    storageOffset?: number | null,
+  ) => Tensor
+> = composite({
+  name: 'asStridedScatter',
+  doc: 'A copy whose memory has, under the given size, stride and offset, the elements of src.',
+  signature: 'input: tensor, src: tensor, size: ints, stride: ints, storageOffset: int = null',
+  compute({ input, src, size, stride, storageOffset }) {
+    const copy: Tensor = input.clone();
+    const part = copy.asStrided(listOfInts(size), stride, storageOffset ?? input.storageOffset());
+    if (!sameShape(part.shape, src.shape))
+      fail('E107', {
+        op: 'asStridedScatter',
+        problem: `expected src to have the size ${formatShape(part.shape)}, but it has ${formatShape(src.shape)}`,
+      });
+    assignInPlace(part, src.expand(part.shape));
+    return copy;
+  },
+  samples: [sample(random([4, 3]), random([3, 2]), [3, 2], [3, 1], 1)],
 });
 
 /**

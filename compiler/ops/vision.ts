@@ -322,3 +322,26 @@ export const interpolate: Op<
 });
 
 export { interpolate as upsample };
+
+type Upsample = Op<
+  (
+    input: Tensor,
+    size?: Size | null | { readonly size?: Size; readonly scaleFactor?: number | readonly number[] },
+    scaleFactor?: number | readonly number[] | null,
+  ) => Tensor
+>;
+export const upsampleNearest: Upsample = composite({
+  name: 'upsampleNearest',
+  doc: 'The spatial dims resized by taking the nearest element; interpolate does more.',
+  signature: 'input: tensor, size: ints = null, scaleFactor: numbers = null',
+  compute: ({ input, size, scaleFactor }) => interpolate(input, { size, scaleFactor, mode: 'nearest' }),
+  samples: [sample(random([1, 1, 3, 4]), { scaleFactor: 2 })],
+});
+export const upsampleBilinear: Upsample = composite({
+  name: 'upsampleBilinear',
+  doc: 'The spatial dims of images resized between corners that stay where they are; interpolate does more.',
+  signature: 'input: tensor, size: ints = null, scaleFactor: numbers = null',
+  compute: ({ input, size, scaleFactor }) =>
+    interpolate(input, { size, scaleFactor, mode: 'bilinear', alignCorners: true }),
+  samples: [sample(random([1, 1, 3, 4]), [5, 6])],
+});

@@ -1,5 +1,6 @@
 /** Modules, parameters and layers: `nn.Linear`, `nn.init.kaimingUniform_`, `nn.utils.clipGradNorm_`. */
 export * from './activation.js';
+export * from './adaptive-softmax.js';
 export * from './attention.js';
 export * from './containers.js';
 export * from './convolution.js';

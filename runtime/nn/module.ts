@@ -149,10 +149,26 @@ export abstract class Module {
     (this as Record<string, unknown>)[name] = module;
   }
 
+  /** The same as `addModule`. */
+  registerModule(name: string, module: Module): void {
+    this.addModule(name, module);
+  }
+
   /** The module at a dotted path. */
   getSubmodule(path: string): Module {
     for (const [name, module] of this.namedModules()) if (name === path) return module;
     return fail('E208', { problem: `${this.constructor.name} has no submodule '${path}'` });
+  }
+
+  /** The parameter at a dotted path. */
+  getParameter(path: string): Parameter {
+    for (const [name, parameter] of this.namedParameters()) if (name === path) return parameter;
+    return fail('E208', { problem: `${this.constructor.name} has no parameter '${path}'` });
+  }
+  /** The buffer at a dotted path. */
+  getBuffer(path: string): Tensor {
+    for (const [name, buffer] of this.namedBuffers()) if (name === path) return buffer;
+    return fail('E208', { problem: `${this.constructor.name} has no buffer '${path}'` });
   }
 
   // ── state dict ─────────────────────────────────────────────────────────────────────────────────────────────────────

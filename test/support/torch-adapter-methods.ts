@@ -66,7 +66,7 @@ export const methods: Readonly<Record<string, Handler>> = {
   },
   'Tensor.copy_': {
     signature: 'self src non_blocking',
-    run: (_, { self, src }) => (self as Tensor).copy_(src as Tensor),
+    run: (torch, { self, src }) => (self as Tensor).copy_(lower(torch.python, src, true) as Tensor),
   },
   'Tensor.__len__': { signature: 'self', run: (torch, { self }) => torch.python.length(self) },
   'Tensor.__rsub__': {
