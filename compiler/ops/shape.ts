@@ -75,10 +75,15 @@ export const unslice: Op<(input: Tensor, dim: number, size: number, start: numbe
   doc: 'Zeros of `size` along a dim, with the input at every step-th position from start: the gradient of slice.',
   signature: 'input: tensor, dim: int, size: int, start: int, step: int = 1',
   fusion: 'pointwise',
-  infer: ([input], attrs) => ({
-    dtype: input.dtype,
-    shape: input.shape.map((extent, d) => (d === attrs.dim ? (attrs.size as number) : extent)),
-  }),
+  infer([input], attrs) {
+    const { dim, size, start, step } = attrs as { dim: number; size: number; start: number; step: number };
+    const given = input.shape[dim];
+    if (given === undefined || (given > 0 && start + (given - 1) * step >= size)) {
+      const problem = `${formatShape(input.shape)} does not fit into ${size} along dim ${dim} from ${start} in steps of ${step}`;
+      fail('E110', { op: 'unslice', problem });
+    }
+    return { dtype: input.dtype, shape: input.shape.map((extent, d) => (d === dim ? size : extent)) };
+  },
   lower: {
     kind: 'map',
     element(at, [input], attrs, type) {

@@ -101,7 +101,11 @@ const order: Op<(input: Tensor, dim: number, descending: boolean) => Tensor> = d
   signature: 'input: tensor, dim: int, descending: bool',
   fusion: 'opaque',
   differentiable: false,
-  infer: ([input]) => ({ dtype: 'int64', shape: input.shape }),
+  infer([{ shape }], { dim }) {
+    if (shape[dim as number] === undefined)
+      fail('E110', { op: 'order', problem: `there is no dim ${dim} in ${formatShape(shape)}` });
+    return { dtype: 'int64', shape };
+  },
   lower: {
     kind: 'program',
     build({ inputs: [input], attrs, type, out }) {
@@ -122,6 +126,7 @@ const order: Op<(input: Tensor, dim: number, descending: boolean) => Tensor> = d
     sampleWithoutGradient(integers([9], 0, 4), 0, true),
     sampleWithoutGradient(exactly([4], [2, Number.NaN, -1, 2]), 0, false),
   ],
+  errors: [{ args: [random([3]), 1, false], message: /no dim 1 in \[3\]/ }],
 });
 /** Bools compare as numbers. */
 const comparable = (input: Operand, at: readonly Expr[]): Expr => {
