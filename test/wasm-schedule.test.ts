@@ -175,6 +175,7 @@ describe('sums and pointwise nests', () => {
     [17, 9],
     [64, 84],
     [2, 20011],
+    [96, 256],
   ]) {
     test(`sum over rows and columns of ${rows}x${columns}`, () => {
       expectEqual(sums(rows, columns, 'rows'), rows);
@@ -192,6 +193,25 @@ test('long sums over far elements go on in four vectors side by side', () => {
   expect(sidesOf(64, 12)).toBe('4');
 });
 
+test('sums down the columns of a large matrix go along its rows, in an order that keeps every bit', () => {
+  const kernel = sums(96, 256, 'rows');
+  expect(printKernel(scheduled(kernel))).toContain('sums: float32[128] local');
+  expect(printKernel(scheduled(sums(32, 256, 'rows')))).not.toContain('local');
+  const matrix = noise(96 * 256, 1);
+  const [plain, blocked] = [new Float32Array(256), new Float32Array(256)];
+  compileKernel(kernel)(matrix, plain);
+  compileKernel(scheduled(kernel))(matrix, blocked);
+  expect(blocked).toEqual(plain);
+});
+
+test('an image that is read in steps of two is staged with each element once, whatever the taps', () => {
+  const shape: ConvShape = { batch: 1, channels: 2, size: 32, filters: 8, kernel: 3, stride: 2, padding: 1 };
+  const staged = (of: ConvShape): number =>
+    Number(printKernel(scheduled(conv(of))).match(/ b?a?: float32\[(\d+)\] local/)?.[1]);
+  expect(staged(shape)).toBe(2 * 33 * 34);
+  expectEqual(conv(shape), 18);
+});
+
 test('what is read along one counter and written along another is turned around in squares', () => {
   expect(printKernel(scheduled(transposed(17, 9)))).toMatch(/square: float32\[16\] register/);
   expect(printKernel(scheduled(transposed(3, 9)))).not.toContain('square');
@@ -199,6 +219,12 @@ test('what is read along one counter and written along another is turned around 
 });
 
 describe('what fills no vector', () => {
+  test('is finished as a vector after a contraction', () => {
+    const shape: ConvShape = { batch: 1, channels: 1, size: 6, filters: 4, kernel: 3, stride: 1, padding: 1 };
+    expect(printKernel(scheduled(conv(shape)))).not.toContain('in unroll(2)');
+    expectEqual(conv(shape), 9);
+  });
+
   test('is in a last vector that computes some elements again', () =>
     expect(printKernel(scheduled(maxPool(1, 28)))).not.toContain('acc[0]'));
 

@@ -4,6 +4,7 @@
 import type { Kernel } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { blockSlabs } from './block-slabs.js';
+import { columnSums } from './column-sums.js';
 import { type Choice, tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { hoistFills } from './hoist-fills.js';
@@ -25,6 +26,7 @@ export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kern
   splitStrides,
   splitGuards,
   transposeInRegisters,
+  columnSums,
   vectoriseLoops,
   unrollWindows,
 ];
