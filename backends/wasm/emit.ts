@@ -25,7 +25,7 @@ import { FunctionCode, type Scope, type Value, type Variable } from './code.js';
 import { ScalarEmitter } from './emit-scalar.js';
 import { fitsLane, LANES, VectorEmitter } from './emit-vector.js';
 import { alignOf, Frame, type Helper, storeName, valueType } from './frame.js';
-import { SCRATCH, SHARED, THREAD } from './globals.js';
+import { SCRATCH, SHARED, THREAD, THREADS } from './globals.js';
 import { scalar } from './scalar.js';
 import { MOST_TURNS } from './turns.js';
 import { workOf } from './work.js';
@@ -34,8 +34,9 @@ import { workOf } from './work.js';
 const TILE = 8;
 /** Loops of so many steps are worth computing anew, after each, what would else take registers from them. */
 const LONG = 256;
-/** So many turns of a divided loop are enough that threads end at about the same time. */
-const ENOUGH_TURNS = 16;
+/** A divided loop is given out in turns where it is worth so many of them, and then in so many at least. */
+const WORTH_TURNS = 10;
+const FEWEST_TURNS = 8;
 
 export interface EmittedFunction {
   readonly code: FunctionCode;
@@ -188,9 +189,9 @@ class StatementEmitter {
   }
 
   /**
-   * The iterations of `thread.x` are taken by threads in turns of several; a single one is the first thread's. What that one
-   * reads, the others must not: no barrier parts it from what the first thread wrote before, and later statements, behind a
-   * barrier, would find the value that they have read too early.
+   * The iterations of `thread.x` are divided among the threads; a single one is the first thread's. What that one reads, the
+   * others must not: no barrier parts it from what the first thread wrote before, and later statements, behind a barrier,
+   * would find the value that they have read too early.
    */
   private divided(stmt: Extract<Stmt, { kind: 'loop' }>): void {
     const { frame } = this;
@@ -200,30 +201,43 @@ class StatementEmitter {
       const [inside, none] = [code.armScope(frame.scope, this.changing), code.armScope(frame.scope, new Set())];
       frame.within(inside, () => this.unroll(stmt.iter, stmt.body));
       code.branch(frame.scope, isFirst, inside, none);
-    } else this.inTurns(stmt, this.iterationsOfTurn(stmt));
+    } else if (workOf([stmt]) < WORTH_TURNS * this.turn)
+      this.part(stmt, code.global(THREAD), code.global(THREADS), frame.scope, true);
+    else this.inTurns(stmt);
   }
 
-  private inTurns(stmt: Extract<Stmt, { kind: 'loop' }>, each: number): void {
+  private inTurns(stmt: Extract<Stmt, { kind: 'loop' }>): void {
     const { frame } = this;
     const { code } = frame;
-    const { extent } = stmt.iter;
-    const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
+    const turns = this.turnsOf(stmt);
     const turn = code.variable('i32');
     const inside = code.loopScope(frame.scope, this.written(stmt), true);
-    frame.within(inside, () => {
-      const first = frame.scaled(code.read(turn, inside), each);
-      const end = i32('add', first, code.constant('i32', each));
-      const last = code.constant('i32', extent);
-      const bound = extent % each === 0 ? end : code.op('i32', { name: 'select' }, [i32('lt_u', end, last), end, last]);
-      this.around(stmt, code.loopScope(inside, this.written(stmt), false, first), bound);
-    });
-    code.turns(frame.scope, turn, Math.ceil(extent / each), inside);
+    frame.within(inside, () => this.part(stmt, code.read(turn, inside), code.constant('i32', turns), inside, false));
+    code.turns(frame.scope, turn, turns, inside);
   }
 
-  private iterationsOfTurn({ iter: { extent }, body }: Extract<Stmt, { kind: 'loop' }>): number {
-    const worthTaking = Math.ceil(this.turn / Math.max(workOf(body), 1));
-    const share = Math.ceil(extent / ENOUGH_TURNS);
-    return Math.max(1, Math.min(worthTaking, share), Math.ceil(extent / MOST_TURNS));
+  /** As many as are worth taking, in fours: so teams of two and four have equally many. Their bounds are products of i32. */
+  private turnsOf(stmt: Extract<Stmt, { kind: 'loop' }>): number {
+    const wanted = this.turn === 0 ? MOST_TURNS : 4 * Math.floor(workOf([stmt]) / this.turn / 4);
+    const { extent } = stmt.iter;
+    return Math.min(Math.max(wanted, FEWEST_TURNS), extent, MOST_TURNS, Math.floor(0x7fffffff / extent));
+  }
+
+  /** Of N iterations part p of P runs those from N·p/P up to N·(p + 1)/P. `maybeNone`: there may be more parts than those. */
+  private part(
+    stmt: Extract<Stmt, { kind: 'loop' }>,
+    part: Value,
+    parts: Value,
+    scope: Scope,
+    maybeNone: boolean,
+  ): void {
+    const { code } = this.frame;
+    const { extent } = stmt.iter;
+    const i32 = (name: string, ...args: Value[]): Value => code.op('i32', { name: `i32.${name}` }, args);
+    const upTo = (end: Value): Value => i32('div_u', i32('mul', end, code.constant('i32', extent)), parts);
+    const first = upTo(part);
+    const bound = upTo(i32('add', part, code.constant('i32', 1)));
+    this.around(stmt, code.loopScope(scope, this.written(stmt), maybeNone, first), bound);
   }
 
   private branch(stmt: Extract<Stmt, { kind: 'if' }>): void {
