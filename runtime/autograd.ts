@@ -2,9 +2,10 @@
  * `autograd`: gradients of computed tensors and of functions, and functions with a gradient of their own.
  */
 import { fail } from '../compiler/errors.js';
+import { gradLike, realGrad } from '../compiler/ops/complex/gradients.js';
 import { type Saved, save } from '../compiler/ops/saved.js';
 import { type GradNode, gradNode, noGrad, recordFunction, requiresGrad } from '../compiler/ops/tape.js';
-import { Tensor } from '../compiler/ops/tensor.js';
+import { realForm, Tensor } from '../compiler/ops/tensor.js';
 
 export { hessian, hvp, jacobian, jvp, vhp, vjp } from '../compiler/autodiff/functional.js';
 export { type BackwardOptions, backward, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';
@@ -64,15 +65,15 @@ export function apply<A extends readonly unknown[]>(fn: FunctionClass<A>, ...arg
   const output = args.includes(result) ? result.detach() : result;
   context.finish(output);
   const inputs = args.filter(arg => arg instanceof Tensor);
-  recordFunction(`${fn.name}Backward`, inputs, output, grad => {
-    const given = fn.backward(context, grad);
+  recordFunction(`${fn.name}Backward`, inputs.map(realForm), realForm(output), grad => {
+    const given = fn.backward(context, gradLike(output, grad));
     const grads = given === null || given instanceof Tensor ? [given] : given;
     if (grads.length !== args.length) {
       fail('E207', {
         problem: `function ${fn.name}Backward returned an incorrect number of gradients (expected ${args.length}, got ${grads.length})`,
       });
     }
-    return grads.filter((_, i) => args[i] instanceof Tensor);
+    return grads.filter((_, i) => args[i] instanceof Tensor).map((own, i) => own && realGrad(inputs[i], own));
   });
   return output;
 }

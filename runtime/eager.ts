@@ -169,7 +169,10 @@ export const eager: Executor = {
     eagerValue(target, 'an in-place change').storage.version++;
     takeLayout(target, view);
   },
-  versionOf: tensor => (tensor.value.kind === 'eager' ? tensor.value.storage.version : 0),
+  versionOf(tensor) {
+    const { value } = realForm(tensor);
+    return value.kind === 'eager' ? value.storage.version : 0;
+  },
   sharesMemory: (tensor, view) =>
     tensor.value.kind === 'eager' && view.value.kind === 'eager' && tensor.value.storage === view.value.storage,
   readGrad: eagerGrad.read,

@@ -12,6 +12,7 @@ import {
   complex,
   complex64,
   complex128,
+  cond,
   type DType,
   defineModel,
   entry,
@@ -38,6 +39,7 @@ import {
   tensor,
   viewAsComplex,
   viewAsReal,
+  whileLoop,
   zeros,
 } from '../runtime/index.js';
 
@@ -203,6 +205,44 @@ describe('autograd', () => {
       [0, 0],
     ]);
   });
+});
+
+test('functions with a gradient of their own', () => {
+  class Square extends autograd.Function {
+    static forward(context: autograd.FunctionContext, z: Tensor): Tensor {
+      context.saveForBackward(z);
+      return z.mul(z);
+    }
+    static backward(context: autograd.FunctionContext, grad: Tensor): Tensor {
+      return grad.mul(context.savedTensors[0].conj()).mul(2);
+    }
+  }
+  const [own, plain] = [three().requiresGrad_(), three().requiresGrad_()];
+  Square.apply(own).abs().sum().backward();
+  plain.mul(plain).abs().sum().backward();
+  expect(String(own.grad)).toBe(String(plain.grad));
+});
+
+test('loops and branches in a trace refuse complex values by name', () => {
+  const run = (body: (z: Tensor) => Tensor) => () => compile(body, [{ shape: [2], dtype: complex64 }]);
+  expect(
+    run(z =>
+      cond(
+        z.abs().sum().gt(1),
+        () => z,
+        () => z.neg(),
+      ),
+    ),
+  ).toThrow(/E111: cond does not take complex64/);
+  expect(
+    run(z =>
+      whileLoop(
+        (c: Tensor) => c.abs().lt(9),
+        (c: Tensor) => c.mul(2),
+        z.sum(),
+      ),
+    ),
+  ).toThrow(/E111: while.* does not take complex64/);
 });
 
 /** Rotates what it is given towards -1; the model of the tests below. */

@@ -9,7 +9,7 @@
  * call. The eager values themselves are never touched.
  */
 import { fail, GradcError, invariant, type Site } from '../errors.js';
-import { arrayOf, isFloat } from '../ir/dtype.js';
+import { arrayOf, isComplexDType, isFloat } from '../ir/dtype.js';
 import type { Attrs, Graph, NamedResult, ParamRole, TensorType } from '../ir/graph.js';
 import { formatType, Interner, isParam, type Node } from '../ir/graph.js';
 import { contiguousStrides, numel, sameShape } from '../ir/shape.js';
@@ -21,6 +21,7 @@ import {
   eagerGrad,
   eagerValue,
   isContiguousValue,
+  realForm,
   refuseComplex,
   type Storage,
   Tensor,
@@ -133,6 +134,7 @@ export class Trace implements Executor {
 
   /** A tensor that stands for an argument of the traced function. */
   input(name: string, type: TensorType, role: ParamRole = 'input'): Tensor {
+    if (isComplexDType(type.dtype)) refuseComplex(this.name, type.dtype);
     const node = this.interner.param(name, role, type);
     const cell: Cell = { node, version: 0, param: node };
     this.#inputs.push(cell);
@@ -359,7 +361,8 @@ export class Trace implements Executor {
     return this.nodeOf(back);
   }
 
-  versionOf(tensor: Tensor): number {
+  versionOf(given: Tensor): number {
+    const tensor = realForm(given);
     if (tensor.value.kind === 'eager')
       return this.outer?.versionOf(tensor) ?? this.#cells.get(tensor.value.storage)?.version ?? 0;
     return this.#traced(tensor, 'this call').cell.version;

@@ -53,6 +53,49 @@ function hyperbolicTangentOf(z: Tensor): Tensor {
   return fromParts(u.mul(t.square().add(1)).div(below), t.div(re.cosh().square()).div(below));
 }
 
+// ── inverse functions, after Kahan ─────────────────────────────────────────────────────────────────────────────────────
+
+/** √(1 + z) and √(1 - z), of which the imaginary parts keep the sign of a zero. */
+const rootsBeside = (z: Tensor): [Tensor, Tensor] => {
+  const [re, im] = partsOf(z);
+  return [rootOf(fromParts(re.add(1), im)), rootOf(fromParts(re.neg().add(1), im.neg()))];
+};
+/** The parts of conj(a)·b. */
+const conjugateProduct = (a: Tensor, b: Tensor): [re: Tensor, im: Tensor] => {
+  const [[ar, ai], [br, bi]] = [partsOf(a), partsOf(b)];
+  return [ar.mul(br).add(ai.mul(bi)), ar.mul(bi).sub(ai.mul(br))];
+};
+function arcsineOf(z: Tensor): Tensor {
+  const [plus, minus] = rootsBeside(z);
+  const along = conjugateProduct(minus.conj(), plus)[0];
+  return fromParts(realPart(z).atan2(along), conjugateProduct(minus, plus)[1].asinh());
+}
+function arccosineOf(z: Tensor): Tensor {
+  const [plus, minus] = rootsBeside(z);
+  return fromParts(realPart(minus).atan2(realPart(plus)).mul(2), conjugateProduct(plus, minus)[1].asinh());
+}
+function hyperbolicArccosineOf(z: Tensor): Tensor {
+  const [re, im] = partsOf(z);
+  const [plus, minus] = [rootOf(fromParts(re.add(1), im)), rootOf(fromParts(re.sub(1), im))];
+  return fromParts(conjugateProduct(minus, plus)[0].asinh(), imaginaryPart(minus).atan2(realPart(plus)).mul(2));
+}
+function hyperbolicArctangentOf(z: Tensor): Tensor {
+  const [re, im] = partsOf(z);
+  const beside = re.neg().add(1);
+  const gap = beside.square().add(im.square());
+  const angle = im.mul(2).atan2(beside.mul(re.add(1)).sub(im.square()));
+  return fromParts(re.mul(4).div(gap).log1p().mul(0.25), angle.mul(0.5));
+}
+
+rule(trigonometry.asin, ({ input }) => arcsineOf(input));
+rule(trigonometry.acos, ({ input }) => arccosineOf(input));
+rule(trigonometry.asinh, ({ input }) => turnedBack(arcsineOf(turned(input))));
+rule(trigonometry.acosh, ({ input }) => hyperbolicArccosineOf(input));
+rule(trigonometry.atanh, ({ input }) => hyperbolicArctangentOf(input));
+rule(trigonometry.atan, ({ input }) => turnedBack(hyperbolicArctangentOf(turned(input))));
+
+// ── exponentials, roots and their like ─────────────────────────────────────────────────────────────────────────────────
+
 rule(exponential.exp, ({ input }) => exponentialOf(input));
 rule(exponential.log, ({ input }) => logarithmOf(input));
 rule(exponential.log2, ({ input }) => logarithmOf(input).mul(Math.LOG2E));
