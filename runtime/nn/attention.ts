@@ -6,6 +6,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty, zeros } from '../creation.js';
 import { dropout as drop } from '../dropout.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from './in-order.js';
 import { constant_, xavierNormal_, xavierUniform_ } from './init.js';
 import { Layer } from './layer.js';
 import { Linear } from './linear.js';
@@ -24,6 +25,8 @@ export interface AttentionOptions {
   /** Inputs are [batch, length, features] instead of [length, batch, features]. */
   readonly batchFirst?: boolean;
 }
+const attentionOrder = ['dropout', 'bias', 'addBiasKv', 'addZeroAttn', 'kdim', 'vdim', 'batchFirst'] as const;
+
 /** Arguments after query, key and value, in this order or by name. Bool masks are true where attention is forbidden. */
 export interface AttentionCall {
   readonly keyPaddingMask?: Tensor | null;
@@ -51,8 +54,9 @@ export class MultiheadAttention extends Layer {
   biasK: Parameter | null;
   biasV: Parameter | null;
 
-  constructor(embedDim: number, numHeads: number, options: AttentionOptions = {}) {
+  constructor(embedDim: number, numHeads: number, ...given: InOrder<AttentionOptions, typeof attentionOrder>) {
     super();
+    const options = byName<AttentionOptions, typeof attentionOrder>('MultiheadAttention', attentionOrder, given);
     const { dropout = 0, bias = true, addBiasKv = false, addZeroAttn = false, batchFirst = false } = options;
     const [kdim, vdim] = [options.kdim ?? embedDim, options.vdim ?? embedDim];
     if (embedDim % numHeads !== 0)

@@ -1,10 +1,12 @@
 /** A table of vectors, looked up by index, one by one or in bags. */
 import { fail } from '../../compiler/errors.js';
+import type { DType } from '../../compiler/ir/dtype.js';
 import type { BagMode } from '../../compiler/ops/embedding-bag.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from './in-order.js';
 import { normal_ } from './init.js';
 import { Layer, positional, Unquoted } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -16,7 +18,9 @@ export interface EmbeddingOptions {
   readonly maxNorm?: number | null;
   /** The p of that norm. Default: 2. */
   readonly normType?: number;
+  readonly dtype?: DType;
 }
+const tableOrder = ['paddingIdx', 'maxNorm', 'normType'] as const;
 
 /** What tables share: their size, their options, their first values. */
 abstract class Table extends Layer {
@@ -29,7 +33,7 @@ abstract class Table extends Layer {
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
-    const { paddingIdx = null, maxNorm = null, normType = 2, ...others } = options;
+    const { paddingIdx = null, maxNorm = null, normType = 2, dtype, ...others } = options;
     const unsupported = Object.entries(others).find(
       ([, value]) => value !== null && value !== undefined && value !== false,
     );
@@ -43,7 +47,7 @@ abstract class Table extends Layer {
     this.paddingIdx = paddingIdx !== null && paddingIdx < 0 ? paddingIdx + numEmbeddings : paddingIdx;
     this.maxNorm = maxNorm;
     this.normType = normType;
-    this.weight = new Parameter(normal_(empty(numEmbeddings, embeddingDim)));
+    this.weight = new Parameter(normal_(empty(numEmbeddings, embeddingDim, { dtype })));
     const padding = this.paddingIdx;
     if (padding !== null) noGrad(() => this.weight.select(0, padding).zero_());
   }
@@ -58,8 +62,8 @@ abstract class Table extends Layer {
 }
 
 export class Embedding extends Table {
-  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
-    super(numEmbeddings, embeddingDim, options);
+  constructor(numEmbeddings: number, embeddingDim: number, ...given: InOrder<EmbeddingOptions, typeof tableOrder>) {
+    super(numEmbeddings, embeddingDim, byName<EmbeddingOptions, typeof tableOrder>('Embedding', tableOrder, given));
   }
   override forward(input: Tensor): Tensor {
     const { weight, paddingIdx, maxNorm, normType } = this;

@@ -27,6 +27,7 @@ import {
   InstanceNorm2d,
   InstanceNorm3d,
   type RunningNormOptions,
+  type RunningNormSettings,
 } from './normalization.js';
 import { isUninitialized, UninitializedBuffer, UninitializedParameter } from './uninitialized.js';
 
@@ -165,10 +166,11 @@ type RunningNorm = BatchNorm1d | BatchNorm2d | BatchNorm3d | InstanceNorm1d | In
 
 function normalizeLazily(layer: RunningNorm, becomes: Lazily<RunningNorm>['becomes']): void {
   const { affine, trackRunningStats } = layer;
-  if (affine) Object.assign(layer, lazyParameters({}));
+  const dtype = (layer.weight ?? layer.runningMean)?.dtype;
+  if (affine) Object.assign(layer, lazyParameters({ dtype }));
   if (trackRunningStats) {
-    layer.runningMean = layer.registerBuffer('runningMean', new UninitializedBuffer());
-    layer.runningVar = layer.registerBuffer('runningVar', new UninitializedBuffer());
+    layer.runningMean = layer.registerBuffer('runningMean', new UninitializedBuffer({ dtype }));
+    layer.runningVar = layer.registerBuffer('runningVar', new UninitializedBuffer({ dtype }));
   }
   settleLater<RunningNorm>(layer, {
     becomes,
@@ -184,20 +186,20 @@ function normalizeLazily(layer: RunningNorm, becomes: Lazily<RunningNorm>['becom
 }
 
 export class LazyBatchNorm1d extends BatchNorm1d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, options);
+  constructor(...given: RunningNormSettings) {
+    super(0, ...given);
     normalizeLazily(this, BatchNorm1d);
   }
 }
 export class LazyBatchNorm2d extends BatchNorm2d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, options);
+  constructor(...given: RunningNormSettings) {
+    super(0, ...given);
     normalizeLazily(this, BatchNorm2d);
   }
 }
 export class LazyBatchNorm3d extends BatchNorm3d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, options);
+  constructor(...given: RunningNormSettings) {
+    super(0, ...given);
     normalizeLazily(this, BatchNorm3d);
   }
 }

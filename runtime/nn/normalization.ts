@@ -3,12 +3,14 @@
  * Wu and He, "Group normalization" (2018); Ulyanov et al., "Instance normalization" (2016).
  */
 import { fail } from '../../compiler/errors.js';
+import type { DType } from '../../compiler/ir/dtype.js';
 import { formatShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { ones, zeros } from '../creation.js';
 import * as F from '../functional.js';
 import { pythonFloat } from '../numerals.js';
+import { byName, type InOrder } from './in-order.js';
 import { positional, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
 
@@ -18,7 +20,11 @@ export interface RunningNormOptions {
   readonly momentum?: number | null;
   readonly affine?: boolean;
   readonly trackRunningStats?: boolean;
+  readonly dtype?: DType;
 }
+const runningNormOrder = ['eps', 'momentum', 'affine', 'trackRunningStats'] as const;
+/** The settings of a layer that keeps statistics, in order or by name. */
+export type RunningNormSettings = InOrder<RunningNormOptions, typeof runningNormOrder>;
 
 /** Per-channel scale and shift, and statistics kept as buffers that training changes in place. */
 abstract class RunningNorm extends UnaryLayer {
@@ -35,7 +41,7 @@ abstract class RunningNorm extends UnaryLayer {
 
   constructor(
     numFeatures: number,
-    options: RunningNormOptions,
+    given: RunningNormSettings,
     defaults: { readonly affine: boolean; readonly trackRunningStats: boolean },
   ) {
     super();
@@ -44,16 +50,17 @@ abstract class RunningNorm extends UnaryLayer {
       momentum = 0.1,
       affine = defaults.affine,
       trackRunningStats = defaults.trackRunningStats,
-    } = options;
+      dtype,
+    } = byName<RunningNormOptions, typeof runningNormOrder>(new.target.name, runningNormOrder, given);
     this.numFeatures = numFeatures;
     this.eps = eps;
     this.momentum = momentum;
     this.affine = affine;
     this.trackRunningStats = trackRunningStats;
-    this.weight = affine ? new Parameter(ones(numFeatures)) : null;
-    this.bias = affine ? new Parameter(zeros(numFeatures)) : null;
-    this.runningMean = this.registerBuffer('runningMean', trackRunningStats ? zeros(numFeatures) : null);
-    this.runningVar = this.registerBuffer('runningVar', trackRunningStats ? ones(numFeatures) : null);
+    this.weight = affine ? new Parameter(ones(numFeatures, { dtype })) : null;
+    this.bias = affine ? new Parameter(zeros(numFeatures, { dtype })) : null;
+    this.runningMean = this.registerBuffer('runningMean', trackRunningStats ? zeros(numFeatures, { dtype }) : null);
+    this.runningVar = this.registerBuffer('runningVar', trackRunningStats ? ones(numFeatures, { dtype }) : null);
     this.numBatchesTracked = this.registerBuffer(
       'numBatchesTracked',
       trackRunningStats ? zeros({ dtype: 'int64' }) : null,
@@ -85,8 +92,8 @@ abstract class RunningNorm extends UnaryLayer {
 }
 
 abstract class BatchNorm extends RunningNorm {
-  constructor(numFeatures: number, options: RunningNormOptions = {}) {
-    super(numFeatures, options, { affine: true, trackRunningStats: true });
+  constructor(numFeatures: number, ...given: RunningNormSettings) {
+    super(numFeatures, given, { affine: true, trackRunningStats: true });
   }
   override forward(input: Tensor): Tensor {
     this.checkInput(input);
@@ -117,8 +124,8 @@ export class BatchNorm3d extends BatchNorm {
 }
 
 abstract class InstanceNorm extends RunningNorm {
-  constructor(numFeatures: number, options: RunningNormOptions = {}) {
-    super(numFeatures, options, { affine: false, trackRunningStats: false });
+  constructor(numFeatures: number, ...given: RunningNormSettings) {
+    super(numFeatures, given, { affine: false, trackRunningStats: false });
   }
   override forward(input: Tensor): Tensor {
     this.checkInput(input);
@@ -151,7 +158,9 @@ export class InstanceNorm3d extends InstanceNorm {
 export interface LayerNormOptions {
   readonly eps?: number;
   readonly elementwiseAffine?: boolean;
+  readonly dtype?: DType;
 }
+const layerNormOrder = ['eps', 'elementwiseAffine'] as const;
 /** Normalises over the last dims. */
 export class LayerNorm extends UnaryLayer {
   readonly normalizedShape: readonly number[];
@@ -159,16 +168,15 @@ export class LayerNorm extends UnaryLayer {
   readonly elementwiseAffine: boolean;
   weight: Parameter | null;
   bias: Parameter | null;
-  constructor(
-    normalizedShape: number | readonly number[],
-    { eps = 1e-5, elementwiseAffine = true }: LayerNormOptions = {},
-  ) {
+  constructor(normalizedShape: number | readonly number[], ...given: InOrder<LayerNormOptions, typeof layerNormOrder>) {
     super();
+    const named = byName<LayerNormOptions, typeof layerNormOrder>('LayerNorm', layerNormOrder, given);
+    const { eps = 1e-5, elementwiseAffine = true, dtype } = named;
     this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape];
     this.eps = eps;
     this.elementwiseAffine = elementwiseAffine;
-    this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape)) : null;
-    this.bias = elementwiseAffine ? new Parameter(zeros(this.normalizedShape)) : null;
+    this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape, { dtype })) : null;
+    this.bias = elementwiseAffine ? new Parameter(zeros(this.normalizedShape, { dtype })) : null;
   }
   override forward(input: Tensor): Tensor {
     return F.layerNorm(input, this.normalizedShape, this.weight, this.bias, this.eps);
@@ -181,7 +189,9 @@ export class LayerNorm extends UnaryLayer {
 export interface GroupNormOptions {
   readonly eps?: number;
   readonly affine?: boolean;
+  readonly dtype?: DType;
 }
+const groupNormOrder = ['eps', 'affine'] as const;
 /** Normalises over groups of channels. */
 export class GroupNorm extends UnaryLayer {
   readonly numGroups: number;
@@ -190,16 +200,18 @@ export class GroupNorm extends UnaryLayer {
   readonly affine: boolean;
   weight: Parameter | null;
   bias: Parameter | null;
-  constructor(numGroups: number, numChannels: number, { eps = 1e-5, affine = true }: GroupNormOptions = {}) {
+  constructor(numGroups: number, numChannels: number, ...given: InOrder<GroupNormOptions, typeof groupNormOrder>) {
     super();
+    const named = byName<GroupNormOptions, typeof groupNormOrder>('GroupNorm', groupNormOrder, given);
+    const { eps = 1e-5, affine = true, dtype } = named;
     if (numChannels % numGroups !== 0)
       fail('E208', { problem: `num_channels must be divisible by num_groups: ${numChannels} and ${numGroups}` });
     this.numGroups = numGroups;
     this.numChannels = numChannels;
     this.eps = eps;
     this.affine = affine;
-    this.weight = affine ? new Parameter(ones(numChannels)) : null;
-    this.bias = affine ? new Parameter(zeros(numChannels)) : null;
+    this.weight = affine ? new Parameter(ones(numChannels, { dtype })) : null;
+    this.bias = affine ? new Parameter(zeros(numChannels, { dtype })) : null;
   }
   override forward(input: Tensor): Tensor {
     return F.groupNorm(input, this.numGroups, this.weight, this.bias, this.eps);
@@ -209,16 +221,25 @@ export class GroupNorm extends UnaryLayer {
   }
 }
 
+export interface LocalResponseNormOptions {
+  readonly alpha?: number;
+  readonly beta?: number;
+  readonly k?: number;
+}
+const responseNormOrder = ['alpha', 'beta', 'k'] as const;
 export class LocalResponseNorm extends UnaryLayer {
   readonly size: number;
   readonly alpha: number;
   readonly beta: number;
   readonly k: number;
-  constructor(
-    size: number,
-    { alpha = 1e-4, beta = 0.75, k = 1 }: { readonly alpha?: number; readonly beta?: number; readonly k?: number } = {},
-  ) {
+  constructor(size: number, ...given: InOrder<LocalResponseNormOptions, typeof responseNormOrder>) {
     super();
+    const named = byName<LocalResponseNormOptions, typeof responseNormOrder>(
+      'LocalResponseNorm',
+      responseNormOrder,
+      given,
+    );
+    const { alpha = 1e-4, beta = 0.75, k = 1 } = named;
     this.size = size;
     this.alpha = alpha;
     this.beta = beta;

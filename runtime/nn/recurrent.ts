@@ -5,6 +5,7 @@
  */
 import { scan } from '../../compiler/autodiff/control/scan.js';
 import { fail } from '../../compiler/errors.js';
+import type { DType } from '../../compiler/ir/dtype.js';
 import { formatShape, sameShape } from '../../compiler/ir/shape.js';
 import { where } from '../../compiler/ops/selection.js';
 import { cat, stack } from '../../compiler/ops/shape.js';
@@ -78,6 +79,7 @@ export interface RecurrentOptions {
   /** Between layers, while training. */
   readonly dropout?: number;
   readonly bidirectional?: boolean;
+  readonly dtype?: DType;
 }
 const recurrentOrder = ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional'] as const;
 export interface RNNOptions extends RecurrentOptions {
@@ -123,6 +125,7 @@ abstract class Recurrent extends Layer {
       dropout = 0,
       bidirectional = false,
       projSize = 0,
+      dtype,
     } = options;
     if (projSize < 0 || (projSize > 0 && projSize >= hiddenSize)) {
       const problem = `projSize must not be negative and has to be smaller than hiddenSize: ${projSize} and ${hiddenSize}`;
@@ -137,7 +140,7 @@ abstract class Recurrent extends Layer {
     this.dropout = dropout;
     this.bidirectional = bidirectional;
     this.projSize = projSize;
-    for (const { layer, suffix } of this.runs()) this.addWeights(layer, suffix);
+    for (const { layer, suffix } of this.runs()) this.addWeights(layer, suffix, dtype);
     const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
     for (const parameter of this.parameters()) uniform_(parameter, -bound, bound);
   }
@@ -153,17 +156,17 @@ abstract class Recurrent extends Layer {
     return this.projSize > 0 ? this.projSize : this.hiddenSize;
   }
 
-  private addWeights(layer: number, suffix: string): void {
+  private addWeights(layer: number, suffix: string, dtype: DType | undefined): void {
+    const made = (...shape: number[]): Parameter => new Parameter(empty(shape, { dtype }));
     const gates = this.kind.gates * this.hiddenSize;
     const fromBelow = layer === 0 ? this.inputSize : this.outputSize * (this.bidirectional ? 2 : 1);
-    this.registerParameter(`weightIh${suffix}`, new Parameter(empty(gates, fromBelow)));
-    this.registerParameter(`weightHh${suffix}`, new Parameter(empty(gates, this.outputSize)));
+    this.registerParameter(`weightIh${suffix}`, made(gates, fromBelow));
+    this.registerParameter(`weightHh${suffix}`, made(gates, this.outputSize));
     if (this.bias) {
-      this.registerParameter(`biasIh${suffix}`, new Parameter(empty(gates)));
-      this.registerParameter(`biasHh${suffix}`, new Parameter(empty(gates)));
+      this.registerParameter(`biasIh${suffix}`, made(gates));
+      this.registerParameter(`biasHh${suffix}`, made(gates));
     }
-    if (this.projSize > 0)
-      this.registerParameter(`weightHr${suffix}`, new Parameter(empty(this.projSize, this.hiddenSize)));
+    if (this.projSize > 0) this.registerParameter(`weightHr${suffix}`, made(this.projSize, this.hiddenSize));
   }
   private weights(suffix: string): CellWeights {
     const named = (name: string): Parameter | null =>
@@ -342,7 +345,11 @@ export class LSTM extends Recurrent {
 
 export interface CellOptions {
   readonly bias?: boolean;
+  readonly dtype?: DType;
 }
+type CellSettings = InOrder<CellOptions, ['bias']>;
+const cellOptions = (name: string, given: CellSettings): CellOptions =>
+  byName<CellOptions, ['bias']>(name, ['bias'], given);
 abstract class Cell extends Layer {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -352,16 +359,16 @@ abstract class Cell extends Layer {
   biasHh: Parameter | null;
   protected readonly kind: Kind;
 
-  constructor(kind: Kind, inputSize: number, hiddenSize: number, { bias = true }: CellOptions) {
+  constructor(kind: Kind, inputSize: number, hiddenSize: number, { bias = true, dtype }: CellOptions) {
     super();
     this.kind = kind;
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     const gates = kind.gates * hiddenSize;
-    this.weightIh = new Parameter(empty(gates, inputSize));
-    this.weightHh = new Parameter(empty(gates, hiddenSize));
-    this.biasIh = bias ? new Parameter(empty(gates)) : null;
-    this.biasHh = bias ? new Parameter(empty(gates)) : null;
+    this.weightIh = new Parameter(empty(gates, inputSize, { dtype }));
+    this.weightHh = new Parameter(empty(gates, hiddenSize, { dtype }));
+    this.biasIh = bias ? new Parameter(empty(gates, { dtype })) : null;
+    this.biasHh = bias ? new Parameter(empty(gates, { dtype })) : null;
     const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
     for (const parameter of this.parameters()) uniform_(parameter, -bound, bound);
   }
@@ -374,13 +381,14 @@ abstract class Cell extends Layer {
     return positional([this.inputSize, this.hiddenSize], { bias: this.biasIh === null ? false : undefined });
   }
 }
+interface ElmanCellOptions extends CellOptions {
+  readonly nonlinearity?: Nonlinearity;
+}
+const elmanOrder = ['bias', 'nonlinearity'] as const;
 export class RNNCell extends Cell {
   readonly nonlinearity: Nonlinearity;
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    { nonlinearity = 'tanh', ...options }: CellOptions & { readonly nonlinearity?: Nonlinearity } = {},
-  ) {
+  constructor(inputSize: number, hiddenSize: number, ...given: InOrder<ElmanCellOptions, typeof elmanOrder>) {
+    const { nonlinearity = 'tanh', ...options }: ElmanCellOptions = byName('RNNCell', elmanOrder, given);
     super(elman(nonlinearity), inputSize, hiddenSize, options);
     this.nonlinearity = nonlinearity;
   }
@@ -392,16 +400,16 @@ export class RNNCell extends Cell {
   }
 }
 export class GRUCell extends Cell {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super(gru, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...given: CellSettings) {
+    super(gru, inputSize, hiddenSize, cellOptions('GRUCell', given));
   }
   override forward(input: Tensor, hidden: Tensor | null = null): Tensor {
     return this.step(input, hidden && [hidden], 1)[0];
   }
 }
 export class LSTMCell extends Cell {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super(lstm, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...given: CellSettings) {
+    super(lstm, inputSize, hiddenSize, cellOptions('LSTMCell', given));
   }
   override forward(
     input: Tensor,

@@ -7,6 +7,7 @@ import * as F from '../functional.js';
 import { type AttentionCall, MultiheadAttention } from './attention.js';
 import { ModuleList } from './containers.js';
 import { Dropout } from './dropout.js';
+import { byName, type InOrder } from './in-order.js';
 import { xavierUniform_ } from './init.js';
 import { Layer } from './layer.js';
 import { Linear } from './linear.js';
@@ -26,6 +27,8 @@ export interface TransformerLayerOptions {
   /** Normalise before attention and feed-forward instead of after. */
   readonly normFirst?: boolean;
 }
+const layerOrder = ['dimFeedforward', 'dropout', 'activation', 'layerNormEps', 'batchFirst', 'normFirst'] as const;
+type LayerSettings = InOrder<TransformerLayerOptions, typeof layerOrder>;
 
 /**
  * Attention to the sequence itself, in decoders also to another, and a feed-forward net; each added to what it was given, and
@@ -92,8 +95,8 @@ export interface EncoderCall {
 const encoderLayerParams = parseSignature('src: tensor, srcMask: tensor = null, srcKeyPaddingMask: tensor = null');
 
 export class TransformerEncoderLayer extends TransformerLayer {
-  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
-    super(dModel, nhead, options, false);
+  constructor(dModel: number, nhead: number, ...given: LayerSettings) {
+    super(dModel, nhead, byName('TransformerEncoderLayer', layerOrder, given), false);
   }
 
   override forward(src: Tensor, ...rest: readonly (EncoderCall | Tensor | null)[]): Tensor {
@@ -122,8 +125,8 @@ export class TransformerDecoderLayer extends TransformerLayer {
   declare norm3: LayerNorm;
   declare dropout3: Dropout;
 
-  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
-    super(dModel, nhead, options, true);
+  constructor(dModel: number, nhead: number, ...given: LayerSettings) {
+    super(dModel, nhead, byName('TransformerDecoderLayer', layerOrder, given), true);
   }
 
   override forward(tgt: Tensor, memory: Tensor, ...rest: readonly (DecoderCall | Tensor | null)[]): Tensor {
@@ -146,8 +149,9 @@ abstract class TransformerStack<M extends Module> extends Layer {
   layers: ModuleList<M>;
   readonly numLayers: number;
   norm: Module | null;
-  constructor(layer: M, numLayers: number, { norm = null }: StackOptions = {}) {
+  constructor(layer: M, numLayers: number, ...given: InOrder<StackOptions, ['norm']>) {
     super();
+    const { norm = null } = byName<StackOptions, ['norm']>(new.target.name, ['norm'], given);
     this.layers = new ModuleList(Array.from({ length: numLayers }, () => layer.clone()));
     this.numLayers = numLayers;
     this.norm = norm;
@@ -185,6 +189,20 @@ export interface TransformerOptions extends TransformerLayerOptions {
   readonly customEncoder?: Module | null;
   readonly customDecoder?: Module | null;
 }
+const transformerOrder = [
+  'dModel',
+  'nhead',
+  'numEncoderLayers',
+  'numDecoderLayers',
+  'dimFeedforward',
+  'dropout',
+  'activation',
+  'customEncoder',
+  'customDecoder',
+  'layerNormEps',
+  'batchFirst',
+  'normFirst',
+] as const;
 export interface TransformerCall extends EncoderCall, DecoderCall {}
 const transformerParams = parseSignature(
   'src: tensor, tgt: tensor, srcMask: tensor = null, tgtMask: tensor = null, memoryMask: tensor = null, ' +
@@ -199,16 +217,17 @@ export class Transformer extends Layer {
   readonly nhead: number;
   readonly batchFirst: boolean;
 
-  constructor({
-    dModel = 512,
-    nhead = 8,
-    numEncoderLayers = 6,
-    numDecoderLayers = 6,
-    customEncoder = null,
-    customDecoder = null,
-    ...options
-  }: TransformerOptions = {}) {
+  constructor(...given: InOrder<TransformerOptions, typeof transformerOrder>) {
     super();
+    const {
+      dModel = 512,
+      nhead = 8,
+      numEncoderLayers = 6,
+      numDecoderLayers = 6,
+      customEncoder = null,
+      customDecoder = null,
+      ...options
+    }: TransformerOptions = byName('Transformer', transformerOrder, given);
     const norm = (): LayerNorm => new LayerNorm(dModel, { eps: options.layerNormEps ?? 1e-5 });
     this.encoder =
       customEncoder ??
