@@ -266,3 +266,26 @@ test('setToNone by name, PReLU by position, ChannelShuffle', () => {
   const shuffled = new nn.ChannelShuffle(2).forward(tensor([[[1], [2], [3], [4]]]));
   expect(shuffled.flatten().tolist()).toEqual([1, 3, 2, 4]);
 });
+
+test('third derivatives of layer norm are those of its parts', () => {
+  const [data, along] = [
+    [0.3, -1.2, 0.8, 2],
+    [1, 0.5, -2, 0.25],
+  ].map(float64);
+  const byParts = (x: Tensor): Tensor => {
+    const centered = x.sub(x.mean());
+    return centered.mul(centered.square().mean().add(1e-5).rsqrt());
+  };
+  const third = (normalized: (x: Tensor) => Tensor): Tensor => {
+    const first = gradc.grad(x => normalized(x).pow(3).sum(), { createGraph: true });
+    const second = gradc.grad(x => first(x).mul(along).sum(), { createGraph: true });
+    return gradc.grad(x => second(x).mul(along).sum())(data);
+  };
+  expect(
+    gradc.allclose(
+      third(x => F.layerNorm(x, [4])),
+      third(byParts),
+      { rtol: 1e-9 },
+    ),
+  ).toBe(true);
+});
