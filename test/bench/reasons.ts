@@ -18,6 +18,8 @@ const tolerance = 0.15;
 
 /** Calling a function from JavaScript, and filling and emptying its loops: milliseconds that no roofline knows of. */
 const startMs = 1e-3;
+/** What they take at most, on a machine that does other things between the calls. */
+const longestStartMs = 2 * startMs;
 
 /** What a form takes, in milliseconds, and its name. */
 interface Reason {
@@ -29,6 +31,8 @@ interface Reason {
 export function reasonFor(kernel: Kernel, limits: Limits, minMs: number, ceilings: Ceilings): string | null {
   const least = leastMs(limits);
   if (least / minMs >= goodPart) return null;
+  if (minMs <= least + longestStartMs)
+    return `short: the call, and the ends of its loops, are part of ${microseconds(minMs)}`;
   const reasons = reasonsOf(kernel, limits, ceilings);
   const distance = ({ ms }: Reason): number => Math.abs(ms / minMs - 1);
   const agreed = reasons.find(reason => distance(reason) <= tolerance);
@@ -45,7 +49,6 @@ function reasonsOf(kernel: Kernel, limits: Limits, ceilings: Ceilings): Reason[]
   const work = instructionMs(kernel, ceilings);
   const tile = tileReason(kernel, arithmetic);
   return [
-    { what: 'the call, and the ends of its loops', ms: leastMs(limits) + startMs },
     { what: 'computing and moving, which do not overlap', ms: arithmetic + functions + memory },
     ...(tile === null ? [] : [tile, { what: `${tile.what}; its data from memory`, ms: tile.ms + far }]),
     { what: 'its instructions, 4 in a cycle', ms: work },
