@@ -1,7 +1,7 @@
 /** How close two results of a program must be, and whether its numbers bear such a comparison. */
 import { type DType, isFloat } from '../../../compiler/ir/dtype.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
-import { elementsIn, makeTensor } from '../op-samples.js';
+import { elementsIn, generator, makeTensor } from '../op-samples.js';
 import { type RandomProgram, runEntry, type Touch } from './program.js';
 
 /** As a part of the largest magnitude in a result. Programs chain up to eight ops, each of which may amplify. */
@@ -66,7 +66,7 @@ function plainRun(program: RandomProgram): Expected {
 export function isSteady(program: RandomProgram): boolean {
   try {
     const { results, tolerance } = expectedOf(program);
-    const moved = eagerRun(program, nudged);
+    const moved = eagerRun(program, nudging());
     return (
       moved.length === results.length && moved.every((got, i) => mismatch(got, results[i], tolerance / 4) === null)
     );
@@ -75,10 +75,13 @@ export function isSteady(program: RandomProgram): boolean {
   }
 }
 
-/** Every second element up by a unit, the others down. */
-function nudged(value: Tensor): Tensor {
-  const unit = units[value.dtype];
-  if (unit === undefined || value.numel() === 0) return value;
-  const factors = Array.from({ length: value.numel() }, (_, i) => 1 + unit * (i % 2 === 0 ? 1 : -1));
-  return value.mul(makeTensor(value.dtype, value.shape, factors));
+/** Moves each element of each value by about a unit, no two alike: what is equal by its making should not stay equal. */
+function nudging(): Touch {
+  const next = generator('nudge');
+  return value => {
+    const unit = units[value.dtype];
+    if (unit === undefined || value.numel() === 0) return value;
+    const factors = Array.from({ length: value.numel() }, () => 1 + unit * (next() < 0.5 ? -1 : 1) * (0.5 + next()));
+    return value.mul(makeTensor(value.dtype, value.shape, factors));
+  };
 }

@@ -54,7 +54,7 @@ export interface RandomProgram {
   readonly entries: readonly RandomEntry[];
 }
 
-/** Sees every value that a step makes, and may put another in its place. */
+/** Sees every value that a step makes or is given in another form, and may put another in its place. */
 export type Touch = (value: Tensor) => Tensor;
 const untouched: Touch = value => value;
 
@@ -88,7 +88,7 @@ export function runStep(
   at: (value: number) => Tensor,
   touch: Touch = untouched,
 ): Tensor {
-  const given = sources.map(({ value, as }) => (as === null ? at(value) : adapted(at(value), as)));
+  const given = sources.map(({ value, as }) => (as === null ? at(value) : adapted(at(value), as, touch)));
   const asFunction =
     (body: Block): Body =>
     inner => {
@@ -113,9 +113,9 @@ export const sumOfSquares = (tensors: readonly Tensor[]): Tensor =>
   tensors.map(tensor => tensor.mul(tensor).sum().to('float32')).reduce((a, b) => a.add(b));
 
 /** Any tensor as one of the shape, dtype and range described: sliced or repeated, then brought between low and high. */
-export function adapted(value: Tensor, as: SampleTensor): Tensor {
+export function adapted(value: Tensor, as: SampleTensor, touch: Touch = untouched): Tensor {
   const dtype = as.dtype ?? 'float32';
-  const shaped = resized(value, as.shape).to(dtype);
+  const shaped = touch(resized(value, as.shape).to(dtype));
   if (as.low === as.high || dtype === 'bool') return shaped;
   if (!isFloat(dtype))
     return shaped
