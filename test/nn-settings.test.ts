@@ -52,6 +52,9 @@ describe('in order as by name', () => {
     const GroupNorm = nn.GroupNorm as new (...given: unknown[]) => nn.GroupNorm;
     expect(() => new GroupNorm(2, 4, 1e-3, true, 5)).toThrow(/takes 2 settings but 3 were given\n.*eps, affine/s);
     expect(() => new GroupNorm(2, 4, 1e-3, { eps: 1e-3 })).toThrow(/got 'eps' twice/);
+    expect(() => new nn.ConvTranspose1d(1, 1, 1, { paddingMode: 'reflect' as 'zeros' })).toThrow(
+      /Only 'zeros' padding mode is supported for ConvTranspose1d, not 'reflect'/,
+    );
   });
 });
 
@@ -73,4 +76,14 @@ test('dtypes of parameters and buffers', () => {
   expect(new nn.Embedding(3, 2, { dtype }).forward(ones(1, { dtype: 'int64' })).dtype).toBe(dtype);
   const lazy = new nn.LazyBatchNorm1d({ dtype });
   expect(lazy.forward(randn(4, 3, { dtype })).dtype).toBe(dtype);
+});
+
+test('max pooling gives the places of its maxima, from which it is undone', () => {
+  const x = randn(1, 2, 4, 4);
+  const pool = new nn.MaxPool2d(2, { returnIndices: true });
+  const [values, indices] = pool.forward(x);
+  const back = new nn.MaxUnpool2d(2).forward(values, indices);
+  expect(values.tolist()).toEqual(new nn.MaxPool2d(2).forward(x).tolist());
+  expect(back.eq(x).sum().item()).toBe(8);
+  expect(new nn.MaxPool1d(2, 2, 0, 1, true).forward(randn(1, 4))[1].dtype).toBe('int64');
 });

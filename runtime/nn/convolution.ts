@@ -137,6 +137,8 @@ export interface ConvTransposeOptions {
   readonly groups?: number;
   readonly bias?: boolean;
   readonly dilation?: Size;
+  /** There is no other. */
+  readonly paddingMode?: 'zeros';
   readonly dtype?: DType;
 }
 
@@ -155,6 +157,9 @@ abstract class ConvTransposeNd extends UnaryLayer {
   constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
     super();
     const { stride = 1, padding = 0, outputPadding = 0, groups = 1, bias = true, dilation = 1, dtype } = options;
+    const { paddingMode = 'zeros' } = options;
+    if (paddingMode !== 'zeros')
+      fail('E208', { problem: `Only 'zeros' padding mode is supported for ${new.target.name}, not '${paddingMode}'` });
     this.inChannels = inChannels;
     this.outChannels = outChannels;
     this.kernelSize = sizes('kernelSize', kernelSize, rank);
@@ -192,7 +197,7 @@ abstract class ConvTransposeNd extends UnaryLayer {
   }
 }
 
-const convTransposeOrder = ['stride', 'padding', 'outputPadding', 'groups', 'bias', 'dilation'] as const;
+const convTransposeOrder = ['stride', 'padding', 'outputPadding', 'groups', 'bias', 'dilation', 'paddingMode'] as const;
 type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeOrder>;
 
 export class ConvTranspose1d extends ConvTransposeNd {

@@ -5,46 +5,59 @@ import type { Size } from './convolution.js';
 import { byName, type InOrder } from './in-order.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 
-export interface MaxPoolOptions {
+export interface MaxPoolOptions<R extends boolean = boolean> {
   readonly stride?: Size | null;
   readonly padding?: Size;
   readonly dilation?: Size;
+  /** Give the places of the maxima, too: [values, indices]. */
+  readonly returnIndices?: R;
   readonly ceilMode?: boolean;
 }
-const maxPoolOrder = ['stride', 'padding', 'dilation'] as const;
-abstract class MaxPoolNd extends UnaryLayer {
+const maxPoolOrder = ['stride', 'padding', 'dilation', 'returnIndices', 'ceilMode'] as const;
+/** What a layer gives that returns indices or not. */
+type Maxima<R extends boolean> = R extends true ? [values: Tensor, indices: Tensor] : Tensor;
+
+abstract class MaxPoolNd<R extends boolean> extends Layer {
   protected abstract readonly pool: typeof F.maxPool2d;
+  protected abstract readonly poolWithIndices: typeof F.maxPool2dWithIndices;
   readonly kernelSize: Size;
   readonly stride: Size;
   readonly padding: Size;
   readonly dilation: Size;
+  readonly returnIndices: boolean;
   readonly ceilMode: boolean;
-  constructor(kernelSize: Size, ...given: InOrder<MaxPoolOptions, typeof maxPoolOrder>) {
+  constructor(kernelSize: Size, ...given: InOrder<MaxPoolOptions<R>, typeof maxPoolOrder>) {
     super();
-    const options: MaxPoolOptions = byName('MaxPool', maxPoolOrder, given);
-    const { stride, padding = 0, dilation = 1, ceilMode = false } = options;
+    const options: MaxPoolOptions<R> = byName('MaxPool', maxPoolOrder, given);
+    const { stride, padding = 0, dilation = 1, returnIndices = false, ceilMode = false } = options;
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
     this.padding = padding;
     this.dilation = dilation;
+    this.returnIndices = returnIndices;
     this.ceilMode = ceilMode;
   }
-  override forward(input: Tensor): Tensor {
-    return this.pool(input, this.kernelSize, this.stride, this.padding, this.dilation, this.ceilMode);
+  override forward(input: Tensor): Maxima<R> {
+    const run = this.returnIndices ? this.poolWithIndices : this.pool;
+    const { kernelSize, stride, padding, dilation, ceilMode } = this;
+    return run(input, kernelSize, stride, padding, dilation, ceilMode) as Maxima<R>;
   }
   override extraRepr(): string {
     const { kernelSize, stride, padding, dilation, ceilMode } = this;
     return settings({ kernelSize, stride, padding, dilation, ceilMode });
   }
 }
-export class MaxPool1d extends MaxPoolNd {
+export class MaxPool1d<R extends boolean = false> extends MaxPoolNd<R> {
   protected override readonly pool = F.maxPool1d;
+  protected override readonly poolWithIndices = F.maxPool1dWithIndices;
 }
-export class MaxPool2d extends MaxPoolNd {
+export class MaxPool2d<R extends boolean = false> extends MaxPoolNd<R> {
   protected override readonly pool = F.maxPool2d;
+  protected override readonly poolWithIndices = F.maxPool2dWithIndices;
 }
-export class MaxPool3d extends MaxPoolNd {
+export class MaxPool3d<R extends boolean = false> extends MaxPoolNd<R> {
   protected override readonly pool = F.maxPool3d;
+  protected override readonly poolWithIndices = F.maxPool3dWithIndices;
 }
 
 export interface AvgPoolOptions {
