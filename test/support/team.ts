@@ -3,7 +3,8 @@
  * the first call waits for them in the module's own barrier. A call that does not end is an error.
  */
 import { Worker } from 'node:worker_threads';
-import { wasm } from '../../backends/wasm/backend.js';
+import type { ArtifactFiles } from '../../backends/backend.js';
+import { type WasmOptions, wasm } from '../../backends/wasm/backend.js';
 import type { TeamCosts } from '../../backends/wasm/divide.js';
 import { threadSource } from '../../compiler/artifact/glue.js';
 import { bytesOf } from '../../compiler/ir/dtype.js';
@@ -27,8 +28,17 @@ export interface RunOptions {
   readonly relaxed?: boolean;
 }
 
-const moduleOf = (program: Program, suffix: string, options: Parameters<typeof wasm.emit>[1]): BufferSource =>
-  emitProgram(program, wasm, options).get(`${program.name}${suffix}.wasm`) as BufferSource;
+/** The files of each program by what was asked for: teams of several sizes run one module. */
+const emitted = new WeakMap<Program, Map<string, ArtifactFiles>>();
+
+function moduleOf(program: Program, suffix: string, options: WasmOptions): BufferSource {
+  const known = emitted.get(program) ?? new Map<string, ArtifactFiles>();
+  emitted.set(program, known);
+  const asked = JSON.stringify(options);
+  const files = known.get(asked) ?? emitProgram(program, wasm, options);
+  known.set(asked, files);
+  return files.get(`${program.name}${suffix}.wasm`) as BufferSource;
+}
 
 export function runAlone(program: Program, { relaxed = false }: RunOptions = {}): Running {
   const module = new WebAssembly.Module(moduleOf(program, relaxed ? '.relaxed' : '', { relaxed }));
