@@ -49,6 +49,7 @@ export * from '../compiler/ops/counting.js';
 export * from '../compiler/ops/creation.js';
 export * from '../compiler/ops/embedding-bag.js';
 export * as fft from '../compiler/ops/fft/index.js';
+export { istft, stft } from '../compiler/ops/fft/short-time.js';
 export { igamma, igammac, mvlgamma } from '../compiler/ops/incomplete-gamma.js';
 export * from '../compiler/ops/indexing.js';
 export * from '../compiler/ops/joining.js';

@@ -23,7 +23,7 @@ import * as creation from './creation.js';
 import './ctc-loss.js';
 import type { OpDef } from './define.js';
 import './embedding-bag.js';
-import './fft/index.js';
+import './fft/short-time.js';
 import { igamma, igammac, mvlgamma } from './incomplete-gamma.js';
 import * as indexing from './indexing.js';
 import './joining.js';

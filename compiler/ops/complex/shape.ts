@@ -85,6 +85,7 @@ asWritten(
 // ── joins and rearrangements ───────────────────────────────────────────────────────────────────────────────────────────
 
 partwise(shape.cat, 'tensors');
+partwise(shape.foldDim, 'input');
 for (const op of [shape.flip, shape.rollDims, shape.repeat, shape.tril, shape.triu, shape.placeDiagonal, shape.unslice])
   partwise(op, 'input');
 rule(shape.constantPad, ({ input, pads, value }) => {
