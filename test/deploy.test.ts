@@ -10,6 +10,7 @@ import { transformSync } from 'esbuild';
 import { gzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import wabtModule from 'wabt';
+import { declarations } from '../compiler/artifact/declarations.js';
 import { artifactFiles } from '../compiler/artifact/write.js';
 import type { Program, Slot } from '../compiler/ir/program.js';
 import { ArtifactError, instantiate, type Manifest, type Model, type TypedArray } from '../runtime/deploy/index.js';
@@ -360,13 +361,18 @@ describe('the artifact', () => {
   });
 
   test('declares its entries', () => {
-    const declarations = files.get('tiny.d.ts') as string;
-    expect(declarations).toContain('step(inputs: StepInputs, options?: CallOptions): StepOutputs;');
-    expect(declarations).toContain(
+    const declared = files.get('tiny.d.ts') as string;
+    expect(declared).toContain('step(inputs: StepInputs, options?: CallOptions): StepOutputs;');
+    expect(declared).toContain(
       '/** float32[3]: 3 elements, row-major */\n  readonly x: Float32Array | readonly (number)[];',
     );
-    expect(declarations).toContain('/** float32[]: a scalar */\n  readonly sum: number;');
-    expect(declarations).toContain('readonly "net.w": Float32Array;');
+    expect(declared).toContain('/** float32[]: a scalar */\n  readonly sum: number;');
+    expect(declared).toContain('readonly "net.w": Float32Array;');
+  });
+
+  test('an entry without inputs may be called with none', () => {
+    const reset = { name: 'reset', inputs: [], outputs: [], steps: [] };
+    expect(declarations({ ...program, entries: [reset] }, false)).toContain('reset(inputs?: ResetInputs,');
   });
 
   test('names missing, damaged and changed files', async () => {

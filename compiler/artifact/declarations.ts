@@ -59,7 +59,7 @@ function methodText({ name, inputs, outputs }: EntryProgram): string {
     slots.map(slot => `${slot.name}: ${slot.type.dtype}${formatShape(slot.type.shape)}`).join(', ') || 'nothing';
   const prefix = capitalised(name);
   return `${doc(`(${list(inputs)}) -> (${list(outputs)})`)}
-${name}(inputs: ${prefix}Inputs, options?: CallOptions): ${prefix}Outputs;`;
+${name}(${inputs.length === 0 ? 'inputs?' : 'inputs'}: ${prefix}Inputs, options?: CallOptions): ${prefix}Outputs;`;
 }
 
 const entryTexts = ({ name, inputs, outputs }: EntryProgram): string[] => [

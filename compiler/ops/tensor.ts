@@ -246,8 +246,8 @@ export const takeLayout = (tensor: Tensor, view: Tensor): Tensor =>
   Object.assign(tensor, { shape: view.shape, value: view.value });
 
 /** Have a tensor hold what another one does, dtype included; what was recorded of it until now stands. */
-export function takeValue(tensor: Tensor, { dtype, shape, value }: Tensor): void {
-  Object.assign(tensor, { dtype, shape, value });
+export function takeValue(tensor: Tensor, other: Tensor): void {
+  Object.assign(tensor, { dtype: other.dtype, shape: other.shape, value: other.value });
   tensor.meta.accumulate = null;
 }
 
