@@ -116,6 +116,19 @@ describe('usage', () => {
     expect(code).toBe(2);
   });
 
+  test('help of a command, asked for in any way', () => {
+    const page = gradc('doctor', '--help');
+    expect(page).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^gradc doctor: [\s\S]*--help, -h {2}show this help/),
+    });
+    expect(gradc('help', 'doctor')).toEqual(page);
+    expect(gradc('doctor', '-h')).toEqual(page);
+    expect(gradc('help', 'docter')).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean doctor/) });
+    expect(gradc('-h')).toEqual(gradc('--help'));
+    expect(gradc('-v')).toEqual(gradc('--version'));
+  });
+
   test('suggestions are near, or there are none', () => {
     expect(nearest('tragets', ['target', 'out'])).toBe('target');
     expect(nearest('frobnicate', ['target', 'out'])).toBe(null);

@@ -14,6 +14,8 @@ export interface OptionSpec {
   /** Several values, separated by commas. */
   readonly list?: boolean;
   readonly fallback?: string;
+  /** One letter: `h` for -h. */
+  readonly short?: string;
 }
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
@@ -29,7 +31,7 @@ export interface CommandSyntax {
 
 /** Accepted by every command. */
 export const commonOptions: OptionSpecs = {
-  help: { doc: 'show this help' },
+  help: { doc: 'show this help', short: 'h' },
   json: { doc: 'one JSON object on standard output' },
 };
 
@@ -71,9 +73,9 @@ export function parseArguments(syntax: CommandSyntax, argv: readonly string[]): 
   const { tokens } = parseArgs({
     args: [...argv],
     options: Object.fromEntries(
-      Object.entries(specs).map(([name, { value }]) => [
+      Object.entries(specs).map(([name, { value, short }]) => [
         name,
-        { type: value ? ('string' as const) : ('boolean' as const) },
+        { type: value ? ('string' as const) : ('boolean' as const), ...(short && { short }) },
       ]),
     ),
     strict: false,
@@ -164,7 +166,8 @@ export function helpText(syntax: CommandSyntax): string {
   const rows = Object.entries({ ...options, ...commonOptions }).map(([option, spec]) => {
     const choices = spec.choices ? ` (${spec.choices.join(', ')})` : '';
     const fallback = spec.fallback ? `; default ${spec.fallback}` : '';
-    return [`--${option}${spec.value ? ` ${spec.value}` : ''}`, `${spec.doc}${choices}${fallback}`];
+    const short = spec.short ? `, -${spec.short}` : '';
+    return [`--${option}${short}${spec.value ? ` ${spec.value}` : ''}`, `${spec.doc}${choices}${fallback}`];
   });
   return `${usage(syntax)}: ${summary}\n\n${columns(rows)}`;
 }

@@ -28,6 +28,7 @@ usage: gradc COMMAND [options]
 
 ${columns(all.map(command => [usage(command).replace('gradc ', ''), command.summary]))}
   gradc COMMAND --help tells the options of each; gradc --version the version.
+  GRADC_STACK=1 in the environment shows where errors were thrown; GRADC_DEBUG='dump=cse time' sets debugging options.
   exit codes: 0 ok, 1 a check failed, 2 usage or configuration, 3 diagnostic in the model, 4 environment, 70 our fault
 `;
 }
@@ -48,15 +49,19 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
       problem: 'no command given',
       hint: `one of ${names.join(', ')}; see gradc --help`,
     });
-  if (name === '--help' || name === 'help') {
+  if (name === 'help' && rest.length > 0) {
+    process.stdout.write(helpText(await commandOf(rest[0])));
+    return exitCodes.ok;
+  }
+  if (['help', '--help', '-h'].includes(name)) {
     process.stdout.write(await overview());
     return exitCodes.ok;
   }
-  if (name === '--version') {
+  if (['--version', '-v'].includes(name)) {
     process.stdout.write(`${version}\n`);
     return exitCodes.ok;
   }
-  const command = Object.hasOwn(commands, name) ? await commands[name]() : unknownCommand(name);
+  const command = await commandOf(name);
   const args = parseArguments(command, rest);
   if (args.has('help')) {
     process.stdout.write(helpText(command));
@@ -64,6 +69,9 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   }
   return command.run(args, consoleOutput(args.has('json')));
 }
+
+const commandOf = async (name: string): Promise<Command> =>
+  Object.hasOwn(commands, name) ? commands[name]() : unknownCommand(name);
 
 function unknownCommand(name: string): never {
   const kind = name.startsWith('-') ? 'option' : 'command';
