@@ -85,5 +85,7 @@ test('max pooling gives the places of its maxima, from which it is undone', () =
   const back = new nn.MaxUnpool2d(2).forward(values, indices);
   expect(values.tolist()).toEqual(new nn.MaxPool2d(2).forward(x).tolist());
   expect(back.eq(x).sum().item()).toBe(8);
+  const [all, places] = new nn.AdaptiveMaxPool2d(2, { returnIndices: true }).forward(x);
+  expect([all.tolist(), places.tolist()]).toEqual([values.tolist(), indices.tolist()]);
   expect(new nn.MaxPool1d(2, 2, 0, 1, true).forward(randn(1, 4))[1].dtype).toBe('int64');
 });

@@ -136,14 +136,36 @@ export class AdaptiveAvgPool2d extends AdaptivePoolNd {
 export class AdaptiveAvgPool3d extends AdaptivePoolNd {
   protected override readonly pool = F.adaptiveAvgPool3d;
 }
-export class AdaptiveMaxPool1d extends AdaptivePoolNd {
+abstract class AdaptiveMaxPoolNd<R extends boolean> extends Layer {
+  protected abstract readonly pool: typeof F.adaptiveMaxPool2d;
+  protected abstract readonly poolWithIndices: typeof F.adaptiveMaxPool2dWithIndices;
+  readonly outputSize: OutputSize;
+  readonly returnIndices: boolean;
+  constructor(outputSize: OutputSize, ...given: InOrder<Pick<MaxPoolOptions<R>, 'returnIndices'>, ['returnIndices']>) {
+    super();
+    const options: MaxPoolOptions<R> = byName('AdaptiveMaxPool', ['returnIndices'], given);
+    this.outputSize = outputSize;
+    this.returnIndices = options.returnIndices ?? false;
+  }
+  override forward(input: Tensor): Maxima<R> {
+    const run = this.returnIndices ? this.poolWithIndices : this.pool;
+    return run(input, this.outputSize) as Maxima<R>;
+  }
+  override extraRepr(): string {
+    return settings({ outputSize: this.outputSize });
+  }
+}
+export class AdaptiveMaxPool1d<R extends boolean = false> extends AdaptiveMaxPoolNd<R> {
   protected override readonly pool = F.adaptiveMaxPool1d;
+  protected override readonly poolWithIndices = F.adaptiveMaxPool1dWithIndices;
 }
-export class AdaptiveMaxPool2d extends AdaptivePoolNd {
+export class AdaptiveMaxPool2d<R extends boolean = false> extends AdaptiveMaxPoolNd<R> {
   protected override readonly pool = F.adaptiveMaxPool2d;
+  protected override readonly poolWithIndices = F.adaptiveMaxPool2dWithIndices;
 }
-export class AdaptiveMaxPool3d extends AdaptivePoolNd {
+export class AdaptiveMaxPool3d<R extends boolean = false> extends AdaptiveMaxPoolNd<R> {
   protected override readonly pool = F.adaptiveMaxPool3d;
+  protected override readonly poolWithIndices = F.adaptiveMaxPool3dWithIndices;
 }
 
 /** The inverse of max pooling as far as there is one: each value at its index, 0 elsewhere. */
