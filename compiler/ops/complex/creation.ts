@@ -1,7 +1,7 @@
 /** Complex tensors made of real ones, and seen as such. */
 import { fail } from '../../errors.js';
 import { composite, type Op } from '../define.js';
-import { random } from '../samples.js';
+import { random, sample } from '../samples.js';
 import { isComplexTensor, overPair, realForm, type Tensor } from '../tensor.js';
 import { asWritten, fromParts } from './parts.js';
 
@@ -90,7 +90,7 @@ export const viewAsReal: Seen = composite({
 asWritten(viewAsReal);
 
 const itself = (name: string, doc: string): Seen =>
-  composite({ name, doc, signature: 'input: tensor', compute: ({ input }) => input, samples: [] });
+  composite({ name, doc, signature: 'input: tensor', compute: ({ input }) => input, samples: [sample(random([3]))] });
 export const resolveConj: Seen = itself('resolveConj', 'The tensor itself: conjugates are computed at once.');
 export const resolveNeg: Seen = itself('resolveNeg', 'The tensor itself: negatives are computed at once.');
 asWritten(resolveConj, resolveNeg);

@@ -140,6 +140,7 @@ const oneDim = (name: string, doc: string, step: string | null, compute: (along:
     gradName: ({ input }) => step ?? (isComplexTensor(input) ? 'FftC2CBackward0' : 'FftR2CBackward0'),
     compute: bound => compute({ ...bound, op: `fft.${name}` }),
     samples: [],
+    errors: [{ args: [random([3]), 0], message: /Invalid number of data points \(0\) specified/ }],
   });
   asWritten(op);
   return op;
@@ -228,6 +229,7 @@ const severalDims = (
     signature: `input: tensor, s: ints = null, dim: dims = ${dims}, norm: string = null`,
     compute: bound => along(`fft.${name}`, bound, ...transforms, order),
     samples: [],
+    errors: [{ args: [random([2, 2]), [2, 2, 2]], message: /shape/ }],
   });
   asWritten(op);
   return op;

@@ -5,6 +5,7 @@ import { formatShape } from '../../ir/shape.js';
 import { asWritten } from '../complex/parts.js';
 import { composite, full, type Op } from '../define.js';
 import { pad } from '../padding.js';
+import { random } from '../samples.js';
 import { foldDim, padDim } from '../shape.js';
 import { isComplexTensor, realForm, type Tensor } from '../tensor.js';
 import { fft, ifft, irfft, rfft } from './index.js';
@@ -80,6 +81,7 @@ export const stft: ShortTime = composite({
     return returnComplex ? result : realForm(result);
   },
   samples: [],
+  errors: [{ args: [random([2, 2, 2]), 2], message: /expected a 1D or 2D tensor/ }],
 });
 
 type InverseShortTime = Op<
@@ -126,5 +128,6 @@ export const istft: InverseShortTime = composite({
     return input.ndim === 2 ? filled.squeeze(0) : filled;
   },
   samples: [],
+  errors: [{ args: [random([2, 2]), 2], message: /requires a complex-valued input tensor/ }],
 });
 asWritten(stft, istft);
