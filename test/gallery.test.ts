@@ -3,7 +3,9 @@ import type { ModelDefinition } from 'gradc';
 import { compareModel } from 'gradc/compiler';
 import { expect, test } from 'vitest';
 import diffusion from '../examples/gallery/diffusion.model.js';
+import dqn from '../examples/gallery/dqn.model.js';
 import gcn from '../examples/gallery/gcn.model.js';
+import kalman from '../examples/gallery/kalman.model.js';
 import maml from '../examples/gallery/maml.model.js';
 import neuralOde from '../examples/gallery/neural-ode.model.js';
 import pinn from '../examples/gallery/pinn.model.js';
@@ -13,7 +15,20 @@ import vae from '../examples/gallery/vae.model.js';
 import vit from '../examples/gallery/vit.model.js';
 import wgan from '../examples/gallery/wgan.model.js';
 
-const models: readonly ModelDefinition[] = [diffusion, gcn, maml, neuralOde, pinn, ppo, translation, vae, vit, wgan];
+const models: readonly ModelDefinition[] = [
+  diffusion,
+  dqn,
+  gcn,
+  kalman,
+  maml,
+  neuralOde,
+  pinn,
+  ppo,
+  translation,
+  vae,
+  vit,
+  wgan,
+];
 
 test.each(models)('$name', async definition => {
   const { agrees, differences, oracle } = await compareModel(definition, {
