@@ -142,10 +142,12 @@ test(`${programs} random programs from seed ${seed} on agree with eager`, {
   expect(failures.join('\n\n')).toBe('');
 });
 
-test('as many programs as there are ops begin with each of them, but those that no program can have', () => {
-  const missing = testedOps.filter(op => !canBegin(op));
+test('as many programs as there are ops begin with each that has samples, but those that no program can have', () => {
+  // those of complex numbers have none: programs are of real tensors
+  const sampled = testedOps.filter(({ samples }) => samples.length > 0);
+  const missing = sampled.filter(op => !canBegin(op));
   expect(missing.filter(op => leftOut(op) === null).map(op => op.name)).toEqual([]);
-  expect(missing.length).toBeLessThan(0.03 * testedOps.length);
+  expect(missing.length).toBeLessThan(0.03 * sampled.length);
 });
 
 test('some programs have loops, branches and derivatives in them', () => {
