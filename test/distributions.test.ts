@@ -157,7 +157,7 @@ describe('MultivariateNormal', () => {
   const of = new MultivariateNormal(loc, { covarianceMatrix: covariance });
   test('of a diagonal covariance it is independent normal variables', () => {
     const diagonal = new MultivariateNormal(loc, { covarianceMatrix: eye(2, { dtype: 'float64' }).mul(4) });
-    const other = new MultivariateNormal(loc.mul(2), { scaleTril: eye(2, { dtype: 'float64' }) });
+    const other = new MultivariateNormal(loc.mul(2), eye(2, { dtype: 'float64' }));
     const apart = (center: Tensor, width: number): Distribution => new Independent(new Normal(center, f64(width)), 1);
     const x = of.sample([5]);
     expect(x.shape).toEqual([5, 2]);

@@ -3,7 +3,7 @@ import { fail } from '../../compiler/errors.js';
 import type { Shape } from '../../compiler/ir/shape.js';
 import { broadcastShapes } from '../../compiler/ir/shape.js';
 import * as linalg from '../../compiler/ops/linalg.js';
-import type { Tensor } from '../../compiler/ops/tensor.js';
+import { Tensor } from '../../compiler/ops/tensor.js';
 import { randn } from '../random.js';
 import { Distribution, type DistributionOptions } from './distribution.js';
 import { type Domain, real } from './domain.js';
@@ -20,7 +20,9 @@ export interface Covariance extends DistributionOptions {
 export class MultivariateNormal extends Distribution {
   readonly loc: Tensor;
   readonly scaleTril: Tensor;
-  constructor(loc: Tensor, options: Covariance) {
+  /** The second argument is the covariance itself, or says what it is given by. */
+  constructor(loc: Tensor, covariance: Tensor | Covariance) {
+    const options = covariance instanceof Tensor ? { covarianceMatrix: covariance } : covariance;
     const factor = factorOf(options);
     const size = factor.size(-1);
     if (loc.ndim < 1 || loc.size(-1) !== size)
