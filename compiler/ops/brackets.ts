@@ -10,6 +10,7 @@
  * takes the place of the dims they index, or comes first where a slice stands between them.
  */
 import { fail } from '../errors.js';
+import { isInt } from '../ir/dtype.js';
 import { broadcastShapes, formatShape, numel } from '../ir/shape.js';
 import { full } from './define.js';
 import { checkPositions, indexAdd, indexCopy, nonzero, selectAlong } from './indexing.js';
@@ -87,6 +88,11 @@ function resolve(input: Tensor, given: readonly IndexItem[]): Resolved {
     else if (typeof item === 'number') view = view.select(dim, item);
     else if (isSlice(item)) view = view.slice(dim++, item.start, item.stop, item.step ?? 1);
     else if (item instanceof Tensor) {
+      if (!isMask(item) && !isInt(item.dtype))
+        fail('E109', {
+          op: 'index',
+          problem: `tensors used as indices must be of an integer dtype or masks, not of ${item.dtype}`,
+        });
       if (isMask(item) && item.ndim === 0) view = view.unsqueeze(dim);
       picks.push({ dim, index: item });
       dim += Math.max(1, dimsUsed(item));

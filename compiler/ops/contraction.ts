@@ -489,7 +489,14 @@ export const cross: Op<(input: Tensor, other: Tensor, dim?: number) => Tensor> =
   doc: 'Vector product in three dimensions, along a dim.',
   signature: 'input: tensor, other: tensor, dim: int = -1',
   compute({ input, other, dim }) {
-    const turned = (t: Tensor, by: number): Tensor => t.roll(by, dim);
+    const shape = broadcastShapes('cross', input.shape, other.shape);
+    const along = normalizeDim('cross', dim, shape.length);
+    if (shape[along] !== 3)
+      fail('E107', {
+        op: 'cross',
+        problem: `inputs dimension ${dim} must have length 3. Got ${formatShape(input.shape)} and ${formatShape(other.shape)}`,
+      });
+    const turned = (t: Tensor, by: number): Tensor => t.expand(shape).roll(by, along);
     return turned(input, -1)
       .mul(turned(other, -2))
       .sub(turned(input, -2).mul(turned(other, -1)));

@@ -447,7 +447,13 @@ export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?
           .expand([...input.shape.slice(0, d + 1), repeats, ...input.shape.slice(d + 1)]);
         return copied.reshape([...input.shape.slice(0, d), input.shape[d] * repeats, ...input.shape.slice(d + 1)]);
       }
-      const counts = elements(repeats, 'the length of the result').map(Number);
+      const listed = elements(repeats, 'the length of the result').map(Number);
+      const counts = listed.length === 1 ? new Array<number>(input.shape[d]).fill(listed[0]) : listed;
+      if (counts.length !== input.shape[d])
+        fail('E107', {
+          op: 'repeatInterleave',
+          problem: `repeats must have the same size as input along dim: ${counts.length} and ${input.shape[d]}`,
+        });
       const pieces = counts.flatMap((count, i) =>
         count === 0
           ? []

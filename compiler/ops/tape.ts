@@ -301,11 +301,19 @@ export function assignInPlace(target: Tensor, value: Tensor, forgets = 'CopyBack
   if (!gradEnabled) return target;
   if (base !== null && (node !== null || baseNode !== null)) rebase(base, target.meta.path, baseNode, node);
   else if (base === null && (node !== null || target.meta.node !== null)) {
+    if (node !== null) moveRetained(target.meta.node, node);
     target.meta.node = node;
     if (node instanceof OpNode) node.setOutput(target);
     target.meta.baseVersion++;
   }
   return target;
+}
+
+/** A tensor that keeps its gradient keeps that of its new value. */
+function moveRetained(before: GradNode | null, after: GradNode): void {
+  if (before === null || before.retain === null) return;
+  after.retain ??= before.retain;
+  before.retain = null;
 }
 
 /** The step of a value that does not depend on what was there before. */
@@ -646,6 +654,8 @@ Object.defineProperties(Tensor.prototype, {
         fail('E207', {
           problem: `assigned grad has shape ${formatShape(grad.shape)}, but the tensor has shape ${formatShape(this.shape)}`,
         });
+      if (grad && grad.dtype !== this.dtype)
+        fail('E207', { problem: `assigned grad has dtype ${grad.dtype}, but the tensor has dtype ${this.dtype}` });
       executor().writeGrad(realForm(this), grad && realGrad(this, grad));
     },
   },
