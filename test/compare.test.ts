@@ -194,9 +194,9 @@ test('gradients that are state are compared where eagerly they are other tensors
 });
 
 describe('a sample of rounding noise', () => {
-  const sample = (op: string, x: Float32Array, seed: number): number => {
+  const sample = (op: string, x: Float32Array, seed: number, type = 'float32[]'): number => {
     const graph = parseGraph(`graph g(%x: float32[${x.length}] input) {
-  %0 = ${op} : float32[]
+  %0 = ${op} : ${type}
   return y = %0
 }
 `);
@@ -209,6 +209,14 @@ describe('a sample of rounding noise', () => {
     const errors = [1, 2, 3, 4].map(seed => Math.abs(sample(total, cancelling, seed)));
     for (const error of errors) expect(error).toBeLessThan(4 * 2e4 * 2 ** -24);
     expect(Math.max(...errors)).toBeGreaterThan(1e4 * 2 ** -26);
+  });
+
+  test('rounds within ops of several steps: equal numbers are standardised to what their mean is off by', () => {
+    const equal = floats(0.3, 0.3, 0.3);
+    const standardized = 'standardize(%x) {dim: [0], eps: 0.00001}';
+    const errors = [1, 2, 3, 4].map(seed => Math.abs(sample(standardized, equal, seed, 'float32[3]')));
+    for (const error of errors) expect(error).toBeLessThan(4 * 0.3 * 2 ** -24 * Math.sqrt(1e5));
+    expect(Math.max(...errors)).toBeGreaterThan(0.3 * 2 ** -26 * Math.sqrt(1e5));
   });
 
   test('leaves alone what float32 holds', () => {

@@ -3,19 +3,30 @@
  *
  * Every value moves by up to half a unit in its last place, at random, and is rounded; numbers that float32 holds stay as they
  * are. A sum of n terms that is rounded after each is the exact sum of terms off by about sqrt(n) roundings, so the terms move
- * by as much: where they cancel, that is far more than the rounding of the sum.
+ * by as much: where they cancel, that is far more than the rounding of the sum. An op that takes several steps is those
+ * steps, each of which rounds; one that is a kernel of its own gives the exact result for inputs that are off by a rounding.
  * After D. S. Parker, "Monte Carlo Arithmetic" (1997), and N. J. Higham and T. Mary, "A New Approach to Probabilistic Rounding
  * Error Analysis" (2019).
  */
 import { rowMajor } from '../../../runtime/eager.js';
 import { isFloat } from '../../ir/dtype.js';
-import type { Node } from '../../ir/graph.js';
+import type { Graph, Node } from '../../ir/graph.js';
 import { numel } from '../../ir/shape.js';
 import { opDef } from '../../ops/define.js';
 import { type Tensor, tensorOver } from '../../ops/tensor.js';
+import { decompose } from '../../passes/decompose.js';
+import { expandNode } from '../../trace/trace.js';
 
 /** Uniform in [0, 1). */
 export type Noise = () => number;
+
+const known = new WeakMap<Graph, Graph>();
+/** The same graph with composite ops as their steps; made once of each, since it is run call after call. */
+export function inSteps(graph: Graph): Graph {
+  const image = known.get(graph) ?? decompose(expandNode).run(graph, { note() {} });
+  known.set(graph, image);
+  return image;
+}
 
 /** Half a unit in the last place of a float32, relative. */
 const roundoff = 2 ** -24;
@@ -28,8 +39,8 @@ export function withNoise(
   run: (inputs: readonly Tensor[]) => Tensor,
 ): Tensor {
   if (opDef(node.op).fusion === 'view' || !isFloat(node.type.dtype)) return run(inputs);
-  const terms = termsOf(node);
-  const value = run(terms > 1 ? inputs.map(input => moved(input, Math.sqrt(terms), noise)) : inputs);
+  const roundings = roundingsOf(node);
+  const value = run(roundings > 0 ? inputs.map(input => moved(input, roundings, noise)) : inputs);
   const elements = rowMajor(value, 'comparison') as Float64Array;
   for (let i = 0; i < elements.length; i++) elements[i] = rounded(elements[i], noise);
   return value;
@@ -50,10 +61,12 @@ function moved(tensor: Tensor, roundings: number, noise: Noise): Tensor {
   return tensorOver(elements, tensor.type);
 }
 
-/** How many terms are added for each element; 0 where nothing is. */
-function termsOf({ op, inputs, attrs, type }: Node): number {
-  const { lower } = opDef(op);
+/** By how many roundings of its inputs an op may be off, besides that of its result. */
+function roundingsOf({ op, inputs, attrs, type }: Node): number {
+  const { lower, fusion } = opDef(op);
+  if (fusion === 'opaque') return 1;
   if (lower?.kind !== 'reduce' || lower.fn !== 'add') return 0;
   const types = inputs.map(input => input.type);
-  return numel(lower.extents(types, attrs, type));
+  const terms = numel(lower.extents(types, attrs, type));
+  return terms > 1 ? Math.sqrt(terms) : 0;
 }

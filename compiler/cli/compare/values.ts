@@ -12,7 +12,7 @@ import { opDef } from '../../ops/define.js';
 import { noGrad } from '../../ops/tape.js';
 import { type Tensor, tensorOver, withExecutor } from '../../ops/tensor.js';
 import { widen } from '../../passes/widen.js';
-import { type Noise, withNoise } from './noise.js';
+import { inSteps, type Noise, withNoise } from './noise.js';
 
 export type Arrays = ReadonlyMap<string, TypedArray>;
 
@@ -88,8 +88,10 @@ function compute(graph: Graph, parameters: Arrays, { noise = null, done }: Hooks
 }
 
 /** The same graph in float64, on the same parameters. */
-export const evaluateExactly = (graph: Graph, parameters: Arrays, noise: Noise | null = null): GraphValues =>
-  evaluate(widen(graph), widenParameters(graph, parameters), noise);
+export function evaluateExactly(graph: Graph, parameters: Arrays, noise: Noise | null = null): GraphValues {
+  const exact = widen(graph);
+  return evaluate(noise === null ? exact : inSteps(exact), widenParameters(graph, parameters), noise);
+}
 
 function widenParameters(graph: Graph, parameters: Arrays): Arrays {
   return new Map(
