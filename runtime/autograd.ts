@@ -8,7 +8,8 @@ import { type GradNode, gradNode, noGrad, recordFunction, requiresGrad } from '.
 import { realForm, Tensor } from '../compiler/ops/tensor.js';
 
 export { hessian, hvp, jacobian, jvp, vhp, vjp } from '../compiler/autodiff/functional.js';
-export { type BackwardOptions, backward, type GradOptions, gradOf as grad, type Hook } from '../compiler/ops/tape.js';
+export { type BackwardOptions, backward, type GradOptions, gradOf as grad } from '../compiler/ops/backward.js';
+export type { Hook } from '../compiler/ops/tape.js';
 export { detectAnomaly, setDetectAnomaly } from './anomaly.js';
 export { type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.js';
 

@@ -1,6 +1,7 @@
 /** Whether the gradient of a function is what differences of its values say: for functions with a gradient of their own. */
 import { fail } from '../compiler/errors.js';
-import { enableGrad, gradOf, noGrad } from '../compiler/ops/tape.js';
+import { gradOf } from '../compiler/ops/backward.js';
+import { enableGrad, noGrad } from '../compiler/ops/tape.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { elementsOf } from './bridge.js';
 import { valuesAs } from './draws.js';

@@ -39,6 +39,7 @@ export type { Shape } from '../compiler/ir/shape.js';
 export { prelu } from '../compiler/ops/activation.js';
 // Ops as functions. Names given explicitly below win over these: dtypes and creation functions.
 export * from '../compiler/ops/aliases.js';
+export { backward } from '../compiler/ops/backward.js';
 export * from '../compiler/ops/bits.js';
 export { type IndexItem, type Slice, slice } from '../compiler/ops/brackets.js';
 export { complex, polar, resolveConj, resolveNeg, viewAsComplex, viewAsReal } from '../compiler/ops/complex/index.js';
@@ -70,7 +71,7 @@ export * from '../compiler/ops/special.js';
 export * as special from '../compiler/ops/special-names.js';
 export * from '../compiler/ops/splitting.js';
 export * from '../compiler/ops/strided.js';
-export { backward, enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
+export { enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from '../compiler/ops/tape.js';
 export { isInferenceModeEnabled, Tensor } from '../compiler/ops/tensor.js';
 export { choleskyInverse, choleskySolve, triangularSolve } from '../compiler/ops/triangular.js';
 export * from '../compiler/ops/view.js';

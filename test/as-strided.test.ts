@@ -4,7 +4,7 @@
 import { arange, type Tensor, tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
-import { gradOf } from '../compiler/ops/tape.js';
+import { gradOf } from '../compiler/ops/backward.js';
 import { input } from '../compiler/trace/model.js';
 
 const ramp = (shape: number[]): Tensor =>

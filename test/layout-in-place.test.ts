@@ -2,7 +2,7 @@
 import { arange, noGrad, type Tensor } from 'gradc';
 import { compile } from 'gradc/compiler';
 import { describe, expect, test } from 'vitest';
-import { gradOf } from '../compiler/ops/tape.js';
+import { gradOf } from '../compiler/ops/backward.js';
 import { input } from '../compiler/trace/model.js';
 
 const ramp = (shape: readonly number[]): Tensor =>

@@ -6,8 +6,8 @@
  * error must fail with that message; what depends on values must be refused by a trace.
  */
 import { describe, expect, test } from 'vitest';
+import { gradOf } from '../compiler/ops/backward.js';
 import type { Sample } from '../compiler/ops/samples.js';
-import { gradOf } from '../compiler/ops/tape.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { type Mode, modes, SharedFunction } from './support/modes.js';
 import { type Call, callOf, expectSameValues, sampleProgram, seedOf, weightedSum } from './support/op-checks.js';

@@ -8,7 +8,8 @@
  */
 import { fail } from '../errors.js';
 import { type Graph, paramName } from '../ir/graph.js';
-import { enableGrad, gradOf } from '../ops/tape.js';
+import { gradOf } from '../ops/backward.js';
+import { enableGrad } from '../ops/tape.js';
 import { withExecutor } from '../ops/tensor.js';
 import { Trace } from '../trace/trace.js';
 import { callControl } from './control/call.js';

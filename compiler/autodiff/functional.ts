@@ -9,8 +9,9 @@
  */
 import { fail } from '../errors.js';
 import { formatShape, type Shape, sameShape } from '../ir/shape.js';
+import { gradOf } from '../ops/backward.js';
 import { stack } from '../ops/shape.js';
-import { enableGrad, gradOf, requiresGrad } from '../ops/tape.js';
+import { enableGrad, requiresGrad } from '../ops/tape.js';
 import { Tensor } from '../ops/tensor.js';
 
 type OneOrMore = Tensor | readonly Tensor[];

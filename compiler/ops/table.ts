@@ -11,6 +11,7 @@ import { categoryOf, categoryRank } from '../ir/dtype.js';
 import { hardshrink, prelu } from './activation.js';
 import * as aliases from './aliases.js';
 import './attention.js';
+import './backward.js';
 import * as bits from './bits.js';
 import './complex/index.js';
 import './brackets.js';

@@ -7,7 +7,7 @@
  * and is unsupported, by name.
  */
 import { GradcError } from '../../compiler/errors.js';
-import { gradOf } from '../../compiler/ops/tape.js';
+import { gradOf } from '../../compiler/ops/backward.js';
 import { executor, Tensor } from '../../compiler/ops/tensor.js';
 import { type InputSpecs, input } from '../../compiler/trace/model.js';
 import { Dict, Size, settled, Tuple, type Value } from '../support/python/values.js';

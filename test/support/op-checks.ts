@@ -1,8 +1,8 @@
 /** What the op tests of every mode share: a sample as a program of tensors, and how close is close. */
 import { expect } from 'vitest';
 import { type DType, isFloat } from '../../compiler/ir/dtype.js';
+import { gradOf } from '../../compiler/ops/backward.js';
 import type { Sample } from '../../compiler/ops/samples.js';
-import { gradOf } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import type { TensorFunction } from './modes.js';
 import {

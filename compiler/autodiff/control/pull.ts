@@ -1,5 +1,6 @@
 /** Gradients of several values at once, of which some may not depend on what is asked about. */
-import { gradOf, requiresGrad } from '../../ops/tape.js';
+import { gradOf } from '../../ops/backward.js';
+import { requiresGrad } from '../../ops/tape.js';
 import type { Tensor } from '../../ops/tensor.js';
 
 /** A value, and the gradient that comes to it. */

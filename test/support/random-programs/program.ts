@@ -5,8 +5,9 @@
 import { zeros } from 'gradc';
 import { isFloat } from '../../../compiler/ir/dtype.js';
 import { numel } from '../../../compiler/ir/shape.js';
+import { gradOf } from '../../../compiler/ops/backward.js';
 import { SampleTensor } from '../../../compiler/ops/samples.js';
-import { gradOf, noGrad } from '../../../compiler/ops/tape.js';
+import { noGrad } from '../../../compiler/ops/tape.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
 
 /** An earlier value by number, as it is or brought to what is described. */
