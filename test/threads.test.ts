@@ -3,10 +3,12 @@
  * with its threads.
  */
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import { arange, defineModel, entry, input, int64, type ModelDefinition } from 'gradc';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { evaluateConstant } from '../backends/js/evaluate.js';
@@ -200,6 +202,18 @@ describe('a loaded model', () => {
     expect(() => model.pick({ index })).toThrow(WebAssembly.RuntimeError);
     expect(() => model.pick({ index })).toThrow(
       /E415: the threads are gone since 'pick' failed with RuntimeError.*; load the model again$/,
+    );
+    expect(model.state.table.length).toBe(ELEMENTS);
+    model.dispose();
+  });
+
+  test('one of whose threads has ended says so instead of waiting for it', async () => {
+    const created = once(process, 'worker');
+    const model = await load({ threads: 2 }, await artifact(wild, true));
+    const [worker] = (await created) as [Worker];
+    await worker.terminate();
+    expect(() => model.pick({ index: new BigInt64Array(ELEMENTS) })).toThrow(
+      /E415: a thread has ended.*load the model/,
     );
     expect(model.state.table.length).toBe(ELEMENTS);
     model.dispose();

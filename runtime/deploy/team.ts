@@ -48,9 +48,14 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
     end();
     return { reason: (error as Error).message };
   }
-  for (const worker of workers) if ('unref' in worker) worker.unref();
   const own = join({ ...part, thread: 0, spins: mayWait() ? spins : 0 });
-  return { engine: engineOver(module, own, memory.buffer, end) };
+  return { engine: engineOver(module, own, memory.buffer, { end, onExit: told => exitsOf(workers, told) }) };
+}
+
+interface Threads {
+  end(): void;
+  /** `told` is called when a thread ends, whatever ended it; only Node says so, and only between calls. */
+  onExit(told: () => void): void;
 }
 
 /** After an error no call is possible any more: the threads are at different places. The state can still be saved. */
@@ -58,9 +63,12 @@ function engineOver(
   module: WebAssembly.Module,
   { exports, fail, release }: TeamInstance,
   memory: ArrayBufferLike,
-  end: () => void,
+  { end, onExit }: Threads,
 ): Engine {
   let failure: string | null = null;
+  onExit(() => {
+    failure ??= 'a thread has ended, so the others would wait for it for ever; load the model again';
+  });
   const guarded =
     (run: () => void, name: string): (() => void) =>
     () => {
@@ -99,7 +107,8 @@ const SMALL = 16384;
 
 /**
  * V8 copies shared memory word by word; Node's buffers are two to four times as fast (2.4 instead of 9 microseconds for
- * 256 KB, Node 20; 5 on Node 26). Undefined elsewhere.
+ * 256 KB, Node 20; 5 on Node 26) where they are filled, not where they are copied, which Node 20 leaves to V8. Undefined
+ * elsewhere: what a bundler puts in the place of `Buffer` is not asked for.
  */
 function copiesOfNode(): Copies | undefined {
   const NodeBuffer = globalThis.process?.getBuiltinModule?.('node:buffer')?.Buffer;
@@ -124,9 +133,10 @@ function copiesOfNode(): Copies | undefined {
 const LARGEST_BLOCK = 2 ** 25 - 2 ** 16;
 
 /**
- * The C library of Linux hands a freed block back to the system when it is larger than any freed before, and the memory of
- * every result is mapped anew, page by page: 1.7 instead of 0.2 milliseconds for 4 MB (mallopt(3), M_MMAP_THRESHOLD). When a
- * large block has been freed it keeps them; nobody touches this one, so it takes no memory.
+ * glibc maps a block by itself when it is larger than any such block freed before, and returns the end of its heap to the
+ * system from twice that size on (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD). So the memory of every result comes
+ * anew, page by page: 1.7 instead of 0.2 milliseconds for 4 MB. Once a large block has been freed, by the next collection of
+ * garbage, it keeps them; nobody touches this one, so it takes no memory, and on other C libraries it does nothing.
  */
 function keepFreedMemory(): void {
   if (globalThis.process?.platform === 'linux') new ArrayBuffer(LARGEST_BLOCK);
@@ -160,6 +170,14 @@ const nodeWorkers = (): typeof NodeWorkers | undefined => globalThis.process?.ge
 
 const openWorker = (url: URL): AnyWorker =>
   typeof Worker === 'undefined' ? new (nodeWorkers()!.Worker)(url) : new Worker(url, { type: 'module' });
+
+function exitsOf(workers: readonly AnyWorker[], told: () => void): void {
+  for (const worker of workers) {
+    if (!('unref' in worker)) continue;
+    worker.on('exit', told);
+    worker.unref();
+  }
+}
 
 /** Resolves when the thread is about to wait for work. */
 function started(worker: AnyWorker, part: Part): Promise<void> {
