@@ -6,7 +6,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty, zeros } from '../creation.js';
 import { dropout as drop } from '../dropout.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from './in-order.js';
+import { byName, type InOrder } from '../in-order.js';
 import { constant_, xavierNormal_, xavierUniform_ } from './init.js';
 import { Layer } from './layer.js';
 import { Linear } from './linear.js';

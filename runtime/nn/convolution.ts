@@ -4,7 +4,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from './in-order.js';
+import { byName, type InOrder } from '../in-order.js';
 import { positional, UnaryLayer, Unquoted } from './layer.js';
 import { resetLinear } from './linear.js';
 import { Parameter } from './parameter.js';
@@ -114,19 +114,19 @@ type ConvSettings = InOrder<ConvOptions, typeof convOrder>;
 export class Conv1d extends ConvNd {
   protected override readonly convolution = F.conv1d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(1, inChannels, outChannels, kernelSize, byName('Conv1d', convOrder, given));
+    super(1, inChannels, outChannels, kernelSize, byName('Conv1d', convOrder, given, ['dtype']));
   }
 }
 export class Conv2d extends ConvNd {
   protected override readonly convolution = F.conv2d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(2, inChannels, outChannels, kernelSize, byName('Conv2d', convOrder, given));
+    super(2, inChannels, outChannels, kernelSize, byName('Conv2d', convOrder, given, ['dtype']));
   }
 }
 export class Conv3d extends ConvNd {
   protected override readonly convolution = F.conv3d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(3, inChannels, outChannels, kernelSize, byName('Conv3d', convOrder, given));
+    super(3, inChannels, outChannels, kernelSize, byName('Conv3d', convOrder, given, ['dtype']));
   }
 }
 
@@ -203,18 +203,18 @@ type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeO
 export class ConvTranspose1d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose1d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(1, inChannels, outChannels, kernelSize, byName('ConvTranspose1d', convTransposeOrder, given));
+    super(1, inChannels, outChannels, kernelSize, byName('ConvTranspose1d', convTransposeOrder, given, ['dtype']));
   }
 }
 export class ConvTranspose2d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose2d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(2, inChannels, outChannels, kernelSize, byName('ConvTranspose2d', convTransposeOrder, given));
+    super(2, inChannels, outChannels, kernelSize, byName('ConvTranspose2d', convTransposeOrder, given, ['dtype']));
   }
 }
 export class ConvTranspose3d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose3d;
   constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(3, inChannels, outChannels, kernelSize, byName('ConvTranspose3d', convTransposeOrder, given));
+    super(3, inChannels, outChannels, kernelSize, byName('ConvTranspose3d', convTransposeOrder, given, ['dtype']));
   }
 }

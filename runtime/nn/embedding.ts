@@ -6,7 +6,7 @@ import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from './in-order.js';
+import { byName, type InOrder } from '../in-order.js';
 import { normal_ } from './init.js';
 import { Layer, positional, Unquoted } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -33,12 +33,7 @@ abstract class Table extends Layer {
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions) {
     super();
-    const { paddingIdx = null, maxNorm = null, normType = 2, dtype, ...others } = options;
-    const unsupported = Object.entries(others).find(
-      ([, value]) => value !== null && value !== undefined && value !== false,
-    );
-    if (unsupported)
-      fail('E208', { problem: `${this.constructor.name} does not support the option ${unsupported[0]}` });
+    const { paddingIdx = null, maxNorm = null, normType = 2, dtype } = options;
     if (paddingIdx !== null && (paddingIdx >= numEmbeddings || paddingIdx < -numEmbeddings)) {
       fail('E208', { problem: `Padding_idx must be within num_embeddings: ${paddingIdx} and ${numEmbeddings}` });
     }
@@ -63,7 +58,11 @@ abstract class Table extends Layer {
 
 export class Embedding extends Table {
   constructor(numEmbeddings: number, embeddingDim: number, ...given: InOrder<EmbeddingOptions, typeof tableOrder>) {
-    super(numEmbeddings, embeddingDim, byName<EmbeddingOptions, typeof tableOrder>('Embedding', tableOrder, given));
+    super(
+      numEmbeddings,
+      embeddingDim,
+      byName<EmbeddingOptions, typeof tableOrder>('Embedding', tableOrder, given, ['dtype']),
+    );
   }
   override forward(input: Tensor): Tensor {
     const { weight, paddingIdx, maxNorm, normType } = this;
@@ -80,17 +79,17 @@ export interface EmbeddingBagOptions extends EmbeddingOptions {
   /** Is the last offset the end of the last bag? */
   readonly includeLastOffset?: boolean;
 }
+const bagOrder = ['maxNorm', 'normType'] as const;
+const bagOthers = ['mode', 'includeLastOffset', 'paddingIdx', 'dtype'] as const;
 
 /** The sum, mean or maximum of the vectors in each bag of indices. */
 export class EmbeddingBag extends Table {
   readonly mode: BagMode;
   readonly includeLastOffset: boolean;
 
-  constructor(
-    numEmbeddings: number,
-    embeddingDim: number,
-    { mode = 'mean', includeLastOffset = false, ...options }: EmbeddingBagOptions = {},
-  ) {
+  constructor(numEmbeddings: number, embeddingDim: number, ...given: InOrder<EmbeddingBagOptions, typeof bagOrder>) {
+    const named: EmbeddingBagOptions = byName('EmbeddingBag', bagOrder, given, bagOthers);
+    const { mode = 'mean', includeLastOffset = false, ...options } = named;
     super(numEmbeddings, embeddingDim, options);
     this.mode = mode;
     this.includeLastOffset = includeLastOffset;

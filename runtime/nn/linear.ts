@@ -3,7 +3,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from './in-order.js';
+import { byName, type InOrder } from '../in-order.js';
 import { fans, kaimingUniform_, uniform_ } from './init.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -31,7 +31,7 @@ export class Linear extends UnaryLayer {
 
   constructor(inFeatures: number, outFeatures: number, ...given: InOrder<BiasOptions, ['bias']>) {
     super();
-    const { bias = true, dtype } = byName<BiasOptions, ['bias']>('Linear', ['bias'], given);
+    const { bias = true, dtype } = byName<BiasOptions, ['bias']>('Linear', ['bias'], given, ['dtype']);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     this.weight = new Parameter(empty(outFeatures, inFeatures, { dtype }));
@@ -54,8 +54,9 @@ export class Bilinear extends Layer {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(in1Features: number, in2Features: number, outFeatures: number, { bias = true, dtype }: BiasOptions = {}) {
+  constructor(in1Features: number, in2Features: number, outFeatures: number, ...given: InOrder<BiasOptions, ['bias']>) {
     super();
+    const { bias = true, dtype } = byName<BiasOptions, ['bias']>('Bilinear', ['bias'], given, ['dtype']);
     this.in1Features = in1Features;
     this.in2Features = in2Features;
     this.outFeatures = outFeatures;

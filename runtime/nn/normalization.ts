@@ -9,8 +9,8 @@ import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { ones, zeros } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import { pythonFloat } from '../numerals.js';
-import { byName, type InOrder } from './in-order.js';
 import { positional, UnaryLayer } from './layer.js';
 import { Parameter } from './parameter.js';
 
@@ -51,7 +51,7 @@ abstract class RunningNorm extends UnaryLayer {
       affine = defaults.affine,
       trackRunningStats = defaults.trackRunningStats,
       dtype,
-    } = byName<RunningNormOptions, typeof runningNormOrder>(new.target.name, runningNormOrder, given);
+    } = byName<RunningNormOptions, typeof runningNormOrder>(new.target.name, runningNormOrder, given, ['dtype']);
     this.numFeatures = numFeatures;
     this.eps = eps;
     this.momentum = momentum;
@@ -170,7 +170,7 @@ export class LayerNorm extends UnaryLayer {
   bias: Parameter | null;
   constructor(normalizedShape: number | readonly number[], ...given: InOrder<LayerNormOptions, typeof layerNormOrder>) {
     super();
-    const named = byName<LayerNormOptions, typeof layerNormOrder>('LayerNorm', layerNormOrder, given);
+    const named = byName<LayerNormOptions, typeof layerNormOrder>('LayerNorm', layerNormOrder, given, ['dtype']);
     const { eps = 1e-5, elementwiseAffine = true, dtype } = named;
     this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape];
     this.eps = eps;
@@ -202,7 +202,7 @@ export class GroupNorm extends UnaryLayer {
   bias: Parameter | null;
   constructor(numGroups: number, numChannels: number, ...given: InOrder<GroupNormOptions, typeof groupNormOrder>) {
     super();
-    const named = byName<GroupNormOptions, typeof groupNormOrder>('GroupNorm', groupNormOrder, given);
+    const named = byName<GroupNormOptions, typeof groupNormOrder>('GroupNorm', groupNormOrder, given, ['dtype']);
     const { eps = 1e-5, affine = true, dtype } = named;
     if (numChannels % numGroups !== 0)
       fail('E208', { problem: `num_channels must be divisible by num_groups: ${numChannels} and ${numGroups}` });

@@ -1,8 +1,8 @@
 /** Pooling, and dims flattened after it. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import type { Size } from './convolution.js';
-import { byName, type InOrder } from './in-order.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
 
 export interface MaxPoolOptions<R extends boolean = boolean> {
@@ -143,7 +143,7 @@ abstract class AdaptiveMaxPoolNd<R extends boolean> extends Layer {
   readonly returnIndices: boolean;
   constructor(outputSize: OutputSize, ...given: InOrder<Pick<MaxPoolOptions<R>, 'returnIndices'>, ['returnIndices']>) {
     super();
-    const options: MaxPoolOptions<R> = byName('AdaptiveMaxPool', ['returnIndices'], given);
+    const options: Pick<MaxPoolOptions<R>, 'returnIndices'> = byName('AdaptiveMaxPool', ['returnIndices'], given);
     this.outputSize = outputSize;
     this.returnIndices = options.returnIndices ?? false;
   }
@@ -168,14 +168,17 @@ export class AdaptiveMaxPool3d<R extends boolean = false> extends AdaptiveMaxPoo
   protected override readonly poolWithIndices = F.adaptiveMaxPool3dWithIndices;
 }
 
+type UnpoolOptions = Pick<MaxPoolOptions, 'stride' | 'padding'>;
+const unpoolOrder = ['stride', 'padding'] as const;
 /** The inverse of max pooling as far as there is one: each value at its index, 0 elsewhere. */
 abstract class MaxUnpoolNd extends Layer {
   protected abstract readonly unpool: typeof F.maxUnpool2d;
   readonly kernelSize: Size;
   readonly stride: Size;
   readonly padding: Size;
-  constructor(kernelSize: Size, { stride, padding = 0 }: Pick<MaxPoolOptions, 'stride' | 'padding'> = {}) {
+  constructor(kernelSize: Size, ...given: InOrder<UnpoolOptions, typeof unpoolOrder>) {
     super();
+    const { stride, padding = 0 }: UnpoolOptions = byName('MaxUnpool', unpoolOrder, given);
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
     this.padding = padding;
@@ -198,13 +201,20 @@ export class MaxUnpool3d extends MaxUnpoolNd {
   protected override readonly unpool: typeof F.maxUnpool3d = F.maxUnpool3d;
 }
 
+export interface FlattenOptions {
+  readonly startDim?: number;
+  readonly endDim?: number;
+}
+const flattenOrder = ['startDim', 'endDim'] as const;
 /** All dims from one to another in one. */
 export class Flatten extends UnaryLayer {
-  constructor(
-    readonly startDim = 1,
-    readonly endDim = -1,
-  ) {
+  readonly startDim: number;
+  readonly endDim: number;
+  constructor(...given: InOrder<FlattenOptions, typeof flattenOrder>) {
     super();
+    const { startDim = 1, endDim = -1 }: FlattenOptions = byName('Flatten', flattenOrder, given);
+    this.startDim = startDim;
+    this.endDim = endDim;
   }
   override forward(input: Tensor): Tensor {
     return input.flatten(this.startDim, this.endDim);

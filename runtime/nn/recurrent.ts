@@ -13,7 +13,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import { dropout as drop } from '../dropout.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from './in-order.js';
+import { byName, type InOrder } from '../in-order.js';
 import { uniform_ } from './init.js';
 import { Layer, positional } from './layer.js';
 import { Parameter } from './parameter.js';
@@ -308,7 +308,10 @@ abstract class Recurrent extends Layer {
 
 export class RNN extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, ...given: InOrder<RNNOptions, typeof recurrentOrder>) {
-    const { nonlinearity = 'tanh', ...options }: RNNOptions = byName('RNN', recurrentOrder, given);
+    const { nonlinearity = 'tanh', ...options }: RNNOptions = byName('RNN', recurrentOrder, given, [
+      'nonlinearity',
+      'dtype',
+    ]);
     super(elman(nonlinearity), inputSize, hiddenSize, options);
   }
   override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
@@ -318,7 +321,7 @@ export class RNN extends Recurrent {
 }
 export class GRU extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, ...given: InOrder<RecurrentOptions, typeof recurrentOrder>) {
-    super(gru, inputSize, hiddenSize, byName('GRU', recurrentOrder, given));
+    super(gru, inputSize, hiddenSize, byName('GRU', recurrentOrder, given, ['dtype']));
   }
   override forward<I extends Steps>(input: I, hidden: Tensor | null = null): [output: Out<I>, hidden: Tensor] {
     const [output, [last]] = this.unroll(input, hidden && [hidden], [this.hiddenSize]);
@@ -327,7 +330,7 @@ export class GRU extends Recurrent {
 }
 export class LSTM extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, ...given: InOrder<LSTMOptions, typeof recurrentOrder>) {
-    super(lstm, inputSize, hiddenSize, byName('LSTM', recurrentOrder, given));
+    super(lstm, inputSize, hiddenSize, byName('LSTM', recurrentOrder, given, ['projSize', 'dtype']));
   }
   override forward<I extends Steps>(
     input: I,
@@ -349,7 +352,7 @@ export interface CellOptions {
 }
 type CellSettings = InOrder<CellOptions, ['bias']>;
 const cellOptions = (name: string, given: CellSettings): CellOptions =>
-  byName<CellOptions, ['bias']>(name, ['bias'], given);
+  byName<CellOptions, ['bias']>(name, ['bias'], given, ['dtype']);
 abstract class Cell extends Layer {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -388,7 +391,7 @@ const elmanOrder = ['bias', 'nonlinearity'] as const;
 export class RNNCell extends Cell {
   readonly nonlinearity: Nonlinearity;
   constructor(inputSize: number, hiddenSize: number, ...given: InOrder<ElmanCellOptions, typeof elmanOrder>) {
-    const { nonlinearity = 'tanh', ...options }: ElmanCellOptions = byName('RNNCell', elmanOrder, given);
+    const { nonlinearity = 'tanh', ...options }: ElmanCellOptions = byName('RNNCell', elmanOrder, given, ['dtype']);
     super(elman(nonlinearity), inputSize, hiddenSize, options);
     this.nonlinearity = nonlinearity;
   }

@@ -4,10 +4,10 @@ import { type Bound, bindArguments, parseSignature } from '../../compiler/ops/si
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { full } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import { type AttentionCall, MultiheadAttention } from './attention.js';
 import { ModuleList } from './containers.js';
 import { Dropout } from './dropout.js';
-import { byName, type InOrder } from './in-order.js';
 import { xavierUniform_ } from './init.js';
 import { Layer } from './layer.js';
 import { Linear } from './linear.js';

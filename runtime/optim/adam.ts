@@ -5,6 +5,7 @@
  */
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import { pythonFloat, pythonValue } from '../numerals.js';
 import { complement, liveValue, track } from './live-settings.js';
 import {
@@ -97,9 +98,10 @@ abstract class AdamBase extends MomentOptimizer<AdamSettings> {
   }
 }
 
+const adamOrder = ['lr', 'betas', 'eps', 'weightDecay', 'amsgrad'] as const;
 export class Adam extends AdamBase {
   protected override readonly fixedSettings = { foreach: null, capturable: false, differentiable: false, fused: false };
-  constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
+  constructor(params: Parameters<AdamSettings>, ...given: InOrder<Partial<AdamSettings>, typeof adamOrder>) {
     super(params, {
       lr: 1e-3,
       betas: [0.9, 0.999],
@@ -107,7 +109,7 @@ export class Adam extends AdamBase {
       weightDecay: 0,
       amsgrad: false,
       maximize: false,
-      ...options,
+      ...byName<Partial<AdamSettings>, typeof adamOrder>('Adam', adamOrder, given, ['maximize']),
     });
   }
   protected update(
@@ -123,7 +125,7 @@ export class Adam extends AdamBase {
 }
 
 export class AdamW extends AdamBase {
-  constructor(params: Parameters<AdamSettings>, options: Partial<AdamSettings> = {}) {
+  constructor(params: Parameters<AdamSettings>, ...given: InOrder<Partial<AdamSettings>, typeof adamOrder>) {
     super(params, {
       lr: 1e-3,
       betas: [0.9, 0.999],
@@ -131,7 +133,7 @@ export class AdamW extends AdamBase {
       weightDecay: 1e-2,
       amsgrad: false,
       maximize: false,
-      ...options,
+      ...byName<Partial<AdamSettings>, typeof adamOrder>('AdamW', adamOrder, given, ['maximize']),
     });
   }
   /** The weights themselves decay, before the step. */
@@ -151,11 +153,19 @@ export class AdamW extends AdamBase {
 export interface AdamaxSettings extends MomentSettings {
   maximize: boolean;
 }
+const adamaxOrder = ['lr', 'betas', 'eps', 'weightDecay'] as const;
 /** Adam with the largest recent gradient in place of the mean square. */
 export class Adamax extends MomentOptimizer<AdamaxSettings> {
   protected override readonly fixedSettings = { foreach: null };
-  constructor(params: Parameters<AdamaxSettings>, options: Partial<AdamaxSettings> = {}) {
-    super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
+  constructor(params: Parameters<AdamaxSettings>, ...given: InOrder<Partial<AdamaxSettings>, typeof adamaxOrder>) {
+    super(params, {
+      lr: 2e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      maximize: false,
+      ...byName<Partial<AdamaxSettings>, typeof adamaxOrder>('Adamax', adamaxOrder, given, ['maximize']),
+    });
   }
   protected override slots(): Numbers {
     return { exp_avg: 0, exp_inf: 0 };
@@ -183,12 +193,20 @@ export class Adamax extends MomentOptimizer<AdamaxSettings> {
 export interface NAdamSettings extends MomentSettings {
   momentumDecay: number;
 }
+const nadamOrder = ['lr', 'betas', 'eps', 'weightDecay', 'momentumDecay'] as const;
 /** Adam with Nesterov's look ahead, under a momentum that warms up. */
 export class NAdam extends MomentOptimizer<NAdamSettings> {
   protected override readonly fixedSettings = { foreach: null };
   protected override readonly savedClock = ['step', 'mu_product'];
-  constructor(params: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
-    super(params, { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3, ...options });
+  constructor(params: Parameters<NAdamSettings>, ...given: InOrder<Partial<NAdamSettings>, typeof nadamOrder>) {
+    super(params, {
+      lr: 2e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      momentumDecay: 4e-3,
+      ...byName<Partial<NAdamSettings>, typeof nadamOrder>('NAdam', nadamOrder, given),
+    });
   }
   protected override clockAt(saved: Numbers | null, group: ParamGroup<NAdamSettings>): Numbers {
     return {
@@ -228,11 +246,18 @@ export class NAdam extends MomentOptimizer<NAdamSettings> {
   }
 }
 
+const radamOrder = ['lr', 'betas', 'eps', 'weightDecay'] as const;
 /** Adam that trusts its second moment only once enough steps have been averaged. */
 export class RAdam extends MomentOptimizer<MomentSettings> {
   protected override readonly fixedSettings = { foreach: null };
-  constructor(params: Parameters<MomentSettings>, options: Partial<MomentSettings> = {}) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ...options });
+  constructor(params: Parameters<MomentSettings>, ...given: InOrder<Partial<MomentSettings>, typeof radamOrder>) {
+    super(params, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      ...byName<Partial<MomentSettings>, typeof radamOrder>('RAdam', radamOrder, given),
+    });
   }
   protected override advance(clock: Tensors, lr: Tensor, group: ParamGroup<MomentSettings>): Tensors {
     this.tick(clock, group);

@@ -5,6 +5,7 @@
  */
 import { where } from '../../compiler/ops/pointwise.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import { pythonValue } from '../numerals.js';
 import { liveValue, track } from './live-settings.js';
 import {
@@ -49,10 +50,11 @@ export interface RMSpropSettings extends DecaySettings {
   momentum: number;
   centered: boolean;
 }
+const rmspropOrder = ['lr', 'alpha', 'eps', 'weightDecay', 'momentum', 'centered'] as const;
 export class RMSprop extends CountingOptimizer<RMSpropSettings> {
   protected override readonly fixedSettings = { foreach: null, differentiable: false };
   protected override readonly stepIsNumber = true;
-  constructor(params: Parameters<RMSpropSettings>, options: Partial<RMSpropSettings> = {}) {
+  constructor(params: Parameters<RMSpropSettings>, ...given: InOrder<Partial<RMSpropSettings>, typeof rmspropOrder>) {
     super(params, {
       lr: 1e-2,
       alpha: 0.99,
@@ -61,7 +63,7 @@ export class RMSprop extends CountingOptimizer<RMSpropSettings> {
       momentum: 0,
       centered: false,
       maximize: false,
-      ...options,
+      ...byName<Partial<RMSpropSettings>, typeof rmspropOrder>('RMSprop', rmspropOrder, given, ['maximize']),
     });
   }
   protected check(settings: RMSpropSettings): void {
@@ -100,8 +102,9 @@ export interface AdagradSettings extends DecaySettings {
   initialAccumulatorValue: number;
   eps: number;
 }
+const adagradOrder = ['lr', 'lrDecay', 'weightDecay', 'initialAccumulatorValue', 'eps'] as const;
 export class Adagrad extends CountingOptimizer<AdagradSettings> {
-  constructor(params: Parameters<AdagradSettings>, options: Partial<AdagradSettings> = {}) {
+  constructor(params: Parameters<AdagradSettings>, ...given: InOrder<Partial<AdagradSettings>, typeof adagradOrder>) {
     super(params, {
       lr: 1e-2,
       lrDecay: 0,
@@ -109,7 +112,7 @@ export class Adagrad extends CountingOptimizer<AdagradSettings> {
       initialAccumulatorValue: 0,
       eps: 1e-10,
       maximize: false,
-      ...options,
+      ...byName<Partial<AdagradSettings>, typeof adagradOrder>('Adagrad', adagradOrder, given, ['maximize']),
     });
   }
   protected check(settings: AdagradSettings): void {
@@ -147,10 +150,21 @@ export interface AdadeltaSettings extends DecaySettings {
   rho: number;
   eps: number;
 }
+const adadeltaOrder = ['lr', 'rho', 'eps', 'weightDecay'] as const;
 export class Adadelta extends CountingOptimizer<AdadeltaSettings> {
   protected override readonly stepIsNumber = true;
-  constructor(params: Parameters<AdadeltaSettings>, options: Partial<AdadeltaSettings> = {}) {
-    super(params, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false, ...options });
+  constructor(
+    params: Parameters<AdadeltaSettings>,
+    ...given: InOrder<Partial<AdadeltaSettings>, typeof adadeltaOrder>
+  ) {
+    super(params, {
+      lr: 1,
+      rho: 0.9,
+      eps: 1e-6,
+      weightDecay: 0,
+      maximize: false,
+      ...byName<Partial<AdadeltaSettings>, typeof adadeltaOrder>('Adadelta', adadeltaOrder, given, ['maximize']),
+    });
   }
   protected check(settings: AdadeltaSettings): void {
     checkSetting(settings.rho >= 0 && settings.rho <= 1, () => `Invalid rho value: ${pythonValue(settings.rho)}`);
@@ -184,11 +198,18 @@ export interface RpropSettings extends GroupSettings {
   stepSizes: readonly [number, number];
   maximize: boolean;
 }
+const rpropOrder = ['lr', 'etas', 'stepSizes'] as const;
 /** Steps of a size per element that grows while the sign of the gradient stays, and shrinks when it turns. */
 export class Rprop extends CountingOptimizer<RpropSettings> {
   protected override readonly stepIsNumber = true;
-  constructor(params: Parameters<RpropSettings>, options: Partial<RpropSettings> = {}) {
-    super(params, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false, ...options });
+  constructor(params: Parameters<RpropSettings>, ...given: InOrder<Partial<RpropSettings>, typeof rpropOrder>) {
+    super(params, {
+      lr: 1e-2,
+      etas: [0.5, 1.2],
+      stepSizes: [1e-6, 50],
+      maximize: false,
+      ...byName<Partial<RpropSettings>, typeof rpropOrder>('Rprop', rpropOrder, given, ['maximize']),
+    });
   }
   protected check({ etas }: RpropSettings): void {
     checkSetting(
@@ -227,11 +248,20 @@ export interface ASGDSettings extends DecaySettings {
   /** The step after which averaging starts. */
   t0: number;
 }
+const asgdOrder = ['lr', 'lambd', 'alpha', 't0', 'weightDecay'] as const;
 /** Gradient descent whose average over steps is kept in `ax`. */
 export class ASGD extends CountingOptimizer<ASGDSettings> {
   protected override readonly savedClock = ['step', 'eta', 'mu'];
-  constructor(params: Parameters<ASGDSettings>, options: Partial<ASGDSettings> = {}) {
-    super(params, { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false, ...options });
+  constructor(params: Parameters<ASGDSettings>, ...given: InOrder<Partial<ASGDSettings>, typeof asgdOrder>) {
+    super(params, {
+      lr: 1e-2,
+      lambd: 1e-4,
+      alpha: 0.75,
+      t0: 1e6,
+      weightDecay: 0,
+      maximize: false,
+      ...byName<Partial<ASGDSettings>, typeof asgdOrder>('ASGD', asgdOrder, given, ['maximize']),
+    });
   }
   protected check(settings: ASGDSettings): void {
     checkDecay(settings);

@@ -18,6 +18,7 @@ import { where } from '../../compiler/ops/selection.js';
 import { cat } from '../../compiler/ops/shape.js';
 import { enableGrad, noGrad } from '../../compiler/ops/tape.js';
 import { emptyTensor, executor, isConstant, type Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import { liveValue } from './live-settings.js';
 import { checkSetting, type GroupSettings, type Numbers, Optimizer, type Parameters } from './optimizer.js';
 import { scalar } from './per-group.js';
@@ -54,10 +55,19 @@ interface Memory {
 /** Where a step stands between iterations. */
 type Standing = Sample & { readonly evaluations: Tensor; readonly iteration: Tensor; readonly going: Tensor };
 
+const lbfgsOrder = [
+  'lr',
+  'maxIter',
+  'maxEval',
+  'toleranceGrad',
+  'toleranceChange',
+  'historySize',
+  'lineSearchFn',
+] as const;
 export class LBFGS extends Optimizer<LBFGSSettings> {
   #memory: Memory | null = null;
 
-  constructor(params: Parameters<LBFGSSettings>, options: Partial<LBFGSSettings> = {}) {
+  constructor(params: Parameters<LBFGSSettings>, ...given: InOrder<Partial<LBFGSSettings>, typeof lbfgsOrder>) {
     const defaults = {
       lr: 1,
       maxIter: 20,
@@ -67,7 +77,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
       historySize: 100,
       lineSearchFn: null,
     };
-    super(params, { ...defaults, ...options });
+    super(params, { ...defaults, ...byName<Partial<LBFGSSettings>, typeof lbfgsOrder>('LBFGS', lbfgsOrder, given) });
     if (this.paramGroups.length !== 1)
       fail('E208', { problem: "LBFGS doesn't support per-parameter options (parameter groups)" });
   }

@@ -5,16 +5,15 @@
  * a compiled training step or inside it, and nothing is compiled anew. A rule that asks a JavaScript function of the epoch
  * steps inside an entry where it has been told how far to ask beforehand.
  *
- * Loshchilov and Hutter, "SGDR" (2016), for cosine annealing; Smith, "Cyclical learning rates" (2015), and Smith and Topin,
- * "Super-convergence" (2017), for cycles.
+ * Loshchilov and Hutter, "SGDR" (2016), for cosine annealing.
  */
 import { fail } from '../../compiler/errors.js';
-import { pow } from '../../compiler/ops/power.js';
 import { where } from '../../compiler/ops/selection.js';
-import { isConstant, type Tensor } from '../../compiler/ops/tensor.js';
+import type { Tensor } from '../../compiler/ops/tensor.js';
 import { tensor } from '../creation.js';
-import { keepLive, liveValue, moveLive, whereKept } from './live-settings.js';
-import type { GroupSettings, ParamGroup } from './optimizer.js';
+import { byName, type InOrder, type NeededInOrder, needed } from '../in-order.js';
+import { type AskedOptions, asked, type EpochFunction } from './epoch-function.js';
+import { liveValue, moveLive, whereKept } from './live-settings.js';
 import { type AnyOptimizer, perGroup, scalar } from './per-group.js';
 
 export interface SchedulerOptions {
@@ -111,35 +110,47 @@ export class LRScheduler {
 /** `then` where a condition on the epoch holds, else the rate as it is. */
 const changedWhere = (current: Tensor, condition: Tensor, then: Tensor): Tensor => where(condition, then, current);
 
+export interface StepOptions extends SchedulerOptions {
+  readonly stepSize: number;
+  readonly gamma?: number;
+}
 /** Decay by gamma every `stepSize` epochs. */
 export class StepLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    stepSize: number,
-    { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: NeededInOrder<StepOptions, ['stepSize'], ['gamma', 'lastEpoch']>) {
+    const named: StepOptions = byName('StepLR', ['stepSize', 'gamma', 'lastEpoch'], given);
+    const { stepSize, gamma = 0.1, ...options } = needed('StepLR', ['stepSize'], named);
     super(optimizer, options, ({ epoch, current }) =>
       changedWhere(current, epoch.gt(0).logicalAnd(epoch.remainder(stepSize).eq(0)), current.mul(gamma)),
     );
   }
 }
 
+export interface MultiStepOptions extends SchedulerOptions {
+  readonly milestones: readonly number[];
+  readonly gamma?: number;
+}
 /** Decay by gamma at each milestone. */
 export class MultiStepLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
-    milestones: readonly number[],
-    { gamma = 0.1, ...options }: SchedulerOptions & { readonly gamma?: number } = {},
+    ...given: NeededInOrder<MultiStepOptions, ['milestones'], ['gamma', 'lastEpoch']>
   ) {
+    const named: MultiStepOptions = byName('MultiStepLR', ['milestones', 'gamma', 'lastEpoch'], given);
+    const { milestones, gamma = 0.1, ...options } = needed('MultiStepLR', ['milestones'], named);
     super(optimizer, options, ({ epoch, current }) =>
       milestones.reduce((rate, milestone) => changedWhere(rate, epoch.eq(milestone), rate.mul(gamma)), current),
     );
   }
 }
 
+export interface ExponentialOptions extends SchedulerOptions {
+  readonly gamma: number;
+}
 /** Decay by gamma every epoch. */
 export class ExponentialLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, gamma: number, options: SchedulerOptions = {}) {
+  constructor(optimizer: AnyOptimizer, ...given: NeededInOrder<ExponentialOptions, ['gamma'], ['lastEpoch']>) {
+    const named: ExponentialOptions = byName('ExponentialLR', ['gamma', 'lastEpoch'], given);
+    const { gamma, ...options } = needed('ExponentialLR', ['gamma'], named);
     super(optimizer, options, ({ epoch, current }) => changedWhere(current, epoch.gt(0), current.mul(gamma)));
   }
 }
@@ -149,16 +160,16 @@ function checkFactor(what: string, factor: number): void {
     fail('E208', { problem: `${what} multiplicative factor expected to be between 0 and 1, but is ${factor}.` });
 }
 
+export interface ConstantOptions extends SchedulerOptions {
+  readonly factor?: number;
+  readonly totalIters?: number;
+}
+const constantOrder = ['factor', 'totalIters', 'lastEpoch'] as const;
 /** A factor below 1 until `totalIters`. */
 export class ConstantLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    {
-      factor = 1 / 3,
-      totalIters = 5,
-      ...options
-    }: SchedulerOptions & { readonly factor?: number; readonly totalIters?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: InOrder<ConstantOptions, typeof constantOrder>) {
+    const named: ConstantOptions = byName('ConstantLR', constantOrder, given);
+    const { factor = 1 / 3, totalIters = 5, ...options } = named;
     checkFactor('Constant', factor);
     super(optimizer, options, ({ epoch, current }) =>
       where(epoch.eq(0), current.mul(factor), changedWhere(current, epoch.eq(totalIters), current.mul(1 / factor))),
@@ -166,21 +177,17 @@ export class ConstantLR extends LRScheduler {
   }
 }
 
+export interface LinearOptions extends SchedulerOptions {
+  readonly startFactor?: number;
+  readonly endFactor?: number;
+  readonly totalIters?: number;
+}
+const linearOrder = ['startFactor', 'endFactor', 'totalIters', 'lastEpoch'] as const;
 /** A factor that goes from one value to another in `totalIters` epochs. */
 export class LinearLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    {
-      startFactor = 1 / 3,
-      endFactor = 1,
-      totalIters = 5,
-      ...options
-    }: SchedulerOptions & {
-      readonly startFactor?: number;
-      readonly endFactor?: number;
-      readonly totalIters?: number;
-    } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: InOrder<LinearOptions, typeof linearOrder>) {
+    const named: LinearOptions = byName('LinearLR', linearOrder, given);
+    const { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options } = named;
     checkFactor('Starting', startFactor);
     checkFactor('Ending', endFactor);
     const rise = endFactor - startFactor;
@@ -195,16 +202,16 @@ export class LinearLR extends LRScheduler {
   }
 }
 
+export interface PolynomialOptions extends SchedulerOptions {
+  readonly totalIters?: number;
+  readonly power?: number;
+}
+const polynomialOrder = ['totalIters', 'power', 'lastEpoch'] as const;
 /** Down to zero in `totalIters` epochs along a power. */
 export class PolynomialLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    {
-      totalIters = 5,
-      power = 1,
-      ...options
-    }: SchedulerOptions & { readonly totalIters?: number; readonly power?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: InOrder<PolynomialOptions, typeof polynomialOrder>) {
+    const named: PolynomialOptions = byName('PolynomialLR', polynomialOrder, given);
+    const { totalIters = 5, power = 1, ...options } = named;
     const left = (epoch: Tensor): Tensor => epoch.div(-totalIters).add(1);
     super(optimizer, options, ({ epoch, current }) => {
       const lowered = current.mul(
@@ -217,39 +224,23 @@ export class PolynomialLR extends LRScheduler {
   }
 }
 
-export type EpochFunction = (epoch: number) => number;
+export interface FunctionOptions extends SchedulerOptions, AskedOptions {}
 
-export interface FunctionOptions extends SchedulerOptions {
-  /**
-   * How many steps an entry may take: the function is asked for the epochs up to this one beforehand, since a compiled entry
-   * has no JavaScript to ask; after that the last answer stands. Needed only where `step()` is called in an entry.
-   */
-  readonly steps?: number | null;
+export interface LambdaOptions extends FunctionOptions {
+  readonly lrLambda: EpochFunction | readonly EpochFunction[];
 }
-
-/** A function of the epoch as one of tensors. Throws E304 for an epoch that is known only when a compiled entry runs. */
-function asked(scheduler: string, fn: EpochFunction, steps: number | null = null): (epoch: Tensor) => Tensor {
-  let table: readonly number[] | null = null;
-  return epoch => {
-    if (isConstant(epoch)) return scalar(fn(epoch.item()));
-    if (steps === null)
-      fail('E304', {
-        problem: `${scheduler} asks a JavaScript function for the rate of an epoch that is only known when the compiled entry runs`,
-        hint: 'say for how many steps it may be asked beforehand, { steps: 10000 }; or call step() outside the entry, between calls: the learning rate is part of the state',
-      });
-    table ??= Array.from({ length: steps + 1 }, (_, i) => fn(i));
-    const at = epoch.clamp(0, steps).to('int64').reshape([1]);
-    return tensor(table, { dtype: 'float64' }).indexSelect(0, at).reshape([]);
-  };
-}
+type LambdaSettings = NeededInOrder<LambdaOptions, ['lrLambda'], ['lastEpoch']>;
+const lambdaOptions = (scheduler: string, given: LambdaSettings): LambdaOptions =>
+  needed(
+    scheduler,
+    ['lrLambda'],
+    byName<LambdaOptions, ['lrLambda', 'lastEpoch']>(scheduler, ['lrLambda', 'lastEpoch'], given, ['steps']),
+  );
 
 /** The initial rate times a function of the epoch. */
 export class LambdaLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    lrLambda: EpochFunction | readonly EpochFunction[],
-    { steps, ...options }: FunctionOptions = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: LambdaSettings) {
+    const { lrLambda, steps, ...options } = lambdaOptions('LambdaLR', given);
     const factors = perGroup(optimizer, 'lr_lambda', lrLambda).map(fn => asked('LambdaLR', fn, steps));
     super(optimizer, options, ({ epoch, base, group }) => factors[group](epoch).mul(base));
   }
@@ -257,11 +248,8 @@ export class LambdaLR extends LRScheduler {
 
 /** The current rate times a function of the epoch. */
 export class MultiplicativeLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    lrLambda: EpochFunction | readonly EpochFunction[],
-    { steps, ...options }: FunctionOptions = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: LambdaSettings) {
+    const { lrLambda, steps, ...options } = lambdaOptions('MultiplicativeLR', given);
     // PyTorch does not ask for epoch 0
     const factors = perGroup(optimizer, 'lr_lambda', lrLambda).map(fn =>
       asked('MultiplicativeLR', epoch => (epoch > 0 ? fn(epoch) : 1), steps),
@@ -270,13 +258,15 @@ export class MultiplicativeLR extends LRScheduler {
   }
 }
 
+export interface CosineOptions extends SchedulerOptions {
+  readonly tMax: number;
+  readonly etaMin?: number;
+}
 /** Half a cosine from the initial rate to `etaMin` in `tMax` epochs, and back. */
 export class CosineAnnealingLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    tMax: number,
-    { etaMin = 0, ...options }: SchedulerOptions & { readonly etaMin?: number } = {},
-  ) {
+  constructor(optimizer: AnyOptimizer, ...given: NeededInOrder<CosineOptions, ['tMax'], ['etaMin', 'lastEpoch']>) {
+    const named: CosineOptions = byName('CosineAnnealingLR', ['tMax', 'etaMin', 'lastEpoch'], given);
+    const { tMax, etaMin = 0, ...options } = needed('CosineAnnealingLR', ['tMax'], named);
     const height = (epoch: Tensor): Tensor =>
       epoch
         .mul(Math.PI / tMax)
@@ -297,17 +287,20 @@ export class CosineAnnealingLR extends LRScheduler {
   }
 }
 
+export interface WarmRestartsOptions extends SchedulerOptions {
+  readonly t0: number;
+  readonly tMult?: number;
+  readonly etaMin?: number;
+}
+const warmRestarts = 'CosineAnnealingWarmRestarts';
 /** Cosine annealing that starts over after `t0` epochs, then after `tMult` times as many, and so on. */
 export class CosineAnnealingWarmRestarts extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
-    t0: number,
-    {
-      tMult = 1,
-      etaMin = 0,
-      ...options
-    }: SchedulerOptions & { readonly tMult?: number; readonly etaMin?: number } = {},
+    ...given: NeededInOrder<WarmRestartsOptions, ['t0'], ['tMult', 'etaMin', 'lastEpoch']>
   ) {
+    const named: WarmRestartsOptions = byName(warmRestarts, ['t0', 'tMult', 'etaMin', 'lastEpoch'], given);
+    const { t0, tMult = 1, etaMin = 0, ...options } = needed(warmRestarts, ['t0'], named);
     if (!(t0 > 0 && Number.isInteger(t0))) fail('E208', { problem: `Expected positive integer T_0, but got ${t0}` });
     if (!(tMult >= 1 && Number.isInteger(tMult)))
       fail('E208', { problem: `Expected integer T_mult >= 1, but got ${tMult}` });
@@ -331,171 +324,4 @@ function restarts(t0: number, tMult: number): { starts: number[]; periods: numbe
     periods.push(periods[periods.length - 1] * tMult);
   }
   return { starts, periods };
-}
-
-// ── cycles of rate and momentum ────────────────────────────────────────────────────────────────────────────────────────
-
-type MomentumGroup = ParamGroup<GroupSettings> & { momentum?: number; betas?: readonly [number, number] };
-
-/** Momentum goes by `momentum`, or by the first of `betas`. */
-const momentumOf = (group: MomentumGroup): 'momentum' | 'betas' => (group.betas === undefined ? 'momentum' : 'betas');
-/** Momentum will change: a compiled step is to see it. */
-function takeMomentum(optimizer: AnyOptimizer): void {
-  const groups = optimizer.paramGroups as MomentumGroup[];
-  if (groups.some(group => group.betas === undefined && group.momentum === undefined))
-    fail('E208', {
-      problem: 'optimizer must support momentum with `cycle_momentum` option enabled',
-      hint: 'pass { cycleMomentum: false }',
-    });
-  for (const group of groups) keepLive(group, momentumOf(group));
-}
-
-export interface CyclicOptions extends FunctionOptions {
-  readonly stepSizeUp?: number;
-  readonly stepSizeDown?: number | null;
-  readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
-  readonly gamma?: number;
-  /** How high a cycle goes, of its number or (`scaleMode: 'iterations'`) of the epoch; instead of `mode`. */
-  readonly scaleFn?: ((x: number) => number) | null;
-  readonly scaleMode?: 'cycle' | 'iterations';
-  readonly cycleMomentum?: boolean;
-  readonly baseMomentum?: number | readonly number[];
-  readonly maxMomentum?: number | readonly number[];
-}
-/** Between two rates, up and down; momentum goes the other way. */
-export class CyclicLR extends LRScheduler {
-  constructor(
-    optimizer: AnyOptimizer,
-    baseLr: number | readonly number[],
-    maxLr: number | readonly number[],
-    options: CyclicOptions = {},
-  ) {
-    const {
-      stepSizeUp = 2000,
-      stepSizeDown,
-      mode = 'triangular',
-      gamma = 1,
-      scaleFn,
-      scaleMode = 'cycle',
-      cycleMomentum = true,
-      baseMomentum = 0.8,
-      maxMomentum = 0.9,
-    } = options;
-    const low = perGroup(optimizer, 'base_lr', baseLr);
-    const high = perGroup(optimizer, 'max_lr', maxLr);
-    const total = stepSizeUp + (stepSizeDown ?? stepSizeUp);
-    const share = stepSizeUp / total;
-    if (cycleMomentum) takeMomentum(optimizer);
-    low.forEach((rate, i) => {
-      optimizer.paramGroups[i].lr = rate;
-    });
-    const scale = scaleFn ? asked('CyclicLR', scaleFn, options.steps) : null;
-    const height = (epoch: Tensor): Tensor => {
-      const cycle = epoch.div(total).add(1).floor();
-      const x = epoch.div(total).add(1).sub(cycle);
-      const shape = where(x.le(share), x.div(share), x.sub(1).div(share - 1));
-      if (scale) return shape.mul(scale(scaleMode === 'cycle' ? cycle : epoch));
-      if (mode === 'triangular') return shape;
-      return shape.mul(mode === 'triangular2' ? pow(2, cycle.neg().add(1)) : pow(gamma, epoch));
-    };
-    const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
-    const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
-    super(optimizer, options, ({ epoch, base, group: i }) => {
-      const group = optimizer.paramGroups[i];
-      if (cycleMomentum)
-        moveLive(
-          group,
-          momentumOf(group),
-          height(epoch)
-            .mul(slow[i] - fast[i])
-            .add(fast[i]),
-        );
-      return height(epoch)
-        .mul(high[i] - base)
-        .add(base);
-    });
-  }
-}
-
-export interface OneCycleOptions extends SchedulerOptions {
-  readonly totalSteps?: number | null;
-  readonly epochs?: number | null;
-  readonly stepsPerEpoch?: number | null;
-  readonly pctStart?: number;
-  readonly annealStrategy?: 'cos' | 'linear';
-  readonly cycleMomentum?: boolean;
-  readonly baseMomentum?: number | readonly number[];
-  readonly maxMomentum?: number | readonly number[];
-  readonly divFactor?: number;
-  readonly finalDivFactor?: number;
-  readonly threePhase?: boolean;
-}
-/** Until which epoch it lasts, and from what to what rate and momentum go. */
-interface Phase {
-  readonly end: number;
-  readonly rates: readonly [number, number];
-  readonly momenta: readonly [number, number];
-}
-/** One rise to `maxLr` and one fall far below the start. */
-export class OneCycleLR extends LRScheduler {
-  constructor(optimizer: AnyOptimizer, maxLr: number | readonly number[], options: OneCycleOptions = {}) {
-    const {
-      pctStart = 0.3,
-      annealStrategy = 'cos',
-      cycleMomentum = true,
-      baseMomentum = 0.85,
-      maxMomentum = 0.95,
-      divFactor = 25,
-      finalDivFactor = 1e4,
-      threePhase = false,
-    } = options;
-    const total = options.totalSteps ?? (options.epochs ?? 0) * (options.stepsPerEpoch ?? 0);
-    if (total <= 0) fail('E208', { problem: 'You must define either total_steps OR (epochs AND steps_per_epoch)' });
-    if (pctStart < 0 || pctStart > 1)
-      fail('E208', { problem: `Expected float between 0 and 1 pct_start, but got ${pctStart}` });
-    if (cycleMomentum) takeMomentum(optimizer);
-    const peaks = perGroup(optimizer, 'max_lr', maxLr);
-    const anneal = ([from, to]: readonly number[], part: Tensor): Tensor =>
-      annealStrategy === 'linear'
-        ? part.mul(to - from).add(from)
-        : part
-            .mul(Math.PI)
-            .cos()
-            .add(1)
-            .mul((from - to) / 2)
-            .add(to);
-    const slow = perGroup(optimizer, 'base_momentum', baseMomentum);
-    const fast = perGroup(optimizer, 'max_momentum', maxMomentum);
-    const phases = (group: number): Phase[] => {
-      const [peak, low, high] = [peaks[group], slow[group], fast[group]];
-      const start = peak / divFactor;
-      const end = start / finalDivFactor;
-      const rise: Phase = { end: pctStart * total - 1, rates: [start, peak], momenta: [high, low] };
-      if (!threePhase) return [rise, { end: total - 1, rates: [peak, end], momenta: [low, high] }];
-      const fall: Phase = { end: 2 * pctStart * total - 2, rates: [peak, start], momenta: [low, high] };
-      return [rise, fall, { end: total - 1, rates: [start, end], momenta: [high, high] }];
-    };
-    super(optimizer, options, ({ epoch, group: i }) => {
-      if (isConstant(epoch) && epoch.item() > total)
-        fail('E208', {
-          problem: `Tried to step ${epoch.item()} times. The specified number of total steps is ${total}`,
-        });
-      const all = phases(i);
-      const along = (values: (phase: Phase) => readonly number[]): Tensor =>
-        all
-          .map((phase, at) => {
-            const begin = at === 0 ? 0 : all[at - 1].end;
-            return anneal(values(phase), epoch.sub(begin).div(phase.end - begin));
-          })
-          .reduceRight((later, value, at) => where(epoch.le(all[at].end), value, later));
-      const group = optimizer.paramGroups[i];
-      if (cycleMomentum)
-        moveLive(
-          group,
-          momentumOf(group),
-          along(phase => phase.momenta),
-        );
-      return along(phase => phase.rates);
-    });
-  }
 }

@@ -116,6 +116,9 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     }
     if (new Set(params).size !== params.length)
       fail('E208', { problem: 'optimizer contains a parameter group with duplicate parameters' });
+    const pythons = Object.keys(given).find(name => camelCase(name) !== name && camelCase(name) in this.#defaults);
+    if (pythons !== undefined)
+      fail('E208', { problem: `a parameter group has '${pythons}'`, hint: `its name is ${camelCase(pythons)}` });
     const own = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     const group = { ...this.#defaults, ...own, params } as ParamGroup<S>;
     if (group.lr === undefined)

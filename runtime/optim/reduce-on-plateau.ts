@@ -5,6 +5,7 @@
 import { fail } from '../../compiler/errors.js';
 import { where } from '../../compiler/ops/selection.js';
 import { executor, type Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import { liveValue, moveLive, whereKept } from './live-settings.js';
 import { type AnyOptimizer, perGroup, scalar } from './per-group.js';
 
@@ -18,6 +19,7 @@ export interface PlateauOptions {
   readonly minLr?: number | readonly number[];
   readonly eps?: number;
 }
+const plateauOrder = ['mode', 'factor', 'patience', 'threshold', 'thresholdMode', 'cooldown', 'minLr', 'eps'] as const;
 export interface PlateauState {
   readonly lastEpoch: number;
   readonly best: number;
@@ -34,7 +36,7 @@ export class ReduceLROnPlateau {
   readonly #bad: Tensor;
   readonly #cooldown: Tensor;
 
-  constructor(optimizer: AnyOptimizer, options: PlateauOptions = {}) {
+  constructor(optimizer: AnyOptimizer, ...given: InOrder<PlateauOptions, typeof plateauOrder>) {
     this.optimizer = optimizer;
     this.#options = {
       mode: 'min',
@@ -45,7 +47,7 @@ export class ReduceLROnPlateau {
       cooldown: 0,
       minLr: 0,
       eps: 1e-8,
-      ...options,
+      ...byName<PlateauOptions, typeof plateauOrder>('ReduceLROnPlateau', plateauOrder, given),
     };
     const { mode, thresholdMode } = this.#options;
     if (mode !== 'min' && mode !== 'max') fail('E208', { problem: `mode ${mode} is unknown! It is 'min' or 'max'` });

@@ -1,5 +1,6 @@
 /** Stochastic gradient descent with momentum: Sutskever et al., "On the importance of initialization and momentum" (2013). */
 import type { Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import { pythonValue } from '../numerals.js';
 import { liveValue, plusScaled } from './live-settings.js';
 import {
@@ -20,17 +21,18 @@ export interface SGDSettings extends GroupSettings {
   maximize: boolean;
 }
 
+const sgdOrder = ['lr', 'momentum', 'dampening', 'weightDecay', 'nesterov'] as const;
 export class SGD extends Optimizer<SGDSettings> {
   protected override readonly fixedSettings = { foreach: null, differentiable: false };
 
-  constructor(params: Parameters<SGDSettings>, options: Partial<SGDSettings> = {}) {
+  constructor(params: Parameters<SGDSettings>, ...given: InOrder<Partial<SGDSettings>, typeof sgdOrder>) {
     super(params, {
       momentum: 0,
       dampening: 0,
       weightDecay: 0,
       nesterov: false,
       maximize: false,
-      ...options,
+      ...byName<Partial<SGDSettings>, typeof sgdOrder>('SGD', sgdOrder, given, ['maximize']),
     } as SGDSettings);
   }
 

@@ -11,6 +11,7 @@ import { where } from '../../compiler/ops/selection.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { zeros } from '../creation.js';
+import { byName, type NeededInOrder, needed } from '../in-order.js';
 import { Module } from '../nn/module.js';
 import { LRScheduler, type SchedulerOptions } from './lr-scheduler.js';
 import { type AnyOptimizer, perGroup } from './per-group.js';
@@ -111,6 +112,7 @@ export function updateBn(batches: Iterable<Tensor | readonly Tensor[]>, model: M
 }
 
 export interface AnnealOptions extends SchedulerOptions {
+  readonly swaLr: number | readonly number[];
   readonly annealEpochs?: number;
   readonly annealStrategy?: 'cos' | 'linear';
 }
@@ -123,9 +125,10 @@ const strategies: Readonly<Record<'cos' | 'linear', (part: Tensor) => Tensor>> =
 export class SWALR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
-    swaLr: number | readonly number[],
-    { annealEpochs = 10, annealStrategy = 'cos', ...options }: AnnealOptions = {},
+    ...given: NeededInOrder<AnnealOptions, ['swaLr'], ['annealEpochs', 'annealStrategy', 'lastEpoch']>
   ) {
+    const named: AnnealOptions = byName('SWALR', ['swaLr', 'annealEpochs', 'annealStrategy', 'lastEpoch'], given);
+    const { swaLr, annealEpochs = 10, annealStrategy = 'cos', ...options } = needed('SWALR', ['swaLr'], named);
     const anneal = strategies[annealStrategy];
     if (anneal === undefined)
       fail('E208', { problem: `annealStrategy must be one of 'cos' or 'linear', instead got ${annealStrategy}` });
