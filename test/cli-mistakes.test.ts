@@ -75,6 +75,7 @@ describe('a file that exports no model by default', () => {
     ],
     ['by name', `${imports}export const net = ${model};`, /'net' is one: write `export default net`/],
     ['a number', 'export default 5;', /default export, but a number/],
+    ['an object', 'export default {};', /default export, but an object/],
     ['a class', `${imports}export default class Net extends nn.Module {}`, /default export, but 'Net'/],
   ])('%s', async (what, text, message) => {
     const file = written(`${what.replaceAll(' ', '-')}.ts`, text);

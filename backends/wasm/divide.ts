@@ -1,8 +1,8 @@
 /**
  * A scheduled kernel divided among threads, all of which run the same function: loops over independent iterations become
- * `thread.x` loops, whose iterations threads take in turns (`turns.ts`); what only one thread may do becomes a `thread.x` loop of one
- * iteration; what fills registers every thread does for itself. Scratch memory that is filled together is `shared`, and
- * barriers stand where one thread needs what another one did:
+ * `thread.x` loops, whose iterations threads take in turns (`turns.ts`); what only one thread may do becomes a `thread.x`
+ * loop of one iteration; what fills registers every thread does for itself. Scratch memory that is filled together is
+ * `shared`, and barriers stand where one thread needs what another one did:
  *
  *   alloc local panel[4096]:                          alloc shared panel[4096]:
  *     parallel p<64: … store panel[…]            ->     thread.x p<64: … store panel[…]

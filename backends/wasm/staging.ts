@@ -208,7 +208,7 @@ export function stage(name: string, expr: Expr, iters: readonly Iter[], layout: 
   const fill = nest(
     [panel, ...outer],
     'parallel',
-    Array.from({ length: phases }, (_, phase) => fillPhase(phase)).flat(),
+    Array.from({ length: Math.min(phases, last.extent) }, (_, phase) => fillPhase(phase)).flat(),
   );
   return { buffer, fill, value: load(buffer, place(others.map(positionOf), positionOf(last))) };
 }

@@ -9,7 +9,8 @@
  * Each thread has a word in memory: which loop it is in (the upper half: how many it has begun), and which of its turns comes
  * next. Only its owner begins a loop; all take turns by compare and exchange. Others take from it only while it is in the
  * same loop as they are, so no barrier is needed between two loops: who has gone on has no turns left, and who has not come
- * yet will do its own.
+ * yet will do its own. The numbers of loops come back after 65536, before which there is a barrier: every entry ends in one,
+ * and only loops that are worth dividing are counted.
  *
  *   turns.begin(turns)
  *   turns.take(turns) -> the number of a turn, or -1 where all are taken
@@ -22,7 +23,7 @@ const { i32 } = binaryen;
 /** Of each thread's memory: its word, on a cache line of its own. */
 export const TURN_BYTES = 64;
 /** What the lower half of a word can count. */
-export const MOST_TURNS = 0x7fff;
+export const MOST_TURNS = 0xffff;
 
 const LOOP_UNIT = 0x10000;
 const LOOP = 'turns.loop';

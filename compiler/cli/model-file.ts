@@ -77,7 +77,7 @@ const isModel = (value: unknown): value is ModelDefinition =>
 function refuse(path: string, exported: unknown, others: Readonly<Record<string, unknown>>): never {
   const named = Object.keys(others).find(name => isModel(others[name]));
   const has =
-    exported === undefined ? 'nothing' : typeof exported === 'function' ? `'${exported.name}'` : `a ${typeof exported}`;
+    exported === undefined ? 'nothing' : typeof exported === 'function' ? `'${exported.name}'` : withArticle(exported);
   return fail('E401', {
     problem: `${path} has no model as its default export, but ${has}`,
     hint: named
@@ -85,6 +85,9 @@ function refuse(path: string, exported: unknown, others: Readonly<Record<string,
       : "write `export default defineModel('name', () => ({ state, entries }))`",
   });
 }
+
+const withArticle = (value: unknown): string =>
+  value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 
 export interface RunFile {
   /** By default, and by name. */
