@@ -448,10 +448,15 @@ export const rootOrFlat: Op<(input: Tensor) => Tensor> = define({
   signature: 'input: tensor',
   fusion: 'pointwise',
   elementwise: true,
-  infer: ([input]) => input,
+  infer([input]) {
+    const problem = `is defined on floats, not on ${input.dtype}`;
+    if (!isFloat(input.dtype)) fail('E108', { op: 'rootOrFlat', problem });
+    return input;
+  },
   lower: { kind: 'map', element: (at, [input]) => arith.sqrt(input.at(at)) },
   vjp: c => [c.grad.div(c.out.mul(2)).maskedFill(c.out.eq(0), 0)],
   samples: [sample(random([3], 0.2, 2))],
+  errors: [{ args: [integers([3], 0, 4)], message: /is defined on floats, not on int64/ }],
 });
 
 export const varMean: Op<(input: Tensor, dim?: Dims | VarOptions, options?: VarOptions) => [Tensor, Tensor]> =

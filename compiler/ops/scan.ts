@@ -81,7 +81,14 @@ const scan = (
     ...spec,
   });
 
-const keepType: Parameters<typeof define>[0]['infer'] = ([input]) => input;
+type Infer = Parameters<typeof define>[0]['infer'];
+const keepType: Infer = ([input]) => input;
+const keepFloats =
+  (op: string): Infer =>
+  ([input]) => {
+    if (!isFloat(input.dtype)) fail('E108', { op, problem: `is defined on floats, not on ${input.dtype}` });
+    return input;
+  };
 
 /** Sums of what comes at and after each place. */
 const reverseSum = (input: Tensor, dim: number): Tensor => runningSum(input.flip([dim]), dim).flip([dim]);
@@ -157,6 +164,7 @@ export const logcumsumexp: Op<(input: Tensor, dim: number) => Tensor> = composit
   signature: 'input: tensor, dim: int',
   compute: ({ input, dim }) => along('logcumsumexp', input, dim, runningLogSum),
   samples: [sample(random([2, 3]), 1), sample(exactly([3], [1000, 1001, 999]), 0)],
+  errors: [{ args: [integers([3], 0, 4), 0], message: /logcumsumexp: is defined on floats, not on int64/ }],
 });
 
 const runningLogSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
@@ -166,7 +174,7 @@ const runningLogSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   logAddExp,
   {
     gradName: 'LogcumsumexpBackward0',
-    infer: keepType,
+    infer: keepFloats('logcumsumexp'),
     vjp: c => {
       // Σ over j >= i of grad[j] · e^(x[i] - out[j]), pair by pair so that nothing overflows.
       const dim = c.attrs.dim as number;
