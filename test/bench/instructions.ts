@@ -38,54 +38,51 @@ const long: Partial<Record<ScalarFn, number>> = {
   pow: 70,
 };
 
-export function instructionsOf({ body }: Kernel): number {
-  return new Instructions().count(body, []);
+export const instructionsOf = ({ body }: Kernel): number => count(body, []);
+
+const count = (stmts: readonly Stmt[], loops: readonly Loop[]): number =>
+  stmts.reduce((sum, stmt) => sum + ofStatement(stmt, loops), 0);
+
+function ofStatement(stmt: Stmt, loops: readonly Loop[]): number {
+  switch (stmt.kind) {
+    case 'loop': {
+      const isWritten = stmt.map === 'vector' || stmt.map === 'unroll';
+      const inside = [...loops, stmt];
+      return (isWritten ? 0 : perIteration * timesAll(inside)) + count(stmt.body, inside);
+    }
+    case 'alloc':
+      return count(stmt.body, loops);
+    case 'if':
+      return timesAll(loops) + count(stmt.then, loops) + count(stmt.otherwise, loops);
+    case 'store':
+    case 'reduce': {
+      const combining = stmt.kind === 'store' ? 0 : stmt.fn === 'min' || stmt.fn === 'max' ? extreme : 1;
+      return ofExpression(stmt.value, loops) + timesAll(loops) * (combining + storing(stmt.buffer, stmt.index, loops));
+    }
+    case 'allreduce':
+    case 'barrier':
+      return 0;
+    default:
+      return stmt satisfies never;
+  }
 }
 
-class Instructions {
-  count(stmts: readonly Stmt[], loops: readonly Loop[]): number {
-    return stmts.reduce((sum, stmt) => sum + this.ofStatement(stmt, loops), 0);
-  }
-
-  private ofStatement(stmt: Stmt, loops: readonly Loop[]): number {
-    switch (stmt.kind) {
-      case 'loop': {
-        const isWritten = stmt.map === 'vector' || stmt.map === 'unroll';
-        const own = isWritten ? 0 : perIteration * timesAll([...loops, stmt]);
-        return own + this.count(stmt.body, [...loops, stmt]);
-      }
-      case 'alloc':
-        return this.count(stmt.body, loops);
-      case 'if':
-        return timesAll(loops) + this.count(stmt.then, loops) + this.count(stmt.otherwise, loops);
-      case 'store':
-      case 'reduce': {
-        const seen = new Map<Expr, ReadonlySet<Iter>>();
-        const value = this.expression(stmt.value, loops, seen);
-        const one = stmt.kind === 'reduce' ? (stmt.fn === 'min' || stmt.fn === 'max' ? extreme : 1) : 0;
-        return value + timesAll(loops) * (one + storing(stmt.buffer, stmt.index, loops));
-      }
-      default:
-        return 0;
-    }
-  }
-
-  /** What it takes to compute an expression, shared parts once. */
-  private expression(root: Expr, loops: readonly Loop[], seen: Map<Expr, ReadonlySet<Iter>>): number {
-    let sum = 0;
-    const visit = (expr: Expr): ReadonlySet<Iter> => {
-      const known = seen.get(expr);
-      if (known !== undefined) return known;
-      const parts = new Set(childrenOf(expr).flatMap(child => [...visit(child)]));
-      if (expr.kind === 'iter') parts.add(expr.iter);
-      if (expr.kind === 'load' && expr.buffer.scope !== 'param') for (const { iter } of loops) parts.add(iter);
-      seen.set(expr, parts);
-      sum += times(loops, parts) * instructions(expr, loops);
-      return parts;
-    };
-    visit(root);
-    return sum;
-  }
+/** What it takes to compute an expression, shared parts once. */
+function ofExpression(root: Expr, loops: readonly Loop[]): number {
+  const seen = new Map<Expr, ReadonlySet<Iter>>();
+  let sum = 0;
+  const visit = (expr: Expr): ReadonlySet<Iter> => {
+    const known = seen.get(expr);
+    if (known !== undefined) return known;
+    const parts = new Set(childrenOf(expr).flatMap(child => [...visit(child)]));
+    if (expr.kind === 'iter') parts.add(expr.iter);
+    if (expr.kind === 'load' && expr.buffer.scope !== 'param') for (const { iter } of loops) parts.add(iter);
+    seen.set(expr, parts);
+    sum += times(loops, parts) * instructions(expr, loops);
+    return parts;
+  };
+  visit(root);
+  return sum;
 }
 
 const laneLoop = (loops: readonly Loop[]): Loop | undefined => loops.findLast(({ map }) => map === 'vector');
