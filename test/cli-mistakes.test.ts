@@ -1,6 +1,6 @@
 /** Mistakes of the first hour: wrong files, wrong exports, wrong names, places that cannot be written; each is told as what it is. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -11,6 +11,7 @@ import { benchModel } from '../compiler/cli/bench-model.js';
 import { checkPassNames } from '../compiler/cli/debug-passes.js';
 import { loadModelFile } from '../compiler/cli/model-file.js';
 import { checkModelPath } from '../compiler/cli/model-path.js';
+import { checkNode } from '../compiler/cli/node-version.js';
 import { writeOutput } from '../compiler/cli/output-file.js';
 
 const cli = fileURLToPath(new URL('../dist/compiler/cli/main.js', import.meta.url));
@@ -138,6 +139,14 @@ describe('a place that cannot be written', () => {
     writeOutput(at('new', 'deep', 'a.svg'), 'text');
     expect(existsSync(at('new', 'deep', 'a.svg'))).toBe(true);
   });
+});
+
+test('a Node older than the package asks for', async () => {
+  const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  expect(engines.node).toBe('>=20.19.0');
+  for (const version of ['20.19.0', '22.3.1', '26.0.0']) expect(await told(() => checkNode(version))).toBe('accepted');
+  for (const version of ['18.20.8', '20.18.9'])
+    expect(await told(() => checkNode(version))).toBe(`this is Node ${version}, and gradc needs 20.19 or later`);
 });
 
 test('builds at once into one folder leave a whole artifact', async () => {

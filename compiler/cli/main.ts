@@ -7,7 +7,8 @@ import { version } from '../artifact/version.js';
 import { fail, GradcError } from '../errors.js';
 import { columns, helpText, nearest, parseArguments, usage } from './arguments.js';
 import type { Command } from './command.js';
-import { diagnosticsOf, EnvironmentError, type ExitCode, exitCodeOf, exitCodes, Reported } from './diagnostics.js';
+import { diagnosticsOf, type ExitCode, exitCodeOf, exitCodes, Reported } from './diagnostics.js';
+import { checkNode } from './node-version.js';
 import { consoleOutput } from './output.js';
 
 /** Loaded one by one: a command must not wait for what another needs. */
@@ -33,16 +34,8 @@ ${columns(all.map(command => [usage(command).replace('gradc ', ''), command.summ
 `;
 }
 
-/** Throws EnvironmentError on a Node older than package.json asks for. */
-function checkNode(): void {
-  const { node } = process.versions;
-  const [major, minor] = node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 19))
-    throw new EnvironmentError(`this is Node ${node}, and gradc needs 20.19 or later`);
-}
-
 async function run(argv: readonly string[]): Promise<ExitCode> {
-  checkNode();
+  checkNode(process.versions.node);
   const [name, ...rest] = argv;
   if (name === undefined)
     fail('E501', {
