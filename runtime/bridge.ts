@@ -46,11 +46,7 @@ export const isTypedArray = (value: unknown): value is TypedArray =>
  * A tensor over the memory of a typed array: changes on either side are seen on the other. One size may be -1. Complex numbers
  * lie there as pairs.
  */
-export function fromTypedArray(
-  array: TypedArray,
-  shape: Shape = [array.length],
-  dtype: DType = dtypeOfArray(array),
-): Tensor {
+export function fromTypedArray(array: TypedArray, shape?: Shape, dtype: DType = dtypeOfArray(array)): Tensor {
   const expected = arrayOf(dtype);
   if (!(array instanceof expected)) {
     fail('E108', {
@@ -60,7 +56,12 @@ export function fromTypedArray(
     });
   }
   const count = isComplexDType(dtype) ? array.length / 2 : array.length;
-  return tensorOver(array, { dtype, shape: inferSize('fromTypedArray', shape, count) });
+  if (!Number.isInteger(count))
+    fail('E110', {
+      op: 'fromTypedArray',
+      problem: `${array.length} numbers are no pairs of real and imaginary parts, which ${dtype} takes`,
+    });
+  return tensorOver(array, { dtype, shape: inferSize('fromTypedArray', shape ?? [count], count) });
 }
 
 /** Row-major elements as nested arrays of the given shape. */

@@ -4,21 +4,11 @@
  * The 16-bit floats are stored as bits and int64 as bigints; a user sees numbers, and a bigint only where a number would
  * lose digits.
  */
-
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../backends/js/math.js';
 import { fail } from '../compiler/errors.js';
 import { arrayOf, type DType, isComplexDType, partType, type TypedArray } from '../compiler/ir/dtype.js';
 import { Complex } from '../compiler/ops/complex/number.js';
 import { type Scalar, WeakFloat } from '../compiler/ops/signature.js';
-
-function realValue(value: Scalar | Complex): Scalar {
-  if (!(value instanceof Complex)) return value;
-  return fail('E108', {
-    op: 'tensor',
-    problem: `the complex number ${value} does not fit a real dtype`,
-    hint: 'leave the dtype out, or name complex64 or complex128',
-  });
-}
 
 /** An element as users see it. */
 export type Element = number | bigint | boolean;
@@ -45,6 +35,15 @@ export function encode(dtype: DType, value: Scalar): Stored {
   return number;
 }
 
+function realValue(value: Scalar | Complex): Scalar {
+  if (!(value instanceof Complex)) return value;
+  return fail('E108', {
+    op: 'tensor',
+    problem: `the complex number ${value} does not fit a real dtype`,
+    hint: 'leave the dtype out, or name complex64 or complex128',
+  });
+}
+
 /** Dtypes whose stored form is more than the number put into their array. */
 const encoded: ReadonlySet<DType> = new Set(['bool', 'int64', 'float16', 'bfloat16']);
 
@@ -57,7 +56,7 @@ export function store(dtype: DType, values: ArrayLike<Scalar | Complex>): TypedA
     return store(partType(dtype), parts.flat());
   }
   const array = new (arrayOf(dtype))(values.length);
-  if (values instanceof Float64Array && !encoded.has(dtype)) array.set(values as never);
+  if (values instanceof Float64Array && !encoded.has(dtype)) (array as Float64Array).set(values);
   else for (let i = 0; i < values.length; i++) array[i] = encode(dtype, realValue(values[i]));
   return array;
 }

@@ -225,7 +225,7 @@ Object.assign(Tensor.prototype, {
     );
   },
   detach_(this: Tensor): Tensor {
-    if (this.meta.base !== null && this.requiresGrad)
+    if (this.meta.base !== null)
       fail('E207', { problem: "Can't detach views in-place.", hint: 'use detach() instead' });
     this.meta.node = null;
     this.meta.requiresGrad = false;

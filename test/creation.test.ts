@@ -3,6 +3,8 @@ import {
   arange,
   asTensor,
   bool,
+  type Complex,
+  complex64,
   empty,
   eye,
   FloatTensor,
@@ -91,6 +93,11 @@ describe('shared memory', () => {
     expect(fromTypedArray(new Uint16Array([0x3c00]), [1], float16).item()).toBe(1);
     expect(() => fromTypedArray(new Uint16Array(1))).toThrow(/a Uint16Array has no dtype of its own/);
     expect(() => fromTypedArray(new Float32Array(1), [1], float64)).toThrow(/float64 lives in a Float64Array/);
+  });
+  test('complex numbers are pairs', () => {
+    const z = fromTypedArray(new Float32Array([1, 2, 3, 4]), undefined, complex64);
+    expect([z.shape, String(z.select(0, 1).item<Complex>())]).toEqual([[2], '(3+4j)']);
+    expect(() => fromTypedArray(new Float32Array(3), undefined, complex64)).toThrow(/3 numbers are no pairs/);
   });
   test('what is not one run of memory is not given out', () => {
     expect(() => ones(2, 3).t().toTypedArray()).toThrow(/strides \[1, 3\].*not one run of memory/s);

@@ -10,9 +10,12 @@ import {
   complex128,
   fft,
   float32,
+  hannWindow,
   inferenceMode,
+  istft,
   manualSeed,
   randn,
+  stft,
   type Tensor,
 } from '../runtime/index.js';
 
@@ -85,4 +88,22 @@ test('tables made in inference mode serve gradients later', () => {
   const x = randn(11).requiresGrad_();
   fft.fft(x).abs().sum().backward();
   expect(x.grad?.shape).toEqual([11]);
+});
+
+describe('istft refuses', () => {
+  const spectra = (): Tensor => stft(randn(64), 8, { center: false });
+  test.each<[string, () => Tensor, RegExp]>([
+    [
+      'windows that are 0 at a place',
+      () => istft(spectra(), 8, { window: hannWindow(8), center: false }),
+      /is lost there/,
+    ],
+    ['frequencies of another length', () => istft(spectra(), 10), /expected 6 frequencies for n_fft=10/],
+    ['half a spectrum as a whole one', () => istft(spectra(), 8, { onesided: false }), /expected 8 frequencies/],
+    ['no windows', () => istft(spectra().slice(1, 0, 0), 8), /input tensor cannot be empty/],
+    ['steps beyond the window', () => istft(spectra(), 8, { hopLength: 9 }), /0 < hop_length <= win_length/],
+    ['four dims', () => istft(spectra().unsqueeze(0).unsqueeze(0), 8), /expected a 2D or 3D tensor/],
+  ])('%s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
 });

@@ -50,6 +50,13 @@ export const add: Scaled = pointwise({
   ],
 });
 
+export const refuseBoolDifference = (): never =>
+  fail('E108', {
+    op: 'sub',
+    problem: 'Subtraction, the `-` operator, with a bool tensor is not supported.',
+    hint: 'use bitwiseXor, logicalXor or logicalNot',
+  });
+
 export const sub: Scaled = pointwise({
   name: 'sub',
   doc: 'input - alpha · other.',
@@ -57,13 +64,7 @@ export const sub: Scaled = pointwise({
   signature: 'input: operand, other: operand, *, alpha: number = 1',
   check(promoted, inputs, { alpha }) {
     checkAlpha('sub', promoted, alpha);
-    if (inputs.some(input => input.dtype === 'bool')) {
-      fail('E108', {
-        op: 'sub',
-        problem: 'Subtraction, the `-` operator, with a bool tensor is not supported.',
-        hint: 'use bitwiseXor, logicalXor or logicalNot',
-      });
-    }
+    if (inputs.some(input => input.dtype === 'bool')) refuseBoolDifference();
   },
   body: (s, x, y, { alpha }) => s.sub(x, alpha === 1 ? y : s.mul(y, alpha)),
   vjp: ({ grad, attrs }) => [grad, attrs.alpha === 1 ? neg(grad) : mul(grad, -(attrs.alpha as number))],
@@ -322,7 +323,7 @@ export const addcmul: Fused = pointwise({
   signature: 'input: tensor, tensor1: tensor, tensor2: tensor, *, value: number = 1',
   types: 'keep',
   check: needsNumber('addcmul'),
-  body: (s, x, a, b, { value }) => s.add(x, s.mul(s.mul(a, b), value)),
+  body: (s, x, a, b, { value }) => s.add(x, s.mul(s.mul(a, b), isFloatExpr(x) ? value : Math.trunc(value as number))),
   vjp: c => {
     const scaled = mul(c.grad, c.attrs.value as number);
     return [c.grad, c.needs(1) ? mul(scaled, c.in(2)) : null, c.needs(2) ? mul(scaled, c.in(1)) : null];

@@ -197,8 +197,8 @@ const added = (
       const scaled = Number(bound.alpha) === 1 ? whole : whole.mul(bound.alpha);
       const beta = Number(bound.beta);
       if (beta === 0) {
-        const whole = scaled.expand(broadcastShapes(name, bound.input.shape, scaled.shape));
-        return bound.input.requiresGrad ? bound.input.where(scalarTensor(0, 'bool'), whole) : whole;
+        const result = scaled.expand(broadcastShapes(name, bound.input.shape, scaled.shape));
+        return bound.input.requiresGrad ? bound.input.where(scalarTensor(0, 'bool'), result) : result;
       }
       return scaled.add(beta === 1 ? bound.input : bound.input.mul(bound.beta));
     },
@@ -483,23 +483,35 @@ export const matrixPower: Op<(input: Tensor, n: number) => Tensor> = composite({
 });
 const identityLike = (matrix: Tensor): Tensor => matrix.onesLike().tril().triu();
 
-export const cross: Op<(input: Tensor, other: Tensor, dim?: number) => Tensor> = composite({
+/** The vector product along a dim. Throws E107 for vectors of other than three numbers. */
+export function crossAlong(op: string, input: Tensor, other: Tensor, dim: number): Tensor {
+  const given = `${formatShape(input.shape)} and ${formatShape(other.shape)}`;
+  if (input.ndim !== other.ndim)
+    fail('E107', { op, problem: `inputs must have the same number of dimensions. Got ${given}` });
+  const along = normalizeDim(op, dim, input.ndim);
+  if (input.shape[along] !== 3 || other.shape[along] !== 3)
+    fail('E107', { op, problem: `inputs dimension ${dim} must have length 3. Got ${given}` });
+  const shape = broadcastShapes(op, input.shape, other.shape);
+  const turned = (t: Tensor, by: number): Tensor => t.expand(shape).roll(by, along);
+  return turned(input, -1)
+    .mul(turned(other, -2))
+    .sub(turned(input, -2).mul(turned(other, -1)));
+}
+
+export const cross: Op<(input: Tensor, other: Tensor, dim?: number | null) => Tensor> = composite({
   name: 'cross',
   gradName: 'LinalgCrossBackward0',
-  doc: 'Vector product in three dimensions, along a dim.',
-  signature: 'input: tensor, other: tensor, dim: int = -1',
+  doc: 'Vector product in three dimensions, along a dim; the first of size 3 unless given.',
+  signature: 'input: tensor, other: tensor, dim: int = null',
   compute({ input, other, dim }) {
-    const shape = broadcastShapes('cross', input.shape, other.shape);
-    const along = normalizeDim('cross', dim, shape.length);
-    if (shape[along] !== 3)
-      fail('E107', {
-        op: 'cross',
-        problem: `inputs dimension ${dim} must have length 3. Got ${formatShape(input.shape)} and ${formatShape(other.shape)}`,
-      });
-    const turned = (t: Tensor, by: number): Tensor => t.expand(shape).roll(by, along);
-    return turned(input, -1)
-      .mul(turned(other, -2))
-      .sub(turned(input, -2).mul(turned(other, -1)));
+    const along = dim ?? input.shape.indexOf(3);
+    if (along === -1 && dim === null)
+      fail('E107', { op: 'cross', problem: `no dimension of size 3 in input ${formatShape(input.shape)}` });
+    return crossAlong('cross', input, other, along);
   },
-  samples: [sample(random([2, 3]), random([2, 3]))],
+  samples: [sample(random([2, 3]), random([2, 3])), sample(random([3, 2, 3]), random([3, 1, 3]))],
+  errors: [
+    { args: [random([2]), random([2])], message: /no dimension of size 3 in input \[2\]/ },
+    { args: [random([3]), random([2, 3])], message: /the same number of dimensions/ },
+  ],
 });

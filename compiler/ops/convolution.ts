@@ -44,7 +44,7 @@ const geometryOf = (attrs: Attrs): Geometry => attrs as unknown as Geometry;
 const outputSize = (size: Dim, kernel: Dim, { stride, padding, dilation }: Geometry, d: number): Dim =>
   Math.floor((size + 2 * padding[d] - dilation[d] * (kernel - 1) - 1) / stride[d]) + 1;
 
-/** Throws E108 where `mul` has no meaning. */
+/** Throws E108 for two dtypes, and for bool, which has no products. */
 function checkTypes(op: string, input: TensorType, weight: TensorType): void {
   if (input.dtype !== weight.dtype)
     fail('E108', { op, problem: `Input type (${input.dtype}) and weight type (${weight.dtype}) should be the same` });

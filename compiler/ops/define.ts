@@ -315,8 +315,9 @@ export function promoteOperands(operands: readonly (Tensor | Scalar)[]): DType {
   );
 }
 
-/** A plain number as a 0-d tensor that does not disturb the promotion of the operands beside it. */
-const numberOperand = (value: Scalar, promoted: DType): Tensor => scalarTensor(scalarValue(value), promoted);
+/** A plain number as a 0-d tensor that does not disturb the promotion of the operands beside it; a boolean stays one. */
+const numberOperand = (value: Scalar, promoted: DType): Tensor =>
+  scalarTensor(scalarValue(value), typeof value === 'boolean' ? 'bool' : promoted);
 const attrOfNumber = (value: number | bigint): number | string =>
   typeof value === 'bigint' ? (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)) : value;
 /** A 0-d constant. */

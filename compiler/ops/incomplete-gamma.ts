@@ -1,7 +1,8 @@
 /**
  * Γ's relatives of two arguments: the incomplete gamma functions, by their power series left of a + 1 and by Legendre's
  * continued fraction, evaluated as Lentz does, right of it (W. Gautschi, "A computational procedure for incomplete gamma
- * functions", 1979), and near a large a by an expansion of its own; Hurwitz' zeta by Euler and Maclaurin's sum; the multivariate log Γ.
+ * functions", 1979), and near a large a by an expansion of its own; Hurwitz' zeta by Euler and Maclaurin's sum; the
+ * multivariate log Γ.
  */
 import { fail } from '../errors.js';
 import { type Arith, arith } from '../ir/arith.js';

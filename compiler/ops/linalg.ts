@@ -5,8 +5,9 @@
 import { fail } from '../errors.js';
 import { normalizeDims } from '../ir/shape.js';
 import { requireValues } from './checks.js';
-import { multiDot as chain } from './contraction.js';
+import { multiDot as chain, crossAlong } from './contraction.js';
 import { composite, type Op } from './define.js';
+import { needsFloat } from './elementwise.js';
 import {
   choleskyFactor,
   determinant,
@@ -173,6 +174,16 @@ export const vecdot: Op<(x: Tensor, y: Tensor, options?: { dim?: number }) => Te
   samples: [sample(random([2, 3]), random([2, 3]))],
 });
 
+export const cross: Op<(input: Tensor, other: Tensor, options?: { dim?: number }) => Tensor> = composite({
+  name: 'linalg.cross',
+  gradName: 'LinalgCrossBackward0',
+  doc: 'Vector product in three dimensions, along a dim.',
+  signature: 'input: tensor, other: tensor, *, dim: int = -1',
+  compute: ({ input, other, dim }) => crossAlong('linalg.cross', input, other, dim),
+  samples: [sample(random([3, 3]), random([1, 3]))],
+  errors: [{ args: [random([3, 2]), random([3, 2])], message: /inputs dimension -1 must have length 3/ }],
+});
+
 /** For one right-hand side or several. */
 function solutionOf(A: Tensor, B: Tensor): Tensor {
   const vectors = B.ndim === 1 || B.ndim === A.ndim - 1;
@@ -306,7 +317,10 @@ export const pinv: Op<(A: Tensor, options?: Tolerance) => Tensor> = composite({
   name: 'linalg.pinv',
   doc: 'The Moore–Penrose pseudoinverse.',
   signature: 'A: tensor, *, rtol: number = null',
-  compute: ({ A, rtol }) => pseudoInverse(A, rtol ?? smallestSingular(A)),
+  compute({ A, rtol }) {
+    needsFloat('linalg.pinv')(A.dtype);
+    return pseudoInverse(A, rtol ?? smallestSingular(A));
+  },
   samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]))],
 });
 
@@ -339,13 +353,14 @@ export const lstsq: Op<(A: Tensor, B: Tensor) => { solution: Tensor }> = composi
   doc: 'The shortest X for which A·X is nearest to B, as { solution }.',
   signature: 'A: tensor, B: tensor',
   compute({ A, B }) {
+    needsFloat('linalg.lstsq')(A.dtype);
     const X = pseudoInverse(A, smallestSingular(A));
     return { solution: B.ndim === 1 ? X.matmul(B.unsqueeze(-1)).squeeze(-1) : X.matmul(B) };
   },
   samples: [sample(exactly([3, 2], [1, 2, -3, 1, 2, 0.5]), random([3, 2]))],
 });
 
-export { cross, matmul, matrixPower } from './contraction.js';
+export { matmul, matrixPower } from './contraction.js';
 export { lu, luFactor, solveByFactors as luSolve } from './lu.js';
 export { matrixExp } from './matrix-exponential.js';
 export { tensorinv, tensorsolve } from './tensor-equations.js';

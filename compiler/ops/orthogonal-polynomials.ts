@@ -50,7 +50,6 @@ const fourthKind = chebyshev(x => x.mul(2).add(1));
 /** From [0, 1] to [-1, 1]. */
 const shifted = (x: Tensor): Tensor => x.mul(2).sub(1);
 
-// biome-ignore-start format: one op a line reads as a table
 export const chebyshevPolynomialT: Polynomial = polynomial(
   'chebyshevPolynomialT',
   "Chebyshev's polynomial of the first kind",
@@ -95,7 +94,6 @@ export const shiftedChebyshevPolynomialW: Polynomial = polynomial(
   fourthKind,
   shifted,
 );
-// biome-ignore-end format: a table
 
 export const hermitePolynomialH: Polynomial = polynomial('hermitePolynomialH', "The physicists' Hermite polynomial", {
   first: x => x.mul(2),

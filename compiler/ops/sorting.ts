@@ -381,12 +381,12 @@ function checkBins(input: Tensor, bins: number, min: number, max: number): void 
 
 export const histc: Op<(input: Tensor, bins?: number, min?: number, max?: number) => Tensor> = composite({
   name: 'histc',
-  doc: 'How many elements fall into each of equally wide bins between min and max (those of the data where both are 0).',
+  doc: 'How many elements fall into each of equally wide bins between min and max (those of the data where both are the same).',
   signature: 'input: tensor, bins: int = 100, min: number = 0, max: number = 0',
   compute({ input, bins, min, max }) {
     checkBins(input, bins, Number(min), Number(max));
     const flat = input.detach().reshape([-1]);
-    const fromData = Number(min) === 0 && Number(max) === 0;
+    const fromData = Number(min) === Number(max);
     if (flat.numel() === 0) return flat.zerosLike().sum().expand([bins]).clone();
     const [least, most] = fromData ? [flat.amin(), flat.amax()] : [min, max].map(end => flat.sum().mul(0).add(end));
     const spare = least.eq(most).to(flat.dtype);
@@ -479,7 +479,7 @@ export const uniqueConsecutive: Unique = composite({
 
 // ── distances ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number) => Tensor> = composite({
+export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number | { readonly p?: number }) => Tensor> = composite({
   name: 'cdist',
   gradName: 'CdistBackward0',
   doc: 'The p-norm distance of every row of one batch to every row of the other.',

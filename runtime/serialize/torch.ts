@@ -91,6 +91,8 @@ class TorchWorld implements PickleWorld {
   }
 
   find(name: string): unknown {
+    if (/^torch\.(Complex|complex)/.test(name))
+      refused(format, `complex numbers, ${name}`, 'save torch.view_as_real(z), and read it with viewAsComplex');
     return this.#names.get(name);
   }
 

@@ -6,7 +6,6 @@
  */
 import * as arithmetic from '../arithmetic.js';
 import * as comparison from '../comparison.js';
-
 import * as conversion from '../conversion.js';
 import { maximum } from '../extrema.js';
 import * as logic from '../logic.js';
@@ -14,7 +13,7 @@ import * as power from '../power.js';
 import * as realNumbers from '../real-numbers.js';
 import { where } from '../selection.js';
 import type { Operand } from '../signature.js';
-import { isComplexTensor, overPair, realForm, refuseComplex, type Tensor } from '../tensor.js';
+import { isComplexTensor, overPair, realForm, refuseComplex, Tensor } from '../tensor.js';
 import {
   asComplex,
   asWritten,
@@ -87,7 +86,10 @@ rule(arithmetic.add, ({ input, other, alpha }) => {
   const [a, b] = promoted(input, withAlpha(other, alpha));
   return plus(a, b);
 });
+const isBool = (operand: Operand): boolean =>
+  typeof operand === 'boolean' || (operand instanceof Tensor && operand.dtype === 'bool');
 rule(arithmetic.sub, ({ input, other, alpha }) => {
+  if (isBool(input) || isBool(other)) arithmetic.refuseBoolDifference();
   const [a, b] = promoted(input, withAlpha(other, alpha));
   return minus(a, b);
 });

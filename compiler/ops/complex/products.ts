@@ -1,12 +1,10 @@
 /** Products of complex vectors and matrices: real products of the parts. */
-
 import * as contraction from '../contraction.js';
-import { batchedMatmul } from '../contraction.js';
 import { vecdot } from '../linalg.js';
 import { adjoint } from '../view.js';
 import { asWritten, bilinear, rule } from './parts.js';
 
-bilinear(batchedMatmul, 'input', 'other');
+bilinear(contraction.batchedMatmul, 'input', 'other');
 asWritten(
   contraction.matmul,
   contraction.mm,

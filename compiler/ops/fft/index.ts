@@ -82,7 +82,7 @@ function complexTransform({ op, input, n, dim, norm }: Along, sign: Sign): Tenso
 const scaled = (z: Tensor, scale: number): Tensor => (scale === 1 ? z : z.mul(scale));
 
 function dimOf(op: string, dim: number, { ndim }: Tensor): number {
-  if (ndim === 0) fail('E107', { op, problem: 'Dimension specified as -1 but tensor has no dimensions' });
+  if (ndim === 0) fail('E107', { op, problem: `Dimension specified as ${dim} but tensor has no dimensions` });
   return normalizeDim(op, dim, ndim);
 }
 

@@ -2,6 +2,7 @@
 import { fail } from '../../errors.js';
 import { isComplexDType, isFloat } from '../../ir/dtype.js';
 import { formatShape } from '../../ir/shape.js';
+import { requireValues } from '../checks.js';
 import { asWritten } from '../complex/parts.js';
 import { composite, full, type Op } from '../define.js';
 import { pad } from '../padding.js';
@@ -101,6 +102,32 @@ type InverseShortTime = Op<
   ) => Tensor
 >;
 
+/** Are these spectra of windows of nFft numbers, [..., frequencies, windows]? */
+function checkSpectra(input: Tensor, nFft: number, isHalf: boolean): void {
+  const problem = (text: string): never => fail('E107', { op: 'istft', problem: text });
+  const wanted = isHalf ? Math.floor(nFft / 2) + 1 : nFft;
+  const [frequencies, windows] = input.shape.slice(-2);
+  if (frequencies !== wanted)
+    problem(
+      `expected ${wanted} frequencies for n_fft=${nFft} with onesided=${isHalf}, but got ${formatShape(input.shape)}`,
+    );
+  if (windows === 0) problem('input tensor cannot be empty.');
+}
+
+/** Where the windows are 0, nothing is known of the signal. */
+const checkOverlap = (weight: Tensor): void =>
+  requireValues(weight, {
+    op: 'istft',
+    accepts: value => Math.abs(value) >= 1e-11,
+    acceptsAll: values => values.abs().ge(1e-11),
+    refuse: () =>
+      fail('E110', {
+        op: 'istft',
+        problem: 'the squares of the windows add up to 0 at a place of the signal, which is lost there',
+        hint: 'let windows overlap more, or use center: true in both directions, which leaves their edges out',
+      }),
+  });
+
 export const istft: InverseShortTime = composite({
   name: 'istft',
   doc: 'Inverse of stft: windows added up where they overlap, divided by the squares of the windows there.',
@@ -110,11 +137,16 @@ export const istft: InverseShortTime = composite({
     const { input, nFft, center, normalized, onesided, length, returnComplex } = bound;
     if (!isComplexTensor(input))
       fail('E108', { op: 'istft', problem: 'requires a complex-valued input tensor', hint: 'use viewAsComplex' });
+    if (input.ndim !== 2 && input.ndim !== 3)
+      fail('E107', { op: 'istft', problem: `expected a 2D or 3D tensor, but got ${formatShape(input.shape)}` });
     const { hop, window } = framesOf('istft', bound, input);
+    if (hop > (bound.winLength ?? nFft))
+      fail('E110', { op: 'istft', problem: `expected 0 < hop_length <= win_length, but got hop_length=${hop}` });
     const rows: Tensor = input.ndim === 2 ? input.unsqueeze(0) : input;
     const isHalf = onesided ?? rows.shape[1] !== nFft;
     if (returnComplex && isHalf)
       fail('E110', { op: 'istft', problem: 'cannot have onesided output if window or input is complex' });
+    checkSpectra(rows, nFft, isHalf);
     const norm = normalized ? 'ortho' : 'backward';
     const frames = (isHalf ? irfft : ifft)(rows.transpose(1, 2), { n: nFft, norm });
     const windowed = returnComplex ? frames.mul(window) : frames.real().mul(window);
@@ -123,7 +155,9 @@ export const istft: InverseShortTime = composite({
     const weight = foldDim(window.square().expand([rows.shape[2], nFft]), 0, extent, hop);
     const start = center ? Math.floor(nFft / 2) : 0;
     const end = length !== null ? start + length : center ? extent - Math.floor(nFft / 2) : extent;
-    const kept = sum.slice(1, start, end).div(weight.slice(0, start, end));
+    const covered = weight.slice(0, start, end);
+    checkOverlap(covered);
+    const kept = sum.slice(1, start, end).div(covered);
     const filled = end > extent ? padDim(kept, 1, 0, end - extent) : kept;
     return input.ndim === 2 ? filled.squeeze(0) : filled;
   },
