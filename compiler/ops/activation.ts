@@ -6,7 +6,7 @@ import { fail } from '../errors.js';
 import type { DType } from '../ir/dtype.js';
 import { normalizeDim } from '../ir/shape.js';
 import { composite, type Op, pointwise } from './define.js';
-import { needsFloat, needsNumber } from './elementwise.js';
+import { isFloatExpr, needsFloat, needsNumber } from './elementwise.js';
 import { exactly, random, sample } from './samples.js';
 import { where } from './selection.js';
 import type { Tensor } from './tensor.js';
@@ -214,7 +214,10 @@ export const hardtanh: Op<(input: Tensor, minVal?: number, maxVal?: number) => T
     if (promoted === 'uint8' && (minVal as number) < 0)
       fail('E110', { op: 'hardtanh', problem: 'cannot do hardtanh on an unsigned type with negative limits' });
   },
-  body: (s, x, { minVal, maxVal }) => s.min(s.max(x, minVal), maxVal),
+  body(s, x, { minVal, maxVal }) {
+    const [least, most] = [minVal, maxVal].map(limit => (isFloatExpr(x) ? limit : Math.trunc(limit as number)));
+    return s.min(s.max(x, least), most);
+  },
   vjp: c => {
     const { minVal, maxVal } = c.attrs as { minVal: number; maxVal: number };
     return [c.grad.maskedFill(c.in(0).le(minVal).logicalOr(c.in(0).ge(maxVal)), 0)];

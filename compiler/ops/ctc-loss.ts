@@ -26,6 +26,7 @@ import {
 import { formatShape, type Shape, sameShape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op, type ProgramLowering } from './define.js';
+import { needsNumber } from './elementwise.js';
 import { type Reduction, reduced } from './loss.js';
 import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
 import { where } from './selection.js';
@@ -89,6 +90,7 @@ const lattice: Op<(weights: Tensor, source: Tensor) => Tensor> = define({
   fusion: 'opaque',
   infer([weights, source]) {
     checkSizes('lattice', source, weights, [moves.length, ...source.shape]);
+    needsNumber('lattice')(source.dtype);
     return source;
   },
   lower: recurrence(0, (s, before, at, [weights, source]) =>

@@ -9,6 +9,7 @@ import { fail } from '../errors.js';
 import { formatShape, sameShape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, full, type Op } from './define.js';
+import { needsFloat } from './elementwise.js';
 import { checkPositions, embedding, gather, indexAdd, scatterReduce, selectAlong } from './indexing.js';
 import { exactly, integers, random, sample } from './samples.js';
 import { where } from './selection.js';
@@ -83,6 +84,7 @@ export const embeddingBag: Op<
     "input: tensor, weight: tensor, offsets: tensor = null, maxNorm: number = null, normType: number = 2, mode: string = 'mean', perSampleWeights: tensor = null, includeLastOffset: bool = false, paddingIdx: int = null",
   gradName: 'EmbeddingBagBackward0',
   compute({ input, weight, offsets, maxNorm, normType, mode, perSampleWeights, includeLastOffset, paddingIdx }) {
+    needsFloat('embeddingBag')(weight.dtype);
     if (!['sum', 'mean', 'max'].includes(mode)) refuse(`mode has to be one of sum, mean or max, but got '${mode}'`);
     if (perSampleWeights !== null && mode !== 'sum')
       refuse(`perSampleWeights is only supported for mode 'sum' (got mode '${mode}')`);

@@ -336,7 +336,7 @@ export const scatterReduce: Op<
     dim: number,
     index: Tensor,
     src: Tensor,
-    reduce: string,
+    reduce: string | { reduce: string; includeSelf?: boolean },
     options?: { includeSelf?: boolean },
   ) => Tensor
 > = composite({
@@ -344,12 +344,13 @@ export const scatterReduce: Op<
   doc: 'As scatterAdd, with sum, prod, mean, amax or amin; the input takes part unless includeSelf is false.',
   signature: 'input: tensor, dim: int, index: tensor, src: tensor, reduce: string, *, includeSelf: bool = true',
   compute({ input, dim, index: positions, src, reduce, includeSelf }) {
-    const starts: Record<string, number> = {
-      sum: 0,
-      mean: 0,
-      prod: 1,
-      amax: Number.NEGATIVE_INFINITY,
-      amin: Number.POSITIVE_INFINITY,
+    const starts: Record<string, () => number | Tensor> = {
+      sum: () => 0,
+      mean: () => 0,
+      prod: () => 1,
+      // of integers there is no infinity, but none that comes is beyond the least or largest of all
+      amax: () => (isFloat(src.dtype) ? Number.NEGATIVE_INFINITY : src.amin()),
+      amin: () => (isFloat(src.dtype) ? Number.POSITIVE_INFINITY : src.amax()),
     };
     if (!(reduce in starts))
       fail('E110', {
@@ -358,7 +359,8 @@ export const scatterReduce: Op<
       });
     const ones = input.detach().zerosLike().sum().add(1).to(input.dtype);
     const hits = scatterAdd(input.detach().zerosLike(), dim, positions, ones.expand(src.shape));
-    const start = includeSelf ? input : input.maskedFill(hits.ne(0), starts[reduce]);
+    const keepsAll = includeSelf || src.numel() === 0;
+    const start = keepsAll ? input : input.maskedFill(hits.ne(0), starts[reduce]());
     if (reduce === 'prod') return scatterMul(start, dim, positions, src);
     if (reduce === 'amax') return scatterMax(start, dim, positions, src);
     if (reduce === 'amin') return scatterMin(start, dim, positions, src);
@@ -372,6 +374,9 @@ export const scatterReduce: Op<
     sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'mean', { includeSelf: false }),
     sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'amax'),
     sample(random([2, 3]), 1, integers([2, 4], 0, 3), random([2, 4]), 'prod'),
+    sampleWithoutGradient(integers([2, 3], -9, 9), 1, integers([2, 4], 0, 3), integers([2, 4], -9, 9), 'amin', {
+      includeSelf: false,
+    }),
   ],
 });
 

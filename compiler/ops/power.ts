@@ -55,9 +55,10 @@ export const powScalar: Op<(input: Tensor, exponent: Scalar) => Tensor> = pointw
   types: 'number',
   gradName: 'PowBackward0',
   check(promoted, _, { exponent }) {
-    if (!isFloat(promoted) && Number(exponent) < 0) {
+    if (isFloat(promoted)) return;
+    if (!Number.isInteger(Number(exponent))) needsFloat('powScalar')(promoted);
+    if (Number(exponent) < 0)
       fail('E110', { op: 'pow', problem: 'Integers to negative integer powers are not allowed.' });
-    }
   },
   body(s, x, { exponent }) {
     const n = Number(exponent);

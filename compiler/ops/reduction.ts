@@ -513,6 +513,7 @@ const infinity = Number.POSITIVE_INFINITY;
 const namedOrders = ['fro', 'nuc', 'inf', '-inf'];
 
 export function vectorNorm(x: Tensor, p: number, dim: Dims, keepdim: boolean): Tensor {
+  needsFloat('norm')(x.dtype);
   if (p === 0) return countedNonzero(x).sum(dim, { keepdim });
   if (p === 1) return x.abs().sum(dim, { keepdim });
   if (p === 2) return rootOrFlat(x.square().sum(dim, { keepdim }));
@@ -540,6 +541,7 @@ const flatPower: Op<(input: Tensor, exponent: number) => Tensor> = pointwise({
   doc: 'A power of numbers from 0 on; the derivative at 0 is taken as 0.',
   signature: 'input: tensor, exponent: number',
   types: 'keep',
+  check: needsFloat('flatPower'),
   body: (s, x, { exponent }) => s.pow(x, exponent),
   vjp(c) {
     const exponent = c.attrs.exponent as number;

@@ -19,6 +19,7 @@ import {
 import { normalizeDim, type Shape } from '../ir/shape.js';
 import { iota } from './creation.js';
 import { composite, define, type Op } from './define.js';
+import { needsFloat, needsNumber } from './elementwise.js';
 import { Cell, declare } from './matrix-program.js';
 import { type Picked, picked } from './reduction.js';
 import { exactly, integers, random, sample, sampleWithoutGradient } from './samples.js';
@@ -82,11 +83,10 @@ const scan = (
   });
 
 type Infer = Parameters<typeof define>[0]['infer'];
-const keepType: Infer = ([input]) => input;
-const keepFloats =
-  (op: string): Infer =>
+const keepType =
+  (check: (dtype: DType) => void): Infer =>
   ([input]) => {
-    if (!isFloat(input.dtype)) fail('E108', { op, problem: `is defined on floats, not on ${input.dtype}` });
+    check(input.dtype);
     return input;
   };
 
@@ -99,7 +99,7 @@ const runningSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   0,
   (sum, x) => arith.add(sum, x),
   {
-    infer: keepType,
+    infer: keepType(needsNumber('runningSum')),
     vjp: c => [reverseSum(c.grad, c.attrs.dim as number)],
     samples: [sample(random([2, 3]), 1), sample(random([4]), 0)],
   },
@@ -111,7 +111,7 @@ const runningProduct: Op<(input: Tensor, dim: number) => Tensor> = scan(
   1,
   (product, x) => arith.mul(product, x),
   {
-    infer: keepType,
+    infer: keepType(needsNumber('runningProduct')),
     vjp: c => {
       // ∂out[j]/∂x[i] = out[j] / x[i] for j >= i; with zeros on the way by summing over pairs.
       const [x, dim] = [c.in(0), c.attrs.dim as number];
@@ -174,7 +174,7 @@ const runningLogSum: Op<(input: Tensor, dim: number) => Tensor> = scan(
   logAddExp,
   {
     gradName: 'LogcumsumexpBackward0',
-    infer: keepFloats('logcumsumexp'),
+    infer: keepType(needsFloat('logcumsumexp')),
     vjp: c => {
       // Σ over j >= i of grad[j] · e^(x[i] - out[j]), pair by pair so that nothing overflows.
       const dim = c.attrs.dim as number;

@@ -1,6 +1,6 @@
 /** Ops that copy elements to other places: padding, joining. What shares memory instead is in `view.ts`. */
 import { fail } from '../errors.js';
-import { computeType, promoteTypes } from '../ir/dtype.js';
+import { computeType, isFloat, promoteTypes } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
 import {
   addIndex,
@@ -57,7 +57,8 @@ export const constantPad: Op<(input: Tensor, pads: readonly number[], value?: Sc
       const position = at.map((i, d) => subIndex(i, pads[2 * d]));
       const valid = position.map((i, d) => inside(i, input.type.shape[d])).reduce(both, null);
       const value = input.at(position);
-      return valid === null ? value : choose(valid, value, constant(computeType(type.dtype), attrs.value as number));
+      const filling = isFloat(type.dtype) ? (attrs.value as number) : Math.trunc(attrs.value as number);
+      return valid === null ? value : choose(valid, value, constant(computeType(type.dtype), filling));
     },
   },
   vjp: c => [
