@@ -37,7 +37,17 @@ export function byName<Options extends object, const Order extends readonly (key
   given: readonly unknown[],
   ...[byNameOnly = []]: Nameless<Options, Order>
 ): Options {
-  const known: readonly string[] = [...order, ...byNameOnly];
+  return settingsByName(op, order, byNameOnly, given) as Options;
+}
+
+/** The same of settings whose types nobody has written down. */
+export function settingsByName(
+  op: string,
+  order: readonly string[],
+  byNameOnly: readonly string[],
+  given: readonly unknown[],
+): Readonly<Record<string, unknown>> {
+  const known = [...order, ...byNameOnly];
   const last = given.at(-1);
   const [inOrder, options] = isOptions(last) ? [given.slice(0, -1), last] : [given, {}];
   const problem = (text: string): never =>
@@ -54,7 +64,7 @@ export function byName<Options extends object, const Order extends readonly (key
   const twice = order.slice(0, inOrder.length).find(name => name in options);
   if (twice !== undefined) problem(`got '${twice}' twice`);
   const named = [...inOrder.map((value, i) => [order[i], value]), ...Object.entries(options)];
-  return Object.fromEntries(named.filter(([, value]) => value !== undefined)) as Options;
+  return Object.fromEntries(named.filter(([, value]) => value !== undefined));
 }
 
 /** All by name, where the first of them have no default. Throws E108 for one of these that is missing, too. */

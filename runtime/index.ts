@@ -123,7 +123,15 @@ export {
 } from './creation.js';
 export * as data from './data/index.js';
 export * as distributions from './distributions/index.js';
-export { canCast, promoteTypes, resultType } from './dtypes.js';
+export {
+  canCast,
+  type FloatInfo,
+  finfo,
+  type IntegerInfo,
+  iinfo,
+  promoteTypes,
+  resultType,
+} from './dtypes.js';
 export type { Element } from './elements.js';
 export { withCounterRandom } from './entry-run.js';
 export { Generator, getRngState, initialSeed, manualSeed, seed, setRngState } from './generator.js';

@@ -9,6 +9,7 @@
 import { fail } from '../compiler/errors.js';
 import { type DType, getDefaultDtype, isComplexDType, isFloat, partType } from '../compiler/ir/dtype.js';
 import { formatShape, type Shape } from '../compiler/ir/shape.js';
+import { requireValues } from '../compiler/ops/checks.js';
 import { viewAsComplex } from '../compiler/ops/complex/index.js';
 import { setComplexRule } from '../compiler/ops/complex/rules.js';
 import { scalarValue } from '../compiler/ops/define.js';
@@ -20,6 +21,7 @@ import type { CreationOptions, SizeArguments } from './creation.js';
 import * as draws from './draws.js';
 import { type Distribution, sample, valuesAs } from './draws.js';
 import { defaultGenerator, type Generator } from './generator.js';
+import { type InOrder, type NeededInOrder, needed, settingsByName } from './in-order.js';
 
 export interface RandomOptions {
   readonly generator?: Generator | null;
@@ -171,6 +173,13 @@ export function normal(
 ): Tensor {
   if (!(std instanceof Tensor) && !(std >= 0))
     fail('E110', { op: 'normal', problem: `expects std >= 0.0, but found std ${std}` });
+  if (std instanceof Tensor)
+    requireValues(std, {
+      op: 'normal',
+      accepts: value => value >= 0,
+      acceptsAll: all => all.ge(0),
+      refuse: () => fail('E110', { op: 'normal', problem: 'expects all elements of std >= 0.0' }),
+    });
   if (!(mean instanceof Tensor) && !(std instanceof Tensor)) {
     const [shape, rest] = Array.isArray(size) ? [size as Shape, options] : [[], size as RandomOptions];
     return drawn('normal', draws.normal(mean, std), shape, getDefaultDtype(), rest.generator);
@@ -263,6 +272,11 @@ function fillWith(op: string, target: Tensor, distribution: Distribution, { gene
   return assignInPlace(target, sample(distribution, source, target.shape, target.dtype, target.isContiguous()));
 }
 
+/** Numbers that say how a distribution lies, and where it is drawn from. */
+type Filling<Names extends string> = { readonly [N in Names]?: Scalar } & RandomOptions;
+const filling = <Name extends string>(op: string, order: readonly Name[], given: readonly unknown[]): Filling<Name> =>
+  settingsByName(op, order, ['generator'], given) as Filling<Name>;
+
 declare module '../compiler/ops/tensor.js' {
   interface Tensor {
     /** 1 with the probability that each element gives, or with probability `p` for all; else 0. */
@@ -270,14 +284,14 @@ declare module '../compiler/ops/tensor.js' {
     /** Indices drawn with the weights in each row. */
     multinomial(numSamples: number, replacement?: boolean, options?: RandomOptions): Tensor;
     /** Uniform in [from, to). */
-    uniform_(from?: Scalar, to?: Scalar, options?: RandomOptions): this;
-    normal_(mean?: Scalar, std?: Scalar, options?: RandomOptions): this;
+    uniform_(...given: InOrder<Filling<'from' | 'to'>, ['from', 'to']>): this;
+    normal_(...given: InOrder<Filling<'mean' | 'std'>, ['mean', 'std']>): this;
     /** 1 with probability `p`, given as a number or per element. */
     bernoulli_(p?: Scalar | Tensor, options?: RandomOptions): this;
-    exponential_(lambd?: Scalar, options?: RandomOptions): this;
-    cauchy_(median?: Scalar, sigma?: Scalar, options?: RandomOptions): this;
-    geometric_(p: Scalar, options?: RandomOptions): this;
-    logNormal_(mean?: Scalar, std?: Scalar, options?: RandomOptions): this;
+    exponential_(...given: InOrder<Filling<'lambd'>, ['lambd']>): this;
+    cauchy_(...given: InOrder<Filling<'median' | 'sigma'>, ['median', 'sigma']>): this;
+    geometric_(...given: NeededInOrder<Filling<'p'> & { readonly p: Scalar }, ['p'], []>): this;
+    logNormal_(...given: InOrder<Filling<'mean' | 'std'>, ['mean', 'std']>): this;
     /** Integers below `to`, from `from` on, or of the whole range of the dtype. */
     random_(options?: RandomOptions): this;
     random_(to: number | bigint, options?: RandomOptions): this;
@@ -294,7 +308,8 @@ Object.assign(Tensor.prototype, {
   multinomial(this: Tensor, numSamples: number, replacement?: boolean, options?: RandomOptions): Tensor {
     return multinomial(this, numSamples, replacement, options);
   },
-  uniform_(this: Tensor, from: Scalar = 0, to: Scalar = 1, options: RandomOptions = {}): Tensor {
+  uniform_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { from = 0, to = 1, ...options } = filling('uniform_', ['from', 'to'], given);
     if (num(from) > num(to))
       fail('E110', {
         op: 'uniform_',
@@ -302,7 +317,8 @@ Object.assign(Tensor.prototype, {
       });
     return fillWith('uniform_', this, draws.uniform(num(from), num(to)), options);
   },
-  normal_(this: Tensor, mean: Scalar = 0, std: Scalar = 1, options: RandomOptions = {}): Tensor {
+  normal_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { mean = 0, std = 1, ...options } = filling('normal_', ['mean', 'std'], given);
     if (!(num(std) >= 0)) fail('E110', { op: 'normal_', problem: `expects std >= 0.0, but found std ${num(std)}` });
     return fillWith('normal_', this, draws.normal(num(mean), num(std)), options);
   },
@@ -313,20 +329,24 @@ Object.assign(Tensor.prototype, {
       fail('E110', { op: 'bernoulli_', problem: `expects p to be in [0, 1], but got p=${num(p)}` });
     return fillWith('bernoulli_', this, draws.bernoulli(num(p)), options);
   },
-  exponential_(this: Tensor, lambd: Scalar = 1, options: RandomOptions = {}): Tensor {
+  exponential_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { lambd = 1, ...options } = filling('exponential_', ['lambd'], given);
     if (!(num(lambd) >= 0))
       fail('E110', { op: 'exponential_', problem: `expects lambda >= 0.0, but found lambda=${num(lambd)}` });
     return fillWith('exponential_', this, draws.exponential(num(lambd)), options);
   },
-  cauchy_(this: Tensor, median: Scalar = 0, sigma: Scalar = 1, options: RandomOptions = {}): Tensor {
+  cauchy_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { median = 0, sigma = 1, ...options } = filling('cauchy_', ['median', 'sigma'], given);
     return fillWith('cauchy_', this, draws.cauchy(num(median), num(sigma)), options);
   },
-  geometric_(this: Tensor, p: Scalar, options: RandomOptions = {}): Tensor {
+  geometric_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { p, ...options } = needed('geometric_', ['p'], filling('geometric_', ['p'], given)) as { p: Scalar };
     if (!(num(p) > 0 && num(p) < 1))
       fail('E110', { op: 'geometric_', problem: `expects p to be in (0, 1), but got p=${num(p)}` });
     return fillWith('geometric_', this, draws.geometric(num(p)), options);
   },
-  logNormal_(this: Tensor, mean: Scalar = 1, std: Scalar = 2, options: RandomOptions = {}): Tensor {
+  logNormal_(this: Tensor, ...given: readonly unknown[]): Tensor {
+    const { mean = 1, std = 2, ...options } = filling('logNormal_', ['mean', 'std'], given);
     return fillWith('logNormal_', this, draws.logNormal(num(mean), num(std)), options);
   },
   random_(this: Tensor, ...args: (number | bigint | RandomOptions)[]): Tensor {

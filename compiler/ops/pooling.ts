@@ -73,7 +73,7 @@ function overWindows<R>(op: string, rank: Rank, pool: (input: Tensor, window: Wi
 type MaxPooling<R> = Op<
   (
     input: Tensor,
-    kernelSize: Size,
+    kernelSize: Size | (MaxPoolOptions & { kernelSize: Size }),
     stride?: Size | null | MaxPoolOptions,
     padding?: Size | MaxPoolOptions,
     dilation?: Size,
@@ -145,7 +145,7 @@ function windowCounts(spatial: Shape, window: Window, includePadding: boolean): 
 type AvgPool = Op<
   (
     input: Tensor,
-    kernelSize: Size,
+    kernelSize: Size | (AvgPoolOptions & { kernelSize: Size }),
     stride?: Size | null | AvgPoolOptions,
     padding?: Size | AvgPoolOptions,
     ceilMode?: boolean,

@@ -9,14 +9,14 @@ import type { Operand, Param } from './signature.js';
 import type { Tensor } from './tensor.js';
 
 const needsCondition =
-  (op: string, at: number) =>
+  (op: string, at: number, hint = 'compare first, as in x.ne(0)') =>
   (_: DType, inputs: readonly TensorType[]): void => {
     const { dtype } = inputs[at];
     if (dtype !== 'bool' && dtype !== 'uint8') {
       fail('E108', {
         op,
         problem: `expected condition to be a boolean tensor, but got a tensor with dtype ${dtype}`,
-        hint: 'compare first, as in x.ne(0)',
+        hint,
       });
     }
   };
@@ -34,7 +34,11 @@ export const where = pointwise({
   types: 'keep',
   signature: 'condition: tensor, input: operand, other: operand',
   untyped: [0],
-  check: needsCondition('where', 0),
+  check: needsCondition(
+    'where',
+    0,
+    'the method is that of the values: for cond.where(a, b) write where(cond, a, b), or a.where(cond, b); a condition is made by comparing, as in x.ne(0)',
+  ),
   body: (s, condition, x, y) => s.select(cast('bool', condition), x, y),
   vjp: c => [null, c.needs(1) ? where(c.in(0), c.grad, 0) : null, c.needs(2) ? where(c.in(0), 0, c.grad) : null],
   samples: [

@@ -4,6 +4,7 @@ import type { Tensor } from '../../compiler/ops/tensor.js';
 import type { InplaceOptions } from '../activations.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
+import { byName, type InOrder, type NeededInOrder, needed } from '../in-order.js';
 import { pythonFloat } from '../numerals.js';
 import { constant_ } from './init.js';
 import { positional, settings, UnaryLayer } from './layer.js';
@@ -33,15 +34,14 @@ export class LogSigmoid extends FunctionLayer {
 }
 
 /** `new nn.ReLU(true)`, or by name. */
-export type Inplace = boolean | InplaceOptions;
-export const isInplace = (given: Inplace): boolean => (typeof given === 'boolean' ? given : (given.inplace ?? false));
+type InplaceSettings = InOrder<InplaceOptions, ['inplace']>;
 
 /** Activations that can overwrite their input. */
 abstract class InplaceLayer extends UnaryLayer {
   readonly inplace: boolean;
-  constructor(inplace: Inplace = false) {
+  constructor(...given: InplaceSettings) {
     super();
-    this.inplace = isInplace(inplace);
+    this.inplace = byName<InplaceOptions, ['inplace']>(new.target.name, ['inplace'], given).inplace ?? false;
   }
   protected abstract activate(input: Tensor): Tensor;
   override forward(input: Tensor): Tensor {
@@ -87,9 +87,14 @@ export class Hardsigmoid extends InplaceFunctionLayer {
 
 const withInplace = (text: string, inplace: boolean): string => (inplace ? `${text}, inplace=True` : text);
 
+export interface LeakyOptions extends InplaceOptions {
+  readonly negativeSlope?: number;
+}
+const leakyOrder = ['negativeSlope', 'inplace'] as const;
 export class LeakyReLU extends InplaceLayer {
   readonly negativeSlope: number;
-  constructor(negativeSlope = 0.01, inplace: Inplace = false) {
+  constructor(...given: InOrder<LeakyOptions, typeof leakyOrder>) {
+    const { negativeSlope = 0.01, inplace }: LeakyOptions = byName('LeakyReLU', leakyOrder, given);
     super(inplace);
     this.negativeSlope = negativeSlope;
   }
@@ -100,9 +105,14 @@ export class LeakyReLU extends InplaceLayer {
     return withInplace(settings({ negativeSlope: this.negativeSlope }), this.inplace);
   }
 }
+export interface ELUOptions extends InplaceOptions {
+  readonly alpha?: number;
+}
+const eluOrder = ['alpha', 'inplace'] as const;
 export class ELU extends InplaceLayer {
   readonly alpha: number;
-  constructor(alpha = 1, inplace: Inplace = false) {
+  constructor(...given: InOrder<ELUOptions, typeof eluOrder>) {
+    const { alpha = 1, inplace }: ELUOptions = byName(new.target.name, eluOrder, given);
     super(inplace);
     this.alpha = alpha;
   }
@@ -118,10 +128,16 @@ export class CELU extends ELU {
     return F.celu(input, this.alpha);
   }
 }
+export interface HardtanhOptions extends InplaceOptions {
+  readonly minVal?: number;
+  readonly maxVal?: number;
+}
+const hardtanhOrder = ['minVal', 'maxVal', 'inplace'] as const;
 export class Hardtanh extends InplaceLayer {
   readonly minVal: number;
   readonly maxVal: number;
-  constructor(minVal = -1, maxVal = 1, inplace: Inplace = false) {
+  constructor(...given: InOrder<HardtanhOptions, typeof hardtanhOrder>) {
+    const { minVal = -1, maxVal = 1, inplace }: HardtanhOptions = byName('Hardtanh', hardtanhOrder, given);
     super(inplace);
     this.minVal = minVal;
     this.maxVal = maxVal;
@@ -133,10 +149,17 @@ export class Hardtanh extends InplaceLayer {
     return withInplace(`min_val=${pythonFloat(this.minVal)}, max_val=${pythonFloat(this.maxVal)}`, this.inplace);
   }
 }
+export interface ThresholdOptions extends InplaceOptions {
+  readonly threshold: number;
+  readonly value: number;
+}
+const thresholdNeeds = ['threshold', 'value'] as const;
 export class Threshold extends InplaceLayer {
   readonly threshold: number;
   readonly value: number;
-  constructor(threshold: number, value: number, inplace: Inplace = false) {
+  constructor(...given: NeededInOrder<ThresholdOptions, typeof thresholdNeeds, ['inplace']>) {
+    const named: ThresholdOptions = byName('Threshold', [...thresholdNeeds, 'inplace'], given);
+    const { threshold, value, inplace } = needed('Threshold', thresholdNeeds, named);
     super(inplace);
     this.threshold = threshold;
     this.value = value;
@@ -149,16 +172,22 @@ export class Threshold extends InplaceLayer {
   }
 }
 
+export interface RReLUOptions extends InplaceOptions {
+  readonly lower?: number;
+  readonly upper?: number;
+}
+const rreluOrder = ['lower', 'upper', 'inplace'] as const;
 /** Leaky, with a slope drawn per element while training. */
 export class RReLU extends UnaryLayer {
   readonly lower: number;
   readonly upper: number;
   readonly inplace: boolean;
-  constructor(lower = 1 / 8, upper = 1 / 3, inplace: Inplace = false) {
+  constructor(...given: InOrder<RReLUOptions, typeof rreluOrder>) {
     super();
+    const { lower = 1 / 8, upper = 1 / 3, inplace = false }: RReLUOptions = byName('RReLU', rreluOrder, given);
     this.lower = lower;
     this.upper = upper;
-    this.inplace = isInplace(inplace);
+    this.inplace = inplace;
   }
   override forward(input: Tensor): Tensor {
     return F.rrelu(input, this.lower, this.upper, this.training, this.inplace);
@@ -168,10 +197,14 @@ export class RReLU extends UnaryLayer {
   }
 }
 
+export interface GELUOptions {
+  readonly approximate?: 'none' | 'tanh';
+}
 export class GELU extends UnaryLayer {
   readonly approximate: 'none' | 'tanh';
-  constructor({ approximate = 'none' }: { readonly approximate?: 'none' | 'tanh' } = {}) {
+  constructor(...given: InOrder<GELUOptions, ['approximate']>) {
     super();
+    const { approximate = 'none' }: GELUOptions = byName('GELU', ['approximate'], given);
     this.approximate = approximate;
   }
   override forward(input: Tensor): Tensor {
@@ -181,11 +214,17 @@ export class GELU extends UnaryLayer {
     return settings({ approximate: this.approximate });
   }
 }
+export interface SoftplusOptions {
+  readonly beta?: number;
+  readonly threshold?: number;
+}
+const softplusOrder = ['beta', 'threshold'] as const;
 export class Softplus extends UnaryLayer {
   readonly beta: number;
   readonly threshold: number;
-  constructor({ beta = 1, threshold = 20 }: { readonly beta?: number; readonly threshold?: number } = {}) {
+  constructor(...given: InOrder<SoftplusOptions, typeof softplusOrder>) {
     super();
+    const { beta = 1, threshold = 20 }: SoftplusOptions = byName('Softplus', softplusOrder, given);
     this.beta = beta;
     this.threshold = threshold;
   }
@@ -196,9 +235,14 @@ export class Softplus extends UnaryLayer {
     return settings({ beta: this.beta, threshold: this.threshold });
   }
 }
+export interface ShrinkOptions {
+  readonly lambd?: number;
+}
 abstract class Shrink extends UnaryLayer {
-  constructor(readonly lambd = 0.5) {
+  readonly lambd: number;
+  constructor(...given: InOrder<ShrinkOptions, ['lambd']>) {
     super();
+    this.lambd = byName<ShrinkOptions, ['lambd']>(new.target.name, ['lambd'], given).lambd ?? 0.5;
   }
   override extraRepr(): string {
     return positional([this.lambd]);
@@ -219,14 +263,14 @@ export interface PReLUOptions {
   readonly numParameters?: number;
   readonly init?: number;
 }
+const preluOrder = ['numParameters', 'init'] as const;
 /** Leaky, with a slope that is learned. */
 export class PReLU extends UnaryLayer {
   readonly numParameters: number;
   weight: Parameter;
-  constructor(numParameters?: number | PReLUOptions, init?: number);
-  constructor(given: number | PReLUOptions = {}, slope = 0.25) {
+  constructor(...given: InOrder<PReLUOptions, typeof preluOrder>) {
     super();
-    const { numParameters = 1, init = slope } = typeof given === 'number' ? { numParameters: given } : given;
+    const { numParameters = 1, init = 0.25 }: PReLUOptions = byName('PReLU', preluOrder, given);
     this.numParameters = numParameters;
     this.weight = new Parameter(constant_(empty(numParameters), init));
   }
@@ -238,10 +282,15 @@ export class PReLU extends UnaryLayer {
   }
 }
 
+export interface DimOptions {
+  readonly dim: number;
+}
 abstract class AlongDim extends UnaryLayer {
   protected abstract readonly along: (input: Tensor, dim: number) => Tensor;
-  constructor(readonly dim: number) {
+  readonly dim: number;
+  constructor(...given: NeededInOrder<DimOptions, ['dim'], []>) {
     super();
+    this.dim = byName<DimOptions, ['dim']>(new.target.name, ['dim'], given).dim;
   }
   override forward(input: Tensor): Tensor {
     return this.along(input, this.dim);
@@ -268,7 +317,7 @@ export class Softmax2d extends UnaryLayer {
 /** One half of the channels gated by the other. */
 export class GLU extends AlongDim {
   protected override readonly along: typeof F.glu = F.glu;
-  constructor(dim = -1) {
-    super(dim);
+  constructor(...given: InOrder<Partial<DimOptions>, ['dim']>) {
+    super({ dim: -1, ...byName<Partial<DimOptions>, ['dim']>('GLU', ['dim'], given) });
   }
 }

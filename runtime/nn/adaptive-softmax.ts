@@ -8,6 +8,7 @@ import { fail } from '../../compiler/errors.js';
 import { type NamedTuple, namedTuple } from '../../compiler/ops/named-tuple.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import { ModuleList, Sequential } from './containers.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
@@ -27,6 +28,7 @@ function checkCutoffs(cutoffs: readonly number[], classes: number): void {
     });
 }
 
+const settingsOrder = ['divValue', 'headBias'] as const;
 export class AdaptiveLogSoftmaxWithLoss extends Module {
   readonly cutoffs: readonly number[];
   head: Linear;
@@ -36,9 +38,11 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
     readonly inFeatures: number,
     readonly nClasses: number,
     cutoffs: readonly number[],
-    { divValue = 4, headBias = false }: AdaptiveSoftmaxOptions = {},
+    ...given: InOrder<AdaptiveSoftmaxOptions, typeof settingsOrder>
   ) {
     super();
+    const named: AdaptiveSoftmaxOptions = byName('AdaptiveLogSoftmaxWithLoss', settingsOrder, given);
+    const { divValue = 4, headBias = false } = named;
     checkCutoffs(cutoffs, nClasses);
     this.cutoffs = [...cutoffs, nClasses];
     this.head = new Linear(inFeatures, cutoffs[0] + cutoffs.length, { bias: headBias });

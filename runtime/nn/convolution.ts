@@ -108,8 +108,8 @@ abstract class ConvNd extends UnaryLayer {
   }
 }
 
-const convOrder = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
-type ConvSettings = InOrder<ConvOptions, typeof convOrder>;
+export const convOrder = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
+export type ConvSettings = InOrder<ConvOptions, typeof convOrder>;
 
 export class Conv1d extends ConvNd {
   protected override readonly convolution = F.conv1d;
@@ -197,8 +197,16 @@ abstract class ConvTransposeNd extends UnaryLayer {
   }
 }
 
-const convTransposeOrder = ['stride', 'padding', 'outputPadding', 'groups', 'bias', 'dilation', 'paddingMode'] as const;
-type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeOrder>;
+export const convTransposeOrder = [
+  'stride',
+  'padding',
+  'outputPadding',
+  'groups',
+  'bias',
+  'dilation',
+  'paddingMode',
+] as const;
+export type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeOrder>;
 
 export class ConvTranspose1d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose1d;

@@ -3,7 +3,18 @@ export * from './activation.js';
 export * from './adaptive-softmax.js';
 export * from './attention.js';
 export * from './containers.js';
-export * from './convolution.js';
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  type ConvOptions,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+  type ConvTransposeOptions,
+  type PaddingMode,
+  type Size,
+} from './convolution.js';
 export * from './dropout.js';
 export * from './embedding.js';
 export * as init from './init.js';

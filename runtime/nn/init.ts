@@ -12,6 +12,7 @@ import { noGrad } from '../../compiler/ops/tape.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { elementsOf } from '../bridge.js';
 import { eye, tensor as tensorOf } from '../creation.js';
+import { byName, type InOrder, type NeededInOrder, needed } from '../in-order.js';
 import { randn, randperm } from '../random.js';
 
 export type Nonlinearity =
@@ -54,8 +55,22 @@ const quietly = (tensor: Tensor, change: () => void): Tensor => {
   return tensor;
 };
 
-export const uniform_ = (tensor: Tensor, a = 0, b = 1): Tensor => quietly(tensor, () => tensor.uniform_(a, b));
-export const normal_ = (tensor: Tensor, mean = 0, std = 1): Tensor => quietly(tensor, () => tensor.normal_(mean, std));
+export interface UniformOptions {
+  readonly a?: number;
+  readonly b?: number;
+}
+export function uniform_(tensor: Tensor, ...given: InOrder<UniformOptions, ['a', 'b']>): Tensor {
+  const { a = 0, b = 1 }: UniformOptions = byName('init.uniform_', ['a', 'b'], given);
+  return quietly(tensor, () => tensor.uniform_(a, b));
+}
+export interface NormalOptions {
+  readonly mean?: number;
+  readonly std?: number;
+}
+export function normal_(tensor: Tensor, ...given: InOrder<NormalOptions, ['mean', 'std']>): Tensor {
+  const { mean = 0, std = 1 }: NormalOptions = byName('init.normal_', ['mean', 'std'], given);
+  return quietly(tensor, () => tensor.normal_(mean, std));
+}
 export const constant_ = (tensor: Tensor, value: number): Tensor => quietly(tensor, () => tensor.fill_(value));
 export const ones_ = (tensor: Tensor): Tensor => constant_(tensor, 1);
 export const zeros_ = (tensor: Tensor): Tensor => constant_(tensor, 0);
@@ -67,12 +82,13 @@ function xavierStd(tensor: Tensor, { gain = 1 }: XavierOptions): number {
   const { fanIn, fanOut } = fans(tensor);
   return gain * Math.sqrt(2 / (fanIn + fanOut));
 }
-export function xavierUniform_(tensor: Tensor, options: XavierOptions = {}): Tensor {
+export function xavierUniform_(tensor: Tensor, ...given: InOrder<XavierOptions, ['gain']>): Tensor {
+  const options: XavierOptions = byName('init.xavierUniform_', ['gain'], given);
   const bound = Math.sqrt(3) * xavierStd(tensor, options);
   return uniform_(tensor, -bound, bound);
 }
-export const xavierNormal_ = (tensor: Tensor, options: XavierOptions = {}): Tensor =>
-  normal_(tensor, 0, xavierStd(tensor, options));
+export const xavierNormal_ = (tensor: Tensor, ...given: InOrder<XavierOptions, ['gain']>): Tensor =>
+  normal_(tensor, 0, xavierStd(tensor, byName<XavierOptions, ['gain']>('init.xavierNormal_', ['gain'], given)));
 
 export interface KaimingOptions {
   /** Negative slope of the leaky_relu that follows. */
@@ -80,19 +96,28 @@ export interface KaimingOptions {
   readonly mode?: FanMode;
   readonly nonlinearity?: Nonlinearity;
 }
+const kaimingOrder = ['a', 'mode', 'nonlinearity'] as const;
+type KaimingSettings = InOrder<KaimingOptions, typeof kaimingOrder>;
 function kaimingStd(tensor: Tensor, { a = 0, mode = 'fan_in', nonlinearity = 'leaky_relu' }: KaimingOptions): number {
   const { fanIn, fanOut } = fans(tensor);
   return calculateGain(nonlinearity, a) / Math.sqrt(mode === 'fan_in' ? fanIn : fanOut);
 }
-export function kaimingUniform_(tensor: Tensor, options: KaimingOptions = {}): Tensor {
+export function kaimingUniform_(tensor: Tensor, ...given: KaimingSettings): Tensor {
+  const options: KaimingOptions = byName('init.kaimingUniform_', kaimingOrder, given);
   const bound = Math.sqrt(3) * kaimingStd(tensor, options);
   return uniform_(tensor, -bound, bound);
 }
-export const kaimingNormal_ = (tensor: Tensor, options: KaimingOptions = {}): Tensor =>
-  normal_(tensor, 0, kaimingStd(tensor, options));
+export function kaimingNormal_(tensor: Tensor, ...given: KaimingSettings): Tensor {
+  const options: KaimingOptions = byName('init.kaimingNormal_', kaimingOrder, given);
+  return normal_(tensor, 0, kaimingStd(tensor, options));
+}
 
+const truncNormalOrder = ['mean', 'std', 'a', 'b'] as const;
+export interface TruncNormalOptions extends NormalOptions, UniformOptions {}
 /** Normal, cut off at [a, b]: the inverse of the distribution function applied to uniform values. */
-export function truncNormal_(tensor: Tensor, mean = 0, std = 1, a = -2, b = 2): Tensor {
+export function truncNormal_(tensor: Tensor, ...given: InOrder<TruncNormalOptions, typeof truncNormalOrder>): Tensor {
+  const named: TruncNormalOptions = byName('init.truncNormal_', truncNormalOrder, given);
+  const { mean = 0, std = 1, a = -2, b = 2 } = named;
   const below = (x: number): number => (1 + erf((x - mean) / (std * Math.SQRT2))) / 2;
   return quietly(tensor, () => {
     const uniform = tensor.uniform_(2 * below(a) - 1, 2 * below(b) - 1).to('float64');
@@ -117,7 +142,8 @@ export function eye_(tensor: Tensor): Tensor {
 }
 
 /** A convolution that passes as many channels through as it can, in each group. */
-export function dirac_(tensor: Tensor, groups = 1): Tensor {
+export function dirac_(tensor: Tensor, ...given: InOrder<{ readonly groups?: number }, ['groups']>): Tensor {
+  const { groups = 1 } = byName<{ readonly groups?: number }, ['groups']>('init.dirac_', ['groups'], given);
   const [outChannels, inChannels, ...kernel] = tensor.shape;
   if (kernel.length < 1 || kernel.length > 3)
     fail('E110', {
@@ -138,8 +164,14 @@ export function dirac_(tensor: Tensor, groups = 1): Tensor {
   });
 }
 
+export interface SparseOptions {
+  readonly sparsity: number;
+  readonly std?: number;
+}
 /** Normal, with a share of each column set to zero. */
-export function sparse_(tensor: Tensor, sparsity: number, std = 0.01): Tensor {
+export function sparse_(tensor: Tensor, ...given: NeededInOrder<SparseOptions, ['sparsity'], ['std']>): Tensor {
+  const named: SparseOptions = byName('init.sparse_', ['sparsity', 'std'], given);
+  const { sparsity, std = 0.01 } = needed('init.sparse_', ['sparsity'], named);
   if (tensor.ndim !== 2)
     fail('E110', {
       op: 'sparse_',
@@ -156,7 +188,8 @@ export function sparse_(tensor: Tensor, sparsity: number, std = 0.01): Tensor {
 }
 
 /** A (semi-)orthogonal matrix: the first dim against all others. */
-export function orthogonal_(tensor: Tensor, gain = 1): Tensor {
+export function orthogonal_(tensor: Tensor, ...given: InOrder<XavierOptions, ['gain']>): Tensor {
+  const { gain = 1 }: XavierOptions = byName('init.orthogonal_', ['gain'], given);
   if (tensor.ndim < 2)
     fail('E110', {
       op: 'orthogonal_',

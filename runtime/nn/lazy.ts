@@ -6,15 +6,20 @@ import { fail } from '../../compiler/errors.js';
 import { formatShape } from '../../compiler/ir/shape.js';
 import { noGrad } from '../../compiler/ops/tape.js';
 import { executor, type Tensor } from '../../compiler/ops/tensor.js';
+import { byName, type InOrder } from '../in-order.js';
 import {
   Conv1d,
   Conv2d,
   Conv3d,
   type ConvOptions,
+  type ConvSettings,
   ConvTranspose1d,
   ConvTranspose2d,
   ConvTranspose3d,
   type ConvTransposeOptions,
+  type ConvTransposeSettings,
+  convOrder,
+  convTransposeOrder,
   type Size,
 } from './convolution.js';
 import { type BiasOptions, Linear, resetLinear } from './linear.js';
@@ -77,7 +82,8 @@ function materialize(part: Tensor | null, shape: readonly number[]): void {
 // ── linear ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export class LazyLinear extends Linear {
-  constructor(outFeatures: number, options: BiasOptions = {}) {
+  constructor(outFeatures: number, ...given: InOrder<BiasOptions, ['bias']>) {
+    const options = byName<BiasOptions, ['bias']>('LazyLinear', ['bias'], given, ['dtype']);
     super(0, outFeatures, { bias: false });
     Object.assign(this, lazyParameters(options));
     settleLater<Linear>(this, {
@@ -124,37 +130,43 @@ function channelsOf(name: string, { kernelSize }: Convolution, input: Tensor): n
 }
 
 export class LazyConv1d extends Conv1d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    const options: ConvOptions = byName('LazyConv1d', convOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, Conv1d);
   }
 }
 export class LazyConv2d extends Conv2d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    const options: ConvOptions = byName('LazyConv2d', convOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, Conv2d);
   }
 }
 export class LazyConv3d extends Conv3d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvSettings) {
+    const options: ConvOptions = byName('LazyConv3d', convOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, Conv3d);
   }
 }
 export class LazyConvTranspose1d extends ConvTranspose1d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    const options: ConvTransposeOptions = byName('LazyConvTranspose1d', convTransposeOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, ConvTranspose1d);
   }
 }
 export class LazyConvTranspose2d extends ConvTranspose2d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    const options: ConvTransposeOptions = byName('LazyConvTranspose2d', convTransposeOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, ConvTranspose2d);
   }
 }
 export class LazyConvTranspose3d extends ConvTranspose3d {
-  constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
+  constructor(outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
+    const options: ConvTransposeOptions = byName('LazyConvTranspose3d', convTransposeOrder, given, ['dtype']);
     super(0, outChannels, kernelSize, { ...options, bias: false });
     convolveLazily(this, options, ConvTranspose3d);
   }
@@ -203,24 +215,29 @@ export class LazyBatchNorm3d extends BatchNorm3d {
     normalizeLazily(this, BatchNorm3d);
   }
 }
-/** Unlike the layers that they become. */
-const asLazyByDefault = { affine: true, trackRunningStats: true } as const;
+const instanceNormOrder = ['eps', 'momentum', 'affine', 'trackRunningStats'] as const;
+/** With affine and statistics by default, unlike the layers that they become. */
+const instanceNormOptions = (layer: string, given: RunningNormSettings): RunningNormOptions => ({
+  affine: true,
+  trackRunningStats: true,
+  ...byName<RunningNormOptions, typeof instanceNormOrder>(layer, instanceNormOrder, given, ['dtype']),
+});
 
 export class LazyInstanceNorm1d extends InstanceNorm1d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, { ...asLazyByDefault, ...options });
+  constructor(...given: RunningNormSettings) {
+    super(0, instanceNormOptions('LazyInstanceNorm1d', given));
     normalizeLazily(this, InstanceNorm1d);
   }
 }
 export class LazyInstanceNorm2d extends InstanceNorm2d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, { ...asLazyByDefault, ...options });
+  constructor(...given: RunningNormSettings) {
+    super(0, instanceNormOptions('LazyInstanceNorm2d', given));
     normalizeLazily(this, InstanceNorm2d);
   }
 }
 export class LazyInstanceNorm3d extends InstanceNorm3d {
-  constructor(options: RunningNormOptions = {}) {
-    super(0, { ...asLazyByDefault, ...options });
+  constructor(...given: RunningNormSettings) {
+    super(0, instanceNormOptions('LazyInstanceNorm3d', given));
     normalizeLazily(this, InstanceNorm3d);
   }
 }

@@ -1,6 +1,7 @@
 /** Losses as modules. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import { Layer } from './layer.js';
 
 export type Reduction = 'none' | 'mean' | 'sum';
@@ -10,9 +11,9 @@ export interface LossOptions {
 
 abstract class Loss extends Layer {
   readonly reduction: Reduction;
-  constructor({ reduction = 'mean' }: LossOptions = {}) {
+  constructor(...given: InOrder<LossOptions, []>) {
     super();
-    this.reduction = reduction;
+    this.reduction = byName<LossOptions, []>(new.target.name, [], given, ['reduction']).reduction ?? 'mean';
   }
   abstract override forward(input: Tensor, target: Tensor): Tensor;
 }
@@ -27,9 +28,13 @@ export class L1Loss extends Loss {
     return F.l1Loss(input, target, { reduction: this.reduction });
   }
 }
+export interface SmoothL1Options extends LossOptions {
+  readonly beta?: number;
+}
 export class SmoothL1Loss extends Loss {
   readonly beta: number;
-  constructor({ beta = 1, ...options }: LossOptions & { readonly beta?: number } = {}) {
+  constructor(...given: InOrder<SmoothL1Options, []>) {
+    const { beta = 1, ...options }: SmoothL1Options = byName('SmoothL1Loss', [], given, ['reduction', 'beta']);
     super(options);
     this.beta = beta;
   }
@@ -37,9 +42,14 @@ export class SmoothL1Loss extends Loss {
     return F.smoothL1Loss(input, target, { reduction: this.reduction, beta: this.beta });
   }
 }
+export interface HuberOptions extends LossOptions {
+  readonly delta?: number;
+}
+const huberOrder = ['reduction', 'delta'] as const;
 export class HuberLoss extends Loss {
   readonly delta: number;
-  constructor({ delta = 1, ...options }: LossOptions & { readonly delta?: number } = {}) {
+  constructor(...given: InOrder<HuberOptions, typeof huberOrder>) {
+    const { delta = 1, ...options }: HuberOptions = byName('HuberLoss', huberOrder, given);
     super(options);
     this.delta = delta;
   }
@@ -55,8 +65,10 @@ export interface KLDivOptions {
 export class KLDivLoss extends Layer {
   readonly reduction: Reduction | 'batchmean';
   readonly logTarget: boolean;
-  constructor({ reduction = 'mean', logTarget = false }: KLDivOptions = {}) {
+  constructor(...given: InOrder<KLDivOptions, []>) {
     super();
+    const named: KLDivOptions = byName('KLDivLoss', [], given, ['reduction', 'logTarget']);
+    const { reduction = 'mean', logTarget = false } = named;
     this.reduction = reduction;
     this.logTarget = logTarget;
   }
@@ -71,8 +83,8 @@ export interface WeightedLossOptions extends LossOptions {
 /** Losses with weights per class or element, which are a buffer. */
 abstract class WeightedLoss extends Loss {
   weight: Tensor | null;
-  constructor({ weight = null, ...options }: WeightedLossOptions = {}) {
-    super(options);
+  constructor({ weight = null, reduction }: WeightedLossOptions) {
+    super({ reduction });
     this.weight = this.registerBuffer('weight', weight);
   }
 }
@@ -81,7 +93,9 @@ export interface ClassLossOptions extends WeightedLossOptions {
 }
 export class NLLLoss extends WeightedLoss {
   readonly ignoreIndex: number;
-  constructor({ ignoreIndex = -100, ...options }: ClassLossOptions = {}) {
+  constructor(...given: InOrder<ClassLossOptions, ['weight']>) {
+    const named: ClassLossOptions = byName('NLLLoss', ['weight'], given, ['ignoreIndex', 'reduction']);
+    const { ignoreIndex = -100, ...options } = named;
     super(options);
     this.ignoreIndex = ignoreIndex;
   }
@@ -89,14 +103,16 @@ export class NLLLoss extends WeightedLoss {
     return F.nllLoss(input, target, { weight: this.weight, ignoreIndex: this.ignoreIndex, reduction: this.reduction });
   }
 }
+export interface CrossEntropyOptions extends ClassLossOptions {
+  readonly labelSmoothing?: number;
+}
 export class CrossEntropyLoss extends WeightedLoss {
   readonly ignoreIndex: number;
   readonly labelSmoothing: number;
-  constructor({
-    ignoreIndex = -100,
-    labelSmoothing = 0,
-    ...options
-  }: ClassLossOptions & { readonly labelSmoothing?: number } = {}) {
+  constructor(...given: InOrder<CrossEntropyOptions, ['weight']>) {
+    const others = ['ignoreIndex', 'reduction', 'labelSmoothing'] as const;
+    const named: CrossEntropyOptions = byName('CrossEntropyLoss', ['weight'], given, others);
+    const { ignoreIndex = -100, labelSmoothing = 0, ...options } = named;
     super(options);
     this.ignoreIndex = ignoreIndex;
     this.labelSmoothing = labelSmoothing;
@@ -107,13 +123,21 @@ export class CrossEntropyLoss extends WeightedLoss {
   }
 }
 export class BCELoss extends WeightedLoss {
+  constructor(...given: InOrder<WeightedLossOptions, ['weight']>) {
+    super(byName<WeightedLossOptions, ['weight']>('BCELoss', ['weight'], given, ['reduction']));
+  }
   override forward(input: Tensor, target: Tensor): Tensor {
     return F.binaryCrossEntropy(input, target, { weight: this.weight, reduction: this.reduction });
   }
 }
+export interface LogitsLossOptions extends WeightedLossOptions {
+  readonly posWeight?: Tensor | null;
+}
 export class BCEWithLogitsLoss extends WeightedLoss {
   posWeight: Tensor | null;
-  constructor({ posWeight = null, ...options }: WeightedLossOptions & { readonly posWeight?: Tensor | null } = {}) {
+  constructor(...given: InOrder<LogitsLossOptions, ['weight']>) {
+    const named: LogitsLossOptions = byName('BCEWithLogitsLoss', ['weight'], given, ['reduction', 'posWeight']);
+    const { posWeight = null, ...options } = named;
     super(options);
     this.posWeight = this.registerBuffer('posWeight', posWeight);
   }
@@ -130,10 +154,12 @@ export interface CTCLossOptions extends LossOptions {
   readonly blank?: number;
   readonly zeroInfinity?: boolean;
 }
+const ctcOrder = ['blank', 'reduction', 'zeroInfinity'] as const;
 export class CTCLoss extends Layer {
   readonly options: Required<CTCLossOptions>;
-  constructor({ blank = 0, reduction = 'mean', zeroInfinity = false }: CTCLossOptions = {}) {
+  constructor(...given: InOrder<CTCLossOptions, typeof ctcOrder>) {
     super();
+    const { blank = 0, reduction = 'mean', zeroInfinity = false }: CTCLossOptions = byName('CTCLoss', ctcOrder, given);
     this.options = { blank, reduction, zeroInfinity };
   }
   override forward(

@@ -1,6 +1,7 @@
 /** Layers that rearrange and resize images. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
+import { byName, type InOrder } from '../in-order.js';
 import { pythonFloat, pythonValue } from '../numerals.js';
 import type { Size } from './convolution.js';
 import { settings, UnaryLayer } from './layer.js';
@@ -11,13 +12,16 @@ export interface UpsampleOptions {
   readonly mode?: 'nearest' | 'linear' | 'bilinear' | 'bicubic' | 'trilinear';
   readonly alignCorners?: boolean | null;
 }
+const upsampleOrder = ['size', 'scaleFactor', 'mode', 'alignCorners'] as const;
 export class Upsample extends UnaryLayer {
   readonly size: Size | null;
   readonly scaleFactor: Size | null;
   readonly mode: NonNullable<UpsampleOptions['mode']>;
   readonly alignCorners: boolean | null;
-  constructor({ size = null, scaleFactor = null, mode = 'nearest', alignCorners = null }: UpsampleOptions = {}) {
+  constructor(...given: InOrder<UpsampleOptions, typeof upsampleOrder>) {
     super();
+    const named: UpsampleOptions = byName(new.target.name, upsampleOrder, given);
+    const { size = null, scaleFactor = null, mode = 'nearest', alignCorners = null } = named;
     this.size = size;
     this.scaleFactor = scaleFactor;
     this.mode = mode;
@@ -37,15 +41,20 @@ export class Upsample extends UnaryLayer {
 }
 
 type SizeOrFactor = Pick<UpsampleOptions, 'size' | 'scaleFactor'>;
+const sizeOrFactor = ['size', 'scaleFactor'] as const;
 export class UpsamplingNearest2d extends Upsample {
-  constructor(options: SizeOrFactor) {
-    super({ ...options, mode: 'nearest' });
+  constructor(...given: InOrder<SizeOrFactor, typeof sizeOrFactor>) {
+    super({
+      ...byName<SizeOrFactor, typeof sizeOrFactor>('UpsamplingNearest2d', sizeOrFactor, given),
+      mode: 'nearest',
+    });
   }
 }
 /** Bilinear, corners aligned. */
 export class UpsamplingBilinear2d extends Upsample {
-  constructor(options: SizeOrFactor) {
-    super({ ...options, mode: 'bilinear', alignCorners: true });
+  constructor(...given: InOrder<SizeOrFactor, typeof sizeOrFactor>) {
+    const named: SizeOrFactor = byName('UpsamplingBilinear2d', sizeOrFactor, given);
+    super({ ...named, mode: 'bilinear', alignCorners: true });
   }
 }
 
@@ -91,14 +100,16 @@ export interface WindowOptions {
   readonly padding?: Size;
   readonly stride?: Size;
 }
+const windowOrder = ['dilation', 'padding', 'stride'] as const;
 /** Windows as columns. */
 export class Unfold extends UnaryLayer {
   readonly kernelSize: Size;
   readonly dilation: Size;
   readonly padding: Size;
   readonly stride: Size;
-  constructor(kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: WindowOptions = {}) {
+  constructor(kernelSize: Size, ...given: InOrder<WindowOptions, typeof windowOrder>) {
     super();
+    const { dilation = 1, padding = 0, stride = 1 }: WindowOptions = byName('Unfold', windowOrder, given);
     this.kernelSize = kernelSize;
     this.dilation = dilation;
     this.padding = padding;
@@ -120,8 +131,9 @@ export class Fold extends UnaryLayer {
   readonly dilation: Size;
   readonly padding: Size;
   readonly stride: Size;
-  constructor(outputSize: Size, kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: WindowOptions = {}) {
+  constructor(outputSize: Size, kernelSize: Size, ...given: InOrder<WindowOptions, typeof windowOrder>) {
     super();
+    const { dilation = 1, padding = 0, stride = 1 }: WindowOptions = byName('Fold', windowOrder, given);
     this.outputSize = outputSize;
     this.kernelSize = kernelSize;
     this.dilation = dilation;
@@ -142,6 +154,7 @@ export interface LPPoolOptions {
   readonly stride?: Size | null;
   readonly ceilMode?: boolean;
 }
+const lpPoolOrder = ['stride', 'ceilMode'] as const;
 /** The p-norm of each window. */
 abstract class LPPoolNd extends UnaryLayer {
   protected abstract readonly pool: typeof F.lpPool2d;
@@ -149,8 +162,9 @@ abstract class LPPoolNd extends UnaryLayer {
   readonly kernelSize: Size;
   readonly stride: Size | null;
   readonly ceilMode: boolean;
-  constructor(normType: number, kernelSize: Size, { stride = null, ceilMode = false }: LPPoolOptions = {}) {
+  constructor(normType: number, kernelSize: Size, ...given: InOrder<LPPoolOptions, typeof lpPoolOrder>) {
     super();
+    const { stride = null, ceilMode = false }: LPPoolOptions = byName(new.target.name, lpPoolOrder, given);
     this.normType = normType;
     this.kernelSize = kernelSize;
     this.stride = stride;

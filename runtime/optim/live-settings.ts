@@ -51,7 +51,11 @@ export function keepLive(group: Group, name: LiveName): void {
   tensors.set(name, tensor);
   Object.defineProperty(group, name, {
     enumerable: true,
-    get: () => (name === 'betas' ? [tensor.item(), second] : tensor.item()),
+    get() {
+      const running = executor();
+      if (running.kind === 'trace' && running.versionOf(tensor) > 0) refuseReading(name);
+      return name === 'betas' ? [tensor.item(), second] : tensor.item();
+    },
     set(value: unknown) {
       if (executor().kind === 'trace') {
         fail('E304', {
@@ -63,6 +67,16 @@ export function keepLive(group: Group, name: LiveName): void {
     },
   });
 }
+
+/** A trace that has changed a setting does not know its number. */
+const refuseReading = (name: LiveName): never =>
+  fail('E304', {
+    problem: `${name === 'lr' ? 'the learning rate' : `'${name}'`} is read as a number after the entry being traced has changed it; its value is known only when the compiled entry runs`,
+    hint:
+      name === 'lr'
+        ? 'return it as a tensor, as in { loss, lr: opt.learningRates()[0] }; or read it between calls, outside the entry'
+        : 'read it between calls, outside the entry',
+  });
 
 /** The value of a setting that steps compute with: a tensor where it may change. */
 export function liveValue(group: Group, name: LiveName): number | Tensor {

@@ -89,7 +89,7 @@ export class LRScheduler {
     return epochs.reduce((current, e) => this.#rule({ epoch: scalar(e), current, base, group }), scalar(base));
   }
 
-  /** The rates last set. */
+  /** The rates last set, as numbers; in an entry that steps, the optimizer's `learningRates()` gives them as tensors. */
   getLastLr(): readonly number[] {
     return this.optimizer.paramGroups.map(group => group.lr);
   }

@@ -132,6 +132,14 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     return this.paramGroups.flatMap(group => group.params);
   }
 
+  /**
+   * The learning rate of each group as it is now, a 0-d float64 tensor: what an entry returns to have its rates logged. As
+   * numbers they are `group.lr` and a scheduler's `getLastLr()`, outside of entries.
+   */
+  learningRates(): Tensor[] {
+    return noGrad(() => this.paramGroups.map(group => (liveValue(group, 'lr') as Tensor).clone()));
+  }
+
   /** Reset all gradients: to zero, or to none. */
   zeroGrad(options: boolean | ZeroGradOptions = false): void {
     const setToNone = typeof options === 'boolean' ? options : (options.setToNone ?? false);
