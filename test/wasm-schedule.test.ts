@@ -9,7 +9,7 @@ import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
 import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
 import { call, iterOf, type Kernel, load, makeIter, store } from '../compiler/ir/kernel.js';
-import { printKernel } from '../compiler/ir/text.js';
+import { parseKernel, printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import {
   type ConvShape,
@@ -202,6 +202,33 @@ test('sums down the columns of a large matrix go along its rows, in an order tha
   compileKernel(kernel)(matrix, plain);
   compileKernel(scheduled(kernel))(matrix, blocked);
   expect(blocked).toEqual(plain);
+});
+
+test('a sum down the columns that is changed before it is stored stays as it is', () => {
+  const kernel = sums(96, 256, 'rows');
+  const changed = printKernel(kernel).replace(/( *)(out\[.*\] = acc\[0\])/, '$1acc[0] = acc[0]*0.5\n$1$2');
+  expect(changed).toContain('acc[0]*0.5');
+  expectEqual(parseKernel(changed), 96);
+});
+
+test('what is read at quotients and remainders of a counter is read in vectors', () => {
+  const heads = (width: number, size: number): Kernel =>
+    parseKernel(`kernel heads(x: float32[${8 * size * Math.ceil(width / size)}] read, out: float32[${8 * width}] write):
+  # reshape
+  for i0 in parallel(8):
+    for i1 in parallel(${width}):
+      out[i0*${width} + i1] = x[i1 // ${size}*${8 * size} + i0*${size} + i1 % ${size}]
+`);
+  expect(printKernel(scheduled(heads(96, 32)))).toMatch(/vector\(4\)/);
+  expect(printKernel(scheduled(heads(96, 32)))).not.toContain('//');
+  for (const [width, size] of [
+    [96, 32],
+    [24, 12],
+    [12, 6],
+    [36, 8],
+    [8, 8],
+  ])
+    expectEqual(heads(width, size), 0);
 });
 
 test('an image that is read in steps of two is staged with each element once, whatever the taps', () => {

@@ -1,13 +1,14 @@
 /**
- * Sums down the columns of a matrix go along its rows, many columns side by side: one after the other, each step would be in
- * another page, where the machine does not look ahead, and all of them in a few sets of the first cache.
+ * Sums down the columns of a matrix go along its rows, many columns side by side: one after the other, each step would be
+ * in another page, where the machine does not look ahead, and all of them in a few sets of the first cache.
  *
  *   parallel i<512: alloc register acc[1]:
  *     store acc[0] = 0; serial k<128: reduce acc[0] add= load x[k*512 + i]; store out[i] = load acc[0]
  * ->
  *   parallel b<4: alloc local sums[128]:
  *     parallel c<128: store sums[c] = 0
- *     serial k<32: parallel c<128: store sums[c] = load sums[c] + load x[k*2048 + b*128 + c] + … + load x[k*2048 + b*128 + c + 1536]
+ *     serial k<32: parallel c<128:
+ *       store sums[c] = load sums[c] + load x[k*2048 + b*128 + c] + … + load x[k*2048 + b*128 + c + 1536]
  *     parallel c<128: store out[b*128 + c] = load sums[c]
  *
  * Every column is added up in the order in which it was.
@@ -88,7 +89,8 @@ function columnSumOf(stmt: Stmt): ColumnSum | null {
   const isWhole = column.extent % BLOCK === 0 && row.extent % ROWS === 0 && elements >= LARGE;
   if (accumulator.dtype !== 'float32' || !isPlain || !isWhole || !isFarDown(term.value, column, row)) return null;
   const written = writesOf(rest);
-  if (loadsIn([term.value, first.value]).some(({ buffer }) => written.has(buffer))) return null;
+  const isKept = !written.has(accumulator) && loadsIn([term.value, first.value]).every(at => !written.has(at.buffer));
+  if (!isKept) return null;
   return { column, accumulator, start: first.value, outer: iters.slice(0, -1), row, term: term.value, rest };
 }
 

@@ -10,6 +10,7 @@ import { storeHalvesAsBits } from './half-floats.js';
 import { hoistFills } from './hoist-fills.js';
 import { keepRows } from './keep-rows.js';
 import { splitGuards } from './split-guards.js';
+import { splitQuotients } from './split-quotients.js';
 import { splitStrides } from './split-strides.js';
 import type { Width } from './tile.js';
 import { transposeInRegisters } from './transpose.js';
@@ -25,6 +26,7 @@ export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kern
   keepRows,
   splitStrides,
   splitGuards,
+  splitQuotients,
   transposeInRegisters,
   columnSums,
   vectoriseLoops,
