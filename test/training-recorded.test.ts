@@ -105,7 +105,7 @@ interface Annealed {
 }
 test.each(recorded.swalr as unknown as Annealed[])('the rate that leads to averages: %j', c => {
   const opt = new optim.SGD([tensor([0]).float().requiresGrad_()], { lr: 0.1 });
-  const scheduler = new optim.swaUtils.SWALR(opt, c.swaLr, c);
+  const scheduler = new optim.swaUtils.SWALR(opt, c.swaLr, c.annealEpochs, c.annealStrategy);
   const found = c.rates.map(() => {
     const { lr } = opt.paramGroups[0];
     opt.step();
