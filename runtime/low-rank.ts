@@ -5,6 +5,7 @@
 import { fail } from '../compiler/errors.js';
 import { qr, svd } from '../compiler/ops/linalg.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
+import { byName, type InOrder } from './in-order.js';
 import { randn } from './random.js';
 
 type Triplets = [U: Tensor, S: Tensor, V: Tensor];
@@ -18,9 +19,10 @@ export interface LowRankOptions {
 
 function checkCounts(op: string, A: Tensor, q: number, niter: number): void {
   const least = Math.min(...A.shape.slice(-2));
-  if (!(q >= 0 && q <= least))
+  if (!(Number.isInteger(q) && q >= 0 && q <= least))
     fail('E110', { op, problem: `q(=${q}) must be non-negative integer and not greater than min(m, n)=${least}` });
-  if (!(niter >= 0)) fail('E110', { op, problem: `niter(=${niter}) must be non-negative integer` });
+  if (!(Number.isInteger(niter) && niter >= 0))
+    fail('E110', { op, problem: `niter(=${niter}) must be non-negative integer` });
 }
 
 /** Orthonormal columns whose span holds most of A's range. */
@@ -39,21 +41,25 @@ function triplets(A: Tensor, q: number, niter: number): Triplets {
   return byColumns ? [U, S, Q.matmul(Vh.mT)] : [Q.matmul(U), S, Vh.mT];
 }
 
+interface SvdOptions extends LowRankOptions {
+  readonly M?: Tensor | null;
+}
+const svdOrder = ['q', 'niter', 'M'] as const;
 /** U, S and V with A ≈ U·diag(S)·Vᵀ for a matrix A of low rank, or A - M. */
-export function svdLowrank(
-  A: Tensor,
-  { q, niter = 2, M }: LowRankOptions & { readonly M?: Tensor | null } = {},
-): Triplets {
+export function svdLowrank(A: Tensor, ...given: InOrder<SvdOptions, typeof svdOrder>): Triplets {
+  const { q, niter = 2, M } = byName<SvdOptions, typeof svdOrder>('svdLowrank', svdOrder, given);
   const count = q ?? Math.min(6, ...A.shape.slice(-2));
   checkCounts('svdLowrank', A, count, niter);
   return triplets(M ? A.sub(M) : A, count, niter);
 }
 
+interface PcaOptions extends LowRankOptions {
+  readonly center?: boolean;
+}
+const pcaOrder = ['q', 'center', 'niter'] as const;
 /** U, S and V of the rows of A, centered unless `center` is false: the columns of V are the principal directions. */
-export function pcaLowrank(
-  A: Tensor,
-  { q, center = true, niter = 2 }: LowRankOptions & { readonly center?: boolean } = {},
-): Triplets {
+export function pcaLowrank(A: Tensor, ...given: InOrder<PcaOptions, typeof pcaOrder>): Triplets {
+  const { q, center = true, niter = 2 } = byName<PcaOptions, typeof pcaOrder>('pcaLowrank', pcaOrder, given);
   const count = q ?? Math.min(6, ...A.shape.slice(-2));
   checkCounts('pcaLowrank', A, count, niter);
   return triplets(center ? A.sub(A.mean(-2, { keepdim: true })) : A, count, niter);

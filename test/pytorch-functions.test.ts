@@ -289,3 +289,36 @@ test('third derivatives of layer norm are those of its parts', () => {
     ),
   ).toBe(true);
 });
+
+describe('matrices of low rank', () => {
+  const [left, right] = [
+    float64([
+      [1, 2],
+      [0, 1],
+      [2, -1],
+      [1, 1],
+    ]),
+    float64([
+      [1, 0, 2],
+      [1, 3, -1],
+    ]),
+  ];
+  const matrix = left.matmul(right);
+  const product = ([U, S, V]: [Tensor, Tensor, Tensor]): Tensor => U.mul(S).matmul(V.mT);
+  test('are what their largest singular values make, given in order or by name', () => {
+    for (const triplets of [gradc.svdLowrank(matrix, 2, 3), gradc.svdLowrank(matrix, { q: 2, niter: 3 })]) {
+      expect(triplets.map(part => part.shape)).toEqual([[4, 2], [2], [3, 2]]);
+      expect(product(triplets).allclose(matrix)).toBe(true);
+    }
+  });
+  test('have principal components around their mean', () => {
+    const centered = matrix.sub(matrix.mean(0));
+    expect(product(gradc.pcaLowrank(matrix, 2)).allclose(centered)).toBe(true);
+    expect(product(gradc.pcaLowrank(matrix, 2, false)).allclose(matrix)).toBe(true);
+  });
+  test('of counts that are none are refused', () => {
+    expect(() => gradc.svdLowrank(matrix, 4)).toThrow(/q\(=4\) must be non-negative integer and not greater than/);
+    expect(() => gradc.svdLowrank(matrix, 1.5)).toThrow(/q\(=1\.5\)/);
+    expect(() => gradc.pcaLowrank(matrix, { q: 2, niter: -1 })).toThrow(/niter\(=-1\)/);
+  });
+});
