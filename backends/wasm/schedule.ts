@@ -2,6 +2,7 @@
  * The schedule of the wasm backend: from the plain loops that lowering writes to register tiles and vector loops.
  */
 import type { Kernel } from '../../compiler/ir/kernel.js';
+import { withLongSumsInBlocks } from '../../compiler/lowering/long-sums.js';
 import type { Pass } from '../../compiler/pass.js';
 import { blockSlabs } from './block-slabs.js';
 import { columnSums } from './column-sums.js';
@@ -17,6 +18,12 @@ import { transposeInRegisters } from './transpose.js';
 import { unrollWindows } from './unroll-windows.js';
 import { vectoriseLoops } from './vectorise.js';
 
+const blockLongSums: Pass<Kernel> = {
+  name: 'block-long-sums',
+  doc: 'Sums of very many steps are sums of blocks, whose rounding errors stay small.',
+  run: kernel => withLongSumsInBlocks(kernel),
+};
+
 /** With plans of contractions that are not those of the least estimate: by measurement, or of some kind only. */
 export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
@@ -31,6 +38,7 @@ export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kern
   columnSums,
   vectoriseLoops,
   unrollWindows,
+  blockLongSums,
 ];
 
 export const schedule = scheduleBy({});

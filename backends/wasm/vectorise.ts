@@ -352,42 +352,7 @@ function vectorReduction(stmt: Loop, context: PassContext): Stmt[] | null {
   const reduction = reductionOf(stmt);
   if (reduction === null || worth(reduction.steps, reduction.lane) <= 0) return null;
   context.note(`sums along ${reduction.lane.name}`, 'its elements lie next to each other');
-  const isLong = reduction.lane.extent >= 2 * CHUNK;
-  return reduction.steps.flatMap(step => (isLong ? chunkedSums(reduction, step) : partialSums(reduction, step)));
-}
-
-const CHUNK = 4096;
-
-/**
- * A long sum in chunks: its rounding error grows with the length of a chunk and the number of chunks, not with their
- * product.
- *
- *   serial k<10000: reduce s[0] add= load x[k]
- * ->
- *   serial c<2: alloc register chunk[1]: store chunk[0] = 0
- *     serial k<4096: reduce chunk[0] add= load x[c*4096 + k]
- *     reduce s[0] add= load chunk[0]
- *   (and the same for the 1808 that are left; each inner loop by vectors of partial sums)
- */
-function chunkedSums({ outer, lane, steps }: Reduction, step: Reduce): Stmt[] {
-  const chunk: Buffer = { name: `${step.buffer.name}chunk`, dtype: step.buffer.dtype, size: 1, scope: 'register' };
-  const sumOf = (length: number, start: Expr): Stmt[] => {
-    const inner = makeIter(lane.name, length);
-    const value = substitute(step.value, new Map([[lane, addIndex(start, iterOf(inner))]]));
-    const part = reduce(chunk, index(0), step.fn, value);
-    const isShort = length < 2 * LANES;
-    const sums = isShort
-      ? [loop(inner, 'serial', [part])]
-      : partialSums({ outer: [], lane: inner, steps }, part as Reduce);
-    const begin = store(chunk, index(0), neutral(step.fn, chunk.dtype));
-    return [alloc(chunk, [begin, ...sums, reduce(step.buffer, step.index, step.fn, load(chunk, index(0)))])];
-  };
-  const chunks = makeIter('c', Math.floor(lane.extent / CHUNK));
-  const rest = lane.extent % CHUNK;
-  return nest(outer, 'serial', [
-    loop(chunks, 'serial', sumOf(CHUNK, mulIndex(iterOf(chunks), CHUNK))),
-    ...(rest > 0 ? sumOf(rest, index(lane.extent - rest)) : []),
-  ]);
+  return reduction.steps.flatMap(step => partialSums(reduction, step));
 }
 
 function partialSums({ outer, lane, steps }: Reduction, { buffer, index: at, fn, value }: Reduce): Stmt[] {
