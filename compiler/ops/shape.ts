@@ -1,6 +1,6 @@
 /** Ops that copy elements to other places: padding, joining. What shares memory instead is in `view.ts`. */
 import { fail } from '../errors.js';
-import { computeType, isFloat, promoteTypes } from '../ir/dtype.js';
+import { computeType, type DType, isFloat, promoteTypes } from '../ir/dtype.js';
 import type { TensorType } from '../ir/graph.js';
 import {
   addIndex,
@@ -28,6 +28,12 @@ export const inside = (position: Expr, extent: number): Expr | null => {
   const cond = both(call('ge', position, index(0)), call('lt', position, index(extent)));
   return cond !== null && cond.kind === 'const' && cond.value ? null : cond;
 };
+
+/** A number as an element of a type, as PyTorch converts it: what is not 0 is true, integers drop the fraction. */
+function asElement(value: number, dtype: DType): number {
+  if (dtype === 'bool') return Number(value !== 0);
+  return isFloat(dtype) ? value : Math.trunc(value);
+}
 
 export const constantPad: Op<(input: Tensor, pads: readonly number[], value?: Scalar) => Tensor> = define({
   name: 'constantPad',
@@ -57,7 +63,7 @@ export const constantPad: Op<(input: Tensor, pads: readonly number[], value?: Sc
       const position = at.map((i, d) => subIndex(i, pads[2 * d]));
       const valid = position.map((i, d) => inside(i, input.type.shape[d])).reduce(both, null);
       const value = input.at(position);
-      const filling = isFloat(type.dtype) ? (attrs.value as number) : Math.trunc(attrs.value as number);
+      const filling = asElement(attrs.value as number, type.dtype);
       return valid === null ? value : choose(valid, value, constant(computeType(type.dtype), filling));
     },
   },
