@@ -352,6 +352,8 @@ describe.skipIf(nvcc === null)('nvcc', () => {
     ...shapes,
     ...dtypes.map(dtype => kernels.everyFunction(dtype)),
     kernels.matmul(1, 2048, 2048, 512),
+    kernels.matmul(1, 2048, 2048, 2048),
+    kernels.matmul(1, 512, 512, 5000),
     kernels.matmul(1, 512, 512, 512),
   ].map(scheduleForCuda);
   const program = programOfKernels('kernels', all);

@@ -1,13 +1,19 @@
 /**
- * Sums of very many floats, eager and compiled, against sums in float64: rounding errors must not grow with the length, as
+ * Sums of very many floats, eager, compiled and as CUDA C, against sums in float64: rounding errors must not grow with the length, as
  * those of one float32 accumulator do (300,000 equal values: 0.3 %; three million: 3 %).
  */
 import { type Tensor, tensor } from 'gradc';
-import { type CompileOptions, compile } from 'gradc/compiler';
+import { compile } from 'gradc/compiler';
 import * as F from 'gradc/functional';
 import { describe, expect, test } from 'vitest';
+import { cudaBackend } from '../backends/cuda/backend.js';
 import { grad } from '../compiler/autodiff/functional.js';
-import { input } from '../compiler/trace/model.js';
+import type { Program } from '../compiler/ir/program.js';
+import { compileToProgram, scheduleProgram } from '../compiler/pipeline.js';
+import { input, nameCaptured, traceFunction } from '../compiler/trace/model.js';
+import { rowMajor } from '../runtime/eager.js';
+import { hasHostCompiler } from './support/cuda-host/compile.js';
+import { type HostModel, runProgramsOnHost } from './support/cuda-host/run.js';
 import { numbers } from './support/tensors.js';
 
 type Fill = (i: number) => number;
@@ -33,7 +39,7 @@ interface Case {
 const gradientOfWeight = (x: Tensor, dy: Tensor, w: Tensor): Tensor =>
   grad((weight: Tensor) => F.conv2d(x, weight).mul(dy).sum())(w) as Tensor;
 
-const lengths: readonly Case[] = [1e3, 3e4, 3e5, 3e6, 1e7].map(n => ({
+const lengths: readonly Case[] = [1e3, 3e4, 3e5, 3e6, 1e7, 1e7 + 19].map(n => ({
   name: `sum of ${n}`,
   shapes: [[n]],
   run: x => x.sum(),
@@ -58,6 +64,7 @@ const others: readonly Case[] = [
   { name: 'sums of rows', shapes: [[5, 100003]], run: x => x.sum(1) },
   { name: 'sums of few columns', shapes: [[100003, 5]], run: x => x.sum(0) },
   { name: 'sums of columns', shapes: [[20000, 128]], run: x => x.sum(0) },
+  { name: 'sums of many columns', shapes: [[20000, 150]], run: x => x.sum(0) },
   { name: 'sums over batch and place', shapes: [[64, 3, 60, 60]], run: x => x.sum([0, 2, 3]) },
   { name: 'loss', shapes: [[60000, 3]], run: x => F.crossEntropy(x, x.argmax(1)) },
   { name: 'dot', shapes: [[3e5], [3e5]], run: (x, y) => x.dot(y) },
@@ -86,6 +93,14 @@ const others: readonly Case[] = [
     run: (x, y) => x.matmul(y.t()),
   },
   {
+    name: 'matmul of tiles enough for a device',
+    shapes: [
+      [256, 6000],
+      [6000, 260],
+    ],
+    run: (x, y) => x.matmul(y),
+  },
+  {
     name: 'gradient of a weight of conv2d',
     shapes: [
       [32, 3, 42, 42],
@@ -96,21 +111,34 @@ const others: readonly Case[] = [
   },
 ];
 
-const compiled: readonly CompileOptions[] = [{ backend: 'wasm' }];
+const cases = [...lengths, ...others];
 
 /** In float64, by the same function. */
 const exact = ({ run }: Case, inputs: readonly Tensor[]): number[] => numbers(run(...inputs.map(x => x.double())));
 
+/** The cases as generated CUDA C on the CPU, compiled when the first of the tests asks. */
+let onHost: Promise<HostModel[]> | null = null;
+const hostModels = (): Promise<HostModel[]> => (onHost ??= runProgramsOnHost(cases.map(programOf)));
+
+function programOf({ shapes, run }: Case, i: number): Program {
+  const specs = Object.fromEntries(shapes.map((shape, at) => [`x${at}`, input(shape)]));
+  const { graph, state } = nameCaptured(traceFunction('run', specs, given => ({ y: run(...Object.values(given)) })));
+  return scheduleProgram(compileToProgram({ name: `sums${i}`, graphs: [graph], state }).program, cudaBackend);
+}
+
 describe.each(Object.entries(fills))('%s values', (_, fill) => {
-  test.each([...lengths, ...others])('$name', each => {
+  test.each(cases)('$name', each => {
     const inputs = each.shapes.map(shape => filled(shape, fill));
     const expected = exact(each, inputs);
-    const eager = errorOf(numbers(each.run(...inputs)), expected);
-    const errors = compiled.map(options => {
-      const fn = compile(each.run, each.shapes.map(shape => input(shape)) as never, options) as Case['run'];
-      return errorOf(numbers(fn(...inputs)), expected);
-    });
-    expect(eager).toBeLessThan(1e-6);
-    for (const error of errors) expect(error).toBeLessThan(1e-5);
+    const fn = compile(each.run, each.shapes.map(shape => input(shape)) as never) as Case['run'];
+    expect(errorOf(numbers(each.run(...inputs)), expected)).toBeLessThan(1e-6);
+    expect(errorOf(numbers(fn(...inputs)), expected)).toBeLessThan(1e-5);
+  });
+  test.skipIf(!hasHostCompiler).each(cases)('$name by CUDA C', async each => {
+    const model = (await hostModels())[cases.indexOf(each)];
+    const inputs = each.shapes.map(shape => filled(shape, fill));
+    const values = inputs.map((x, i) => [`x${i}`, rowMajor(x, 'an input')] as const);
+    const { y } = model.entries.run(Object.fromEntries(values));
+    expect(errorOf(Array.from(y, Number), exact(each, inputs))).toBeLessThan(1e-5);
   });
 });

@@ -40,6 +40,7 @@ import {
   when,
 } from '../../compiler/ir/kernel.js';
 import { perfectNest } from '../../compiler/ir/nests.js';
+import { LONGEST } from '../../compiler/lowering/long-sums.js';
 import { extentOf, strideOf, unflatten, type Values } from './loops.js';
 import { suggestName } from './names.js';
 import { nestPass } from './nest-pass.js';
@@ -157,7 +158,8 @@ const blocksOf = (c: Contraction, tile: Tile): number =>
 
 /**
  * The tile of least estimated time: rounds of blocks over the multiprocessors, times work per block, where each product
- * costs one and each value read from shared memory costs another.
+ * costs one and each value read from shared memory costs another. Values of 64 bits and long sums, which are kept twice (a
+ * block of terms and those before), need more registers.
  */
 export function chooseTile(c: Contraction): { tile: Tile; blocks: number } {
   const wide = Math.max(bytesOf(c.acc.dtype), 4) > 4;
@@ -165,7 +167,8 @@ export function chooseTile(c: Contraction): { tile: Tile; blocks: number } {
     const perProduct = 1 + (tile.threadM + tile.threadN) / (tile.threadM * tile.threadN);
     return Math.ceil(blocksOf(c, tile) / multiprocessors) * tile.m * tile.n * perProduct;
   };
-  const legal = tiles.filter(tile => !(wide && tile.threadM * tile.threadN > 16));
+  const most = wide ? 16 : extentOf(c.k) > LONGEST ? 32 : 64;
+  const legal = tiles.filter(tile => tile.threadM * tile.threadN <= most);
   const tile = legal.reduce((best, next) => (cost(next) < cost(best) ? next : best));
   return { tile, blocks: blocksOf(c, tile) };
 }

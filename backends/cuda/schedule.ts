@@ -5,6 +5,7 @@
  */
 import { type Kernel, loop } from '../../compiler/ir/kernel.js';
 import { perfectNest } from '../../compiler/ir/nests.js';
+import { withLongSumsInBlocks } from '../../compiler/lowering/long-sums.js';
 import type { Pass } from '../../compiler/pass.js';
 import { contractionPass } from './contraction.js';
 import { fissionPass } from './fission.js';
@@ -26,6 +27,12 @@ const spread = nestPass('cuda-spread', 'Independent iterations become threads, s
   return [loop(flat, 'thread.x', substituteAll(body, values))];
 });
 
+const blockLongSums: Pass<Kernel> = {
+  name: 'cuda-block-long-sums',
+  doc: 'Sums in which a thread takes very many steps are sums of blocks, whose rounding errors stay small.',
+  run: kernel => withLongSumsInBlocks(kernel, ['register']),
+};
+
 export const cudaSchedule: readonly Pass<Kernel>[] = [
   spreadSlabs,
   interchangePass,
@@ -35,4 +42,5 @@ export const cudaSchedule: readonly Pass<Kernel>[] = [
   rowPass,
   spread,
   vectorizePass,
+  blockLongSums,
 ];

@@ -21,7 +21,7 @@ import { vectoriseLoops } from './vectorise.js';
 const blockLongSums: Pass<Kernel> = {
   name: 'block-long-sums',
   doc: 'Sums of very many steps are sums of blocks, whose rounding errors stay small.',
-  run: kernel => withLongSumsInBlocks(kernel),
+  run: kernel => withLongSumsInBlocks(kernel, ['register', 'local']),
 };
 
 /** With plans of contractions that are not those of the least estimate: by measurement, or of some kind only. */

@@ -12,8 +12,9 @@
  *       reduce acc[0] add= load block[0]
  *
  * A schedule ends with this, when it is known how many steps each element takes: partial sums side by side, register tiles of
- * contractions and sums of single elements are all the same here. Sums of up to `LONGEST` steps stay as they are: their error
- * is at most LONGEST / 2^25, about 4e-5, of the sum of magnitudes, where all terms are equal, and far less where they are not.
+ * contractions and sums of single elements are all the same here, and so are loops that threads share, in which each thread
+ * has a sum of its own. Sums of up to `LONGEST` steps stay as they are: their error is at most LONGEST / 2^25, about 4e-5, of
+ * the sum of magnitudes, where all terms are equal, and far less where they are not.
  */
 import {
   addIndex,
@@ -25,6 +26,7 @@ import {
   expressionsOf,
   index,
   iterOf,
+  itersOf,
   type Kernel,
   load,
   loop,
@@ -44,55 +46,60 @@ import {
 } from '../ir/kernel.js';
 
 /** Steps that a sum may take in one go, and those of a block of a longer one. */
-const LONGEST = 1280;
+export const LONGEST = 1280;
 const BLOCK = 512;
 
 type Loop = Extract<Stmt, { kind: 'loop' }>;
+type Scope = Buffer['scope'];
 
-/** The kernel with its long sums in blocks; of buffers with more than `most` elements there is no room for another. */
-export const withLongSumsInBlocks = (kernel: Kernel, most = Number.POSITIVE_INFINITY): Kernel =>
+/** The kernel with its long sums in blocks, where they are kept in such memory. */
+export const withLongSumsInBlocks = (kernel: Kernel, scopes: readonly Scope[]): Kernel =>
   withBody(
     kernel,
-    kernel.body.map(stmt => inside(stmt, most)),
+    kernel.body.map(stmt => inside(stmt, scopes, 0)),
   );
 
-/** Each buffer of partial sums where it is allocated. */
-function inside(stmt: Stmt, most: number): Stmt {
-  if (stmt.kind === 'loop')
+/** Each buffer of partial sums where it is allocated. `threads`: how many share the loops over threads there; 0 outside them. */
+function inside(stmt: Stmt, scopes: readonly Scope[], threads: number): Stmt {
+  if (stmt.kind === 'loop') {
+    const inner = threads === 0 && stmt.map === 'thread.x' ? stmt.iter.extent : threads;
     return withBody(
       stmt,
-      stmt.body.map(inner => inside(inner, most)),
+      stmt.body.map(each => inside(each, scopes, inner)),
     );
+  }
   if (stmt.kind !== 'alloc') return stmt;
-  const body = stmt.body.map(inner => inside(inner, most));
-  const { dtype, scope, size } = stmt.buffer;
-  const isOfSums = dtype === 'float32' && (scope === 'register' || scope === 'local') && size <= most;
-  return withBody(stmt, isOfSums ? body.flatMap(inner => inBlocks(inner, stmt.buffer)) : body);
+  const body = stmt.body.map(inner => inside(inner, scopes, threads));
+  const isOfSums = stmt.buffer.dtype === 'float32' && scopes.includes(stmt.buffer.scope);
+  return withBody(stmt, isOfSums ? body.flatMap(inner => inBlocks(inner, stmt.buffer, threads)) : body);
 }
 
 /** A statement with what it adds to a buffer in many steps added in blocks. */
-function inBlocks(stmt: Stmt, sums: Buffer): Stmt[] {
-  if ((stmt.kind !== 'loop' && stmt.kind !== 'alloc') || longest([stmt], sums) <= LONGEST) return [stmt];
-  if (stmt.kind === 'alloc' || stmt.map !== 'serial' || stmt.limit !== null || !isOnlyAddedTo(sums, stmt))
+function inBlocks(stmt: Stmt, sums: Buffer, threads: number): Stmt[] {
+  if ((stmt.kind !== 'loop' && stmt.kind !== 'alloc') || longest([stmt], sums, threads) <= LONGEST) return [stmt];
+  if (stmt.kind === 'alloc' || !isWalked(stmt, threads) || stmt.limit !== null || !isOnlyAddedTo(sums, stmt))
     return [
       withBody(
         stmt,
-        stmt.body.flatMap(inner => inBlocks(inner, sums)),
+        stmt.body.flatMap(inner => inBlocks(inner, sums, threads)),
       ),
     ];
-  const steps = longest(stmt.body, sums);
-  if (steps > BLOCK) return inBlocks({ ...stmt, body: asBlock(stmt.body, sums) }, sums);
+  const steps = longest(stmt.body, sums, threads);
+  if (steps > BLOCK) return inBlocks({ ...stmt, body: asBlock(stmt.body, sums, threads) }, sums, threads);
   const { iter } = stmt;
-  const size = sizeOfBlocks(iter.extent, Math.floor(BLOCK / steps));
+  const sharers = stmt.map === 'serial' ? 1 : threads;
+  const size = sharers * sizeOfBlocks(Math.floor(iter.extent / sharers), Math.floor(BLOCK / steps));
   const rest = iter.extent % size;
   const blocks = makeIter(`${iter.name}b`, (iter.extent - rest) / size);
+  const block = asBlock([part(stmt, mulIndex(iterOf(blocks), size), size)], sums, threads);
   return [
-    ...nest([blocks], 'serial', asBlock(part(stmt, mulIndex(iterOf(blocks), size), size), sums)).flatMap(whole =>
-      inBlocks(whole, sums),
-    ),
-    ...(rest > 0 ? asBlock(part(stmt, index(iter.extent - rest), rest), sums) : []),
+    ...nest([blocks], 'serial', block).flatMap(whole => inBlocks(whole, sums, threads)),
+    ...(rest > 0 ? asBlock([part(stmt, index(iter.extent - rest), rest)], sums, threads) : []),
   ];
 }
+
+/** Whether a thread takes the iterations of a loop, or its share of them, one after the other. */
+const isWalked = ({ map }: Loop, threads: number): boolean => map === 'serial' || (map === 'thread.x' && threads > 0);
 
 /** At most so many iterations; somewhat fewer where then none are left for code of their own. */
 function sizeOfBlocks(extent: number, most: number): number {
@@ -101,24 +108,24 @@ function sizeOfBlocks(extent: number, most: number): number {
 }
 
 /** So many iterations of a loop, from the first on. */
-function part({ iter, body }: Loop, first: Expr, count: number): Stmt[] {
+function part({ iter, map, body }: Loop, first: Expr, count: number): Stmt {
   const within = makeIter(iter.name, count);
   const values = new Map([[iter, addIndex(first, iterOf(within))]]);
-  return nest(
-    [within],
-    'serial',
+  return loop(
+    within,
+    map,
     body.map(stmt => mapStmtExprs(stmt, expr => substitute(expr, values))),
   );
 }
 
 /** Statements whose sums begin at zero, and are then added to those there are. */
-function asBlock(body: readonly Stmt[], sums: Buffer): Stmt[] {
+function asBlock(body: readonly Stmt[], sums: Buffer, threads: number): Stmt[] {
   const block: Buffer = { ...sums, name: `${sums.name}block` };
   const each = eachOf(sums, lanesOf(body, sums));
   return [
     alloc(block, [
       each(at => store(block, at, constant('float32', 0))),
-      ...body.flatMap(stmt => inBlocks(addingTo(stmt, sums, block), block)),
+      ...body.flatMap(stmt => inBlocks(addingTo(stmt, sums, block), block, threads)),
       each(at => reduce(sums, at, 'add', load(block, at))),
     ]),
   ];
@@ -150,7 +157,7 @@ function eachOf({ size, scope }: Buffer, lanes: number): (body: (at: Expr) => St
 function lanesOf(body: readonly Stmt[], sums: Buffer): number {
   let lanes = 1;
   walkStmts(body, stmt => {
-    if (stmt.kind === 'loop' && stmt.map === 'vector' && longest(stmt.body, sums) > 0) lanes = stmt.iter.extent;
+    if (stmt.kind === 'loop' && stmt.map === 'vector' && longest(stmt.body, sums, 0) > 0) lanes = stmt.iter.extent;
   });
   return lanes;
 }
@@ -159,13 +166,21 @@ function lanesOf(body: readonly Stmt[], sums: Buffer): number {
 function isOnlyAddedTo(sums: Buffer, root: Stmt): boolean {
   let isOnlyAdded = true;
   walkStmts([root], stmt => {
-    if (stmt.kind === 'if') isOnlyAdded = false;
+    if (stmt.kind === 'if') isOnlyAdded &&= !isWritten(sums, [...stmt.then, ...stmt.otherwise]);
     if (stmt.kind === 'store' || stmt.kind === 'reduce' || stmt.kind === 'allreduce')
       isOnlyAdded &&= stmt.buffer !== sums || addedBy(stmt) > 0;
     const loads = expressionsOf(stmt).flatMap(expr => loadsOf(expr, sums));
     isOnlyAdded &&= loads.length === (stmt.kind === 'store' && stmt.buffer === sums ? 1 : 0);
   });
   return isOnlyAdded;
+}
+
+function isWritten(buffer: Buffer, stmts: readonly Stmt[]): boolean {
+  let found = false;
+  walkStmts(stmts, stmt => {
+    found ||= 'buffer' in stmt && stmt.kind !== 'alloc' && stmt.buffer === buffer;
+  });
+  return found;
 }
 
 /** How many values a statement adds to its element, be it written as a reduction or a[i] = a[i] + x + y; 0 if it does not. */
@@ -189,18 +204,30 @@ function loadsOf(root: Expr, buffer: Buffer): Expr[] {
 }
 
 /** How many values are added to one element of a buffer, one after the other, at most. */
-const longest = (stmts: readonly Stmt[], sums: Buffer): number => Math.max(0, ...stepsOf(stmts, sums).values());
+function longest(stmts: readonly Stmt[], sums: Buffer, threads: number): number {
+  return Math.max(0, ...stepsOf(stmts, sums, threads).values());
+}
 
 /** The same for the elements that lie at a distance from where the counters of loops point to, by that distance. */
-function stepsOf(stmts: readonly Stmt[], sums: Buffer): Map<number, number> {
+function stepsOf(stmts: readonly Stmt[], sums: Buffer, threads: number): Map<number, number> {
   const steps = new Map<number, number>();
-  const add = (at: number, count: number): Map<number, number> => steps.set(at, (steps.get(at) ?? 0) + count);
-  for (const stmt of stmts) {
-    if ((stmt.kind === 'reduce' || stmt.kind === 'store') && stmt.buffer === sums)
-      add(affineOf(stmt.index).offset, addedBy(stmt));
-    if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') continue;
-    const times = stmt.kind === 'loop' && stmt.map === 'serial' ? stmt.iter.extent : 1;
-    for (const [at, count] of stepsOf(stmt.body, sums)) add(at, times * count);
-  }
+  const visit = (stmt: Stmt, loops: readonly Loop[]): void => {
+    if ((stmt.kind === 'reduce' || stmt.kind === 'store') && stmt.buffer === sums) {
+      const { offset } = affineOf(stmt.index);
+      const times = loops.reduce((product, each) => product * timesOf(each, stmt.index, threads), addedBy(stmt));
+      steps.set(offset, (steps.get(offset) ?? 0) + times);
+    }
+    if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') return;
+    const around = stmt.kind === 'loop' ? [...loops, stmt] : loops;
+    for (const inner of stmt.body) visit(inner, around);
+  };
+  for (const stmt of stmts) visit(stmt, []);
   return steps;
+}
+
+/** How often one thread comes by the same element in a loop. */
+function timesOf(stmt: Loop, at: Expr, threads: number): number {
+  const { iter, map } = stmt;
+  if (map === 'unroll') return itersOf(at).has(iter) ? 1 : iter.extent;
+  return isWalked(stmt, threads) ? Math.ceil(iter.extent / (map === 'serial' ? 1 : threads)) : 1;
 }

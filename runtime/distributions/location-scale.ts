@@ -213,88 +213,67 @@ export class LogNormal extends LocationScale {
   }
 }
 
-/** The magnitude of a normal variable around 0. */
-export class HalfNormal extends Distribution {
+/** The magnitude of a variable that is symmetric around 0. */
+abstract class Magnitude extends Distribution {
   readonly scale: Tensor;
-  readonly #base: Normal;
-  constructor(scale: ParameterValue, options: DistributionOptions = {}) {
+  readonly #signed: LocationScale;
+  constructor(
+    signed: new (loc: Tensor, scale: Tensor, options: DistributionOptions) => LocationScale,
+    scale: ParameterValue,
+    options: DistributionOptions = {},
+  ) {
     const [width] = broadcastAll(scale);
     super(width.shape, [], options);
     this.checkParameter('scale', width, positive);
     this.scale = width;
-    this.#base = new Normal(zerosLike(width), width, { validateArgs: false });
+    this.#signed = new signed(zerosLike(width), width, { validateArgs: false });
   }
   get support(): Domain {
     return nonnegative;
+  }
+  override get mode(): Tensor {
+    return zerosLike(this.scale);
+  }
+  override rsample(sampleShape: Shape = []): Tensor {
+    return this.#signed.rsample(sampleShape).abs();
+  }
+  logProb(value: Tensor): Tensor {
+    this.checkSample(value);
+    const density = this.#signed.logProb(value).add(Math.LN2);
+    return where(value.ge(0), density, Number.NEGATIVE_INFINITY);
+  }
+  override cdf(value: Tensor): Tensor {
+    this.checkSample(value);
+    return this.#signed.cdf(value).mul(2).sub(1);
+  }
+  override icdf(value: Tensor): Tensor {
+    return this.#signed.icdf(value.add(1).div(2));
+  }
+  override entropy(): Tensor {
+    return this.#signed.entropy().sub(Math.LN2);
+  }
+}
+
+export class HalfNormal extends Magnitude {
+  constructor(scale: ParameterValue, options?: DistributionOptions) {
+    super(Normal, scale, options);
   }
   get mean(): Tensor {
     return this.scale.mul(Math.sqrt(2 / Math.PI));
   }
-  override get mode(): Tensor {
-    return zerosLike(this.scale);
-  }
   get variance(): Tensor {
     return this.scale.square().mul(1 - 2 / Math.PI);
   }
-  override rsample(sampleShape: Shape = []): Tensor {
-    return this.#base.rsample(sampleShape).abs();
-  }
-  logProb(value: Tensor): Tensor {
-    this.checkSample(value);
-    const density = this.#base.logProb(value).add(Math.LN2);
-    return where(value.ge(0), density, Number.NEGATIVE_INFINITY);
-  }
-  override cdf(value: Tensor): Tensor {
-    this.checkSample(value);
-    return this.#base.cdf(value).mul(2).sub(1);
-  }
-  override icdf(value: Tensor): Tensor {
-    return this.#base.icdf(value.add(1).div(2));
-  }
-  override entropy(): Tensor {
-    return this.#base.entropy().sub(Math.LN2);
-  }
 }
 
-/** The magnitude of a Cauchy variable around 0. */
-export class HalfCauchy extends Distribution {
-  readonly scale: Tensor;
-  readonly #base: Cauchy;
-  constructor(scale: ParameterValue, options: DistributionOptions = {}) {
-    const [width] = broadcastAll(scale);
-    super(width.shape, [], options);
-    this.checkParameter('scale', width, positive);
-    this.scale = width;
-    this.#base = new Cauchy(zerosLike(width), width, { validateArgs: false });
-  }
-  get support(): Domain {
-    return nonnegative;
+export class HalfCauchy extends Magnitude {
+  constructor(scale: ParameterValue, options?: DistributionOptions) {
+    super(Cauchy, scale, options);
   }
   get mean(): Tensor {
     return fullLike(this.scale, Number.POSITIVE_INFINITY);
   }
-  override get mode(): Tensor {
-    return zerosLike(this.scale);
-  }
   get variance(): Tensor {
-    return this.#base.variance;
-  }
-  override rsample(sampleShape: Shape = []): Tensor {
-    return this.#base.rsample(sampleShape).abs();
-  }
-  logProb(value: Tensor): Tensor {
-    this.checkSample(value);
-    const density = this.#base.logProb(value).add(Math.LN2);
-    return where(value.ge(0), density, Number.NEGATIVE_INFINITY);
-  }
-  override cdf(value: Tensor): Tensor {
-    this.checkSample(value);
-    return this.#base.cdf(value).mul(2).sub(1);
-  }
-  override icdf(value: Tensor): Tensor {
-    return this.#base.icdf(value.add(1).div(2));
-  }
-  override entropy(): Tensor {
-    return this.#base.entropy().sub(Math.LN2);
+    return fullLike(this.scale, Number.POSITIVE_INFINITY);
   }
 }

@@ -12,10 +12,26 @@ import { Bernoulli, Categorical, type Chances, inside, OneHotCategorical } from 
 import { broadcastAll, Distribution, type DistributionOptions, type ParameterValue } from './distribution.js';
 import { type Domain, real, simplex, unitInterval } from './domain.js';
 import { TransformedDistribution } from './transformed.js';
-import { ExpTransform, SigmoidTransform } from './transforms.js';
+import { ExpTransform, SigmoidTransform, type Transform } from './transforms.js';
 
-/** What neither has in closed form. */
-abstract class Relaxed extends Distribution {
+/** A choice before it is squashed into its range: parameters are those of the hard choice, and how near to it draws should be. */
+abstract class Unsquashed extends Distribution {
+  readonly temperature: Tensor;
+  constructor(
+    temperature: ParameterValue,
+    private readonly hard: Bernoulli | Categorical,
+    eventShape: Shape,
+    options: DistributionOptions,
+  ) {
+    super(hard.batchShape, eventShape, options);
+    this.temperature = broadcastAll(temperature)[0];
+  }
+  get probs(): Tensor {
+    return this.hard.probs;
+  }
+  get logits(): Tensor {
+    return this.hard.logits;
+  }
   get support(): Domain {
     return real;
   }
@@ -27,21 +43,34 @@ abstract class Relaxed extends Distribution {
   }
 }
 
-/** The log odds of a relaxed coin. */
-class LogitRelaxedBernoulli extends Relaxed {
-  readonly temperature: Tensor;
-  readonly #hard: Bernoulli;
-  constructor(temperature: ParameterValue, chances: Chances<ParameterValue>, options: DistributionOptions) {
-    const hard = new Bernoulli(chances, options);
-    super(hard.batchShape, [], options);
-    this.temperature = broadcastAll(temperature)[0];
-    this.#hard = hard;
+/** A choice made continuous. */
+abstract class Relaxed extends TransformedDistribution {
+  constructor(
+    private readonly unsquashed: Unsquashed,
+    squash: Transform,
+    private readonly range: Domain,
+    options: DistributionOptions,
+  ) {
+    super(unsquashed, squash, options);
+  }
+  override get support(): Domain {
+    return this.range;
+  }
+  get temperature(): Tensor {
+    return this.unsquashed.temperature;
   }
   get probs(): Tensor {
-    return this.#hard.probs;
+    return this.unsquashed.probs;
   }
   get logits(): Tensor {
-    return this.#hard.logits;
+    return this.unsquashed.logits;
+  }
+}
+
+/** The log odds of a relaxed coin. */
+class LogitRelaxedBernoulli extends Unsquashed {
+  constructor(temperature: ParameterValue, chances: Chances<ParameterValue>, options: DistributionOptions) {
+    super(temperature, new Bernoulli(chances, options), [], options);
   }
   override rsample(sampleShape: Shape = []): Tensor {
     const shape = this.extendedShape(sampleShape);
@@ -59,42 +88,18 @@ class LogitRelaxedBernoulli extends Relaxed {
 }
 
 /** A coin whose sides blend: the lower the temperature, the nearer to 0 or 1. */
-export class RelaxedBernoulli extends TransformedDistribution {
-  readonly #base: LogitRelaxedBernoulli;
+export class RelaxedBernoulli extends Relaxed {
   constructor(temperature: ParameterValue, chances: Chances<ParameterValue>, options: DistributionOptions = {}) {
-    const base = new LogitRelaxedBernoulli(temperature, chances, options);
-    super(base, new SigmoidTransform(), options);
-    this.#base = base;
-  }
-  override get support(): Domain {
-    return unitInterval;
-  }
-  get temperature(): Tensor {
-    return this.#base.temperature;
-  }
-  get probs(): Tensor {
-    return this.#base.probs;
-  }
-  get logits(): Tensor {
-    return this.#base.logits;
+    const logit = new LogitRelaxedBernoulli(temperature, chances, options);
+    super(logit, new SigmoidTransform(), unitInterval, options);
   }
 }
 
 /** The logarithms of relaxed one-hot vectors. */
-class ExpRelaxedCategorical extends Relaxed {
-  readonly temperature: Tensor;
-  readonly #hard: Categorical;
+class ExpRelaxedCategorical extends Unsquashed {
   constructor(temperature: ParameterValue, chances: Chances<Tensor>, options: DistributionOptions) {
     const hard = new Categorical(chances, options);
-    super(hard.batchShape, [hard.numEvents], options);
-    this.temperature = broadcastAll(temperature)[0];
-    this.#hard = hard;
-  }
-  get probs(): Tensor {
-    return this.#hard.probs;
-  }
-  get logits(): Tensor {
-    return this.#hard.logits;
+    super(temperature, hard, [hard.numEvents], options);
   }
   override rsample(sampleShape: Shape = []): Tensor {
     const uniforms = inside(rand(this.extendedShape(sampleShape), { dtype: this.logits.dtype }));
@@ -113,24 +118,9 @@ class ExpRelaxedCategorical extends Relaxed {
 }
 
 /** Shares that lean to one outcome: the lower the temperature, the more. */
-export class RelaxedOneHotCategorical extends TransformedDistribution {
-  readonly #base: ExpRelaxedCategorical;
+export class RelaxedOneHotCategorical extends Relaxed {
   constructor(temperature: ParameterValue, chances: Chances<Tensor>, options: DistributionOptions = {}) {
-    const base = new ExpRelaxedCategorical(temperature, chances, options);
-    super(base, new ExpTransform(), options);
-    this.#base = base;
-  }
-  override get support(): Domain {
-    return simplex;
-  }
-  get temperature(): Tensor {
-    return this.#base.temperature;
-  }
-  get probs(): Tensor {
-    return this.#base.probs;
-  }
-  get logits(): Tensor {
-    return this.#base.logits;
+    super(new ExpRelaxedCategorical(temperature, chances, options), new ExpTransform(), simplex, options);
   }
 }
 

@@ -8,8 +8,9 @@ import { cudaBackend } from '../../backends/cuda/backend.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
 import { arrayOf } from '../../compiler/ir/dtype.js';
 import type { Program, Slot } from '../../compiler/ir/program.js';
-import { type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
+import { overPair, type Tensor, tensorOver } from '../../compiler/ops/tensor.js';
 import { compileToProgram, scheduleProgram } from '../../compiler/pipeline.js';
+import { asDeclared, asReal, complexNames, realResults, realSpecs } from '../../compiler/trace/complex-entries.js';
 import { nameCaptured, traceFunction } from '../../compiler/trace/model.js';
 import { rowMajor } from '../../runtime/eager.js';
 import { runProgramsOnHost, stateBytes } from '../support/cuda-host/run.js';
@@ -41,6 +42,8 @@ interface HostProgram {
   readonly job: Job;
   readonly program: Program;
   readonly state: Uint8Array;
+  /** The names of complex results. */
+  readonly complexOnes: readonly string[];
 }
 
 const onCudaHost: ProgramRunner = async jobs => {
@@ -53,9 +56,15 @@ const onCudaHost: ProgramRunner = async jobs => {
 };
 
 function hostProgram(job: Job, name: string): HostProgram {
-  const { graph, state } = nameCaptured(traceFunction(job.name, job.specs, job.run));
+  let complexOnes: readonly string[] = [];
+  const traced = traceFunction(job.name, realSpecs(job.specs), given => {
+    const results = job.run(asDeclared(job.specs, given));
+    complexOnes = complexNames(results);
+    return realResults(results);
+  });
+  const { graph, state } = nameCaptured(traced);
   const { program } = compileToProgram({ name, graphs: [graph], state }, {}, evaluateConstant);
-  return { job, program: scheduleProgram(program, cudaBackend), state: stateBytes(program, state) };
+  return { job, program: scheduleProgram(program, cudaBackend), state: stateBytes(program, state), complexOnes };
 }
 
 /** Run programs compiled together; where they do not compile together, each alone, so that one bad one spoils no other. */
@@ -80,16 +89,20 @@ async function runBatch(batch: readonly HostProgram[], results: Map<HostProgram,
 
 type HostEntry = Awaited<ReturnType<typeof runProgramsOnHost>>[number]['entries'][string];
 
-function callEntry({ job, program }: HostProgram, entry: HostEntry): Record<string, Tensor> {
+function callEntry({ job, program, complexOnes }: HostProgram, entry: HostEntry): Record<string, Tensor> {
   const inputs = Object.fromEntries(
-    Object.entries(job.inputs).map(([name, tensor]) => [name, rowMajor(tensor, 'an input').slice()]),
+    Object.entries(asReal(job.specs, job.inputs)).map(([name, given]) => [
+      name,
+      rowMajor(given as Tensor, 'an input').slice(),
+    ]),
   );
   const outputs = entry(inputs);
   const slots: readonly Slot[] = program.entries[0].outputs;
   return Object.fromEntries(
     slots.map(({ name, type }) => {
       const { buffer, byteOffset, length } = outputs[name];
-      return [name, tensorOver(new (arrayOf(type.dtype))(buffer, byteOffset, length), type)];
+      const result = tensorOver(new (arrayOf(type.dtype))(buffer, byteOffset, length), type);
+      return [name, complexOnes.includes(name) ? overPair(result) : result];
     }),
   );
 }
