@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -37,6 +37,9 @@ import { compileToProgram, emitProgram, scheduleProgram } from '../compiler/pipe
 import { traceModel } from '../compiler/trace/model.js';
 import lenet from '../examples/lenet/lenet.model.js';
 import type { LoadOptions, Model } from '../runtime/deploy/index.js';
+import { Lateness } from '../runtime/deploy/lateness.js';
+import { join as joinTeam } from '../runtime/deploy/part.js';
+import { noTrouble } from '../runtime/deploy/trouble.js';
 import { matmul, param, register, softmax } from './support/plain-kernels.js';
 import { divideAll } from './support/team.js';
 
@@ -103,6 +106,54 @@ test('a thread sleeps in a function without loops: Node 20 leaves a barrier earl
   const sleeping = text.split('\n (func ').filter(code => code.includes('memory.atomic.wait'));
   expect(sleeping).toHaveLength(1);
   expect(sleeping[0]).not.toContain('(loop');
+});
+
+describe('a thread that does not come', () => {
+  test('is named once a second by the call that waits for it', () => {
+    const traced = traceModel(wild);
+    const { program } = compileToProgram(traced, {}, evaluateConstant);
+    const files = emitProgram(program, wasm, { threads: true });
+    const module = new WebAssembly.Module(files.get('wild.threads.wasm') as BufferSource);
+    const memory = new WebAssembly.Memory({ initial: 40, maximum: 40, shared: true });
+    const part = { module, memory, thread: 0, threads: 2, spins: 1000, patience: 1000, trouble: noTrouble() };
+    const named: (readonly [thread: number, progress: number])[] = [];
+    const { exports } = joinTeam(part, (...late) => {
+      if (named.push(late) === 2) throw new Error('it has been waited for long enough');
+    });
+    const start = performance.now();
+    expect(exports.pick as () => void).toThrow('it has been waited for long enough');
+    expect(performance.now() - start).toBeGreaterThan(1900);
+    expect(named.map(([thread]) => thread)).toEqual([1, 1]);
+    expect(named[0]).toEqual(named[1]);
+  });
+
+  test('is given up at once where it has ended', () => {
+    const lateness = new Lateness(thread => thread === 2);
+    lateness.callBegins();
+    lateness.late(1, 0);
+    expect(() => lateness.late(2, 0)).toThrow('thread 2 has ended');
+  });
+
+  test('is given up after a minute in which it does nothing, and later in a call that takes long itself', () => {
+    const lateness = new Lateness(() => false);
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+    const seconds = (progress: number): number => {
+      for (let second = 1; second < 1000; second++) {
+        try {
+          lateness.late(1, progress);
+        } catch {
+          return second;
+        }
+      }
+      return Number.POSITIVE_INFINITY;
+    };
+    lateness.callBegins();
+    for (let progress = 0; progress < 100; progress++) lateness.late(1, progress);
+    expect(seconds(100)).toBe(61);
+    clock.mockReturnValue(30_000);
+    expect(seconds(101)).toBe(361);
+    clock.mockRestore();
+  });
 });
 
 describe('a loaded model', () => {
@@ -199,10 +250,10 @@ describe('a loaded model', () => {
     const index = new BigInt64Array(ELEMENTS);
     expect((model.pick({ index }).out as Float32Array).length).toBe(ELEMENTS);
     index.fill(1n << 29n, ELEMENTS / 2);
-    expect(() => model.pick({ index })).toThrow(WebAssembly.RuntimeError);
-    expect(() => model.pick({ index })).toThrow(
-      /E415: the threads are gone since 'pick' failed with RuntimeError.*; load the model again$/,
-    );
+    const told =
+      /E415: 'pick' failed with RuntimeError: memory access out of bounds.*; the threads are gone, load the mo/;
+    expect(() => model.pick({ index })).toThrow(told);
+    expect(() => model.pick({ index })).toThrow(told);
     expect(model.state.table.length).toBe(ELEMENTS);
     model.dispose();
   });
@@ -216,6 +267,39 @@ describe('a loaded model', () => {
       /E415: a thread has ended.*load the model/,
     );
     expect(model.state.table.length).toBe(ELEMENTS);
+    model.dispose();
+  });
+
+  test('one of whose threads is ended within a call says so, and lets the others go', async () => {
+    const created: Worker[] = [];
+    const watch = (worker: unknown): void => void created.push(worker as Worker);
+    process.on('worker', watch);
+    const model = await load({ threads: 3 }, await artifact(wild, true));
+    process.off('worker', watch);
+    const index = new BigInt64Array(ELEMENTS);
+    model.pick({ index });
+    const exits = created.map(worker => once(worker, 'exit'));
+    void created[1].terminate();
+    const told = /E415: 'pick' failed with Error: thread 2 has ended, for which it waited; the threads are gone/;
+    expect(() => model.pick({ index })).toThrow(told);
+    await Promise.all(exits);
+    expect(() => model.pick({ index })).toThrow(told);
+    model.dispose();
+  });
+
+  test('one of whose threads fails on its own says with what', async () => {
+    const broken = await artifact(wild, true);
+    const thread = new URL('wild.threads.js', broken);
+    const failing = `const { Instance } = WebAssembly;
+      WebAssembly.Instance = function (...given) {
+        const { exports } = new Instance(...given);
+        return { exports: { ...exports, 'thread:work': () => { throw new RangeError('no stack is left'); } } };
+      };`;
+    writeFileSync(thread, failing + readFileSync(thread, 'utf8'));
+    const model = await load({ threads: 2 }, broken);
+    expect(() => model.pick({ index: new BigInt64Array(ELEMENTS) })).toThrow(
+      "E415: 'pick' failed with RangeError: no stack is left in thread 1; the threads are gone, load the model again",
+    );
     model.dispose();
   });
 

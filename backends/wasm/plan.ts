@@ -9,9 +9,8 @@ import { type EmittedFunction, emitKernel } from './emit.js';
 import { type EntryStep, entrySteps } from './entry.js';
 import type { ModulePlan } from './module.js';
 import { withBarriers } from './steps.js';
-import { CONTROL_BYTES } from './team.js';
+import { CONTROL_BYTES, MEMBER_BYTES } from './team.js';
 import { type TeamFunction, TeamWork } from './team-work.js';
-import { TURN_BYTES } from './turns.js';
 
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
@@ -73,7 +72,7 @@ export function planTeam(program: Program, relaxed: boolean, costs: TeamCosts): 
   const control = aligned(program.totalBytes);
   const shared = control + CONTROL_BYTES;
   const scratch = shared + aligned(functions.most(emitted => emitted.sharedBytes));
-  const threadBytes = TURN_BYTES + aligned(functions.most(emitted => emitted.scratchBytes));
+  const threadBytes = MEMBER_BYTES + aligned(functions.most(emitted => emitted.scratchBytes));
   return {
     functions: functions.emitted,
     entries: new Map(),

@@ -6,12 +6,16 @@
  *   thread:join(thread, threads, spins, patience)
  *                       which thread this instance is; how often it looks before it sleeps at a barrier (0: it never
  *                       sleeps), and between entries
- *   thread:work()       what all but the first thread run; returns when the team is released
- *   thread:release()    the first thread lets the others go
- *   thread:fail()       a thread has failed: whoever waits for it traps instead
+ *   thread:work()       what all but the first thread run; returns when the team is no more
+ *   thread:disband()    the team is no more, since a thread has failed or none is needed: whoever waits within an entry
+ *                       traps, whoever waits for one returns
  *
  * Waiting is spinning for a while, then sleeping: a thread that spins on keeps others from the processor it waits for. Who
  * is last at a barrier wakes the others only if some sleep.
+ *
+ * A thread may be ended from outside, or hang, and would be waited for for ever. So the first thread sleeps a second at a
+ * time, and each time names to `late`, which it imports, the thread that has not come and a number that changes while that
+ * one gets on; who knows whether it still runs throws there. The others wait without an end, since they hold up nobody.
  */
 import binaryen from 'binaryen';
 import { type EntryStep, StepBuilder } from './entry.js';
@@ -20,13 +24,17 @@ import { addTurns, TURN_BYTES } from './turns.js';
 
 const { i32, none } = binaryen;
 
+/** Of each thread's memory: its word of `turns.ts`, then how often it has come to a barrier, on a cache line of its own. */
+export const MEMBER_BYTES = TURN_BYTES + 64;
+const ARRIVAL = TURN_BYTES;
+
 export interface TeamPlan {
   readonly entries: ReadonlyMap<string, readonly EntryStep[]>;
   /** Where the words lie through which threads meet. */
   readonly control: number;
   /** Where the scratch memory lies that all have in common. */
   readonly shared: number;
-  /** Bytes that each thread has for itself, from the plan's `scratchBase` on: its word of `turns.ts`, and scratch memory. */
+  /** Bytes that each thread has for itself, from the plan's `scratchBase` on: `MEMBER_BYTES`, and scratch memory. */
   readonly threadBytes: number;
 }
 
@@ -34,15 +42,20 @@ const SPINS = 'spins';
 const PATIENCE = 'patience';
 const IDLE = 'thread.idle';
 const SLEEP = 'thread.sleep';
-const RELEASE = -1;
+const MISS = 'thread.miss';
+const LATE = 'late';
 const EVERYBODY = -1;
+/** How long the first thread sleeps before it asks, in nanoseconds. */
+const SECOND = 1_000_000_000n;
+/** What a sleep gives that nobody has ended. */
+const TIMED_OUT = 2;
 
 /** The words, each on a cache line of its own. */
 const GENERATION = 0;
 const ARRIVED = 64;
 const SLEEPERS = 128;
 const COMMAND = 192;
-const FAILED = 256;
+const DISBANDED = 256;
 export const CONTROL_BYTES = 320;
 
 /** The custom section that tells the loader how much memory a team needs: bytes, and bytes of each thread, as u32. */
@@ -50,7 +63,7 @@ export const TEAM_SECTION = 'gradc.team';
 
 /** Adds globals, the functions above, the entries, and the section. */
 export function addTeam(module: binaryen.Module, team: TeamPlan, scratchBase: number): void {
-  new TeamBuilder(module, team).build(scratchBase);
+  new TeamBuilder(module, team, scratchBase).build();
   module.addCustomSection(TEAM_SECTION, new Uint8Array(new Uint32Array([scratchBase, team.threadBytes]).buffer));
 }
 
@@ -58,49 +71,50 @@ class TeamBuilder {
   constructor(
     private readonly module: binaryen.Module,
     private readonly team: TeamPlan,
+    private readonly members: number,
   ) {}
 
-  build(scratchBase: number): void {
-    const { module, team } = this;
+  build(): void {
+    const { members, module, team } = this;
+    module.addFunctionImport(LATE, 'env', LATE, binaryen.createType([i32, i32]), none);
     module.addGlobal(SHARED, i32, false, this.int(team.shared));
     for (const [name, initial] of Object.entries({
-      [SCRATCH]: scratchBase + TURN_BYTES,
+      [SCRATCH]: members + MEMBER_BYTES,
       [THREAD]: 0,
       [THREADS]: 1,
       [SPINS]: 0,
       [PATIENCE]: 0,
     }))
       module.addGlobal(name, i32, true, this.int(initial));
-    this.addJoin(scratchBase + TURN_BYTES);
-    addTurns(module, { base: scratchBase, distance: team.threadBytes });
+    this.addJoin();
+    addTurns(module, { base: members, distance: team.threadBytes });
+    this.addMiss();
     this.addSleep();
-    this.addBarrier(BARRIER, SPINS);
-    this.addBarrier(IDLE, PATIENCE);
+    this.addBarrier(BARRIER, SPINS, () => module.unreachable());
+    this.addBarrier(IDLE, PATIENCE, () => module.return());
     const entries = [...team.entries].map(([name, steps], number) => this.addEntry(number, name, steps));
     this.addWork(entries);
-    this.exported('thread:release', [this.store(COMMAND, this.int(RELEASE)), this.call(BARRIER)]);
-    this.exported('thread:fail', [this.store(FAILED, this.int(1)), this.openNext()]);
+    this.exported('thread:disband', [this.store(DISBANDED, this.int(1)), this.openNext()]);
   }
 
-  private addJoin(firstScratch: number): void {
+  private addJoin(): void {
     const { module } = this;
     const param = (n: number): number => module.local.get(n, i32);
-    const distance = module.i32.mul(param(0), this.int(this.team.threadBytes));
     const body = [
       module.global.set(THREAD, param(0)),
       module.global.set(THREADS, param(1)),
       module.global.set(SPINS, param(2)),
       module.global.set(PATIENCE, param(3)),
-      module.global.set(SCRATCH, module.i32.add(this.int(firstScratch), distance)),
+      module.global.set(SCRATCH, module.i32.add(this.memberOf(param(0)), this.int(MEMBER_BYTES))),
     ];
     this.exported('thread:join', body, [i32, i32, i32, i32]);
   }
 
   /**
-   * The last to arrive opens the next generation; the others wait for it. A failure opens one too, once and for all: who
-   * read the old number sees it change, who reads the new one sees the failure.
+   * The last to arrive opens the next generation; the others wait for it. The end of the team opens one too, once and for
+   * all: who read the old number sees it change, who reads the new one sees that there is no team.
    */
-  private addBarrier(name: string, spinsBeforeSleep: string): void {
+  private addBarrier(name: string, spinsBeforeSleep: string, leave: () => number): void {
     const { module } = this;
     const [generation, spins] = [0, 1];
     const isLast = module.i32.eq(
@@ -108,13 +122,14 @@ class TeamBuilder {
       module.i32.sub(module.global.get(THREADS, i32), this.int(1)),
     );
     const goOn = module.block(null, [this.store(ARRIVED, this.int(0)), this.openNext()]);
-    const trapIfFailed = (): number => module.if(this.load(FAILED), module.unreachable());
+    const leaveIfDisbanded = (): number => module.if(this.load(DISBANDED), leave());
     const body = module.block(null, [
       module.local.set(generation, this.load(GENERATION)),
       module.local.set(spins, module.global.get(spinsBeforeSleep, i32)),
-      trapIfFailed(),
+      leaveIfDisbanded(),
+      module.i32.store(ARRIVAL, 4, this.memberOf(module.global.get(THREAD, i32)), this.after(generation)),
       module.if(isLast, goOn, this.waiting(generation, spins)),
-      trapIfFailed(),
+      leaveIfDisbanded(),
     ]);
     module.addFunction(name, none, none, [i32, i32], body);
   }
@@ -122,36 +137,79 @@ class TeamBuilder {
   /** Until the generation is another: as often as there are spins left, then asleep. */
   private waiting(generation: number, spins: number): number {
     const { module } = this;
+    const left = (): number => module.local.get(spins, i32);
     const before = (): number => module.local.get(generation, i32);
-    const isSpent = module.i32.eq(module.local.get(spins, i32), this.int(1));
-    const sleep = module.call(SLEEP, [before()], none);
+    const next = module.if(
+      module.i32.eq(left(), this.int(1)),
+      module.call(SLEEP, [before()], i32),
+      module.i32.sub(left(), this.int(1)),
+    );
     return module.loop(
       'wait',
       module.if(
         module.i32.eq(this.load(GENERATION), before()),
-        module.block(null, [module.if(isSpent, sleep, this.decrement(spins)), module.br('wait')]),
+        module.block(null, [module.local.set(spins, next), module.br('wait')]),
       ),
     );
   }
 
   /**
+   * Gives how often to look before the next sleep: once, and 2^32 times, which is 0, where a thread never sleeps.
+   *
    * A function of its own: where the sleep stands within the loop of a barrier, threads of Node 20 now and then leave that
    * barrier before it opens (seen with code of V8's baseline compiler only, on a busy machine).
    */
   private addSleep(): void {
     const { module } = this;
+    const generation = (): number => module.local.get(0, i32);
     const asleep = (change: 'add' | 'sub'): number =>
       module.drop(module.i32.atomic.rmw[change](0, this.word(SLEEPERS), this.int(1)));
-    const generation = module.local.get(0, i32);
-    const wait = module.memory.atomic.wait32(this.word(GENERATION), generation, module.i64.const(-1n));
-    this.internal(SLEEP, [asleep('add'), module.drop(wait), asleep('sub')], [i32]);
+    const sleeps = (): number => module.i32.ne(module.global.get(SPINS, i32), this.int(0));
+    const isFirst = (): number => module.i32.eqz(module.global.get(THREAD, i32));
+    const [second, forEver] = [SECOND, -1n].map(time => module.i64.const(time));
+    const wait = module.memory.atomic.wait32(
+      this.word(GENERATION),
+      generation(),
+      module.select(isFirst(), second, forEver),
+    );
+    const sleep = [asleep('add'), module.local.set(1, wait), asleep('sub')];
+    const body = [
+      module.local.set(1, this.int(TIMED_OUT)),
+      module.if(sleeps(), module.block(null, sleep)),
+      module.if(
+        module.i32.and(isFirst(), module.i32.eq(module.local.get(1, i32), this.int(TIMED_OUT))),
+        module.call(MISS, [generation()], none),
+      ),
+      sleeps(),
+    ];
+    module.addFunction(SLEEP, i32, i32, [i32], module.block(null, body, i32));
   }
 
-  /** One less, but for 0, which stays. */
-  private decrement(local: number): number {
+  /** Names the threads that have not come to this barrier. */
+  private addMiss(): void {
     const { module } = this;
-    const now = (): number => module.local.get(local, i32);
-    return module.local.set(local, module.i32.sub(now(), module.i32.ne(now(), this.int(0))));
+    const [generation, thread, member] = [0, 1, 2];
+    const get = (local: number): number => module.local.get(local, i32);
+    const progress = module.i32.add(module.i32.atomic.load(0, get(member)), get(generation));
+    const body = module.loop(
+      'next',
+      module.block(null, [
+        module.local.set(thread, module.i32.add(get(thread), this.int(1))),
+        module.if(module.i32.eq(get(thread), module.global.get(THREADS, i32)), module.return()),
+        module.local.set(member, this.memberOf(get(thread))),
+        module.if(
+          module.i32.ne(module.i32.load(ARRIVAL, 4, get(member)), this.after(generation)),
+          module.call(LATE, [get(thread), progress], none),
+        ),
+        module.br('next'),
+      ]),
+    );
+    module.addFunction(MISS, i32, none, [i32, i32], body);
+  }
+
+  /** The generation that a barrier opens. */
+  private after(generation: number): number {
+    return this.module.i32.add(this.module.local.get(generation, i32), this.int(1));
   }
 
   /**
@@ -198,8 +256,8 @@ class TeamBuilder {
       'next',
       module.block(null, [
         this.call(IDLE),
+        module.if(this.load(DISBANDED), module.return()),
         module.local.set(0, this.load(COMMAND)),
-        module.if(module.i32.eq(command(), this.int(RELEASE)), module.return()),
         ...runs,
         this.call(BARRIER),
         module.br('next'),
@@ -231,6 +289,11 @@ class TeamBuilder {
 
   private int(value: number): number {
     return this.module.i32.const(value);
+  }
+
+  /** Where the memory of a thread begins. */
+  private memberOf(thread: number): number {
+    return this.module.i32.add(this.int(this.members), this.module.i32.mul(thread, this.int(this.team.threadBytes)));
   }
 
   private word(at: number): number {

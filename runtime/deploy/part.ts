@@ -1,4 +1,5 @@
-/** An instance of a module for threads, and what the module exports for them besides the entries. */
+/** An instance of a module for threads, and what the module has for them besides the entries. */
+import type { Trouble } from './trouble.js';
 
 /** What makes a thread one of a team. */
 export interface Part {
@@ -11,22 +12,28 @@ export interface Part {
   readonly spins: number;
   /** The same between entries. */
   readonly patience: number;
+  /** Where a thread that fails says why. */
+  readonly trouble: Trouble;
 }
+
+/**
+ * Called in the caller's thread about once a second while a call waits for another one, with a number that changes while
+ * that one gets on. Where it throws, the call does.
+ */
+export type Late = (thread: number, progress: number) => void;
 
 export interface TeamInstance {
   readonly exports: WebAssembly.Exports;
-  /** Runs the thread's part of every entry, until the team is released. */
+  /** Runs the thread's part of every entry, until the team is disbanded. */
   work(): void;
-  /** Ends `work` in the other threads. */
-  release(): void;
-  /** Nobody waits for this thread any more: what waits traps. */
-  fail(): void;
+  /** Nobody waits for anybody any more: entries that do trap, and `work` returns. */
+  disband(): void;
 }
 
-export function join({ module, memory, thread, threads, spins, patience }: Part): TeamInstance {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+export function join({ module, memory, thread, threads, spins, patience }: Part, late: Late = () => {}): TeamInstance {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, late } });
   const call = (name: string, ...args: number[]): void =>
     (exports[`thread:${name}`] as (...args: number[]) => void)(...args);
   call('join', thread, threads, spins, patience);
-  return { exports, work: () => call('work'), release: () => call('release'), fail: () => call('fail') };
+  return { exports, work: () => call('work'), disband: () => call('disband') };
 }

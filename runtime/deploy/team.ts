@@ -6,10 +6,12 @@
 import type * as NodeWorkers from 'node:worker_threads';
 import type { TypedArray } from './element.js';
 import { ArtifactError } from './error.js';
+import { Lateness } from './lateness.js';
 import type { Team } from './loader.js';
 import type { Copies, Engine } from './model.js';
 import { join, type Part, type TeamInstance } from './part.js';
 import type { Answer } from './thread.js';
+import { noTrouble, type Trouble, troubleIn } from './trouble.js';
 
 type AnyWorker = Worker | NodeWorkers.Worker;
 
@@ -37,7 +39,8 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
   if (memory === null) return { reason: 'the module given is for one thread' };
   const crowded = threads > processors();
   const spins = crowded ? CROWDED : SPINS;
-  const part = { module, memory, threads, spins, patience: crowded ? CROWDED : PATIENCE };
+  const trouble = noTrouble();
+  const part = { module, memory, threads, spins, patience: crowded ? CROWDED : PATIENCE, trouble };
   const workers = Array.from({ length: threads - 1 }, () => openWorker(url));
   const end = (): void => {
     for (const worker of workers) void worker.terminate();
@@ -48,38 +51,46 @@ export async function startTeam(threads: number, moduleOf: () => Promise<WebAsse
     end();
     return { reason: (error as Error).message };
   }
-  const own = join({ ...part, thread: 0, spins: mayWait() ? spins : 0 });
-  return { engine: engineOver(module, own, memory.buffer, { end, onExit: told => exitsOf(workers, told) }) };
+  const lateness = new Lateness(thread => isGone(workers[thread - 1]));
+  const own = join({ ...part, thread: 0, spins: mayWait() ? spins : 0 }, (...late) => lateness.late(...late));
+  const onExit = (told: () => void): void => exitsOf(workers, told);
+  return { engine: engineOver(own, { module, memory: memory.buffer, trouble, lateness, end, onExit }) };
 }
 
 interface Threads {
+  readonly module: WebAssembly.Module;
+  readonly memory: ArrayBufferLike;
+  readonly trouble: Trouble;
+  readonly lateness: Lateness;
   end(): void;
   /** `told` is called when a thread ends, whatever ended it; only Node says so, and only between calls. */
   onExit(told: () => void): void;
 }
 
 /** After an error no call is possible any more: the threads are at different places. The state can still be saved. */
-function engineOver(
-  module: WebAssembly.Module,
-  { exports, fail, release }: TeamInstance,
-  memory: ArrayBufferLike,
-  { end, onExit }: Threads,
-): Engine {
+function engineOver({ exports, disband }: TeamInstance, threads: Threads): Engine {
+  const { module, memory, trouble, lateness } = threads;
   let failure: string | null = null;
-  onExit(() => {
-    failure ??= 'a thread has ended, so the others would wait for it for ever; load the model again';
+  threads.onExit(() => {
+    failure ??= 'a thread has ended';
   });
+  const end = (): void => {
+    disband();
+    threads.end();
+  };
+  const unusable = (cause?: unknown): ArtifactError =>
+    Object.assign(new ArtifactError('E415', `${failure}; the threads are gone, load the model again`), { cause });
   const guarded =
     (run: () => void, name: string): (() => void) =>
     () => {
-      if (failure !== null) throw new ArtifactError('E415', failure);
+      if (failure !== null) throw unusable();
+      lateness.callBegins();
       try {
         run();
       } catch (error) {
-        failure = `the threads are gone since '${name}' failed with ${error}; load the model again`;
-        fail();
+        failure = `'${name}' failed with ${troubleIn(trouble) ?? error}`;
         end();
-        throw error;
+        throw unusable(error);
       }
     };
   const functions = Object.entries(exports).map(([name, run]) => [name, guarded(run as () => void, name)]);
@@ -88,10 +99,7 @@ function engineOver(
     exports: Object.fromEntries(functions),
     memory,
     copies: copiesOfNode(),
-    dispose() {
-      if (failure === null) release();
-      end();
-    },
+    dispose: end,
   };
 }
 
@@ -177,6 +185,13 @@ function exitsOf(workers: readonly AnyWorker[], told: () => void): void {
     worker.on('exit', told);
     worker.unref();
   }
+}
+
+/** Whether a worker has ended that has answered once. Of such Node knows no times, also within a call, where it tells no exits. */
+function isGone(worker: AnyWorker): boolean {
+  if (!('performance' in worker)) return false;
+  const { idle, active } = worker.performance.eventLoopUtilization();
+  return idle < 0 || active === 0;
 }
 
 /** Resolves when the thread is about to wait for work. */

@@ -4,11 +4,12 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { join, type Part } from './part.js';
+import { tellTrouble } from './trouble.js';
 
 /** What it answers: null when it is ready, or what went wrong. */
 export type Answer = string | null;
 
-/** It takes part until the team is let go. */
+/** It takes part until the team is no more. */
 function takePart(part: Part, answer: (answer: Answer) => void): void {
   let team: ReturnType<typeof join> | null = null;
   try {
@@ -16,7 +17,8 @@ function takePart(part: Part, answer: (answer: Answer) => void): void {
     answer(null);
     team.work();
   } catch (error) {
-    team?.fail();
+    tellTrouble(part.trouble, part.thread, error);
+    team?.disband();
     answer(String(error));
   }
 }

@@ -12,6 +12,7 @@ import type { Program, Slot } from '../../compiler/ir/program.js';
 import { numel } from '../../compiler/ir/shape.js';
 import { emitProgram } from '../../compiler/pipeline.js';
 import { join } from '../../runtime/deploy/part.js';
+import { noTrouble } from '../../runtime/deploy/trouble.js';
 import { Watch } from './watch.js';
 
 /** Everything is divided that can be. */
@@ -79,10 +80,9 @@ export class Team {
     const [fixed, each] = new Uint32Array(WebAssembly.Module.customSections(module, 'gradc.team')[0]);
     const pages = Math.ceil((fixed + threads * each) / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    const part = { module, memory, threads, spins: 1000, patience: 1000 };
+    const part = { module, memory, threads, spins: 1000, patience: 1000, trouble: noTrouble() };
     for (let thread = 1; thread < threads; thread++) this.#worker(thread).postMessage({ ...part, thread });
-    const { exports, release, fail } = join({ ...part, thread: 0 });
-    let isOver = false;
+    const { exports, disband } = join({ ...part, thread: 0 });
     return {
       memory: new Uint8Array(memory.buffer),
       run: entry => {
@@ -90,15 +90,12 @@ export class Team {
         try {
           this.#watch.during(what, exports[entry] as () => void, { module, memory });
         } catch (error) {
-          isOver = true;
-          fail();
+          disband();
           this.#dismiss();
           throw error;
         }
       },
-      end: () => {
-        if (!isOver) release();
-      },
+      end: disband,
     };
   }
 

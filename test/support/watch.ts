@@ -24,7 +24,7 @@ const source = `
   const expire = ({ what, team }) => {
     if (!team) return end(what);
     Atomics.store(late, 0, 1);
-    new WebAssembly.Instance(team.module, { env: { memory: team.memory } }).exports['thread:fail']();
+    new WebAssembly.Instance(team.module, { env: { memory: team.memory, late() {} } }).exports['thread:disband']();
     timer = setTimeout(end, 1000 * seconds, what);
   };
   parentPort.on('message', doing => {
