@@ -193,6 +193,25 @@ test('gradients that are state are compared where eagerly they are other tensors
   expect(differences.map(({ name }) => name)).toContain('net.weight.grad');
 });
 
+test('a gradient that eagerly is none after a step is zero where compiled', async () => {
+  const resetting = defineModel('resetting', () => {
+    manualSeed(0);
+    const net = new nn.Linear(3, 2);
+    const opt = new optim.SGD(net.parameters(), { lr: 0.1 });
+    const train = entry({ x: input([4, 3]) }, ({ x }) => {
+      net.forward(x).square().mean().backward();
+      opt.step();
+      opt.zeroGrad({ setToNone: true });
+      return {};
+    });
+    const predict = entry({ x: input([4, 3]) }, ({ x }) => ({ y: net.forward(x) }));
+    return { state: { net, opt }, entries: { train, predict } };
+  });
+  const { agrees, differences } = await compareModel(resetting, { steps: 2, measure: false });
+  expect(agrees).toBe(true);
+  expect(differences.map(({ name }) => name)).toEqual(expect.arrayContaining(['y', 'net.weight.grad']));
+});
+
 describe('a sample of rounding noise', () => {
   const sample = (op: string, x: Float32Array, seed: number, type = 'float32[]'): number => {
     const graph = parseGraph(`graph g(%x: float32[${x.length}] input) {

@@ -7,7 +7,6 @@
  * oracle start from the same state and then go their own ways.
  */
 import { evaluateConstant } from '../../backends/js/evaluate.js';
-import { rowMajor } from '../../runtime/eager.js';
 import { withCounterRandom } from '../../runtime/entry-run.js';
 import type { DType, TypedArray } from '../ir/dtype.js';
 import { type Graph, paramName } from '../ir/graph.js';
@@ -21,7 +20,7 @@ import { type Accuracy, accuracyOf, type Tolerance } from './compare/accuracy.js
 import { noiseSamples, unlessRefused } from './compare/check.js';
 import { allocating, type EntryCost, leastTime, type ModuleCost, timed } from './compare/cost.js';
 import { type Divergence, type EagerCall, firstDivergence } from './compare/divergence.js';
-import { eagerState, isGradient, withGradients } from './compare/gradients.js';
+import { eagerResult, eagerState, isGradient, withGradients } from './compare/gradients.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf } from './compare/values.js';
 import { callEntry, type EmitOptions, type Instance, instances } from './compare/variants.js';
@@ -232,7 +231,7 @@ class ComparedRun {
       tensorOver(inputs[key].slice(), { dtype, shape }),
     ]);
     const results = withCounterRandom(() => entry.run(Object.fromEntries(tensors)));
-    return new Map(outputs.map(slot => [slot.name, rowMajor(results[slot.name], 'comparison')]));
+    return new Map(outputs.map(slot => [slot.name, eagerResult(results, slot)]));
   }
 
   #runCompiled(shipped: Instance, probe: Instance, name: string, inputs: EntryInputs): GraphValues {

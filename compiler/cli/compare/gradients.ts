@@ -1,10 +1,12 @@
 /** A model whose entries also return the gradients they leave in its parameters, so that a wrong derivative shows as itself. */
 
 import { rowMajor } from '../../../runtime/eager.js';
-import type { TypedArray } from '../../ir/dtype.js';
+import { arrayOf, type TypedArray } from '../../ir/dtype.js';
+import type { Slot } from '../../ir/program.js';
+import { numel } from '../../ir/shape.js';
 import { requiresGrad } from '../../ops/tape.js';
 import { Tensor } from '../../ops/tensor.js';
-import type { Entry, ModelDefinition, ModelParts, TracedModel } from '../../trace/model.js';
+import type { Entry, ModelDefinition, ModelParts, Outputs, TracedModel } from '../../trace/model.js';
 import type { Arrays } from './values.js';
 
 const suffix = '.grad';
@@ -34,6 +36,12 @@ function returningGradients({ run }: Entry, trained: NamedTensors): Entry['run']
       ? { ...outputs, ...Object.fromEntries(gradients) }
       : outputs;
   };
+}
+
+/** What an eager call gave for a result. A gradient that is state may be none at all eagerly; compiled it is zero then. */
+export function eagerResult(results: Outputs, { name, type }: Slot): TypedArray {
+  const isUnset = isGradient(name) && results[name] === undefined;
+  return isUnset ? new (arrayOf(type.dtype))(numel(type.shape)) : rowMajor(results[name], 'comparison');
 }
 
 /**
