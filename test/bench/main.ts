@@ -14,6 +14,7 @@ import { type Agreement, compareWithCases } from './cases.js';
 import { CompiledWorkload, type Inputs, type ModuleChoice, type Sizes } from './compiled.js';
 import { measureGrowth } from './growth.js';
 import { type Options, optionsOf, UsageError, usage } from './options.js';
+import { type Share, withShare } from './processors.js';
 import {
   agreementTable,
   ceilingsText,
@@ -28,7 +29,7 @@ import { measureStartup } from './startup.js';
 import { measureVectorMath } from './vector-math.js';
 
 /** One measurement. */
-export interface Result {
+export interface Result extends Share {
   readonly workload: string;
   readonly threads: number;
   readonly variant: 'eager' | 'simd128' | 'relaxed' | 'revectorize';
@@ -39,8 +40,6 @@ export interface Result {
   readonly bytes: number;
   /** The least time of this many threads on this machine, kernel by kernel, over the median. */
   readonly roofline: number;
-  /** Processors in use on average: where it is well below the threads, other programs had them. */
-  readonly processors: number;
 }
 
 export interface WorkloadSizes extends Sizes {
@@ -149,7 +148,7 @@ class Bench {
     { workload, launches }: CompiledWorkload,
     { run, ...measured }: Pick<Result, 'threads' | 'variant' | 'mode'> & { readonly run: () => unknown },
   ): Result {
-    const { times, processors } = withProcessors(() => measure(run, seconds));
+    const { times, share } = withShare(() => measure(run, seconds));
     const fused = measured.variant !== 'simd128' && hasFeature('relaxed-simd');
     const least = rooflineMs(launches, this.ceilings, fused) / measured.threads;
     return {
@@ -158,7 +157,7 @@ class Bench {
       ...times,
       ...totalCost(launches),
       roofline: least / times.medianMs,
-      processors,
+      ...share,
     };
   }
 
@@ -176,14 +175,6 @@ function speedUpOf(result: Result, all: readonly Result[]): number | null {
     ({ workload, variant, threads }) => workload === result.workload && variant === result.variant && threads === 1,
   );
   return alone === undefined || result.threads === 1 ? null : alone.medianMs / result.medianMs;
-}
-
-/** With how many processors this process kept busy meanwhile, on average. */
-function withProcessors<T>(measured: () => T): { readonly times: T; readonly processors: number } {
-  const [start, used] = [performance.now(), process.cpuUsage()];
-  const times = measured();
-  const { user, system } = process.cpuUsage(used);
-  return { times, processors: (user + system) / 1000 / (performance.now() - start) };
 }
 
 function runEagerly({ traced, workload, entry }: CompiledWorkload, inputs: Inputs): unknown {

@@ -39,7 +39,7 @@ export interface ResultRow extends Result {
 }
 
 export function resultTable(): Table<ResultRow> {
-  const widths = [16, 7, 11, 10, 10, 10, 9, 8, 9, 8];
+  const widths = [16, 7, 11, 10, 10, 10, 6, 9, 8, 9, 8];
   return {
     head: line(widths, [
       'workload',
@@ -48,12 +48,13 @@ export function resultTable(): Table<ResultRow> {
       'median ms',
       'least ms',
       'processors',
+      'waited',
       'GFLOP/s',
       'GB/s',
       'roofline',
       'speed-up',
     ]),
-    row: ({ workload, threads, variant, medianMs, minMs, processors, flops, bytes, roofline, speedUp }) =>
+    row: ({ workload, threads, variant, medianMs, minMs, processors, waited, flops, bytes, roofline, speedUp }) =>
       line(widths, [
         workload,
         `${threads}`,
@@ -61,6 +62,7 @@ export function resultTable(): Table<ResultRow> {
         milliseconds(medianMs),
         milliseconds(minMs),
         processors.toFixed(2),
+        waited === null ? '' : waited.toFixed(2),
         rate(flops, medianMs),
         rate(bytes, medianMs),
         percent(roofline),
