@@ -87,7 +87,7 @@ function schedule(
   plansOf: PlansOf,
   choose: ((plans: readonly Plan[]) => Plan | null) | null,
 ): Stmt[] | null {
-  const found = recognise(stmt);
+  const found = contractionOf(stmt);
   if (found === null) return null;
   const contraction = merged(found);
   const plans = plansOf(contraction, [asEstimated]);
@@ -130,9 +130,9 @@ const distinct = (plans: readonly Plan[]): Plan[] =>
 
 // ── recognising ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const isContraction = (stmt: Stmt): boolean => recognise(stmt) !== null;
+export const isContraction = (stmt: Stmt): boolean => contractionOf(stmt) !== null;
 
-function recognise(stmt: Stmt): Contraction | null {
+export function contractionOf(stmt: Stmt): Contraction | null {
   const { iters: parallel, body } = perfectNest([stmt], 'parallel');
   const [accumulation] = body;
   if (body.length !== 1 || accumulation.kind !== 'alloc') return null;

@@ -9,6 +9,7 @@ import { columnSums } from './column-sums.js';
 import { type Choice, tileContractions } from './contraction.js';
 import { storeHalvesAsBits } from './half-floats.js';
 import { hoistFills } from './hoist-fills.js';
+import { keepFactors } from './keep-factors.js';
 import { keepRows } from './keep-rows.js';
 import { splitGuards } from './split-guards.js';
 import { splitQuotients } from './split-quotients.js';
@@ -28,6 +29,7 @@ const blockLongSums: Pass<Kernel> = {
 export const scheduleBy = (choice: Choice, width: Width = 1): readonly Pass<Kernel>[] => [
   storeHalvesAsBits,
   blockSlabs,
+  keepFactors,
   tileContractions(width, choice),
   hoistFills,
   keepRows,
