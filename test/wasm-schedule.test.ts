@@ -139,6 +139,35 @@ describe('convolution', () => {
   }
 });
 
+describe('factors of what follows a contraction', () => {
+  const normalised = (columns: number, index: string): Kernel =>
+    parseKernel(`kernel normalised(a: float32[1024] read, b: float32[${16 * columns}] read, v: float32[${columns}] read,
+    out: float32[${64 * columns}] write):
+  for i in parallel(64):
+    for j in parallel(${columns}):
+      acc: float32[1] register
+      acc[0] = 0
+      for k in serial(16):
+        acc[0] += a[i*16 + k] * b[k*${columns} + j]
+      out[i*${columns} + j] = acc[0] * (1 / sqrt(v[${index}] * v[${index}] + 0.1))
+`);
+
+  test('roots that few elements differ in are computed once, before it', () => {
+    for (const [index, size] of [
+      ['i', 64],
+      ['j', 512],
+    ] as const) {
+      const text = printKernel(scheduled(normalised(512, index)));
+      expect(text).toContain(`factor: float32[${size}] local`);
+      expect(text.match(/sqrt/g)).toHaveLength(1);
+      expectEqual(normalised(512, index), 16);
+    }
+  });
+
+  test('where the elements are few, they stay where they are', () =>
+    expect(printKernel(scheduled(normalised(64, 'i')))).not.toContain('factor'));
+});
+
 test('windows of a small image are written out where the weights are many', () => {
   const shape: ConvShape = { batch: 1, channels: 64, size: 5, filters: 64, kernel: 3, stride: 1, padding: 1 };
   expect(printKernel(scheduled(conv(shape)))).toContain('windows: float32[14400] local');
@@ -197,6 +226,9 @@ test('sums down the columns of a large matrix go along its rows, in an order tha
   const kernel = sums(96, 256, 'rows');
   expect(printKernel(scheduled(kernel))).toContain('sums: float32[128] local');
   expect(printKernel(scheduled(sums(32, 256, 'rows')))).not.toContain('local');
+  // An even number of blocks, and rows that divide the sum.
+  expect(printKernel(scheduled(sums(96, 768, 'rows')))).toContain('sums: float32[192] local');
+  expect(printKernel(scheduled(sums(100, 1024, 'rows')))).toContain('in serial(25)');
   const matrix = noise(96 * 256, 1);
   const [plain, blocked] = [new Float32Array(256), new Float32Array(256)];
   compileKernel(kernel)(matrix, plain);
@@ -243,6 +275,26 @@ test('what is read along one counter and written along another is turned around 
   expect(printKernel(scheduled(transposed(17, 9)))).toMatch(/square: float32\[16\] register/);
   expect(printKernel(scheduled(transposed(3, 9)))).not.toContain('square');
   expect(printKernel(scheduled(matmul(64, 48, 32, { transposeB: true })))).toContain('square');
+});
+
+test('parts that are put side by side are apart where one of them is turned around', () => {
+  const sideBySide = (rows: number, columns: number): Kernel =>
+    parseKernel(`kernel side(a: float32[${rows * columns}] read, b: float32[${rows * columns}] read, out: float32[${2 * rows * columns}] write):
+  # cat
+  for i0 in parallel(${rows}):
+    for i1 in parallel(${columns}):
+      out[i0*${2 * columns} + i1] = a[i0*${columns} + i1]
+    for i2 in parallel(${columns}):
+      out[i0*${2 * columns} + i2 + ${columns}] = b[i2*${rows} + i0]
+`);
+  expect(printKernel(scheduled(sideBySide(32, 24)))).toContain('square');
+  for (const [rows, columns] of [
+    [32, 24],
+    [17, 9],
+    [8, 40],
+    [3, 5],
+  ])
+    expectEqual(sideBySide(rows, columns), 0);
 });
 
 describe('what fills no vector', () => {

@@ -5,11 +5,11 @@
  *   parallel i<512: alloc register acc[1]:
  *     store acc[0] = 0; serial k<128: reduce acc[0] add= load x[k*512 + i]; store out[i] = load acc[0]
  * ->
- *   parallel b<4: alloc local sums[128]:
- *     parallel c<128: store sums[c] = 0
- *     serial k<32: parallel c<128:
- *       store sums[c] = load sums[c] + load x[k*2048 + b*128 + c] + … + load x[k*2048 + b*128 + c + 1536]
- *     parallel c<128: store out[b*128 + c] = load sums[c]
+ *   parallel b<2: alloc local sums[256]:
+ *     parallel c<256: store sums[c] = 0
+ *     serial k<8: parallel c<256:
+ *       store sums[c] = load sums[c] + load x[k*8192 + b*256 + c] + … + load x[k*8192 + b*256 + c + 7680]
+ *     parallel c<256: store out[b*256 + c] = load sums[c]
  *
  * Every column is added up in the order in which it was.
  */
@@ -40,10 +40,17 @@ import { loadsIn, writesOf } from './accesses.js';
 import { isInBounds } from './frame.js';
 import { strideOf } from './linear.js';
 
-/** Columns side by side: their sums stay in the first cache, and there are several blocks for a team. */
-const BLOCK = 128;
+/** Columns side by side, at least and at most: their sums stay in the first cache, and there are several blocks for a team. */
+const COLUMNS = [64, 256] as const;
+/** Blocks are of whole cache lines. */
+const LINE = 16;
 /** Rows added in one step, for each time that the sums are loaded and stored. */
-const ROWS = 4;
+const ROWS = [16, 12, 8, 4] as const;
+/**
+ * Rows of all matrices in one step. Each is in another page, up to the end of which the machine reads ahead: the more of
+ * them, the more is on its way from memory, up to so many.
+ */
+const STREAMS = 16;
 /** Elements from which on a matrix does not stay in the first cache. */
 const LARGE = 1 << 14;
 
@@ -59,6 +66,10 @@ export const columnSums: Pass<Kernel> = {
 
 interface ColumnSum {
   readonly column: Iter;
+  /** Of a block. */
+  readonly columns: number;
+  /** Of a step. */
+  readonly rows: number;
   readonly accumulator: Buffer;
   readonly start: Expr;
   readonly outer: readonly Iter[];
@@ -70,7 +81,7 @@ interface ColumnSum {
 function alongRows(stmt: Stmt, context: PassContext): Stmt {
   const sum = columnSumOf(stmt);
   if (sum === null) return stmt;
-  context.note(`columns along ${sum.column.name}`, `${BLOCK} at a time, row by row`);
+  context.note(`columns along ${sum.column.name}`, `${sum.columns} at a time, ${sum.rows} rows in a step`);
   return blocked(sum);
 }
 
@@ -86,12 +97,25 @@ function columnSumOf(stmt: Stmt): ColumnSum | null {
   const [column, accumulator, row] = [stmt.iter, own.buffer, iters[iters.length - 1]];
   const isPlain = rest.every(({ kind }) => kind === 'store') && term.buffer === accumulator;
   const elements = iters.reduce((count, { extent }) => count * extent, column.extent);
-  const isWhole = column.extent % BLOCK === 0 && row.extent % ROWS === 0 && elements >= LARGE;
-  if (accumulator.dtype !== 'float32' || !isPlain || !isWhole || !isFarDown(term.value, column, row)) return null;
+  const columns = blockOf(column.extent);
+  const matrices = loadsIn([term.value]).length;
+  const rows = ROWS.find(count => row.extent % count === 0 && count * matrices <= STREAMS);
+  if (columns === undefined || rows === undefined || elements < LARGE) return null;
+  if (accumulator.dtype !== 'float32' || !isPlain || !isFarDown(term.value, column, row)) return null;
   const written = writesOf(rest);
   const isKept = !written.has(accumulator) && loadsIn([term.value, first.value]).every(at => !written.has(at.buffer));
   if (!isKept) return null;
-  return { column, accumulator, start: first.value, outer: iters.slice(0, -1), row, term: term.value, rest };
+  const outer = iters.slice(0, -1);
+  return { column, columns, rows, accumulator, start: first.value, outer, row, term: term.value, rest };
+}
+
+/** The widest block of an even number of them, which suits two threads, or else of any. */
+function blockOf(columns: number): number | undefined {
+  const [least, most] = COLUMNS;
+  const widths = Array.from({ length: most / LINE }, (_, i) => most - i * LINE).filter(
+    width => width >= least && columns % width === 0,
+  );
+  return widths.find(width => columns % (2 * width) === 0) ?? widths[0];
 }
 
 /** Whether all that is summed lies side by side along the columns, and a row or more apart along the sum. */
@@ -104,17 +128,17 @@ function isFarDown(term: Expr, column: Iter, row: Iter): boolean {
   );
 }
 
-function blocked({ column, accumulator, start, outer, row, term, rest }: ColumnSum): Stmt {
-  const block = makeIter('b', column.extent / BLOCK);
-  const rows = makeIter(row.name, row.extent / ROWS);
-  const sums: Buffer = { ...accumulator, name: 'sums', size: BLOCK, scope: 'local' };
+function blocked({ column, columns, rows, accumulator, start, outer, row, term, rest }: ColumnSum): Stmt {
+  const block = makeIter('b', column.extent / columns);
+  const step = makeIter(row.name, row.extent / rows);
+  const sums: Buffer = { ...accumulator, name: 'sums', size: columns, scope: 'local' };
   const each = (body: (at: Expr, values: ReadonlyMap<Iter, Expr>) => readonly Stmt[]): Stmt[] => {
-    const within = makeIter('c', BLOCK);
-    const position = addIndex(mulIndex(iterOf(block), BLOCK), iterOf(within));
+    const within = makeIter('c', columns);
+    const position = addIndex(mulIndex(iterOf(block), columns), iterOf(within));
     return nest([within], 'parallel', body(iterOf(within), new Map([[column, position]])));
   };
   const added = (at: Expr, values: ReadonlyMap<Iter, Expr>): Expr =>
-    Array.from({ length: ROWS }, (_, r) => addIndex(mulIndex(iterOf(rows), ROWS), r)).reduce<Expr>(
+    Array.from({ length: rows }, (_, r) => addIndex(mulIndex(iterOf(step), rows), r)).reduce<Expr>(
       (sum, position) => call('add', sum, substitute(term, new Map([...values, [row, position]]))),
       load(sums, at),
     );
@@ -131,7 +155,7 @@ function blocked({ column, accumulator, start, outer, row, term, rest }: ColumnS
     alloc(sums, [
       ...each((at, values) => [store(sums, at, substitute(start, values))]),
       ...nest(
-        [...outer, rows],
+        [...outer, step],
         'serial',
         each((at, values) => [store(sums, at, added(at, values))]),
       ),

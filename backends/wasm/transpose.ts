@@ -4,11 +4,13 @@
  *
  *   parallel k<64: parallel w<8: store panel[k*8 + w] = load b[w*64 + k]
  * ->
- *   parallel kt<16: parallel wt<2: alloc register square[16]:
- *     unroll i<4: vector l<4: store square[i*4 + l] = load b[(wt*4 + i)*64 + kt*4 + l]
- *     unroll i<4: vector l<4: store panel[(kt*4 + i)*8 + wt*4 + l] = load square[l*4 + i]
+ *   parallel kb<4: parallel wt<2: parallel kt<4: alloc register square[16]:
+ *     unroll i<4: vector l<4: store square[i*4 + l] = load b[(wt*4 + i)*64 + kb*16 + kt*4 + l]
+ *     unroll i<4: vector l<4: store panel[(kb*16 + kt*4 + i)*8 + wt*4 + l] = load square[l*4 + i]
  *
- * So operands of contractions are packed, and dimensions change places. What fills no square is left to the other passes.
+ * So operands of contractions are packed, and dimensions change places. Squares that share the cache lines they read follow
+ * each other: those of a whole row later, the lines would often be gone, since rows of as many bytes as a power of two are
+ * in few sets of the first cache. What fills no square is left to the other passes.
  */
 import {
   addIndex,
@@ -47,16 +49,34 @@ export const transposeInRegisters: Pass<Kernel> = {
   },
 };
 
+/** Elements of a cache line. */
+const LINE = 16;
+
+type Loop = Extract<Stmt, { kind: 'loop' }>;
 type Store = Extract<Stmt, { kind: 'store' }>;
 
 function transposed(stmt: Stmt, context: PassContext): Stmt[] {
   if (stmt.kind !== 'loop' && stmt.kind !== 'alloc') return [stmt];
   if (stmt.kind === 'loop' && stmt.map === 'parallel') {
-    const squares = inSquares(stmt, context);
+    const squares = inSquares(stmt, context) ?? apartInSquares(stmt, context);
     if (squares !== null) return squares;
   }
   const body = stmt.body.flatMap(inner => transposed(inner, context));
   return [withBody(stmt, body)];
+}
+
+/**
+ * A loop around several, of which some can go through squares, is a loop for each of them: so the parts of a tensor that are
+ * put side by side. Its iterations are independent, so that one part may be done for all before the next.
+ */
+function apartInSquares(stmt: Loop, context: PassContext): Stmt[] | null {
+  if (stmt.limit !== null || stmt.body.length < 2 || !stmt.body.every(({ kind }) => kind === 'loop')) return null;
+  const alone = (part: Stmt): Loop => {
+    const iter = makeIter(stmt.iter.name, stmt.iter.extent);
+    return { ...stmt, iter, body: replaceIters([part], new Map([[stmt.iter, iterOf(iter)]])) };
+  };
+  const parts = stmt.body.map(part => ({ loop: alone(part), squares: inSquares(alone(part), context) }));
+  return parts.some(({ squares }) => squares !== null) ? parts.flatMap(({ loop, squares }) => squares ?? [loop]) : null;
 }
 
 function inSquares(stmt: Stmt, context: PassContext): Stmt[] | null {
@@ -92,15 +112,20 @@ function isReadAlong({ index: to, value }: Store, read: Iter, written: Iter): bo
 
 /** Whole squares, then one by one what is left along `written`, and along `read`. */
 function squares(copy: Store, read: Iter, written: Iter): Stmt[] {
-  const [down, across] = [read, written].map(({ name, extent }) => makeIter(`${name}t`, Math.floor(extent / LANES)));
-  const [inSquares, left] = [across.extent * LANES, written.extent % LANES];
-  const first = (tile: Iter): Expr => mulIndex(iterOf(tile), LANES);
+  const [down, across] = [read, written].map(({ extent }) => Math.floor(extent / LANES));
+  const together = [LINE / LANES, 2, 1].find(count => down % count === 0)!;
+  const block = makeIter(`${read.name}b`, down / together);
+  const [readTile, writtenTile] = [makeIter(`${read.name}t`, together), makeIter(`${written.name}t`, across)];
+  const first = (tile: Expr): Expr => mulIndex(tile, LANES);
+  const readFirst = first(addIndex(mulIndex(iterOf(block), together), iterOf(readTile)));
+  const writtenFirst = first(iterOf(writtenTile));
+  const [inSquares, left] = [across * LANES, written.extent % LANES];
   return [
-    ...nest([down, across], 'parallel', [
-      square((i, j) => copyAt(copy, [read, addIndex(first(down), i)], [written, addIndex(first(across), j)])),
+    ...nest([block, writtenTile, readTile], 'parallel', [
+      square((i, j) => copyAt(copy, [read, addIndex(readFirst, i)], [written, addIndex(writtenFirst, j)])),
     ]),
     ...part(copy, [read, 0, read.extent], [written, inSquares, left]),
-    ...part(copy, [read, down.extent * LANES, read.extent % LANES], [written, 0, inSquares]),
+    ...part(copy, [read, down * LANES, read.extent % LANES], [written, 0, inSquares]),
   ];
 }
 
