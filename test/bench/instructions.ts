@@ -40,6 +40,9 @@ const long: Partial<Record<ScalarFn, number>> = {
 
 export const instructionsOf = ({ body }: Kernel): number => count(body, []);
 
+/** Of so many calls of a function, in vectors. */
+export const instructionsOfCalls = (fn: ScalarFn, calls: number): number => ((long[fn] ?? 1) * calls) / LANES;
+
 const count = (stmts: readonly Stmt[], loops: readonly Loop[]): number =>
   stmts.reduce((sum, stmt) => sum + ofStatement(stmt, loops), 0);
 
@@ -100,7 +103,7 @@ function times(loops: readonly Loop[], counters: ReadonlySet<Iter>): number {
 function instructions(expr: Expr, loops: readonly Loop[]): number {
   if (expr.kind === 'load') return loading(expr, loops);
   if (expr.dtype === 'index') return 0;
-  const isWide = expr.dtype === 'int64' || expr.dtype === 'float64';
+  const isWide = [expr, ...childrenOf(expr)].some(({ dtype }) => dtype === 'int64' || dtype === 'float64');
   const lanes = isWide && laneLoop(loops) !== undefined ? LANES : 1;
   if (expr.kind === 'cast') return lanes;
   if (expr.kind === 'select') return lanes * (expr.yes.kind === 'const' || expr.no.kind === 'const' ? 1 : choice);
