@@ -17,6 +17,11 @@ describe('in order as by name', () => {
     [new nn.GRUCell(2, 3, false), new nn.GRUCell(2, 3, { bias: false })],
     [new nn.LSTMCell(2, 3, false), new nn.LSTMCell(2, 3, { bias: false })],
     [new nn.MultiheadAttention(4, 2, 0.1, false), new nn.MultiheadAttention(4, 2, { dropout: 0.1, bias: false })],
+    [new nn.Conv2d(2, 4, 3, 2, 1), new nn.Conv2d(2, 4, { kernelSize: 3, stride: 2, padding: 1 })],
+    [new nn.Conv1d(2, 4, 3), new nn.Conv1d({ inChannels: 2, outChannels: 4, kernelSize: 3 })],
+    [new nn.ConvTranspose2d(2, 4, 3, 2), new nn.ConvTranspose2d(2, 4, { kernelSize: 3, stride: 2 })],
+    [new nn.MaxPool2d(3, 2), new nn.MaxPool2d({ kernelSize: 3, stride: 2 })],
+    [new nn.AvgPool1d(2), new nn.AvgPool1d({ kernelSize: 2 })],
     [
       new nn.TransformerEncoderLayer(4, 2, 8, 0.2, 'gelu', 1e-3, true),
       new nn.TransformerEncoderLayer(4, 2, {
@@ -52,6 +57,9 @@ describe('in order as by name', () => {
     const GroupNorm = nn.GroupNorm as new (...given: unknown[]) => nn.GroupNorm;
     expect(() => new GroupNorm(2, 4, 1e-3, true, 5)).toThrow(/takes 2 settings but 3 were given\n.*eps, affine/s);
     expect(() => new GroupNorm(2, 4, 1e-3, { eps: 1e-3 })).toThrow(/got 'eps' twice/);
+    const Conv2d = nn.Conv2d as new (...given: unknown[]) => nn.Conv2d;
+    expect(() => new Conv2d(2, 4)).toThrow(/missing setting 'kernelSize'/);
+    expect(() => new Conv2d(2, 4, 3, { kernelSize: 3 })).toThrow(/got 'kernelSize' twice/);
     expect(() => new nn.ConvTranspose1d(1, 1, 1, { paddingMode: 'reflect' as 'zeros' })).toThrow(
       /Only 'zeros' padding mode is supported for ConvTranspose1d, not 'reflect'/,
     );

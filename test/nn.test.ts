@@ -272,7 +272,7 @@ describe('settings in order and by name', () => {
     const conv = (...given: unknown[]): unknown => Reflect.construct(nn.Conv2d, [1, 2, 3, ...given]);
     expect(() => conv(1, { stride: 2 })).toThrow(/E108: Conv2d: got 'stride' twice/);
     expect(() => conv({ stride: 2 }, 1)).toThrow(/settings by name only after those in order/);
-    expect(() => conv(1, 1, 1, 1, true, 'zeros', 7)).toThrow(/takes 6 settings but 7 were given/);
+    expect(() => conv(1, 1, 1, 1, true, 'zeros', 7)).toThrow(/takes 9 settings but 10 were given/);
   });
 });
 

@@ -4,7 +4,7 @@ import type { DType } from '../../compiler/ir/dtype.js';
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import { empty } from '../creation.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from '../in-order.js';
+import { byName, type InOrder, needed } from '../in-order.js';
 import { positional, UnaryLayer, Unquoted } from './layer.js';
 import { resetLinear } from './linear.js';
 import { Parameter } from './parameter.js';
@@ -31,6 +31,19 @@ export interface ConvOptions {
   readonly dtype?: DType;
 }
 
+/** What no convolution does without. */
+const convNeeds = ['inChannels', 'outChannels', 'kernelSize'] as const;
+interface ConvNeeds {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: Size;
+}
+/** In their places, or by name from the window on, or all by name. */
+type Convolving<Options, Settings extends readonly unknown[]> =
+  | [inChannels: number, outChannels: number, kernelSize: Size, ...settings: Settings]
+  | [inChannels: number, outChannels: number, options: Options & Pick<ConvNeeds, 'kernelSize'>]
+  | [options: Options & ConvNeeds];
+
 function checkGroups(inChannels: number, outChannels: number, groups: number): void {
   if (inChannels % groups !== 0)
     fail('E208', { problem: `in_channels must be divisible by groups: ${inChannels} and ${groups}` });
@@ -52,8 +65,9 @@ abstract class ConvNd extends UnaryLayer {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvOptions) {
+  constructor(rank: number, options: ConvOptions & ConvNeeds) {
     super();
+    const { inChannels, outChannels, kernelSize } = needed(new.target.name, convNeeds, options);
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', dtype } = options;
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -110,23 +124,24 @@ abstract class ConvNd extends UnaryLayer {
 
 export const convOrder = ['stride', 'padding', 'dilation', 'groups', 'bias', 'paddingMode'] as const;
 export type ConvSettings = InOrder<ConvOptions, typeof convOrder>;
+const allConvSettings = [...convNeeds, ...convOrder] as const;
 
 export class Conv1d extends ConvNd {
   protected override readonly convolution = F.conv1d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(1, inChannels, outChannels, kernelSize, byName('Conv1d', convOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvOptions, ConvSettings>) {
+    super(1, byName('Conv1d', allConvSettings, given, ['dtype']));
   }
 }
 export class Conv2d extends ConvNd {
   protected override readonly convolution = F.conv2d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(2, inChannels, outChannels, kernelSize, byName('Conv2d', convOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvOptions, ConvSettings>) {
+    super(2, byName('Conv2d', allConvSettings, given, ['dtype']));
   }
 }
 export class Conv3d extends ConvNd {
   protected override readonly convolution = F.conv3d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvSettings) {
-    super(3, inChannels, outChannels, kernelSize, byName('Conv3d', convOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvOptions, ConvSettings>) {
+    super(3, byName('Conv3d', allConvSettings, given, ['dtype']));
   }
 }
 
@@ -154,8 +169,9 @@ abstract class ConvTransposeNd extends UnaryLayer {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(rank: number, inChannels: number, outChannels: number, kernelSize: Size, options: ConvTransposeOptions) {
+  constructor(rank: number, options: ConvTransposeOptions & ConvNeeds) {
     super();
+    const { inChannels, outChannels, kernelSize } = needed(new.target.name, convNeeds, options);
     const { stride = 1, padding = 0, outputPadding = 0, groups = 1, bias = true, dilation = 1, dtype } = options;
     const { paddingMode = 'zeros' } = options;
     if (paddingMode !== 'zeros')
@@ -207,22 +223,23 @@ export const convTransposeOrder = [
   'paddingMode',
 ] as const;
 export type ConvTransposeSettings = InOrder<ConvTransposeOptions, typeof convTransposeOrder>;
+const allConvTransposeSettings = [...convNeeds, ...convTransposeOrder] as const;
 
 export class ConvTranspose1d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose1d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(1, inChannels, outChannels, kernelSize, byName('ConvTranspose1d', convTransposeOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvTransposeOptions, ConvTransposeSettings>) {
+    super(1, byName('ConvTranspose1d', allConvTransposeSettings, given, ['dtype']));
   }
 }
 export class ConvTranspose2d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose2d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(2, inChannels, outChannels, kernelSize, byName('ConvTranspose2d', convTransposeOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvTransposeOptions, ConvTransposeSettings>) {
+    super(2, byName('ConvTranspose2d', allConvTransposeSettings, given, ['dtype']));
   }
 }
 export class ConvTranspose3d extends ConvTransposeNd {
   protected override readonly convolution = F.convTranspose3d;
-  constructor(inChannels: number, outChannels: number, kernelSize: Size, ...given: ConvTransposeSettings) {
-    super(3, inChannels, outChannels, kernelSize, byName('ConvTranspose3d', convTransposeOrder, given, ['dtype']));
+  constructor(...given: Convolving<ConvTransposeOptions, ConvTransposeSettings>) {
+    super(3, byName('ConvTranspose3d', allConvTransposeSettings, given, ['dtype']));
   }
 }

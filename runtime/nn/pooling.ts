@@ -1,9 +1,15 @@
 /** Pooling, and dims flattened after it. */
 import type { Tensor } from '../../compiler/ops/tensor.js';
 import * as F from '../functional.js';
-import { byName, type InOrder } from '../in-order.js';
+import { byName, type InOrder, needed } from '../in-order.js';
 import type { Size } from './convolution.js';
 import { Layer, settings, UnaryLayer } from './layer.js';
+
+type Windowed<Options> = Options & { readonly kernelSize: Size };
+/** The window in its place or by name, and what else is given. */
+type Pooling<Options, Settings extends readonly unknown[]> =
+  | [kernelSize: Size, ...settings: Settings]
+  | [options: Windowed<Options>];
 
 export interface MaxPoolOptions<R extends boolean = boolean> {
   readonly stride?: Size | null;
@@ -26,9 +32,11 @@ abstract class MaxPoolNd<R extends boolean> extends Layer {
   readonly dilation: Size;
   readonly returnIndices: boolean;
   readonly ceilMode: boolean;
-  constructor(kernelSize: Size, ...given: InOrder<MaxPoolOptions<R>, typeof maxPoolOrder>) {
+  constructor(...given: Pooling<MaxPoolOptions<R>, InOrder<MaxPoolOptions<R>, typeof maxPoolOrder>>) {
     super();
-    const options: MaxPoolOptions<R> = byName('MaxPool', maxPoolOrder, given);
+    const { name } = new.target;
+    const options: Windowed<MaxPoolOptions<R>> = byName(name, ['kernelSize', ...maxPoolOrder], given);
+    const { kernelSize } = needed(name, ['kernelSize'], options);
     const { stride, padding = 0, dilation = 1, returnIndices = false, ceilMode = false } = options;
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
@@ -76,9 +84,11 @@ abstract class AvgPoolNd extends UnaryLayer {
   readonly ceilMode: boolean;
   readonly countIncludePad: boolean;
   readonly divisorOverride: number | null;
-  constructor(kernelSize: Size, ...given: InOrder<AvgPoolOptions, typeof avgPoolOrder>) {
+  constructor(...given: Pooling<AvgPoolOptions, InOrder<AvgPoolOptions, typeof avgPoolOrder>>) {
     super();
-    const options: AvgPoolOptions = byName('AvgPool', avgPoolOrder, given);
+    const { name } = new.target;
+    const options: Windowed<AvgPoolOptions> = byName(name, ['kernelSize', ...avgPoolOrder], given);
+    const { kernelSize } = needed(name, ['kernelSize'], options);
     const { stride, padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null } = options;
     this.kernelSize = kernelSize;
     this.stride = stride ?? kernelSize;
