@@ -1,7 +1,19 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/**
+ * Tests in a process of their own: they start programs, browsers and threads, measure memory or growth, change what a
+ * process has once (V8's flags, globals, caches), or look at a library of which only a part is loaded.
+ *
+ * All others share the workers, and with them the loaded library and its optimised code: they take less than half as long.
+ * What they change of it (a default dtype, a seed), they put back.
+ */
+const alone = 'analysis architecture browser bundlers check-types cli cli-* cuda cuda-* growth '
+  .concat('lenet memory ops-cuda package races service threads threads-* turns wasm-revectorize')
+  .split(' ')
+  .map(name => `test/${name}.test.ts`);
 
 export default defineConfig({
   resolve: {
@@ -18,9 +30,22 @@ export default defineConfig({
   test: {
     // commands that tests run write no annotations, wherever the tests themselves run
     env: { GITHUB_ACTIONS: '' },
-    include: ['test/**/*.test.ts'],
     maxWorkers: '100%',
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // for a machine with ten times as much to do; nothing takes nearly as long on a quiet one
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    // projects run in the order of their names: the long files first, and the many short ones fill both workers to the end
+    projects: [
+      { extends: true, test: { name: 'alone', include: alone } },
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...alone],
+          isolate: false,
+        },
+      },
+    ],
   },
 });
