@@ -3,9 +3,8 @@
  * be held against the measured one. The first that agrees with it is the reason; where none does, the nearest is given with
  * the part that it accounts for.
  */
-import { contractionOf, tileContractions } from '../../backends/wasm/contraction.js';
-import { LANES } from '../../backends/wasm/emit-vector.js';
-import { type Plan, sizeOf } from '../../backends/wasm/operand.js';
+import { tileContractions } from '../../backends/wasm/contraction.js';
+import type { Plan } from '../../backends/wasm/operand.js';
 import { schedule } from '../../backends/wasm/schedule.js';
 import type { Ceilings } from '../../compiler/cli/bench/ceilings.js';
 import { costOf, type Limits, leastMs } from '../../compiler/cli/bench/cost.js';
@@ -51,7 +50,7 @@ function reasonsOf(kernel: Kernel, limits: Limits, ceilings: Ceilings): Reason[]
   const tile = tileReason(kernel, arithmetic);
   return [
     { what: 'computing and moving, which do not overlap', ms: arithmetic + functions + memory },
-    ...(tile === null ? [] : withTile(tile, finishingMs(kernel, ceilings), far)),
+    ...(tile === null ? [] : [tile, { what: `${tile.what}; its data from memory`, ms: tile.ms + far }]),
     { what: 'its instructions, 4 in a cycle', ms: work },
     { what: 'its data from memory', ms: far },
     { what: 'computing, and its data from memory', ms: arithmetic + functions + far },
@@ -66,17 +65,6 @@ function reasonsOf(kernel: Kernel, limits: Limits, ceilings: Ceilings): Reason[]
   ];
 }
 
-/** The estimate is of products: what is done with their sums comes after, and moves what it reads and writes. */
-function withTile(tile: Reason, finishing: number, far: number): Reason[] {
-  const [from, after] = ['its data from memory', 'what follows the sums'];
-  return [
-    tile,
-    { what: `${tile.what}; ${from}`, ms: tile.ms + far },
-    { what: `${tile.what}; ${after}`, ms: tile.ms + finishing },
-    { what: `${tile.what}; ${after}; ${from}`, ms: tile.ms + finishing + far },
-  ];
-}
-
 /** Where other kernels have filled the caches since the data was there. */
 function farMs(kernel: Kernel, { streams }: Ceilings): number {
   const farthest = streams[streams.length - 1].gigabytesPerSecond;
@@ -86,8 +74,6 @@ function farMs(kernel: Kernel, { streams }: Ceilings): number {
 /** Operations in a cycle of the arithmetic ceiling: two products and two sums of four. */
 const operationsPerCycle = 16;
 const instructionsPerCycle = 4;
-/** Operations on the sums of a tile, which add or multiply, but not both at once. */
-const finishedPerCycle = 2;
 
 function instructionMs(kernel: Kernel, ceilings: Ceilings): number {
   const scheduled = schedule.reduce((stage, pass) => pass.run(stage, { note: () => {} }), kernel);
@@ -103,17 +89,6 @@ function functionInstructionMs(kernel: Kernel, ceilings: Ceilings): number {
 
 const msOfInstructions = (count: number, { mulAddGflops }: Ceilings): number =>
   count / instructionsPerCycle / (mulAddGflops / operationsPerCycle) / 1e6;
-
-/** Reading a sum, and storing what is made of it, besides the operations: each waits for the one before. */
-const perResult = 2;
-
-function finishingMs(kernel: Kernel, { mulAddGflops }: Ceilings): number {
-  const contractions = kernel.body.map(contractionOf).filter(found => found !== null);
-  const results = contractions.reduce((sum, { parallel }) => sum + sizeOf(parallel), 0);
-  const products = contractions.reduce((sum, { parallel, summed }) => sum + sizeOf(parallel) * sizeOf(summed), 0);
-  const operations = costOf(kernel).flops - 2 * products + perResult * results;
-  return (operations * operationsPerCycle) / LANES / finishedPerCycle / mulAddGflops / 1e6;
-}
 
 /** Products that a tile makes in a cycle of the estimate, where nothing else takes time. */
 const vectorOfProducts = 4;
