@@ -1,25 +1,23 @@
 /**
- * From a model file to the files of its artifact: load, trace, compile, emit for each target.
+ * From a model file to the files of its artifact: load, trace, compile, emit for each target. What only some builds need
+ * is loaded by those.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { cudaBackend } from '../../backends/cuda/backend.js';
-import { buildWithNvcc, nvccVersion } from '../../backends/cuda/nvcc.js';
 import { evaluateConstant } from '../../backends/js/evaluate.js';
-import { revectorized, revectorizedPlainSums } from '../../backends/wasm/revectorized.js';
+import type { wasm } from '../../backends/wasm/backend.js';
 import { artifactFiles } from '../artifact/write.js';
+import type { TypedArray } from '../ir/dtype.js';
 import type { DebugOptions } from '../pass.js';
 import { type Compilation, compileToProgram, emitProgram } from '../pipeline.js';
 import { type ModelDefinition, type TracedModel, traceModel } from '../trace/model.js';
 import { writeWhole } from './cache/atomic.js';
 import type { NvccChoice, Target } from './choices.js';
-import { checkPassNames } from './debug-passes.js';
 import { EnvironmentError } from './diagnostics.js';
 import { type LoadModelOptions, loadModelFile, type ModelFile } from './model-file.js';
-import { tuneProgram } from './tune/tune.js';
 import { wasmTunedBy } from './tune/tuned-backend.js';
 import { type Tuning, tuningPath } from './tune/tuning-file.js';
 
@@ -81,18 +79,18 @@ export async function compileArtifact(
   options: CompileOptions,
 ): Promise<BuiltArtifact> {
   const { targets: wanted = ['wasm'], debug, progress = () => {} } = options;
-  if (debug) checkPassNames(debug);
+  if (debug && namesPasses(debug)) (await import('./debug-passes.js')).checkPassNames(debug);
   progress('compiling');
   const compilation = compileToProgram(traced, debug, evaluateConstant);
   const state = new Map(traced.state.map(({ name, storage }) => [name, storage.array]));
-  const measured = options.tune ? tuneProgram(compilation.program, state, { progress }) : null;
+  const measured = options.tune ? await tuned(compilation, state, progress) : null;
   const tuning = measured && `${JSON.stringify(measured, null, 2)}\n`;
   const sources = new Map(file.sources);
   if (tuning !== null) sources.set(basename(tuningPath(path)), new TextEncoder().encode(tuning));
   const emitted = new Map<string, Uint8Array | string>();
   for (const target of wanted) {
     progress(`emitting ${target}`);
-    for (const [path, content] of emit(target, compilation, measured ?? file.tuning, options))
+    for (const [path, content] of await emit(target, compilation, measured ?? file.tuning, options))
       emitted.set(path, content);
   }
   if (wanted.includes('cuda')) {
@@ -111,23 +109,42 @@ export async function compileArtifact(
   return { definition, traced, compilation, files, tuning };
 }
 
-function emit(
+const namesPasses = ({ dump, skip, explain, stopAfter }: DebugOptions): boolean =>
+  [dump, skip, explain, stopAfter].some(named => named !== undefined && named.length > 0);
+
+async function tuned(
+  { program }: Compilation,
+  state: ReadonlyMap<string, TypedArray>,
+  progress: (text: string) => void,
+): Promise<Tuning> {
+  const { tuneProgram } = await import('./tune/tune.js');
+  return tuneProgram(program, state, { progress });
+}
+
+async function emit(
   target: Target,
   { program }: Compilation,
   tuning: Tuning | null,
   { threads, revectorize, winograd, debug }: CompileOptions,
-): ReadonlyMap<string, Uint8Array | string> {
+): Promise<ReadonlyMap<string, Uint8Array | string>> {
   switch (target) {
     case 'wasm': {
       const alone = wasmTunedBy(tuning, winograd);
-      const backends = revectorize ? [alone, winograd === false ? revectorizedPlainSums : revectorized] : [alone];
+      const backends = revectorize ? [alone, await revectorizedBy(winograd)] : [alone];
       return new Map(backends.flatMap(to => [...emitProgram(program, to, { relaxed: true, threads }, debug)]));
     }
-    case 'cuda':
+    case 'cuda': {
+      const { cudaBackend } = await import('../../backends/cuda/backend.js');
       return emitProgram(program, cudaBackend, undefined, debug);
+    }
     default:
       return target satisfies never;
   }
+}
+
+async function revectorizedBy(winograd: boolean | undefined): Promise<typeof wasm> {
+  const { revectorized, revectorizedPlainSums } = await import('../../backends/wasm/revectorized.js');
+  return winograd === false ? revectorizedPlainSums : revectorized;
 }
 
 /**
@@ -139,6 +156,7 @@ async function cudaLibrary(
   choice: NvccChoice,
 ): Promise<Uint8Array | null> {
   if (choice === 'skip') return null;
+  const { buildWithNvcc, nvccVersion } = await import('../../backends/cuda/nvcc.js');
   if ((await nvccVersion()) === null) {
     if (choice === 'auto') return null;
     throw new EnvironmentError('there is no nvcc: install the CUDA toolkit, or build without --nvcc require');

@@ -11,6 +11,7 @@ import { debugSpecs } from './debug-options.js';
 import { type Diagnostic, diagnosticsOf, type ExitCode, exitCodeOf, exitCodes } from './diagnostics.js';
 import type { BuildsJson } from './json.js';
 import type { Output } from './output.js';
+import { optimizeOnlyWhatRunsLong } from './tiering.js';
 
 export const buildCommand: Command = {
   name: 'build',
@@ -42,6 +43,8 @@ export const buildCommand: Command = {
     ...debugSpecs,
   },
   async run(args, output) {
+    // what is measured is measured as it will run
+    if (!args.has('tune')) optimizeOnlyWhatRunsLong();
     if (args.has('watch')) {
       const { watchModels } = await import('./watch.js');
       return watchModels({

@@ -60,9 +60,20 @@ const ownBuffers = ({ files }: CompiledModel): ArrayBuffer[] =>
       : [],
   );
 
+/**
+ * Where the user's code left nothing running or unwritten, the thread need not wait for what V8 still optimizes, as it
+ * would at an end by itself.
+ */
+function endAtOnce(): void {
+  const running = process.getActiveResourcesInfo().filter(kind => kind !== 'MessagePort');
+  const unwritten = process.stdout.writableLength + process.stderr.writableLength;
+  if (running.length === 0 && unwritten === 0) process.exit();
+}
+
 try {
   const model = await compile(workerData);
   say({ kind: 'compiled', model }, ownBuffers(model));
+  endAtOnce();
 } catch (error) {
   if (error instanceof Stopped) say({ kind: 'stopped', pass: error.pass });
   else

@@ -20,10 +20,8 @@ export class TypeProject {
   constructor(files: readonly string[]) {
     const config = configFor(files[0]);
     const project = new Project({
-      tsConfigFilePath: config ?? undefined,
-      skipAddingFilesFromTsConfig: true,
       compilerOptions: {
-        ...(config === null ? defaults : {}),
+        ...(config === null ? defaults : optionsOf(config)),
         noEmit: true,
         skipLibCheck: true,
         allowImportingTsExtensions: true,
@@ -76,6 +74,14 @@ function configFor(file: string): string | null {
     if (folder === dirname(folder)) return null;
   }
 }
+
+/** Without looking for the files that a configuration names, in all folders below. Throws nothing: what is wrong is left out. */
+const optionsOf = (config: string): ts.CompilerOptions | undefined =>
+  ts.getParsedCommandLineOfConfigFile(config, undefined, {
+    ...ts.sys,
+    readDirectory: () => [],
+    onUnRecoverableConfigFileDiagnostic: () => {},
+  })?.options;
 
 /** Of the libraries that the options name or imply, those of ECMAScript. */
 function languageLibrary(options: ts.CompilerOptions): string[] {
