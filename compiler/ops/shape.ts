@@ -439,46 +439,42 @@ export const tile: Op<(input: Tensor, ...dims: [readonly number[]] | number[]) =
   samples: [sample(random([2, 3]), [2])],
 });
 
-export const repeatInterleave: Op<(input: Tensor, repeats: number | Tensor, dim?: number | null) => Tensor> = composite(
-  {
-    name: 'repeatInterleave',
-    gradName: 'IndexSelectBackward0',
-    doc: 'Each position repeated along a dim (flattened without one); a tensor of repeats gives each position its own.',
-    signature: 'input: tensor, repeats: any, dim: int = null',
-    compute({ input, repeats, dim }) {
-      if (dim === null) return repeatInterleave(input.reshape([-1]), repeats, 0);
-      const d = normalizeDim('repeatInterleave', dim, input.ndim);
-      if (typeof repeats === 'number') {
-        const copied = input
-          .unsqueeze(d + 1)
-          .expand([...input.shape.slice(0, d + 1), repeats, ...input.shape.slice(d + 1)]);
-        return copied.reshape([...input.shape.slice(0, d), input.shape[d] * repeats, ...input.shape.slice(d + 1)]);
-      }
-      const listed = elements(repeats, 'the length of the result').map(Number);
-      const counts = listed.length === 1 ? new Array<number>(input.shape[d]).fill(listed[0]) : listed;
-      if (counts.length !== input.shape[d])
-        fail('E107', {
-          op: 'repeatInterleave',
-          problem: `repeats must have the same size as input along dim: ${counts.length} and ${input.shape[d]}`,
-        });
-      const pieces = counts.flatMap((count, i) =>
-        count === 0
-          ? []
-          : [
-              input
-                .slice(d, i, i + 1)
-                .expand(input.shape.map((extent: number, e: number) => (e === d ? count : extent))),
-            ],
-      );
-      return pieces.length === 0 ? input.slice(d, 0, 0) : cat(pieces, d);
-    },
-    samples: [
-      sample(random([2, 3]), 2),
-      sample(random([2, 3]), 3, 0),
-      eagerSample(random([3]), exactly([3], [2, 0, 1], 'int64'), 0),
-    ],
+export const repeatInterleave: Op<
+  (input: Tensor, repeats: number | Tensor, dim?: number | null | { readonly dim?: number | null }) => Tensor
+> = composite({
+  name: 'repeatInterleave',
+  gradName: 'IndexSelectBackward0',
+  doc: 'Each position repeated along a dim (flattened without one); a tensor of repeats gives each position its own.',
+  signature: 'input: tensor, repeats: any, dim: int = null',
+  compute({ input, repeats, dim }) {
+    if (dim === null) return repeatInterleave(input.reshape([-1]), repeats, 0);
+    const d = normalizeDim('repeatInterleave', dim, input.ndim);
+    if (typeof repeats === 'number') {
+      const copied = input
+        .unsqueeze(d + 1)
+        .expand([...input.shape.slice(0, d + 1), repeats, ...input.shape.slice(d + 1)]);
+      return copied.reshape([...input.shape.slice(0, d), input.shape[d] * repeats, ...input.shape.slice(d + 1)]);
+    }
+    const listed = elements(repeats, 'the length of the result').map(Number);
+    const counts = listed.length === 1 ? new Array<number>(input.shape[d]).fill(listed[0]) : listed;
+    if (counts.length !== input.shape[d])
+      fail('E107', {
+        op: 'repeatInterleave',
+        problem: `repeats must have the same size as input along dim: ${counts.length} and ${input.shape[d]}`,
+      });
+    const pieces = counts.flatMap((count, i) =>
+      count === 0
+        ? []
+        : [input.slice(d, i, i + 1).expand(input.shape.map((extent: number, e: number) => (e === d ? count : extent)))],
+    );
+    return pieces.length === 0 ? input.slice(d, 0, 0) : cat(pieces, d);
   },
-);
+  samples: [
+    sample(random([2, 3]), 2),
+    sample(random([2, 3]), 3, { dim: 0 }),
+    eagerSample(random([3]), exactly([3], [2, 0, 1], 'int64'), 0),
+  ],
+});
 
 const triangle = (name: string, doc: string, keeps: 'le' | 'ge'): Op<(input: Tensor, diagonal?: number) => Tensor> =>
   define({
