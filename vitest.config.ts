@@ -15,18 +15,20 @@ const alone = 'analysis architecture browser bundlers check-types cli cli-* cuda
   .split(' ')
   .map(name => `test/${name}.test.ts`);
 
-export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^gradc$/, replacement: here('runtime/index.ts') },
-      { find: /^gradc\/functional$/, replacement: here('runtime/functional.ts') },
-      { find: /^gradc\/compiler$/, replacement: here('compiler/index.ts') },
-      { find: /^gradc\/deploy$/, replacement: here('runtime/deploy/index.ts') },
-      { find: /^gradc\/config$/, replacement: here('compiler/cli/define-config.ts') },
-      { find: /^gradc\/plugin$/, replacement: here('compiler/plugins/index.ts') },
-      { find: /^gradc\/eager$/, replacement: here('compiler/plugins/eager-model.ts') },
-    ],
-  },
+export const resolve = {
+  alias: [
+    { find: /^gradc$/, replacement: here('runtime/index.ts') },
+    { find: /^gradc\/functional$/, replacement: here('runtime/functional.ts') },
+    { find: /^gradc\/compiler$/, replacement: here('compiler/index.ts') },
+    { find: /^gradc\/deploy$/, replacement: here('runtime/deploy/index.ts') },
+    { find: /^gradc\/config$/, replacement: here('compiler/cli/define-config.ts') },
+    { find: /^gradc\/plugin$/, replacement: here('compiler/plugins/index.ts') },
+    { find: /^gradc\/eager$/, replacement: here('compiler/plugins/eager-model.ts') },
+  ],
+};
+
+export default defineConfig(({ mode }) => ({
+  resolve,
   test: {
     // commands that tests run write no annotations, wherever the tests themselves run
     env: { GITHUB_ACTIONS: '' },
@@ -36,9 +38,10 @@ export default defineConfig({
     hookTimeout: 300_000,
     // projects run in the order of their names: the long files first, and the many short ones fill both workers to the end
     projects: [
-      { extends: true, test: { name: 'alone', include: alone } },
+      { extends: true, mode, test: { name: 'alone', include: alone } },
       {
         extends: true,
+        mode,
         test: {
           name: 'shared',
           include: ['test/**/*.test.ts'],
@@ -48,4 +51,4 @@ export default defineConfig({
       },
     ],
   },
-});
+}));

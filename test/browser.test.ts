@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { vite } from 'gradc/plugin';
 import { build, createServer, type InlineConfig, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import sources from '../vitest.config.js';
+import { resolve } from '../vitest.config.js';
 import { Chromium, findChromium, type Page } from './support/chromium.js';
 import { isolation, type StaticServer, serve } from './support/static-server.js';
 
@@ -165,7 +165,7 @@ describe.skipIf(program === null)(`in a browser${program === null ? ': no chromi
         configFile: false,
         logLevel: 'warn',
         server: { host: '127.0.0.1', port: 0, fs: { allow: [repository, root] } },
-        resolve: sources.resolve,
+        resolve,
         plugins: [vite({ checkTypes: false })],
       });
       await server.listen();
