@@ -257,6 +257,74 @@ describe('cond', () => {
       expectSame(gradients(around), [randn(5, 3), randn(3).abs().mul(sign)], 1e-5);
     }
   });
+
+  describe('what only the other side uses has no gradient, whatever its derivative', () => {
+    /** The derivatives of sqrt at 0 are infinite, and 0 · Infinity is NaN. */
+    const given = (sign: number, first = 0): g.Tensor[] =>
+      [sign, [first, 4], [1, 2]].map(values => g.tensor(values, { dtype: 'float32' }));
+    const one = (a: g.Tensor): g.Tensor => a.mul(2);
+    const programs: Record<string, Fn> = {
+      'one operand for each side': (s, x, y) => [
+        cond(
+          s.gt(0),
+          (p: g.Tensor, _: g.Tensor) => one(p),
+          (_: g.Tensor, q: g.Tensor) => one(q),
+          x.sqrt(),
+          y,
+        ),
+      ],
+      'also used elsewhere': (s, x, y) => [
+        cond(
+          s.gt(0),
+          () => one(x.sqrt().sqrt()),
+          () => one(y),
+        ),
+        x.mul(y),
+      ],
+      'of two branches': (s, x, y) => {
+        const root = x.sqrt();
+        const choose = (condition: g.Tensor): g.Tensor =>
+          cond(
+            condition,
+            () => one(root),
+            () => one(y),
+          );
+        return [choose(s.gt(0)), choose(s.gt(1)), x.mul(y)];
+      },
+      'of a branch in a branch': (s, x, y) => {
+        const root = x.sqrt();
+        const inner = (): g.Tensor =>
+          cond(
+            s.gt(0),
+            () => one(root),
+            () => one(y),
+          );
+        return [cond(s.lt(5), inner, () => y.mul(y))];
+      },
+      'of a branch in a loop': (s, xs, y) => [
+        scan(
+          (c: g.Tensor, x: g.Tensor) => {
+            const root = x.sqrt();
+            const next = cond(
+              s.gt(0),
+              () => root.mul(c),
+              () => c.mul(x),
+            );
+            return [next, next];
+          },
+          y.sum(),
+          xs,
+        )[1],
+      ],
+    };
+
+    test.each(Object.entries(programs))('%s', (_, fn) => {
+      expectSame(gradients(fn), given(-1));
+      expectSame(gradients(gradients(fn)), given(-1));
+      expectSame(gradients(fn), given(1, 1), 1e-5);
+      expectSame(gradients(gradients(fn)), given(1, 1), 1e-5);
+    });
+  });
 });
 
 describe('whileLoop', () => {

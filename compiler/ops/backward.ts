@@ -9,6 +9,7 @@ import { isComplexDType, isFloat } from '../ir/dtype.js';
 import { formatShape, sameShape } from '../ir/shape.js';
 import { checkForNan } from './anomaly.js';
 import { gradLike, realGrad, realHook } from './complex/gradients.js';
+import { addedUp, onlyIf, presenceOf, settled } from './presence.js';
 import { backwardPass, cloneIt } from './saved.js';
 import { AccumulateGrad, type GradNode, gradEdge, gradNode, type Hook, requiresGrad, withGrad } from './tape.js';
 import { executor, isInferenceModeEnabled, realForm, Tensor } from './tensor.js';
@@ -66,9 +67,12 @@ function leadingTo(order: readonly GradNode[], targets: ReadonlySet<GradNode>): 
   return needed;
 }
 
-function runHooks(node: GradNode, grad: Tensor): Tensor {
-  for (const hook of node.hooks ?? []) grad = hook(grad) ?? grad;
-  return grad;
+function runHooks({ hooks }: GradNode, grad: Tensor): Tensor {
+  if (hooks === null) return grad;
+  return onlyIf(
+    hooks.reduce((given, hook) => hook(given) ?? given, settled(grad)),
+    presenceOf(grad),
+  );
 }
 
 /**
@@ -91,7 +95,7 @@ function propagate(
     const node = gradEdge(output)!;
     handedOut.add(memoryOf(grad));
     const sum = pending.get(node);
-    pending.set(node, sum ? sum.add(grad) : grad);
+    pending.set(node, sum ? addedUp(sum, grad) : grad);
     return node;
   });
   const order = executionOrder(roots);
@@ -102,10 +106,10 @@ function propagate(
       pending.delete(node);
       if (grad === undefined || (needed !== null && !needed.has(node))) continue;
       grad = runHooks(node, grad);
-      if (node.retain !== null) executor().writeGrad(node.retain, createGraph ? grad : grad.clone());
+      if (node.retain !== null) executor().writeGrad(node.retain, createGraph ? settled(grad) : settled(grad).clone());
       if (targets?.has(node)) captured.set(node, grad);
       if (node instanceof AccumulateGrad) {
-        if (targets === null) accumulateInto(node.leaf, grad, createGraph, handedOut);
+        if (targets === null) accumulateInto(node.leaf, settled(grad), createGraph, handedOut);
         continue;
       }
       arrives(grad);
@@ -125,7 +129,8 @@ function propagate(
             `${node.name}: gradient ${i} has shape ${formatShape(contribution.shape)}, expected ${formatShape(input.type.shape)}`,
         );
         const sum = pending.get(input);
-        pending.set(input, sum ? sum.add(contribution) : contribution);
+        const arriving = onlyIf(contribution, presenceOf(grad));
+        pending.set(input, sum ? addedUp(sum, arriving) : arriving);
       }
     }
   };
@@ -163,6 +168,8 @@ export interface GradOptions extends BackwardOptions {
   readonly gradOutputs?: Tensor | readonly (Tensor | null)[] | null;
   /** Return null for inputs that the outputs do not depend on, instead of throwing. */
   readonly allowUnused?: boolean;
+  /** Gradients from branches come with the condition that they exist on (`presence.ts`), rather than as zeros. */
+  readonly conditional?: boolean;
 }
 
 /** Gradients of the sum of `outputs` with respect to `inputs`, without touching `.grad`. Errors: E201 to E204, E206, E207. */
@@ -203,7 +210,8 @@ export function gradOf(
         hint: 'pass { allowUnused: true } if this is the desired behavior',
       });
     }
-    return grad === undefined ? null : gradLike(listOf(inputs)[i], grad);
+    if (grad === undefined) return null;
+    return gradLike(listOf(inputs)[i], options.conditional ? grad : settled(grad));
   });
 }
 

@@ -4,7 +4,9 @@
  */
 
 import { resultType, tokenType } from '../ir/control.js';
+import { cast, constant, select } from '../ir/kernel.js';
 import { defineControl } from './define.js';
+import { onlyIf } from './presence.js';
 
 defineControl({
   name: 'scan',
@@ -29,5 +31,20 @@ defineControl({
   infer: ([input]) => input,
   lower: { kind: 'map', element: (at, [input]) => input.at(at) },
   vjp: ({ grad }) => [grad, null],
+});
+defineControl({
+  name: 'onlyWhere',
+  doc: 'The first input where the second, a bool[], holds; else zero. Its derivative exists on no other condition.',
+  fusion: 'pointwise',
+  elementwise: true,
+  infer: ([input]) => input,
+  lower: {
+    kind: 'map',
+    element(at, [input, condition]) {
+      const value = input.at(at);
+      return select(cast('bool', condition.at([])), value, constant(value.dtype, 0));
+    },
+  },
+  vjp: c => [onlyIf(c.grad, c.in(1)), null],
 });
 defineControl({ name: 'result', doc: 'One value of a loop or branch.', infer: (_, attrs) => resultType(attrs) });

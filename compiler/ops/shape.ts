@@ -116,10 +116,20 @@ export const foldDim: Op<(input: Tensor, dim: number, size: number, step: number
   doc: 'Windows (last dim) laid over each other along a dim and summed: the gradient of unfold.',
   signature: 'input: tensor, dim: int, size: int, step: int',
   fusion: 'reduction',
-  infer: ([input], attrs) => ({
-    dtype: input.dtype,
-    shape: input.shape.slice(0, -1).map((extent, d) => (d === attrs.dim ? (attrs.size as number) : extent)),
-  }),
+  infer([input], attrs) {
+    const { dim, size, step } = attrs as { dim: number; size: number; step: number };
+    const window = input.shape[input.shape.length - 1];
+    const windows = Math.max(0, Math.floor((size - window) / step) + 1);
+    if (input.shape[dim] !== windows)
+      fail('E107', {
+        op: 'foldDim',
+        problem: `${input.shape[dim]} windows of ${window} do not make up ${size} elements, which have ${windows}`,
+      });
+    return {
+      dtype: input.dtype,
+      shape: input.shape.slice(0, -1).map((extent, d) => (d === dim ? size : extent)),
+    };
+  },
   lower: {
     kind: 'reduce',
     fn: 'add',

@@ -18,8 +18,9 @@ import {
   scanLength,
 } from '../../ir/control.js';
 import { isFloat } from '../../ir/dtype.js';
-import { type Graph, Interner, type NamedResult, type TensorType } from '../../ir/graph.js';
+import { type Graph, Interner, type TensorType } from '../../ir/graph.js';
 import { apply, full, opDef } from '../../ops/define.js';
+import { onlyIf, presenceOf, settled } from '../../ops/presence.js';
 import { save } from '../../ops/saved.js';
 import { stack } from '../../ops/shape.js';
 import { enableGrad, type GradNode, gradEdge, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
@@ -112,7 +113,7 @@ export function recordTogether(
   for (const [i, value] of values.entries()) {
     if (isFloat(value.dtype))
       recordStep(name, [join], value, grad => {
-        arrived[i] = grad;
+        arrived[i] = settled(grad);
         return [join.detach()];
       });
     steps.push(value.meta.node);
@@ -213,7 +214,10 @@ function pullScan(linear: LinearizedScan, remembered: Remembered, grads: Gradien
 
 // ── cond ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The gradient of a branch is a branch: each side runs forwards once more, and backwards. */
+/**
+ * The gradient of a branch is a branch: each side runs forwards once more, and backwards. Where a side may have no gradient for
+ * an operand it also tells whether it had one.
+ */
 function differentiableCond(
   trace: Trace,
   control: Control,
@@ -224,16 +228,19 @@ function differentiableCond(
   const places = inputs.flatMap((_, i) => (i > 0 && wanted[i] ? [i - 1] : []));
   recordTogether('CondBackward0', inputs, values, (grads, remembered) => {
     const given = grads.flatMap((grad, i) => (grad === null ? [] : [{ grad, index: i }]));
-    const bodies = control.bodies.map(body =>
-      backwardSide(
-        body,
-        given.map(({ index }) => index),
-        places,
-      ),
-    );
+    const indices = given.map(({ index }) => index);
+    const sides = control.bodies.map(body => pulledSide(body, indices, places, false));
+    const reached = places.map((_, at) => sides.some(({ found }) => found[at] !== null));
+    const doubtful = places.flatMap((_, at) => (reached[at] && !sides.every(side => isSure(side, at)) ? [at] : []));
     const operands = wanted.map((_, i) => remembered.in(i));
+    const bodies = sides.map(side => graphOfSide(side, doubtful));
     const found = callControl({ ...control, bodies }, [...operands, ...given.map(({ grad }) => grad)]);
-    return wanted.map((is, i) => (is ? found[places.indexOf(i - 1)] : null));
+    return wanted.map((_, i) => {
+      const at = places.indexOf(i - 1);
+      if (at < 0 || !reached[at]) return null;
+      const flag = doubtful.indexOf(at);
+      return flag < 0 ? found[at] : onlyIf(found[at], found[places.length + flag]);
+    });
   });
   return values;
 }
@@ -242,10 +249,18 @@ function differentiableCond(
  * From the operands and the gradients of some results to the gradients of some operands. `anew`: the graph itself runs there
  * once more, when the first of those gradients has come.
  */
-export function backwardSide(body: Graph, given: readonly number[], places: readonly number[], anew = false): Graph {
+export const backwardSide = (body: Graph, given: readonly number[], places: readonly number[], anew: boolean): Graph =>
+  graphOfSide(pulledSide(body, given, places, anew), []);
+
+interface PulledSide {
+  readonly trace: Trace;
+  readonly asked: readonly Tensor[];
+  readonly found: Gradients;
+}
+
+function pulledSide(body: Graph, given: readonly number[], places: readonly number[], anew: boolean): PulledSide {
   const trace = new Trace(body.name, new Interner());
-  const gradients: NamedResult[] = [];
-  withExecutor(trace, () =>
+  return withExecutor(trace, () =>
     enableGrad(() => {
       const variables = body.params.map(({ type }, i) => {
         const tensor = trace.input(`operand.${i}`, type);
@@ -256,11 +271,28 @@ export function backwardSide(body: Graph, given: readonly number[], places: read
       const valueOf = replay(body, operands, callControl);
       const incoming = given.map((i, g) => ({ tensor: valueOf(body.results[i].node), grad: arriving[g] }));
       const asked = places.map(i => variables[i]);
-      for (const [i, grad] of pulledBack(incoming, asked).entries())
-        gradients.push({ name: `out.${i}`, node: trace.nodeOf(grad ?? zeros(asked[i].type)) });
+      return { trace, asked, found: pulledBack(incoming, asked) };
     }),
   );
-  return trace.finish(gradients);
+}
+
+/** Does a side that was taken always give that gradient? */
+function isSure({ found }: PulledSide, at: number): boolean {
+  const grad = found[at];
+  return grad !== null && presenceOf(grad) === null;
+}
+
+/** The gradients, then whether there were those called `doubtful`. */
+function graphOfSide({ trace, asked, found }: PulledSide, doubtful: readonly number[]): Graph {
+  return withExecutor(trace, () => {
+    const truth = (value: boolean): Tensor => full([], Number(value), { dtype: 'bool' });
+    const gradients = found.map((grad, i) => (grad === null ? zeros(asked[i].type) : settled(grad)));
+    const flags = doubtful.map(at => {
+      const grad = found[at];
+      return grad === null ? truth(false) : (presenceOf(grad) ?? truth(true));
+    });
+    return trace.finish([...gradients, ...flags].map((each, i) => ({ name: `out.${i}`, node: trace.nodeOf(each) })));
+  });
 }
 
 // ── while ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, isParam, type Node, roots, topological } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
 import { opDef } from '../../ops/define.js';
+import { settled } from '../../ops/presence.js';
 import { enableGrad } from '../../ops/tape.js';
 import { type Tensor, withExecutor } from '../../ops/tensor.js';
 import { captureSite } from '../../trace/site.js';
@@ -115,7 +116,9 @@ export class LinearizedScan {
       [...ofCarries, ...ofResults.filter(each => each !== null)],
       inputs.map(input => this.#variables[input]),
     );
-    const found = new Map(inputs.flatMap((input, i) => (pulled[i] === null ? [] : [[input, pulled[i]] as const])));
+    const found = new Map(
+      inputs.flatMap((input, i) => (pulled[i] === null ? [] : [[input, settled(pulled[i])] as const])),
+    );
     const nodeOf = (tensor: Tensor): Node => this.#trace.nodeOf(tensor);
     const zeros = (input: number): Tensor => this.#variables[input].detach().zerosLike();
     return {

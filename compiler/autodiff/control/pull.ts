@@ -9,13 +9,13 @@ export interface Incoming {
   readonly grad: Tensor;
 }
 
-/** What arrives at each variable; null where nothing does. */
+/** What arrives at each variable, perhaps on a condition (`ops/presence.ts`); null where nothing does. */
 export function pulledBack(values: readonly Incoming[], variables: readonly Tensor[]): readonly (Tensor | null)[] {
   const followed = values.filter(({ tensor }) => requiresGrad(tensor));
   if (followed.length === 0 || variables.length === 0) return variables.map(() => null);
   return gradOf(
     followed.map(({ tensor }) => tensor),
     variables,
-    { gradOutputs: followed.map(({ grad }) => grad), retainGraph: true, allowUnused: true },
+    { gradOutputs: followed.map(({ grad }) => grad), retainGraph: true, allowUnused: true, conditional: true },
   );
 }
