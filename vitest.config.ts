@@ -7,7 +7,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
  * Tests in a process of their own: they start programs, browsers and threads, measure memory or growth, change what a
  * process has once (V8's flags, globals, caches), or look at a library of which only a part is loaded.
  *
- * All others share the workers, and with them the loaded library and its optimised code: they take less than half as long.
+ * All others share the workers, and with them the loaded library and its optimised code: none loads and warms it again.
  * What they change of it (a default dtype, a seed), they put back.
  */
 const alone = 'analysis architecture browser bundlers check-types cli cli-* cuda cuda-* growth '
