@@ -1,5 +1,6 @@
 /** What ops mean of complex numbers; importing it makes them take these. */
 import './arithmetic.js';
+import './equations.js';
 import './functions.js';
 import './products.js';
 import './reductions.js';
