@@ -24,6 +24,7 @@ import { describeProgram } from './support/random-programs/describe.js';
 import { canBegin, randomProgram } from './support/random-programs/generator.js';
 import { attempt } from './support/random-programs/growth.js';
 import { allSteps, type RandomEntry, type RandomProgram, runEntry } from './support/random-programs/program.js';
+import { isRounding } from './support/random-programs/rounding.js';
 import { shrink } from './support/random-programs/shrink.js';
 import { bitDifference, runAlone, Team } from './support/team.js';
 import { Watch } from './support/watch.js';
@@ -61,12 +62,13 @@ function difference(program: RandomProgram, { name, threads, ...options }: Varia
   const { results, tolerance } = expectedOf(program);
   const state = program.state.map(tensor => tensor.clone());
   const compiled = program.entries.map(entry => compiledEntry(entry, state, options));
-  const expected = results.values();
+  const expected = results.entries();
   for (const call of ['first', 'second']) {
     for (const [e, entry] of program.entries.entries()) {
       const made = compiled[e](...entry.inputs);
       for (const [i, got] of [...made, ...state].entries()) {
-        const problem = mismatch(got, expected.next().value!, tolerance);
+        const [at, want] = expected.next().value!;
+        const problem = mismatch(got, want, tolerance, element => isRounding(program, { at, element, got, want }));
         const what = i < made.length ? `result ${i}` : `state ${i - made.length}`;
         if (problem !== null) return `${name}, ${call} call of entry ${e}, ${what}: ${problem}`;
       }

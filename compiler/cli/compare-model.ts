@@ -21,10 +21,11 @@ import { noiseSamples, unlessRefused } from './compare/check.js';
 import { allocating, type EntryCost, leastTime, type ModuleCost, timed } from './compare/cost.js';
 import { type Divergence, type EagerCall, firstDivergence } from './compare/divergence.js';
 import { eagerResult, eagerState, isGradient, withGradients } from './compare/gradients.js';
+import { noiseOf } from './compare/noise.js';
 import { type Call, Trajectory } from './compare/trajectory.js';
 import { type Arrays, type GraphValues, parametersOf } from './compare/values.js';
 import { callEntry, type EmitOptions, type Instance, instances } from './compare/variants.js';
-import { type EntryInputs, randomInputs, uniformNumbers } from './random-inputs.js';
+import { type EntryInputs, randomInputs } from './random-inputs.js';
 
 export interface CompareOptions extends Tolerance {
   /** Calls of each entry. */
@@ -138,10 +139,7 @@ class ComparedRun {
     this.entries = probes[0].program.entries;
     this.#eagerState = eagerState(traced);
     this.#exact = new Trajectory(traced.graphs, initial);
-    this.#noisy = Array.from(
-      { length: noiseSamples },
-      (_, i) => new Trajectory(traced.graphs, initial, uniformNumbers(i + 1)),
-    );
+    this.#noisy = Array.from({ length: noiseSamples }, (_, i) => new Trajectory(traced.graphs, initial, noiseOf(i)));
     this.#drawn = randomInputs(options.integers ?? 2);
   }
 

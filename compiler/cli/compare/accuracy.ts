@@ -53,13 +53,14 @@ export interface Tensors {
 
 export function accuracyOf(tensors: Tensors, tolerance: Tolerance): Accuracy {
   const { dtype, exact } = tensors;
-  const { largest, apart, eagerError, compiledError } = errorsOf(tensors);
+  const errors = errorsOf(tensors);
+  const { largest, apart, eagerError, compiledError } = errors;
   const distance = (absolute: number): Distance => ({
     absolute,
     relative: absolute === 0 ? 0 : absolute / Math.max(largest, Number.MIN_VALUE),
     ulps: dtype in mantissaBits ? absolute / ulp(largest, dtype) : null,
   });
-  const accepted = acceptance(tensors, tolerance, { largest, apart, eagerError, compiledError });
+  const accepted = acceptance(tensors, tolerance, errors);
   return {
     ...distance(apart),
     eagerError: exact && distance(eagerError),
@@ -73,11 +74,11 @@ export function accuracyOf(tensors: Tensors, tolerance: Tolerance): Accuracy {
 function acceptance(
   { dtype, exact, noise }: Tensors,
   tolerance: Tolerance,
-  { largest, apart, eagerError, compiledError }: Errors,
+  { truths, largest, apart, eagerError, compiledError }: Errors,
 ): 'rule' | 'noise' | null {
   const limit = (error: number): number => allowed(error, largest, dtype, tolerance);
   const isRounding = (error: number): boolean => {
-    if (exact !== null) for (const sample of noise()) if (error <= limit(farthest(exact, sample))) return true;
+    if (exact !== null) for (const sample of noise()) if (error <= limit(farthest(truths, sample, error))) return true;
     return false;
   };
   const isTrusted = eagerError <= limit(0) || isRounding(eagerError);
@@ -93,6 +94,8 @@ function allowed(error: number, largest: number, dtype: DType, { rtol = 1e-4, at
 }
 
 interface Errors {
+  /** The oracle; where eager is finite and the oracle is not, eager. */
+  readonly truths: ArrayLike<number>;
   /** The largest finite element. */
   readonly largest: number;
   readonly apart: number;
@@ -100,33 +103,39 @@ interface Errors {
   readonly compiledError: number;
 }
 
-/** The largest errors over all elements. Where eager is finite and the oracle is not, eager is the truth. */
+/** The largest errors over all elements. */
 function errorsOf({ dtype, eager, compiled, exact }: Tensors): Errors {
   const [a, b] = [eager, compiled].map(array => numbers(toFloat64(array, dtype)));
-  const truths = exact === null ? a : numbers(exact);
+  const oracle = exact === null ? a : numbers(exact);
+  const truths = Float64Array.from(oracle, (told, i) =>
+    Number.isFinite(told) || !Number.isFinite(a[i]) ? told : a[i],
+  );
   let [largest, apart, eagerError, compiledError] = [0, 0, 0, 0];
   for (let i = 0; i < a.length; i++) {
     const seen = a[i];
     const made = b[i];
-    const oracle = truths[i];
+    const truth = truths[i];
     if (Number.isFinite(seen)) {
-      const truth = Number.isFinite(oracle) ? oracle : seen;
       largest = Math.max(largest, Math.abs(truth));
       apart = Math.max(apart, between(seen, made));
       eagerError = Math.max(eagerError, between(truth, seen));
       compiledError = Math.max(compiledError, between(truth, made));
     } else if (!Object.is(made, seen)) {
       apart = Number.POSITIVE_INFINITY;
-      compiledError = Math.max(compiledError, between(oracle, made));
+      compiledError = Math.max(compiledError, between(truth, made));
     }
   }
-  return { largest, apart, eagerError, compiledError };
+  return { truths, largest, apart, eagerError, compiledError };
 }
 
-function farthest(some: TypedArray, others: TypedArray): number {
-  const [a, b] = [numbers(some), numbers(others)];
+/** How far a sample goes, finitely or not as the error that it may explain: one element that may be NaN excuses no others. */
+function farthest(truths: ArrayLike<number>, sample: TypedArray, error: number): number {
+  const values = numbers(sample);
   let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, between(a[i], b[i]));
+  for (let i = 0; i < values.length; i++) {
+    const distance = Object.is(truths[i], values[i]) ? 0 : between(truths[i], values[i]);
+    if (Number.isFinite(distance) === Number.isFinite(error)) most = Math.max(most, distance);
+  }
   return most;
 }
 

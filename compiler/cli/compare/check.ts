@@ -8,8 +8,8 @@ import type { DType, TypedArray } from '../../ir/dtype.js';
 import { type Graph, paramName, paramRole } from '../../ir/graph.js';
 import { compileToProgram, type Source } from '../../pipeline.js';
 import type { Variant } from '../choices.js';
-import { uniformNumbers } from '../random-inputs.js';
 import { type Accuracy, accuracyOf, type Tensors, type Tolerance } from './accuracy.js';
+import { noiseOf } from './noise.js';
 import { type Arrays, evaluate, evaluateExactly, type GraphValues } from './values.js';
 import { callEntry, type EmitOptions, instances } from './variants.js';
 
@@ -31,7 +31,7 @@ export interface CheckedValue extends Accuracy {
 }
 
 /** Samples of rounding noise drawn before a difference is called a fault. */
-export const noiseSamples = 2;
+export const noiseSamples = 3;
 
 /** Compile and run a case, and judge every result and update of it. */
 export async function checkCompiled(given: Case, options: CheckOptions): Promise<CheckedValue[]> {
@@ -103,7 +103,7 @@ export class References {
   *#samples(of: (values: GraphValues) => TypedArray): Generator<TypedArray> {
     const { graph, parameters } = this.#given;
     for (let i = 0; i < noiseSamples; i++) {
-      this.#drawn[i] ??= evaluateExactly(graph, parameters, uniformNumbers(i + 1));
+      this.#drawn[i] ??= evaluateExactly(graph, parameters, noiseOf(i));
       yield of(this.#drawn[i]);
     }
   }

@@ -4,47 +4,45 @@
  * Every value moves by up to half a unit in its last place, at random, and is rounded; numbers that float32 holds stay as they
  * are. A sum of n terms that is rounded after each is the exact sum of terms off by about sqrt(n) roundings, so the terms move
  * by as much: where they cancel, that is far more than the rounding of the sum. An op that takes several steps is those
- * steps, each of which rounds; one that is a kernel of its own gives the exact result for inputs that are off by a rounding.
+ * steps, each of which rounds, as do those of a loop; one that is a kernel of its own gives the exact result for inputs that
+ * are off by a rounding.
  * After D. S. Parker, "Monte Carlo Arithmetic" (1997), and N. J. Higham and T. Mary, "A New Approach to Probabilistic Rounding
  * Error Analysis" (2019).
  */
-import { rowMajor } from '../../../runtime/eager.js';
+import { eager, rowMajor } from '../../../runtime/eager.js';
 import { isFloat } from '../../ir/dtype.js';
-import type { Graph, Node } from '../../ir/graph.js';
+import type { Attrs, TensorType } from '../../ir/graph.js';
 import { numel } from '../../ir/shape.js';
-import { opDef } from '../../ops/define.js';
-import { type Tensor, tensorOver } from '../../ops/tensor.js';
-import { decompose } from '../../passes/decompose.js';
-import { expandNode } from '../../trace/trace.js';
+import type { OpDef } from '../../ops/define.js';
+import { type Executor, type Tensor, tensorOver } from '../../ops/tensor.js';
+import { uniformNumbers } from '../random-inputs.js';
 
 /** Uniform in [0, 1). */
 export type Noise = () => number;
 
-const known = new WeakMap<Graph, Graph>();
-/** The same graph with composite ops as their steps; made once of each, since it is run call after call. */
-export function inSteps(graph: Graph): Graph {
-  const image = known.get(graph) ?? decompose(expandNode).run(graph, { note() {} });
-  known.set(graph, image);
-  return image;
-}
+/**
+ * One sample of noise by number. The first rounds every value to the nearest, and sums exactly: what is equal by its making
+ * stays equal there (the deviation of equal numbers is 0), and in no other.
+ */
+export const noiseOf = (sample: number): Noise => (sample === 0 ? () => 0.5 : uniformNumbers(sample));
+
+/** Runs ops on float64, each result as float32 might have given it. */
+export const roundingExecutor = (noise: Noise): Executor => ({
+  ...eager,
+  run(def, inputs, attrs, type) {
+    const isExact = def.fusion === 'view' || type.dtype !== 'float64';
+    if (isExact || def.lower === undefined) return eager.run(def, inputs, attrs, type);
+    const roundings = roundingsOf(def, inputs, attrs, type);
+    const given = roundings > 0 ? inputs.map(input => moved(input, roundings, noise)) : inputs;
+    const value = eager.run(def, given, attrs, type);
+    const elements = rowMajor(value, 'comparison') as Float64Array;
+    for (let i = 0; i < elements.length; i++) elements[i] = rounded(elements[i], noise);
+    return value;
+  },
+});
 
 /** Half a unit in the last place of a float32, relative. */
 const roundoff = 2 ** -24;
-
-/** The value of a node, whose types are those of float64, as float32 might have given it. */
-export function withNoise(
-  node: Node,
-  inputs: readonly Tensor[],
-  noise: Noise,
-  run: (inputs: readonly Tensor[]) => Tensor,
-): Tensor {
-  if (opDef(node.op).fusion === 'view' || !isFloat(node.type.dtype)) return run(inputs);
-  const roundings = roundingsOf(node);
-  const value = run(roundings > 0 ? inputs.map(input => moved(input, roundings, noise)) : inputs);
-  const elements = rowMajor(value, 'comparison') as Float64Array;
-  for (let i = 0; i < elements.length; i++) elements[i] = rounded(elements[i], noise);
-  return value;
-}
 
 function rounded(element: number, noise: Noise): number {
   const nearest = Math.fround(element);
@@ -62,8 +60,7 @@ function moved(tensor: Tensor, roundings: number, noise: Noise): Tensor {
 }
 
 /** By how many roundings of its inputs an op may be off, besides that of its result. */
-function roundingsOf({ op, inputs, attrs, type }: Node): number {
-  const { lower, fusion } = opDef(op);
+function roundingsOf({ lower, fusion }: OpDef, inputs: readonly Tensor[], attrs: Attrs, type: TensorType): number {
   if (fusion === 'opaque') return 1;
   if (lower?.kind !== 'reduce' || lower.fn !== 'add') return 0;
   const types = inputs.map(input => input.type);

@@ -12,7 +12,7 @@ import { opDef } from '../../ops/define.js';
 import { noGrad } from '../../ops/tape.js';
 import { type Tensor, tensorOver, withExecutor } from '../../ops/tensor.js';
 import { widen } from '../../passes/widen.js';
-import { inSteps, type Noise, withNoise } from './noise.js';
+import { type Noise, roundingExecutor } from './noise.js';
 
 export type Arrays = ReadonlyMap<string, TypedArray>;
 
@@ -58,14 +58,14 @@ interface Hooks {
 
 function compute(graph: Graph, parameters: Arrays, { noise = null, done }: Hooks): Map<Node, Tensor> {
   const values = new Map<Node, Tensor>();
+  const executor = noise === null ? eager : roundingExecutor(noise);
   /** What loops and branches give, to be taken apart. */
   const several = new Map<Node, readonly Tensor[]>();
   for (const param of graph.params) values.set(param, tensorOver(parameters.get(paramName(param))!, param.type));
   const run = (node: Node): Tensor => {
     if (isResult(node)) return several.get(node.inputs[0])![resultIndex(node)];
     const inputs = node.inputs.map(input => values.get(input)!);
-    const run = (given: readonly Tensor[]): Tensor => eager.run(opDef(node.op), given, node.attrs, node.type);
-    return noise === null ? run(inputs) : withNoise(node, inputs, noise, run);
+    return executor.run(opDef(node.op), inputs, node.attrs, node.type);
   };
   const visit = (node: Node): void => {
     if (isControl(node))
@@ -79,7 +79,7 @@ function compute(graph: Graph, parameters: Arrays, { noise = null, done }: Hooks
     else values.set(node, run(node));
     done?.(node, values);
   };
-  withExecutor(eager, () =>
+  withExecutor(executor, () =>
     noGrad(() => {
       for (const node of topological(roots(graph))) if (!isParam(node)) visit(node);
     }),
@@ -89,8 +89,7 @@ function compute(graph: Graph, parameters: Arrays, { noise = null, done }: Hooks
 
 /** The same graph in float64, on the same parameters. */
 export function evaluateExactly(graph: Graph, parameters: Arrays, noise: Noise | null = null): GraphValues {
-  const exact = widen(graph);
-  return evaluate(noise === null ? exact : inSteps(exact), widenParameters(graph, parameters), noise);
+  return evaluate(widen(graph), widenParameters(graph, parameters), noise);
 }
 
 function widenParameters(graph: Graph, parameters: Arrays): Arrays {

@@ -8,7 +8,7 @@ import { type TracedModel, traceModel } from '../../../compiler/trace/model.js';
 import type { Contents } from '../team.js';
 import { type RandomProgram, runEntry } from './program.js';
 
-function traced({ state: given, entries }: RandomProgram): TracedModel {
+export function traced({ state: given, entries }: RandomProgram): TracedModel {
   const state = given.map(tensor => tensor.clone());
   return traceModel(
     defineModel('fuzz', () => ({
