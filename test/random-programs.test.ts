@@ -7,7 +7,7 @@ import type { RandomProgram } from './support/random-programs/program.js';
 import { isRounding } from './support/random-programs/rounding.js';
 
 /** A program of one step on one input. */
-const programOf = (run: (x: Tensor) => Tensor, x: Tensor): RandomProgram => ({
+const programOf = (run: (x: Tensor) => Tensor, x: Tensor, derivatives: 0 | 1 = 0): RandomProgram => ({
   state: [],
   entries: [
     {
@@ -22,17 +22,17 @@ const programOf = (run: (x: Tensor) => Tensor, x: Tensor): RandomProgram => ({
       ],
       results: [1],
       updates: [],
-      derivatives: 0,
+      derivatives,
     },
   ],
 });
 
-/** Which values of an element of the result would be excused. */
-function excused(program: RandomProgram, element: number, values: readonly number[]): number[] {
-  const [want] = expectedOf(program).results;
+/** Which values of an element of the result, or of another that the program leaves, would be excused. */
+function excused(program: RandomProgram, element: number, values: readonly number[], at = 0): number[] {
+  const want = expectedOf(program).results[at];
   return values.filter(value => {
     const elements = (want.toTypedArray() as Float32Array).with(element, value);
-    return isRounding(program, { at: 0, element, got: fromTypedArray(elements, want.shape), want });
+    return isRounding(program, { at, element, got: fromTypedArray(elements, want.shape), want });
   });
 }
 
@@ -41,6 +41,14 @@ test('where digits cancel, what is as close to float64 as rounding may be is exc
   const direction = programOf(x => F.normalize(x.sigmoid().mul(4).sub(2), { dim: 0 }), tiny);
   expect(excused(direction, 0, [0, 0.08, 0.19])).toEqual([0, 0.08, 0.19]);
   expect(excused(direction, 0, [-0.9, 0.9, Number.NaN])).toEqual([]);
+});
+
+test('many equal slopes may all be rounded to zero', () => {
+  const saturated = programOf(x => x.expand([400]).sigmoid().mul(1e4), tensor([16.9]), 1);
+  const [, slope] = expectedOf(saturated).results;
+  expect(slope.item()).toBeGreaterThan(1000);
+  expect(excused(saturated, 0, [0], 1)).toEqual([0]);
+  expect(excused(saturated, 0, [-3 * Number(slope.item())], 1)).toEqual([]);
 });
 
 test('nothing is excused that is not sensitive to rounding, beside elements that are', () => {

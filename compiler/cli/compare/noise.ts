@@ -35,8 +35,7 @@ export const roundingExecutor = (noise: Noise): Executor => ({
     const roundings = roundingsOf(def, inputs, attrs, type);
     const given = roundings > 0 ? inputs.map(input => moved(input, roundings, noise)) : inputs;
     const value = eager.run(def, given, attrs, type);
-    const elements = rowMajor(value, 'comparison') as Float64Array;
-    for (let i = 0; i < elements.length; i++) elements[i] = rounded(elements[i], noise);
+    roundAll(rowMajor(value, 'comparison') as Float64Array, noise);
     return value;
   },
 });
@@ -44,9 +43,25 @@ export const roundingExecutor = (noise: Noise): Executor => ({
 /** Half a unit in the last place of a float32, relative. */
 const roundoff = 2 ** -24;
 
-function rounded(element: number, noise: Noise): number {
-  const nearest = Math.fround(element);
-  return nearest === element ? element : Math.fround(element * (1 + within(roundoff, noise)));
+/**
+ * Of half of the ops equal results round alike, as the same instructions do: errors that add up where the results are summed. Of
+ * the others each rounds by itself, as where the last few are computed by other instructions.
+ */
+function roundAll(elements: Float64Array, noise: Noise): void {
+  const salt = noise();
+  const noiseFor = salt < 0.5 ? (element: number) => uniformNumbers(bitsOf(element) ^ (salt * 2 ** 33)) : () => noise;
+  for (const [i, element] of elements.entries()) {
+    if (Math.fround(element) !== element)
+      elements[i] = Math.fround(element * (1 + within(roundoff, noiseFor(element))));
+  }
+}
+
+const scratch = new Float64Array(1);
+const scratchBits = new Int32Array(scratch.buffer);
+/** A whole number made of all bits of an element. */
+function bitsOf(element: number): number {
+  scratch[0] = element;
+  return scratchBits[0] ^ scratchBits[1];
 }
 
 const within = (most: number, noise: Noise): number => (2 * noise() - 1) * most;
