@@ -253,7 +253,7 @@ class Turn extends nn.Module {
       { re: -1, im: 1 },
     ]),
   );
-  forward(z: Tensor): Tensor {
+  override forward(z: Tensor): Tensor {
     return z.mul(this.factor);
   }
 }

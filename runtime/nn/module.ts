@@ -38,16 +38,21 @@ const internalsOf = (module: Module): Internals => internals.get(module)!;
 
 const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
 
-export abstract class Module {
+export class Module {
   training = true;
 
   constructor() {
     prepare(this);
   }
 
-  /** What this module computes. */
+  /** What this module computes. One that only holds parts, as a cache of keys and values does, has none. */
   // biome-ignore lint/suspicious/noExplicitAny: each subclass says what it takes and gives
-  abstract forward(...inputs: any[]): any;
+  forward(..._inputs: any[]): any {
+    return fail('E208', {
+      problem: `${this.constructor.name} only holds parts and has no forward()`,
+      hint: 'define forward(x) { ... } in the class, or run its parts in the forward() of the module that owns it',
+    });
+  }
 
   // ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -395,13 +400,7 @@ type Forward = (...args: unknown[]) => unknown;
 /** Give a module its hooks and a `forward` that runs them. */
 function prepare(module: Module): void {
   internals.set(module, { preHooks: new Set(), hooks: new Set(), backwardHooks: new Set(), buffers: new Map() });
-  const forward: Forward =
-    module.forward ??
-    (() =>
-      fail('E208', {
-        problem: `${module.constructor.name} has no forward()`,
-        hint: 'define forward(x) { ... } in the class',
-      }));
+  const forward: Forward = module.forward;
   Object.defineProperty(module, 'forward', {
     value: (...args: unknown[]) => run(module, forward, args),
     writable: true,

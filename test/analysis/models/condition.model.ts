@@ -2,7 +2,7 @@
 import { defineModel, entry, input, nn, type Tensor } from 'gradc';
 
 class Gate extends nn.Module {
-  forward(x: Tensor, mask: Tensor | null, scale: Tensor | number): Tensor {
+  override forward(x: Tensor, mask: Tensor | null, scale: Tensor | number): Tensor {
     if (x.gt(0)) return x;
     const y = x.lt(0).any() ? x.neg() : x;
     while (mask && !y.isnan()) break;
