@@ -8,6 +8,7 @@ import { invariant } from '../../errors.js';
 import { type Control, isReversed, layoutOf, scanLength } from '../../ir/control.js';
 import { Interner, isParam, type Node } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
+import type { Arrival } from '../../ops/presence.js';
 
 /** Where a slice of the backward loop comes from, by number. */
 export interface Source {
@@ -27,8 +28,20 @@ export interface BackwardLoop {
   readonly carries: readonly number[];
   /** Then the gradients of captures, which start at zero. */
   readonly sums: readonly number[];
+  /** Then what tells whether gradients exist that may not. */
+  readonly flags: readonly Flag[];
   /** Then, stacked, those of what is sliced. */
   readonly stacks: readonly number[];
+  /** What is known of the gradients of all inputs after the last step. */
+  readonly arrivals: readonly Arrival[];
+}
+
+/** A bool[] that the backward loop carries: whether a gradient exists (`ops/presence.ts`). */
+export interface Flag {
+  /** The input of the forward loop whose gradient that is in the end; null where that needs no telling. */
+  readonly input: number | null;
+  /** The value of the forward loop whose gradient tells it before the first step; null: there is none yet. */
+  readonly value: number | null;
 }
 
 /** One step backwards: nodes of a graph that holds the step forwards, too. */
@@ -39,11 +52,18 @@ export interface BackwardStep {
   readonly incomingResults: readonly (Node | null)[];
   readonly carries: readonly Carried[];
   readonly sums: readonly Carried[];
+  readonly flags: readonly CarriedFlag[];
   readonly stacks: readonly Omit<Carried, 'incoming'>[];
+  /** What is known of the gradients of all inputs after it. */
+  readonly arrivals: readonly Arrival[];
 }
 /** The gradient of an input: a parameter with what came from later steps, and the node with what goes to earlier ones. */
 interface Carried {
   readonly input: number;
+  readonly incoming: Node;
+  readonly outgoing: Node;
+}
+export interface CarriedFlag extends Flag {
   readonly incoming: Node;
   readonly outgoing: Node;
 }
@@ -54,7 +74,7 @@ export function cutBackward(
   step: BackwardStep,
   stackedAt: (node: Node) => number | undefined,
 ): BackwardLoop {
-  const carried = [...step.carries, ...step.sums];
+  const carried = [...step.carries, ...step.sums, ...step.flags];
   const params = new Parameters(control, step, stackedAt);
   const made = new Rebuilder(params.interner, node => {
     if (isParam(node)) return params.forParam(node);
@@ -79,7 +99,9 @@ export function cutBackward(
     slices: params.sources,
     carries: inputsOf(step.carries),
     sums: inputsOf(step.sums),
+    flags: step.flags,
     stacks: inputsOf(step.stacks),
+    arrivals: step.arrivals,
   };
 }
 
@@ -97,7 +119,7 @@ class Parameters {
     readonly step: BackwardStep,
     readonly stackedAt: (node: Node) => number | undefined,
   ) {
-    this.#carries = [...step.carries, ...step.sums].map(({ incoming }, i) => {
+    this.#carries = [...step.carries, ...step.sums, ...step.flags].map(({ incoming }, i) => {
       const param = this.interner.param(`carry.${i}`, 'state', incoming.type);
       this.#fixed.set(incoming, param);
       return param;

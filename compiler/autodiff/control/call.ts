@@ -20,7 +20,7 @@ import {
 import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, type TensorType } from '../../ir/graph.js';
 import { apply, full, opDef } from '../../ops/define.js';
-import { onlyIf, presenceOf, settled } from '../../ops/presence.js';
+import { type Arrival, arrivalOf, existenceOf, onlyIf, presenceOf, settled, zeroUnless } from '../../ops/presence.js';
 import { save } from '../../ops/saved.js';
 import { stack } from '../../ops/shape.js';
 import { enableGrad, type GradNode, gradEdge, isGradEnabled, recordStep, requiresGrad } from '../../ops/tape.js';
@@ -58,6 +58,7 @@ function emit(trace: Trace, control: Control, inputs: readonly Tensor[]): Tensor
 }
 
 const zeros = ({ dtype, shape }: TensorType): Tensor => full(shape, 0, { dtype });
+const settledOrZero = (grad: Tensor | null, type: TensorType): Tensor => (grad === null ? zeros(type) : settled(grad));
 
 /** The values of a function whose gradient is a graph. */
 function withOwnGradient(control: Control, inputs: readonly Tensor[], values: readonly Tensor[]): readonly Tensor[] {
@@ -66,7 +67,7 @@ function withOwnGradient(control: Control, inputs: readonly Tensor[], values: re
   const incoming = gradientLayout(control).gradients;
   recordTogether('OwnGradientBackward0', inputs, values, (grads, remembered) => {
     const args = body.params.map((_, i) => (i < values.length ? remembered.out(i) : remembered.in(i)));
-    const gradients = incoming.map(({ type }, i) => grads[i] ?? zeros(type));
+    const gradients = incoming.map(({ type }, i) => settledOrZero(grads[i], type));
     const valueOf = replay(body, [...args.slice(0, given), ...gradients], callControl);
     return inputs.map((_, i) => (i < given ? null : valueOf(body.results[i - given].node)));
   });
@@ -84,6 +85,7 @@ export interface Remembered {
  * One step of the tape for several values: it runs after the gradients of all of them have come. Where it reads a tensor of a
  * trace that has since been changed in place, it reads what was there before: a graph has both. Eagerly such a change is an
  * error where the branch that was taken, or a step of a loop, has saved what it hits; which that is a graph does not know.
+ * Gradients come with the conditions that they exist on; what `pull` gives exists only if one of them does, without its doing.
  */
 export function recordTogether(
   name: string,
@@ -113,7 +115,7 @@ export function recordTogether(
   for (const [i, value] of values.entries()) {
     if (isFloat(value.dtype))
       recordStep(name, [join], value, grad => {
-        arrived[i] = settled(grad);
+        arrived[i] = grad;
         return [join.detach()];
       });
     steps.push(value.meta.node);
@@ -194,22 +196,36 @@ function scanCall(trace: Trace, linear: LinearizedScan, inputs: readonly Tensor[
 function pullScan(linear: LinearizedScan, remembered: Remembered, grads: Gradients): Gradients {
   const { captures, carries } = layoutOf(linear.control);
   const { params, results } = mainBody(linear.control);
-  const loop = linear.backward(results.map((_, i) => Boolean(grads[carries + i])));
+  const loop = linear.backward(arrivalsTogether(grads.slice(0, carries + results.length)));
   const slices = loop.slices.map(({ kind, index }) =>
     kind === 'gradient'
-      ? grads[carries + index]!
+      ? settled(grads[carries + index]!)
       : kind === 'stacked'
         ? remembered.out(carries + index)
         : remembered.in(index),
   );
   const found = callControl(loop.control, [
     ...loop.captures.map(remembered.in),
-    ...loop.carries.map(input => grads[input - captures] ?? zeros(params[input].type)),
+    ...loop.carries.map(input => settledOrZero(grads[input - captures], params[input].type)),
     ...loop.sums.map(input => zeros(params[input].type)),
+    ...loop.flags.map(({ value }) => existenceOf(value === null ? null : grads[value])),
     ...slices,
   ]);
-  const places = [...loop.carries, ...loop.sums, ...loop.stacks];
-  return params.map((_, input) => (linear.wanted[input] ? (found[places.indexOf(input)] ?? null) : null));
+  const flags = loop.flags.map(({ input }) => input);
+  const places = [...loop.carries, ...loop.sums, ...flags.map(() => null), ...loop.stacks];
+  const flagged = loop.carries.length + loop.sums.length;
+  return params.map((_, input) => {
+    if (!linear.wanted[input] || loop.arrivals[input] === 'never') return null;
+    const [grad, flag] = [found[places.indexOf(input)], flags.indexOf(input)];
+    return flag < 0 ? grad : onlyIf(grad, found[flagged + flag]);
+  });
+}
+
+/** What is known of gradients where at least one of them exists: the rest is not asked for (`recordTogether`). */
+function arrivalsTogether(grads: Gradients): Arrival[] {
+  const conditions = new Set(grads.flatMap(grad => (grad === null ? [] : [presenceOf(grad)])));
+  if (conditions.size === 1) return grads.map(grad => (grad === null ? 'never' : 'always'));
+  return grads.map(arrivalOf);
 }
 
 // ── cond ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,14 +243,19 @@ function differentiableCond(
   const values = emit(trace, control, inputs);
   const places = inputs.flatMap((_, i) => (i > 0 && wanted[i] ? [i - 1] : []));
   recordTogether('CondBackward0', inputs, values, (grads, remembered) => {
-    const given = grads.flatMap((grad, i) => (grad === null ? [] : [{ grad, index: i }]));
-    const indices = given.map(({ index }) => index);
-    const sides = control.bodies.map(body => pulledSide(body, indices, places, false));
+    const arrivals = arrivalsTogether(grads);
+    const given = grads.flatMap((grad, index) =>
+      grad === null ? [] : [{ grad, index, open: arrivals[index] === 'perhaps' }],
+    );
+    const sides = control.bodies.map(body => pulledSide(body, given, places, false));
     const reached = places.map((_, at) => sides.some(({ found }) => found[at] !== null));
-    const doubtful = places.flatMap((_, at) => (reached[at] && !sides.every(side => isSure(side, at)) ? [at] : []));
+    const doubtful = places.flatMap((_, at) =>
+      reached[at] && !sides.every(({ found }) => arrivalOf(found[at]) === 'always') ? [at] : [],
+    );
     const operands = wanted.map((_, i) => remembered.in(i));
     const bodies = sides.map(side => graphOfSide(side, doubtful));
-    const found = callControl({ ...control, bodies }, [...operands, ...given.map(({ grad }) => grad)]);
+    const arriving = given.flatMap(({ grad, open }) => (open ? [settled(grad), existenceOf(grad)] : [settled(grad)]));
+    const found = callControl({ ...control, bodies }, [...operands, ...arriving]);
     return wanted.map((_, i) => {
       const at = places.indexOf(i - 1);
       if (at < 0 || !reached[at]) return null;
@@ -250,15 +271,28 @@ function differentiableCond(
  * once more, when the first of those gradients has come.
  */
 export const backwardSide = (body: Graph, given: readonly number[], places: readonly number[], anew: boolean): Graph =>
-  graphOfSide(pulledSide(body, given, places, anew), []);
+  graphOfSide(
+    pulledSide(
+      body,
+      given.map(index => ({ index, open: false })),
+      places,
+      anew,
+    ),
+    [],
+  );
 
+/** A result that has a gradient; an open one perhaps, which a bool[] behind the gradient tells. */
+interface Given {
+  readonly index: number;
+  readonly open: boolean;
+}
 interface PulledSide {
   readonly trace: Trace;
   readonly asked: readonly Tensor[];
   readonly found: Gradients;
 }
 
-function pulledSide(body: Graph, given: readonly number[], places: readonly number[], anew: boolean): PulledSide {
+function pulledSide(body: Graph, given: readonly Given[], places: readonly number[], anew: boolean): PulledSide {
   const trace = new Trace(body.name, new Interner());
   return withExecutor(trace, () =>
     enableGrad(() => {
@@ -266,31 +300,24 @@ function pulledSide(body: Graph, given: readonly number[], places: readonly numb
         const tensor = trace.input(`operand.${i}`, type);
         return places.includes(i) ? tensor.requiresGrad_() : tensor;
       });
-      const arriving = given.map(i => trace.input(`grad.${i}`, body.results[i].node.type));
+      const arriving = given.map(({ index, open }) => {
+        const grad = trace.input(`grad.${index}`, body.results[index].node.type);
+        return open ? zeroUnless(grad, trace.input(`exists.${index}`, { dtype: 'bool', shape: [] })) : grad;
+      });
       const operands = anew ? variables.map(variable => apply(opDef('later'), [variable, arriving[0]], {})) : variables;
       const valueOf = replay(body, operands, callControl);
-      const incoming = given.map((i, g) => ({ tensor: valueOf(body.results[i].node), grad: arriving[g] }));
+      const incoming = given.map(({ index }, g) => ({ tensor: valueOf(body.results[index].node), grad: arriving[g] }));
       const asked = places.map(i => variables[i]);
       return { trace, asked, found: pulledBack(incoming, asked) };
     }),
   );
 }
 
-/** Does a side that was taken always give that gradient? */
-function isSure({ found }: PulledSide, at: number): boolean {
-  const grad = found[at];
-  return grad !== null && presenceOf(grad) === null;
-}
-
 /** The gradients, then whether there were those called `doubtful`. */
 function graphOfSide({ trace, asked, found }: PulledSide, doubtful: readonly number[]): Graph {
   return withExecutor(trace, () => {
-    const truth = (value: boolean): Tensor => full([], Number(value), { dtype: 'bool' });
-    const gradients = found.map((grad, i) => (grad === null ? zeros(asked[i].type) : settled(grad)));
-    const flags = doubtful.map(at => {
-      const grad = found[at];
-      return grad === null ? truth(false) : (presenceOf(grad) ?? truth(true));
-    });
+    const gradients = found.map((grad, i) => settledOrZero(grad, asked[i].type));
+    const flags = doubtful.map(at => existenceOf(found[at]));
     return trace.finish([...gradients, ...flags].map((each, i) => ({ name: `out.${i}`, node: trace.nodeOf(each) })));
   });
 }

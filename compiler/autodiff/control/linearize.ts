@@ -6,36 +6,30 @@
  *     ->  g = dh' · (1 - h'²)                    backward: carries dh, dw; slices h', h; stacks dx
  *         dh = w · g;  dw += h · g;  dx = g
  *
- * The body is run once more under a tracer with the tape on, and the tape backwards there, so that derivatives of bodies are
- * those of the op table. What part of that belongs to which loop is decided in `backward-loop.ts`. Since both are scans, the
- * gradient of a gradient is made the same way. After Radul et al., "You Only Linearize Once" (2023).
+ * The body is run once more under a tracer with the tape on, and the tape backwards there (`backward-step.ts`), so that
+ * derivatives of bodies are those of the op table. What part of that belongs to which loop is decided in `backward-loop.ts`.
+ * Since both are scans, the gradient of a gradient is made the same way. After Radul et al., "You Only Linearize Once" (2023).
  */
 import { type Control, carriesOf, isControl, layoutOf, mainBody, nextCarry } from '../../ir/control.js';
 import { isFloat } from '../../ir/dtype.js';
 import { type Graph, Interner, isParam, type Node, roots, topological } from '../../ir/graph.js';
 import { Rebuilder } from '../../ir/rebuild.js';
 import { opDef } from '../../ops/define.js';
-import { settled } from '../../ops/presence.js';
+import type { Arrival } from '../../ops/presence.js';
 import { enableGrad } from '../../ops/tape.js';
-import { type Tensor, withExecutor } from '../../ops/tensor.js';
+import { withExecutor } from '../../ops/tensor.js';
 import { captureSite } from '../../trace/site.js';
 import { Trace } from '../../trace/trace.js';
-import { type BackwardLoop, type BackwardStep, cutBackward } from './backward-loop.js';
-import { type Incoming, pulledBack } from './pull.js';
+import { type BackwardLoop, cutBackward } from './backward-loop.js';
+import { steadyStepBackwards, stepBackwards, type TracedStep } from './backward-step.js';
 import { type RunControl, replay } from './replay.js';
 import { residualsOf } from './residuals.js';
 
 export class LinearizedScan {
   /** The loop that stacks what backward needs, too: after its own results. */
   readonly forward: Control;
-  readonly #trace: Trace;
   readonly #body: Graph;
-  /** Inputs that gradients flow through: those asked for, and the carries that depend on them. */
-  readonly #active: readonly boolean[];
-  /** Stand for the parameters of the body. */
-  readonly #variables: readonly Tensor[];
-  readonly #nexts: readonly Tensor[];
-  readonly #results: readonly Tensor[];
+  readonly #step: TracedStep;
   /** Which stacked result holds the value of a node. */
   readonly #stacked = new Map<Node, number>();
 
@@ -47,38 +41,46 @@ export class LinearizedScan {
     const call = captureSite();
     let site: Node['site'] = call;
     this.#body = mainBody(control);
-    this.#active = activeInputs(control, wanted);
-    this.#trace = new Trace('scan', new Interner(), () => site);
-    this.#variables = this.#body.params.map(({ type }, i) => {
-      const tensor = this.#trace.input(`p${i}`, type);
-      return this.#active[i] ? tensor.requiresGrad_() : tensor;
+    const active = activeInputs(control, wanted);
+    const trace = new Trace('scan', new Interner(), () => site);
+    const variables = this.#body.params.map(({ type }, i) => {
+      const tensor = trace.input(`p${i}`, type);
+      return active[i] ? tensor.requiresGrad_() : tensor;
     });
-    const valueOf = withExecutor(this.#trace, () =>
+    const valueOf = withExecutor(trace, () =>
       enableGrad(() =>
-        replay(this.#body, this.#variables, run, node => {
+        replay(this.#body, variables, run, node => {
           site = node.site ?? call;
         }),
       ),
     );
     site = call;
-    this.#nexts = carriesOf(control).map(carry => valueOf(nextCarry(this.#body, carry)));
-    this.#results = this.#body.results.map(({ node }) => valueOf(node));
-    for (const [i, result] of this.#results.entries()) this.#stacked.set(this.#trace.nodeOf(result), i);
-    const step = withExecutor(this.#trace, () => this.#step(this.#results.map(() => true)));
-    const residuals = residualsOf(control, step, new Set(this.#stacked.keys()));
-    for (const [i, node] of residuals.entries()) this.#stacked.set(node, this.#results.length + i);
+    const nexts = carriesOf(control).map(carry => valueOf(nextCarry(this.#body, carry)));
+    const results = this.#body.results.map(({ node }) => valueOf(node));
+    this.#step = { control, trace, active, variables, nexts, results };
+    for (const [i, result] of results.entries()) this.#stacked.set(trace.nodeOf(result), i);
+    // whatever will be known of the gradients that come, this reads all that will be read
+    const most = withExecutor(trace, () =>
+      stepBackwards(
+        this.#step,
+        [...nexts, ...results].map(() => 'perhaps'),
+      ),
+    );
+    const residuals = residualsOf(control, most, new Set(this.#stacked.keys()));
+    for (const [i, node] of residuals.entries()) this.#stacked.set(node, results.length + i);
     this.forward = this.#stacking(residuals);
   }
 
-  /** The backward loop where `given` says which stacked results have a gradient. */
-  backward(given: readonly boolean[]): BackwardLoop {
-    const step = withExecutor(this.#trace, () => this.#step(given));
+  /** The backward loop, where `given` tells which values have a gradient: the carries, then the stacked results. */
+  backward(given: readonly Arrival[]): BackwardLoop {
+    const step = withExecutor(this.#step.trace, () => steadyStepBackwards(this.#step, given));
     return cutBackward(this.control, step, node => this.#stacked.get(node));
   }
 
   /** The forward loop with more results. */
   #stacking(residuals: readonly Node[]): Control {
     const { captures, carries } = layoutOf(this.control);
+    const { trace, variables, nexts, results } = this.#step;
     const interner = new Interner();
     const params = this.#body.params.map(({ type }, i) =>
       i < captures
@@ -87,58 +89,16 @@ export class LinearizedScan {
           ? interner.param(`carry.${i - captures}`, 'state', type)
           : interner.param(`slice.${i - captures - carries}`, 'input', type),
     );
-    const places = new Map(this.#variables.map((variable, i) => [this.#trace.nodeOf(variable), params[i]]));
+    const places = new Map(variables.map((variable, i) => [trace.nodeOf(variable), params[i]]));
     const made = new Rebuilder(interner, node => places.get(node) ?? null);
-    const outs = [...this.#results.map(result => this.#trace.nodeOf(result)), ...residuals];
+    const outs = [...results.map(result => trace.nodeOf(result)), ...residuals];
     const body: Graph = {
       name: this.#body.name,
       params,
       results: outs.map((node, i) => ({ name: `out.${i}`, node: made.node(node) })),
-      updates: new Map(
-        this.#nexts.map((next, i) => [params[captures + i], made.node(this.#trace.nodeOf(next))] as const),
-      ),
+      updates: new Map(nexts.map((next, i) => [params[captures + i], made.node(trace.nodeOf(next))] as const)),
     };
     return { ...this.control, bodies: [body] };
-  }
-
-  /** One step backwards, in the tracer: from the gradients of what the body gives to those of what it takes. */
-  #step(given: readonly boolean[]): BackwardStep {
-    const { captures, carries } = layoutOf(this.control);
-    const isCarry = (input: number): boolean => input >= captures && input < captures + carries;
-    const inputs = this.#active.flatMap((active, input) => (active ? [input] : []));
-    const incoming = (name: string, tensor: Tensor): Incoming => ({
-      tensor,
-      grad: this.#trace.input(`grad.${name}`, tensor.type),
-    });
-    const ofCarries = inputs.filter(isCarry).map(input => incoming(`carry.${input}`, this.#nexts[input - captures]));
-    const ofResults = this.#results.map((tensor, i) => (given[i] ? incoming(`result.${i}`, tensor) : null));
-    const pulled = pulledBack(
-      [...ofCarries, ...ofResults.filter(each => each !== null)],
-      inputs.map(input => this.#variables[input]),
-    );
-    const found = new Map(
-      inputs.flatMap((input, i) => (pulled[i] === null ? [] : [[input, settled(pulled[i])] as const])),
-    );
-    const nodeOf = (tensor: Tensor): Node => this.#trace.nodeOf(tensor);
-    const zeros = (input: number): Tensor => this.#variables[input].detach().zerosLike();
-    return {
-      inputs: this.#variables.map(nodeOf),
-      incomingResults: ofResults.map(each => each && nodeOf(each.grad)),
-      carries: inputs.filter(isCarry).map((input, i) => ({
-        input,
-        incoming: nodeOf(ofCarries[i].grad),
-        outgoing: nodeOf(found.get(input) ?? zeros(input)),
-      })),
-      sums: inputs
-        .filter(input => input < captures && found.has(input))
-        .map(input => {
-          const sum = this.#trace.input(`sum.${input}`, this.#variables[input].type);
-          return { input, incoming: nodeOf(sum), outgoing: nodeOf(sum.add(found.get(input)!)) };
-        }),
-      stacks: inputs
-        .filter(input => input >= captures + carries && found.has(input))
-        .map(input => ({ input, outgoing: nodeOf(found.get(input)!) })),
-    };
   }
 }
 

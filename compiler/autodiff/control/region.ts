@@ -7,6 +7,7 @@
 import { fail } from '../../errors.js';
 import { isFloat } from '../../ir/dtype.js';
 import { formatType } from '../../ir/graph.js';
+import { settled } from '../../ops/presence.js';
 import { philoxState } from '../../ops/random.js';
 import { requiresGrad } from '../../ops/tape.js';
 import type { Tensor } from '../../ops/tensor.js';
@@ -65,7 +66,7 @@ export function differentiatedAsOne<R extends Tree>(
     pull,
   );
   recordTogether(`${op}Backward`, args, marked, grads =>
-    pull(marked.map((value, i) => grads[i] ?? value.detach().zerosLike())),
+    pull(marked.map((value, i) => (grads[i] ? settled(grads[i]) : value.detach().zerosLike()))),
   );
   return rebuild(tensors.map((_, i) => (floats.includes(i) ? marked[floats.indexOf(i)] : outputs[i])));
 }

@@ -26,12 +26,12 @@ class Residuals {
 
   constructor(
     control: Control,
-    { inputs, incomingResults, carries, sums, stacks }: BackwardStep,
+    { inputs, incomingResults, carries, sums, flags, stacks }: BackwardStep,
     readonly results: ReadonlySet<Node>,
   ) {
     const layout = layoutOf(control);
-    const incoming = [...carries, ...sums].map(each => each.incoming);
-    this.#outgoing = [...carries, ...sums, ...stacks].map(each => each.outgoing);
+    const incoming = [...carries, ...sums, ...flags].map(each => each.incoming);
+    this.#outgoing = [...carries, ...sums, ...flags, ...stacks].map(each => each.outgoing);
     this.#late = reachedFrom([...incoming, ...incomingResults.filter(node => node !== null)], this.#outgoing);
     this.#varying = reachedFrom(inputs.slice(layout.captures), this.#outgoing);
     this.#slices = new Set(inputs.slice(layout.captures + layout.carries));
