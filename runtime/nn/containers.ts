@@ -7,7 +7,6 @@ import { Parameter } from './parameter.js';
 abstract class Indexed<T> extends Module {
   [index: number]: T;
 
-
   protected abstract accepts(value: unknown): value is T;
 
   get length(): number {
