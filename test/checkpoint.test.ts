@@ -203,7 +203,7 @@ describe('compiled', () => {
     norm = new nn.LayerNorm(32);
     wide = new nn.Linear(32, 128);
     narrow = new nn.Linear(128, 32);
-    override forward(x: Tensor): Tensor {
+    forward(x: Tensor): Tensor {
       return x.add(this.narrow.forward(F.gelu(this.wide.forward(this.norm.forward(x)))));
     }
   }

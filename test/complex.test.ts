@@ -253,7 +253,7 @@ class Turn extends nn.Module {
       { re: -1, im: 1 },
     ]),
   );
-  override forward(z: Tensor): Tensor {
+  forward(z: Tensor): Tensor {
     return z.mul(this.factor);
   }
 }

@@ -16,14 +16,14 @@ import { moduleBackend } from '../compiler/cli/measured-backend.js';
 class Block extends nn.Module {
   norm = new nn.LayerNorm(8);
   grow = new nn.Linear(8, 8);
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return x.add(F.relu(this.grow.forward(this.norm.forward(x))));
   }
 }
 class Net extends nn.Module {
   block = new Block();
   head = new nn.Linear(8, 3);
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return this.head.forward(this.block.forward(x));
   }
 }

@@ -48,7 +48,7 @@ class Block extends nn.Module {
     this.time = new nn.Linear(timeSize, outputs);
     this.skip = new nn.Conv2d(inputs, outputs, 1);
   }
-  override forward(x: Tensor, time: Tensor): Tensor {
+  forward(x: Tensor, time: Tensor): Tensor {
     const moved = F.silu(this.first.forward(x)).add(this.time.forward(time).unsqueeze(-1).unsqueeze(-1));
     return F.silu(this.second.forward(moved)).add(this.skip.forward(x));
   }
@@ -64,7 +64,7 @@ class UNet extends nn.Module {
   up1 = new Block(16, 8);
   out = new nn.Conv2d(8, 1, 1);
 
-  override forward(x: Tensor, step: Tensor): Tensor {
+  forward(x: Tensor, step: Tensor): Tensor {
     const time = this.time.forward(embedTime(step));
     const d1 = this.down1.forward(x, time);
     const d2 = this.down2.forward(F.maxPool2d(d1, 2), time);

@@ -26,7 +26,7 @@ class QNetwork extends nn.Module {
   body = new nn.Sequential(new nn.Linear(features, 32), new nn.ReLU(), new nn.Linear(32, 32), new nn.ReLU());
   advantage = new nn.Linear(32, actions);
   value = new nn.Linear(32, 1);
-  override forward(seen: Tensor): Tensor {
+  forward(seen: Tensor): Tensor {
     const hidden = this.body.forward(seen);
     const advantage = this.advantage.forward(hidden);
     return this.value.forward(hidden).add(advantage).sub(advantage.mean(-1, true));
@@ -57,7 +57,7 @@ class Memory extends nn.Module {
     this.surprise.setAt(place, this.surprise.max().clamp(1));
     this.count.add_(1);
   }
-  override forward(place: Tensor): Step {
+  forward(place: Tensor): Step {
     const { seen, action, reward, next, isLast } = this;
     const at = (part: Tensor): Tensor => part.at(place);
     return { seen: at(seen), action: at(action), reward: at(reward), next: at(next), isLast: at(isLast) };

@@ -13,7 +13,7 @@ class GraphConv extends nn.Module {
     this.linear = new nn.Linear(inputs, outputs, { bias: false });
     this.bias = new nn.Parameter(zeros(outputs));
   }
-  override forward(x: Tensor, edges: Tensor): Tensor {
+  forward(x: Tensor, edges: Tensor): Tensor {
     const [from, to] = edges.unbind();
     const degree = zeros(x.size(0))
       .scatterAdd(0, to, ones(to.size(0)))
@@ -28,7 +28,7 @@ class GCN extends nn.Module {
   first = new GraphConv(5, 16);
   second = new GraphConv(16, 3);
   dropout = new nn.Dropout(0.5);
-  override forward(x: Tensor, edges: Tensor): Tensor {
+  forward(x: Tensor, edges: Tensor): Tensor {
     return this.second.forward(this.dropout.forward(F.relu(this.first.forward(x, edges))), edges);
   }
 }

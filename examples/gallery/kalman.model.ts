@@ -31,7 +31,7 @@ class Filter extends nn.Module {
   logViewNoise = new nn.Parameter(zeros(seen, { dtype }));
 
   /** The belief after a place was seen, and how likely that was. */
-  override forward([mean, covariance]: Belief, place: Tensor): [Belief, Tensor] {
+  forward([mean, covariance]: Belief, place: Tensor): [Belief, Tensor] {
     const { motion, view } = this;
     const expected = motion.mv(mean);
     const spread = motion.mm(covariance).mm(motion.T).add(this.logMotionNoise.exp().diag());

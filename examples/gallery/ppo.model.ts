@@ -7,7 +7,7 @@ class Agent extends nn.Module {
   body = new nn.Sequential(new nn.Linear(4, 64), new nn.Tanh(), new nn.Linear(64, 64), new nn.Tanh());
   policy = new nn.Linear(64, 2);
   value = new nn.Linear(64, 1);
-  override forward(seen: Tensor): { choice: distributions.Categorical; value: Tensor } {
+  forward(seen: Tensor): { choice: distributions.Categorical; value: Tensor } {
     const hidden = this.body.forward(seen);
     const choice = new Categorical({ logits: this.policy.forward(hidden) });
     return { choice, value: this.value.forward(hidden).squeeze(-1) };

@@ -22,7 +22,7 @@ class Positional extends nn.Module {
       false,
     );
   }
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return this.dropout.forward(x.mul(Math.sqrt(width)).add(this.table.narrow(1, 0, x.size(1))));
   }
 }
@@ -41,7 +41,7 @@ class Translator extends nn.Module {
   });
   out = new nn.Linear(width, words);
 
-  override forward(source: Tensor, target: Tensor): Tensor {
+  forward(source: Tensor, target: Tensor): Tensor {
     const isPadding = source.eq(padding);
     const hidden = this.transformer.forward(
       this.positional.forward(this.source.forward(source)),

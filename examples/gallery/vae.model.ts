@@ -8,7 +8,7 @@ class VAE extends nn.Module {
   logVariance = new nn.Linear(64, 20);
   decoder = new nn.Sequential(new nn.Linear(20, 64), new nn.ReLU(), new nn.Linear(64, 784), new nn.Sigmoid());
 
-  override forward(x: Tensor): { image: Tensor; mean: Tensor; logVariance: Tensor } {
+  forward(x: Tensor): { image: Tensor; mean: Tensor; logVariance: Tensor } {
     const h = F.relu(this.hidden.forward(x.flatten(1)));
     const [mean, logVariance] = [this.mean.forward(h), this.logVariance.forward(h)];
     const z = mean.add(randnLike(mean).mul(logVariance.mul(0.5).exp()));

@@ -39,7 +39,7 @@ class ViT extends nn.Module {
   );
   head = new nn.Sequential(new nn.LayerNorm(width), new nn.Linear(width, 10));
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     const patches = this.patches.forward(x).flatten(2).transpose(1, 2);
     const tokens = cat([this.classToken.expand(x.size(0), -1, -1), patches], 1).add(this.positions);
     const seen = [...this.layers].reduce((t, layer) => checkpoint((y: Tensor) => layer.forward(y), t), tokens);

@@ -9,7 +9,7 @@ export class LeNet extends nn.Module {
   fc2 = new nn.Linear(120, 84);
   fc3 = new nn.Linear(84, 10);
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     x = F.maxPool2d(F.relu(this.conv1.forward(x)), [2, 2]);
     x = F.maxPool2d(F.relu(this.conv2.forward(x)), 2);
     x = x.flatten(1);

@@ -10,7 +10,7 @@ export class Chain extends nn.Module {
     this.ln = new nn.LayerNorm(width);
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return F.gelu(this.ln.forward(x), { approximate: 'tanh' }).add(x).softmax(-1);
   }
 }

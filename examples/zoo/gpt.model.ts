@@ -37,7 +37,7 @@ class Block extends nn.Module {
     this.fc2 = new nn.Linear(4 * width, width);
   }
 
-  override forward(x: Tensor, mask: Tensor): Tensor {
+  forward(x: Tensor, mask: Tensor): Tensor {
     const [q, k, v] = this.qkv.forward(this.ln1.forward(x)).chunk(3, -1);
     x = x.add(this.proj.forward(attend(q, k, v, this.heads, mask)));
     const hidden = F.gelu(this.fc1.forward(this.ln2.forward(x)), { approximate: 'tanh' });
@@ -61,7 +61,7 @@ export class GPT extends nn.Module {
     this.head = new nn.Linear(width, vocabulary, { bias: false });
   }
 
-  override forward(tokens: Tensor): Tensor {
+  forward(tokens: Tensor): Tensor {
     const time = tokens.shape[1];
     const future = full([time, time], -1e9, { dtype: float32 }).triu(1);
     let x = this.tok.forward(tokens).add(this.pos.weight);

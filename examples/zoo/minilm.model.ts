@@ -45,7 +45,7 @@ class Layer extends nn.Module {
     this.ln2 = new nn.LayerNorm(width, { eps });
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     const attended = attend(this.q.forward(x), this.k.forward(x), this.v.forward(x), this.heads);
     x = this.ln1.forward(x.add(this.o.forward(attended)));
     return this.ln2.forward(x.add(this.fc2.forward(F.gelu(this.fc1.forward(x)))));
@@ -66,7 +66,7 @@ export class Encoder extends nn.Module {
     this.layers = new nn.ModuleList(Array.from({ length: layers }, () => new Layer(width, heads, inner)));
   }
 
-  override forward(tokens: Tensor): Tensor {
+  forward(tokens: Tensor): Tensor {
     let x = this.ln.forward(this.tok.forward(tokens).add(this.pos.weight));
     for (const layer of this.layers) x = layer.forward(x);
     const sentence = x.mean(1);

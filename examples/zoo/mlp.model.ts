@@ -14,7 +14,7 @@ export class MLP extends nn.Module {
     this.fc3 = new nn.Linear(second, classes);
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     x = F.relu(this.fc1.forward(x));
     x = F.relu(this.fc2.forward(x));
     return this.fc3.forward(x);

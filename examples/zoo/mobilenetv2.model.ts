@@ -45,7 +45,7 @@ class InvertedResidual extends nn.Module {
     this.residual = stride === 1 && from === to;
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     const y: Tensor = this.body.forward(x);
     return this.residual ? x.add(y) : y;
   }
@@ -69,7 +69,7 @@ export class MobileNetV2 extends nn.Module {
     this.fc = new nn.Linear(last, classes);
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return this.fc.forward(this.features.forward(x).mean([2, 3]));
   }
 }

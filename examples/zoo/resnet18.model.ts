@@ -23,7 +23,7 @@ class BasicBlock extends nn.Module {
       this.downsample = new nn.Sequential(new nn.Conv2d(from, to, 1, { stride, bias: false }), new nn.BatchNorm2d(to));
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     let y = F.relu(this.bn1.forward(this.conv1.forward(x)));
     y = this.bn2.forward(this.conv2.forward(y));
     return F.relu(y.add(this.downsample?.forward(x) ?? x));
@@ -52,7 +52,7 @@ export class ResNet18 extends nn.Module {
     this.fc = new nn.Linear(fourth, classes);
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     x = F.relu(this.bn1.forward(this.conv1.forward(x)));
     x = F.maxPool2d(x, 3, { stride: 2, padding: 1 });
     for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) x = layer.forward(x);

@@ -3,10 +3,24 @@ import { fail } from '../../compiler/errors.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 
+const notRun = (module: Module): never =>
+  fail('E208', {
+    problem: `${module.constructor.name} only holds parts and has no forward()`,
+    hint: 'run its parts in the forward() of the module that owns it',
+  });
+
 /** Parts kept under their position: fields '0', '1', ... */
 abstract class Indexed<T> extends Module {
   [index: number]: T;
 
+<<<<<<< HEAD
+=======
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass that is more than a holder says what it takes and gives
+  override forward(..._inputs: any[]): any {
+    return notRun(this);
+  }
+
+>>>>>>> parent of f19b470 (A module that only holds parts, as a cache of keys and values does, needs no forward(), as in PyTorch; called, it says which class has none)
   protected abstract accepts(value: unknown): value is T;
 
   get length(): number {
@@ -108,6 +122,10 @@ abstract class Named<T> extends Module {
   constructor(parts: ByName<T> = {}) {
     super();
     this.update(parts);
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: a subclass that is more than a holder says what it takes and gives
+  override forward(..._inputs: any[]): any {
+    return notRun(this);
   }
   protected override fields(): Iterable<readonly [string, unknown]> {
     return this.byName;

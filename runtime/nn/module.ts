@@ -38,21 +38,16 @@ const internalsOf = (module: Module): Internals => internals.get(module)!;
 
 const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
 
-export class Module {
+export abstract class Module {
   training = true;
 
   constructor() {
     prepare(this);
   }
 
-  /** What this module computes. One that only holds parts, as a cache of keys and values does, has none. */
+  /** What this module computes. */
   // biome-ignore lint/suspicious/noExplicitAny: each subclass says what it takes and gives
-  forward(..._inputs: any[]): any {
-    return fail('E208', {
-      problem: `${this.constructor.name} only holds parts and has no forward()`,
-      hint: 'define forward(x) { ... } in the class, or run its parts in the forward() of the module that owns it',
-    });
-  }
+  abstract forward(...inputs: any[]): any;
 
   // ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -400,7 +395,13 @@ type Forward = (...args: unknown[]) => unknown;
 /** Give a module its hooks and a `forward` that runs them. */
 function prepare(module: Module): void {
   internals.set(module, { preHooks: new Set(), hooks: new Set(), backwardHooks: new Set(), buffers: new Map() });
-  const forward: Forward = module.forward;
+  const forward: Forward =
+    module.forward ??
+    (() =>
+      fail('E208', {
+        problem: `${module.constructor.name} has no forward()`,
+        hint: 'define forward(x) { ... } in the class',
+      }));
   Object.defineProperty(module, 'forward', {
     value: (...args: unknown[]) => run(module, forward, args),
     writable: true,

@@ -5,7 +5,7 @@ class Recurrent extends nn.Module {
   calls = 0;
   hidden = zeros([4]);
   cell = new nn.Linear(4, 4);
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     this.calls++;
     this.hidden = this.cell.forward(x.add(this.hidden)).tanh();
     return this.hidden;

@@ -2,7 +2,7 @@
 import { defineModel, entry, input, nn, type Tensor } from 'gradc';
 
 class Gate extends nn.Module {
-  override forward(x: Tensor, mask: Tensor | null, scale: Tensor | number): Tensor {
+  forward(x: Tensor, mask: Tensor | null, scale: Tensor | number): Tensor {
     if (x.gt(0)) return x;
     const y = x.lt(0).any() ? x.neg() : x;
     while (mask && !y.isnan()) break;

@@ -26,7 +26,7 @@ class Attention extends nn.Module {
     this.registerBuffer('average', zeros([8]));
   }
 
-  override forward(query: Tensor, key?: Tensor, mask: Tensor | null = null, bias: Tensor | false = false): Tensor {
+  forward(query: Tensor, key?: Tensor, mask: Tensor | null = null, bias: Tensor | false = false): Tensor {
     key ??= query;
     const own = query === key;
     let scores = this.q.forward(query).matmul(key.transpose(-2, -1));

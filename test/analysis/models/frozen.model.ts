@@ -3,7 +3,7 @@ import { defineModel, entry, input, nn, type Tensor, tensor } from 'gradc';
 
 class Scaled extends nn.Module {
   readonly factor = tensor(2);
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return x.mul(this.factor.item());
   }
 }

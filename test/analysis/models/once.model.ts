@@ -6,7 +6,7 @@ class Watched extends nn.Module {
   width = 0;
   seen: Tensor | null = null;
   readonly shapes: string[] = [];
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     this.width = x.shape[0];
     this.seen = x;
     this.shapes.push(`${x.shape}`);
