@@ -116,6 +116,14 @@ describe('matmul', () => {
     expect(printKernel(scheduled(matmul(6, 9, 16, { long: true })))).toMatch(/sums: float32\[\d+\] local/);
     expect(printKernel(scheduled(matmul(6, 9, 16, { fused: true })))).not.toContain('sums');
   });
+  test('rows of a matrix from memory go by one after the other where a vector is all they are multiplied by', () => {
+    const tile = /tile: float32/;
+    const [k, n] = [1029, 450];
+    expect(printKernel(scheduled(matmul(1, k, n, { transposeB: true })))).not.toMatch(tile);
+    expect(printKernel(scheduled(matmul(1, k, n - 5, { transposeB: true })))).toMatch(tile);
+    expect(printKernel(scheduled(matmul(2, k, n, { transposeB: true })))).toMatch(tile);
+    expectEqual(matmul(1, k, n, { transposeB: true, fused: true }), k);
+  });
   test('batches', () => expectEqual(matmul(6, 9, 11, { batch: 3 }), 9));
   test('batches, transposed', () => expectEqual(matmul(6, 9, 11, { batch: 3, transposeB: true, fused: true }), 9));
 });
