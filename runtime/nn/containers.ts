@@ -13,14 +13,11 @@ const notRun = (module: Module): never =>
 abstract class Indexed<T> extends Module {
   [index: number]: T;
 
-<<<<<<< HEAD
-=======
   // biome-ignore lint/suspicious/noExplicitAny: a subclass that is more than a holder says what it takes and gives
   override forward(..._inputs: any[]): any {
     return notRun(this);
   }
 
->>>>>>> parent of f19b470 (A module that only holds parts, as a cache of keys and values does, needs no forward(), as in PyTorch; called, it says which class has none)
   protected abstract accepts(value: unknown): value is T;
 
   get length(): number {
