@@ -7,6 +7,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { gradOf } from '../compiler/ops/backward.js';
+import { allComposites, allOps } from '../compiler/ops/define.js';
 import type { Sample } from '../compiler/ops/samples.js';
 import type { Tensor } from '../compiler/ops/tensor.js';
 import { type Mode, modes, SharedFunction } from './support/modes.js';
@@ -126,4 +127,10 @@ test('every op with a derivative has it checked, and nearly all to second order'
   );
   expect(unchecked.map(({ name }) => name)).toEqual([]);
   expect(second.length).toBeGreaterThanOrEqual(0.9 * differentiable.length);
+});
+
+test('the table has every op of the library', async () => {
+  await import('gradc');
+  const all = [...allOps(), ...allComposites()].map(({ name }) => name);
+  expect(all.filter(name => !testedOps.some(op => op.name === name))).toEqual([]);
 });

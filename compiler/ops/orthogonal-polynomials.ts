@@ -4,7 +4,7 @@
  */
 import { getDefaultDtype, isFloat } from '../ir/dtype.js';
 import { composite, type Op } from './define.js';
-import { exactly, random, sample } from './samples.js';
+import { exactly, random, sample, sampleWithoutGradient } from './samples.js';
 import type { Tensor } from './tensor.js';
 
 type Polynomial = Op<(input: Tensor, n: number) => Tensor>;
@@ -32,7 +32,7 @@ const polynomial = (name: string, doc: string, family: Family, inputTo: (x: Tens
     signature: 'input: tensor, n: int',
     compute: ({ input, n }) => ofDegree(family, inputTo(isFloat(input.dtype) ? input : input.to(getDefaultDtype())), n),
     samples: [
-      sample(random([4]), 0),
+      sampleWithoutGradient(random([4]), 0),
       sample(random([4]), 1),
       sample(random([2, 3]), 5),
       sample(exactly([2], [1, -1]), 3),

@@ -35,6 +35,7 @@ import './normal-distribution.js';
 import './normalization.js';
 import * as matrixExponential from './matrix-exponential.js';
 import * as olderLinalg from './older-linalg.js';
+import './orthogonal-polynomials.js';
 import * as pointwise from './pointwise.js';
 import './padding.js';
 import './pooling.js';
