@@ -59,12 +59,8 @@ function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): Tenso
   const geometry = geometryOf(attrs);
   const [, channels, ...size] = input.shape;
   const [outChannels, groupChannels, ...kernel] = weight.shape;
-  if (input.shape.length !== weight.shape.length) {
-    fail('E107', {
-      op,
-      problem: `Expected ${weight.shape.length}D input to ${op}, but got input of size: ${formatShape(input.shape)} with weight of size ${formatShape(weight.shape)}`,
-    });
-  }
+  checkRanks(op, input, weight);
+  checkGroups(op, geometry.groups);
   if (channels !== groupChannels * geometry.groups) {
     fail('E107', {
       op,
@@ -83,6 +79,18 @@ function inferOutput(input: TensorType, weight: TensorType, attrs: Attrs): Tenso
     });
   }
   return { dtype: input.dtype, shape: [input.shape[0], outChannels, ...out] };
+}
+
+function checkRanks(op: string, input: TensorType, weight: TensorType): void {
+  if (input.shape.length === weight.shape.length) return;
+  fail('E107', {
+    op,
+    problem: `Expected ${weight.shape.length}D input to ${op}, but got input of size: ${formatShape(input.shape)} with weight of size ${formatShape(weight.shape)}`,
+  });
+}
+
+function checkGroups(op: string, groups: number): void {
+  if (groups < 1) fail('E110', { op, problem: `non-positive groups is not supported: ${groups}` });
 }
 
 /** The element of a padded operand: 0 outside. */
@@ -155,6 +163,10 @@ export const convolution: Op<(input: Tensor, weight: Tensor, ...geometry: Geomet
     {
       args: [random([1, 2, 5, 5]), random([4, 3, 3, 3]), [1, 1], [0, 0], [1, 1], 1],
       message: /to have 3 channels, but got 2 channels instead/,
+    },
+    {
+      args: [random([1, 4, 3, 3]), random([4, 2, 1, 1]), [1, 1], [0, 0], [1, 1], 0],
+      message: /conv2d: non-positive groups is not supported: 0/,
     },
     {
       args: [exactly([1, 1, 2], [1, 0], 'bool'), exactly([1, 1, 1], [1], 'bool'), [1], [0], [1], 1],
@@ -267,6 +279,7 @@ function positivePerDim(op: string, name: string, value: number | readonly numbe
 }
 
 export interface ConvOptions {
+  readonly bias?: Tensor | null;
   readonly stride?: number | readonly number[];
   readonly padding?: number | readonly number[] | 'same' | 'valid';
   readonly dilation?: number | readonly number[];
@@ -363,6 +376,7 @@ export const conv3d: Conv = composite({
 });
 
 export interface ConvTransposeOptions {
+  readonly bias?: Tensor | null;
   readonly stride?: number | readonly number[];
   readonly padding?: number | readonly number[];
   readonly outputPadding?: number | readonly number[];
@@ -397,12 +411,7 @@ function convolveTransposed(
     fail('E110', { op, problem });
   }
   return batched(bound.input, rank, x => {
-    if (x.shape[1] !== weight.shape[0]) {
-      fail('E107', {
-        op,
-        problem: `Given transposed=1, weight of size ${formatShape(weight.shape)}, expected input${formatShape(x.shape)} to have ${weight.shape[0]} channels, but got ${x.shape[1]} channels instead`,
-      });
-    }
+    checkTransposed(op, x.type, weight.type, groups);
     const reach = x.shape.slice(2).map((dim, d) => (dim - 1) * stride[d] + dilation[d] * (weight.shape[d + 2] - 1) + 1);
     const lead = [x.shape[0], weight.shape[1] * groups];
     if (extra.some((pad, d) => pad >= stride[d])) {
@@ -412,9 +421,27 @@ function convolveTransposed(
       const edges = reach.flatMap((_, d) => [-padding[d], extra[d] - padding[d]]);
       return withBias(constantPad(whole, [0, 0, 0, 0, ...edges]), bound.bias);
     }
-    const shape = [...lead, ...reach.map((size, d) => size - 2 * padding[d] + extra[d])];
-    return withBias(convolutionInput(x, weight, shape, stride, padding, dilation, groups), bound.bias);
+    const size = reach.map((size, d) => size - 2 * padding[d] + extra[d]);
+    if (size.some(dim => dim < 1)) {
+      const problem = `Given input size per channel: ${formatShape(x.shape.slice(2))}. Calculated output size per channel: ${formatShape(size)}. Output size is too small`;
+      fail('E107', { op, problem });
+    }
+    return withBias(convolutionInput(x, weight, [...lead, ...size], stride, padding, dilation, groups), bound.bias);
   });
+}
+
+function checkTransposed(op: string, input: TensorType, weight: TensorType, groups: number): void {
+  checkRanks(op, input, weight);
+  checkGroups(op, groups);
+  const [channels] = weight.shape;
+  if (input.shape[1] !== channels) {
+    fail('E107', {
+      op,
+      problem: `Given transposed=1, weight of size ${formatShape(weight.shape)}, expected input${formatShape(input.shape)} to have ${channels} channels, but got ${input.shape[1]} channels instead`,
+    });
+  }
+  if (channels % groups !== 0)
+    fail('E107', { op, problem: `the ${channels} channels must be divisible by groups=${groups}` });
 }
 
 const transposeSignature =
@@ -438,6 +465,24 @@ export const convTranspose2d: ConvTranspose = composite({
   signature: transposeSignature,
   compute: bound => convolveTransposed('convTranspose2d', 2, bound),
   samples: [sample(random([1, 4, 3, 4]), random([4, 3, 2, 3]), random([6]), { stride: 2, padding: 1, groups: 2 })],
+  errors: [
+    {
+      args: [random([1, 5, 3, 3]), random([5, 2, 1, 1]), null, { groups: 2 }],
+      message: /convTranspose2d: the 5 channels must be divisible by groups=2/,
+    },
+    {
+      args: [random([1, 4, 3, 3]), random([4, 2, 1, 1]), null, { groups: 0 }],
+      message: /convTranspose2d: non-positive groups is not supported: 0/,
+    },
+    {
+      args: [random([1, 4, 1, 1]), random([4, 2, 1, 1]), null, { padding: 1 }],
+      message: /Calculated output size per channel: \[-1, -1\]\. Output size is too small/,
+    },
+    {
+      args: [random([1, 1, 3]), random([1, 1, 1]), null],
+      message: /Expected 3D input to convTranspose2d/,
+    },
+  ],
 });
 export const convTranspose3d: ConvTranspose = composite({
   name: 'convTranspose3d',
