@@ -333,6 +333,21 @@ test('a long sum stays accurate', () => {
   expect(Math.abs(out[0] / (count * Math.fround(0.1)) - 1)).toBeLessThan(1e-5);
 });
 
+test('labels of 64 bits equal the counter that they are, and none by their low half', () => {
+  const kernel = parseKernel(`kernel onehot(y: int64[5] read, out: float32[110] write):
+  for i in parallel(5):
+    for j in parallel(22):
+      out[i*22 + j] = (y[i] == i64(j) ? 1 : 0) + (i64(j + 1) == y[i] ? 2 : 0)
+`);
+  const labels = [3n, -1n, 21n, (1n << 32n) + 4n, -(1n << 32n)];
+  const out = new Float32Array(110);
+  compileKernel(scheduled(kernel))(BigInt64Array.from(labels), out);
+  const expected = labels.flatMap(y =>
+    Array.from({ length: 22 }, (_, j) => (y === BigInt(j) ? 1 : 0) + (y === BigInt(j + 1) ? 2 : 0)),
+  );
+  expect([...out]).toEqual(expected);
+});
+
 describe('rows', () => {
   for (const columns of [1, 3, 10, 64, 131]) test(`softmax over ${columns}`, () => expectEqual(softmax(5, columns), 1));
 });

@@ -9,6 +9,8 @@ import {
   addIndex,
   affineOf,
   type Buffer,
+  call,
+  cast,
   childrenOf,
   type Expr,
   index as fixed,
@@ -26,6 +28,8 @@ export const LANES = 4;
 /** Element types that fit a lane. */
 export const fitsLane = (type: ElemType): boolean =>
   type !== 'int64' && type !== 'float64' && type !== 'float16' && type !== 'bfloat16';
+
+const isNarrowInteger = ({ dtype }: Expr): boolean => fitsLane(dtype) && dtype !== 'float32' && dtype !== 'bool';
 
 /** All bits 0: not -0. */
 const isZero = (expr: Expr): boolean => expr.kind === 'const' && Object.is(Number(expr.value), 0);
@@ -245,7 +249,7 @@ export class VectorEmitter {
 
   private call(expr: Extract<Expr, { kind: 'call' }>): Value {
     const type = expr.args[0].dtype;
-    if (!fitsLane(type)) return this.byLane(expr);
+    if (!fitsLane(type)) return this.narrowComparison(expr) ?? this.byLane(expr);
     const form = scalar[expr.fn].vector(type);
     if (form === null)
       return scalar[expr.fn].scalar(type)?.kind === 'helper' ? this.helperByLane(expr) : this.byLane(expr);
@@ -265,6 +269,20 @@ export class VectorEmitter {
       ),
       expr.dtype,
     );
+  }
+
+  /**
+   * A label of 64 bits against a counter, or anything else that was widened: where it differs from its own low half, it
+   * equals none of the narrow ones.
+   */
+  private narrowComparison({ fn, args }: Extract<Expr, { kind: 'call' }>): Value | null {
+    const [narrow, wide] = args[0].kind === 'cast' ? args : [args[1], args[0]];
+    if (fn !== 'eq' || narrow.dtype !== 'int64' || narrow.kind !== 'cast' || !isNarrowInteger(narrow.value))
+      return null;
+    if (wide.kind === 'const' || this.varies(wide)) return null;
+    const half = cast('int32', wide);
+    const isWhole = call('eq', cast('int64', half), wide);
+    return this.emitWhole(call('and', isWhole, call('eq', half, cast('int32', narrow.value))));
   }
 
   /**
