@@ -11,8 +11,8 @@ import { unlessRefused } from '../../../compiler/cli/compare/check.js';
 import { type Noise, noiseOf } from '../../../compiler/cli/compare/noise.js';
 import { Trajectory } from '../../../compiler/cli/compare/trajectory.js';
 import type { TypedArray } from '../../../compiler/ir/dtype.js';
-import type { Graph } from '../../../compiler/ir/graph.js';
 import type { Tensor } from '../../../compiler/ops/tensor.js';
+import type { TracedModel } from '../../../compiler/trace/model.js';
 import { rowMajor } from '../../../runtime/eager.js';
 import { traced } from './compiled.js';
 import type { RandomProgram } from './program.js';
@@ -52,17 +52,17 @@ function firstFinite(...runs: readonly Iterable<TypedArray>[]): TypedArray | nul
 class Truth {
   readonly exact: readonly TypedArray[] | null;
   readonly #program: RandomProgram;
-  readonly #graphs: readonly Graph[];
+  readonly #traced: TracedModel;
   readonly #drawn: (readonly TypedArray[])[] = [];
 
   constructor(program: RandomProgram) {
     this.#program = program;
-    this.#graphs = traced(program).graphs;
-    this.exact = unlessRefused(() => valuesLeft(program, this.#graphs, null));
+    this.#traced = traced(program);
+    this.exact = unlessRefused(() => valuesLeft(program, this.#traced, null));
   }
 
   sample(i: number): readonly TypedArray[] {
-    this.#drawn[i] ??= valuesLeft(this.#program, this.#graphs, noiseOf(i));
+    this.#drawn[i] ??= valuesLeft(this.#program, this.#traced, noiseOf(i));
     return this.#drawn[i];
   }
 }
@@ -75,21 +75,20 @@ function truthOf(program: RandomProgram): Truth {
 }
 
 /** Of two calls of each entry in turn: its results, then the state after it. */
-function valuesLeft(
-  { state: given, entries }: RandomProgram,
-  graphs: readonly Graph[],
-  noise: Noise | null,
-): TypedArray[] {
+function valuesLeft(program: RandomProgram, { graphs, state: given }: TracedModel, noise: Noise | null): TypedArray[] {
   const arraysOf = (tensors: readonly Tensor[], name: string): [string, TypedArray][] =>
     tensors.map((tensor, i) => [`${name}${i}`, tensor.contiguous().toTypedArray()]);
-  let state = new Map(arraysOf(given, 'state'));
+  const seen = new Map(given.map(({ name, storage }) => [name, storage.array]));
+  // what no entry touches is not in the model
+  let state = new Map([...arraysOf(program.state, 'state'), ...seen]);
   const trajectory = new Trajectory(graphs, state, noise);
   const calls = [0, 1].flatMap(() =>
-    entries.map(({ inputs }, e) => ({ entry: `run${e}`, inputs: Object.fromEntries(arraysOf(inputs, 'v')) })),
+    program.entries.map(({ inputs }, e) => ({ entry: `run${e}`, inputs: Object.fromEntries(arraysOf(inputs, 'v')) })),
   );
   return calls.flatMap((_, i) => {
     const { results, updates } = trajectory.after(calls.slice(0, i + 1));
     state = new Map([...state, ...updates]);
-    return [...results.values(), ...state.values()];
+    const made = [...results].filter(([name]) => name.startsWith('out')).map(([, array]) => array);
+    return [...made, ...program.state.map((_, i) => state.get(`state${i}`)!)];
   });
 }
