@@ -10,7 +10,7 @@ import './tensor-methods.js';
 
 export * from '../compiler/ops/activation.js';
 export * from '../compiler/ops/aliases.js';
-export * from '../compiler/ops/attention.js';
+export { rmsNorm } from '../compiler/ops/attention.js';
 export * from '../compiler/ops/contraction.js';
 export * from '../compiler/ops/conversion.js';
 export * from '../compiler/ops/convolution.js';
@@ -59,6 +59,7 @@ export {
   threshold,
   threshold_,
 } from './activations.js';
+export { type AttentionOptions, scaledDotProductAttention } from './attention.js';
 export {
   alphaDropout,
   dropout,

@@ -84,7 +84,13 @@ export const mish: Unary = composite({
   samples: [sample(random([2, 3], -4, 4))],
 });
 
-export const softplus: Op<(input: Tensor, beta?: number, threshold?: number) => Tensor> = pointwise({
+interface SoftplusOptions {
+  readonly beta?: number;
+  readonly threshold?: number;
+}
+export const softplus: Op<
+  (input: Tensor, beta?: number | SoftplusOptions, threshold?: number | SoftplusOptions) => Tensor
+> = pointwise({
   name: 'softplus',
   doc: 'log(1 + e^(beta·x)) / beta, and x itself where beta·x is above the threshold.',
   signature: 'input: tensor, beta: number = 1, threshold: number = 20',
@@ -250,7 +256,7 @@ export const hardswish: Unary = pointwise({
 });
 
 const shrinkSignature = 'input: tensor, lambd: number = 0.5';
-type Shrink = Op<(input: Tensor, lambd?: number) => Tensor>;
+type Shrink = Op<(input: Tensor, lambd?: number | { readonly lambd?: number }) => Tensor>;
 
 export const hardshrink: Shrink = pointwise({
   name: 'hardshrink',
@@ -321,7 +327,11 @@ export const tanhshrink: Unary = composite({
   samples: [sample(random([4]))],
 });
 
-export const softmin: Op<(input: Tensor, dim?: number | null, options?: { dtype?: DType | null }) => Tensor> =
+interface SoftminOptions {
+  readonly dim?: number | null;
+  readonly dtype?: DType | null;
+}
+export const softmin: Op<(input: Tensor, dim?: number | null | SoftminOptions, options?: SoftminOptions) => Tensor> =
   composite({
     name: 'softmin',
     doc: 'softmax(-x) along a dim.',
@@ -330,7 +340,7 @@ export const softmin: Op<(input: Tensor, dim?: number | null, options?: { dtype?
     samples: [sample(random([2, 3]), 1)],
   });
 
-export const glu: Op<(input: Tensor, dim?: number) => Tensor> = composite({
+export const glu: Op<(input: Tensor, dim?: number | { readonly dim?: number }) => Tensor> = composite({
   name: 'glu',
   doc: 'The first half along a dim times the sigmoid of the second.',
   signature: 'input: tensor, dim: int = -1',

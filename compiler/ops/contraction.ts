@@ -219,7 +219,9 @@ export const baddbmm: AddedProduct = added('baddbmm', ['batch1', 'batch2'], 'bat
 // biome-ignore format: one op a line reads as a table
 export const addbmm: AddedProduct = added('addbmm', ['batch1', 'batch2'], 'Σ batch1 @ batch2.', (a, b) => bmm(a, b).sum(0), [[2, 4], [2, 2, 3], [2, 3, 4]]);
 
-export const linear: Op<(input: Tensor, weight: Tensor, bias?: Tensor | null) => Tensor> = composite({
+export const linear: Op<
+  (input: Tensor, weight: Tensor, bias?: Tensor | null | { readonly bias?: Tensor | null }) => Tensor
+> = composite({
   name: 'linear',
   doc: 'input @ weightᵀ + bias.',
   signature: 'input: tensor, weight: tensor, bias: tensor = null',
@@ -250,45 +252,48 @@ export const linear: Op<(input: Tensor, weight: Tensor, bias?: Tensor | null) =>
   ],
 });
 
-export const bilinear: Op<(input1: Tensor, input2: Tensor, weight: Tensor, bias?: Tensor | null) => Tensor> = composite(
-  {
-    name: 'bilinear',
-    doc: 'input1ᵀ · weight[o] · input2 + bias[o] for each output o.',
-    signature: 'input1: tensor, input2: tensor, weight: tensor, bias: tensor = null',
-    compute({ input1, input2, weight, bias }) {
-      const out = einsum('...i,oij,...j->...o', input1, weight, input2);
-      return bias === null ? out : out.add(bias);
-    },
-    samples: [sample(random([2, 3]), random([2, 4]), random([5, 3, 4]), random([5]))],
+export const bilinear: Op<
+  (input1: Tensor, input2: Tensor, weight: Tensor, bias?: Tensor | null | { readonly bias?: Tensor | null }) => Tensor
+> = composite({
+  name: 'bilinear',
+  doc: 'input1ᵀ · weight[o] · input2 + bias[o] for each output o.',
+  signature: 'input1: tensor, input2: tensor, weight: tensor, bias: tensor = null',
+  compute({ input1, input2, weight, bias }) {
+    const out = einsum('...i,oij,...j->...o', input1, weight, input2);
+    return bias === null ? out : out.add(bias);
   },
-);
+  samples: [sample(random([2, 3]), random([2, 4]), random([5, 3, 4]), random([5]))],
+});
 
 // ── general contractions ───────────────────────────────────────────────────────────────────────────────────────────────
 
+/** How many dims, or which of both operands. */
+type Contracted = number | readonly (readonly number[])[];
 /** Sum of products over pairs of dims, the rest of the first operand before the rest of the second. */
-export const tensordot: Op<(input: Tensor, other: Tensor, dims?: number | readonly (readonly number[])[]) => Tensor> =
-  composite({
-    name: 'tensordot',
-    doc: 'Products summed over the given dims of both, or over the last n of one and the first n of the other.',
-    signature: 'input: tensor, other: tensor, dims: any = 2',
-    compute({ input: a, other: b, dims }: { input: Tensor; other: Tensor; dims: number | number[][] }) {
-      const count = typeof dims === 'number' ? dims : 0;
-      const [left, right] =
-        typeof dims === 'number'
-          ? [Array.from({ length: count }, (_, i) => a.ndim - count + i), Array.from({ length: count }, (_, i) => i)]
-          : [
-              dims[0].map(d => normalizeDim('tensordot', d, a.ndim)),
-              dims[1].map(d => normalizeDim('tensordot', d, b.ndim)),
-            ];
-      const restA = a.shape.map((_, d) => d).filter(d => !left.includes(d));
-      const restB = b.shape.map((_, d) => d).filter(d => !right.includes(d));
-      const shared = left.reduce((size, d) => size * a.shape[d], 1);
-      const outer = [...restA.map(d => a.shape[d]), ...restB.map(d => b.shape[d])];
-      const rows = a.permute([...restA, ...left]).reshape([-1, shared]);
-      return batchedMatmul(rows, b.permute([...right, ...restB]).reshape([shared, -1])).reshape(outer);
-    },
-    samples: [sample(random([2, 3, 4]), random([3, 4, 2])), sample(random([2, 3]), random([4, 3]), [[1], [1]])],
-  });
+export const tensordot: Op<
+  (input: Tensor, other: Tensor, dims?: Contracted | { readonly dims?: Contracted }) => Tensor
+> = composite({
+  name: 'tensordot',
+  doc: 'Products summed over the given dims of both, or over the last n of one and the first n of the other.',
+  signature: 'input: tensor, other: tensor, dims: any = 2',
+  compute({ input: a, other: b, dims }: { input: Tensor; other: Tensor; dims: number | number[][] }) {
+    const count = typeof dims === 'number' ? dims : 0;
+    const [left, right] =
+      typeof dims === 'number'
+        ? [Array.from({ length: count }, (_, i) => a.ndim - count + i), Array.from({ length: count }, (_, i) => i)]
+        : [
+            dims[0].map(d => normalizeDim('tensordot', d, a.ndim)),
+            dims[1].map(d => normalizeDim('tensordot', d, b.ndim)),
+          ];
+    const restA = a.shape.map((_, d) => d).filter(d => !left.includes(d));
+    const restB = b.shape.map((_, d) => d).filter(d => !right.includes(d));
+    const shared = left.reduce((size, d) => size * a.shape[d], 1);
+    const outer = [...restA.map(d => a.shape[d]), ...restB.map(d => b.shape[d])];
+    const rows = a.permute([...restA, ...left]).reshape([-1, shared]);
+    return batchedMatmul(rows, b.permute([...right, ...restB]).reshape([shared, -1])).reshape(outer);
+  },
+  samples: [sample(random([2, 3, 4]), random([3, 4, 2])), sample(random([2, 3]), random([4, 3]), [[1], [1]])],
+});
 
 /** An operand of einsum with a label for each dim; `…` dims get labels of their own. */
 interface Labelled {
@@ -498,7 +503,9 @@ export function crossAlong(op: string, input: Tensor, other: Tensor, dim: number
     .sub(turned(input, -2).mul(turned(other, -1)));
 }
 
-export const cross: Op<(input: Tensor, other: Tensor, dim?: number | null) => Tensor> = composite({
+export const cross: Op<
+  (input: Tensor, other: Tensor, dim?: number | null | { readonly dim?: number | null }) => Tensor
+> = composite({
   name: 'cross',
   gradName: 'LinalgCrossBackward0',
   doc: 'Vector product in three dimensions, along a dim; the first of size 3 unless given.',

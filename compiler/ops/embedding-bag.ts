@@ -19,6 +19,8 @@ import type { Tensor } from './tensor.js';
 export type BagMode = 'sum' | 'mean' | 'max';
 
 export interface EmbeddingBagOptions {
+  /** Where each bag of a 1-d input begins. */
+  readonly offsets?: Tensor | null;
   readonly maxNorm?: number | null;
   readonly normType?: number;
   /** Default: mean. */
@@ -76,7 +78,12 @@ function largest(rows: Tensor, counts: Tensor, bags: Bags): Tensor {
 }
 
 export const embeddingBag: Op<
-  (input: Tensor, weight: Tensor, offsets?: Tensor | null, options?: EmbeddingBagOptions) => Tensor
+  (
+    input: Tensor,
+    weight: Tensor,
+    offsets?: Tensor | null | EmbeddingBagOptions,
+    options?: EmbeddingBagOptions,
+  ) => Tensor
 > = composite({
   name: 'embeddingBag',
   doc: 'Sums, means or maxima of the rows in each bag: a row of a 2-d input, or what lies in a 1-d input from one offset to the next.',

@@ -108,7 +108,7 @@ export const entr: Unary = pointwise({
 // biome-ignore format: one op a line reads as a table
 export const sigmoid: Unary = elementary('sigmoid', '1 / (1 + e^-input).', (s, x) => s.sigmoid(x), c => mul(c.grad, mul(sub(1, c.out), c.out)), on(-4, 4));
 
-export const logit: Op<(input: Tensor, eps?: number | null) => Tensor> = pointwise({
+export const logit: Op<(input: Tensor, eps?: number | null | { readonly eps?: number | null }) => Tensor> = pointwise({
   name: 'logit',
   doc: 'log(input / (1 - input)), the inverse of sigmoid; with eps the input is first clamped to [eps, 1 - eps].',
   signature: 'input: tensor, eps: number = null',

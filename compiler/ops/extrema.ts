@@ -201,19 +201,30 @@ const withoutNonfinite: Op<(input: Tensor, nan: number, posinf: number, neginf: 
   ],
 });
 
-export const nanToNum: Op<(input: Tensor, nan?: number, posinf?: number | null, neginf?: number | null) => Tensor> =
-  composite({
-    name: 'nanToNum',
-    gradName: 'NanToNumBackward0',
-    doc: 'NaN and the infinities replaced by numbers; by default 0 and the limits of the dtype.',
-    signature: 'input: tensor, nan: number = 0, posinf: number = null, neginf: number = null',
-    compute({ input, nan, posinf, neginf }) {
-      if (!isFloat(input.dtype)) return input.clone();
-      const { min, max } = limitsOf(input.dtype);
-      return withoutNonfinite(input, nan, posinf ?? max, neginf ?? min);
-    },
-    samples: [
-      sample(random([3])),
-      sampleWithoutGradient(exactly([3], [Number.NaN, Number.NEGATIVE_INFINITY, 1]), 2, null, -100),
-    ],
-  });
+interface NanToNumOptions {
+  readonly nan?: number;
+  readonly posinf?: number | null;
+  readonly neginf?: number | null;
+}
+export const nanToNum: Op<
+  (
+    input: Tensor,
+    nan?: number | NanToNumOptions,
+    posinf?: number | null | NanToNumOptions,
+    neginf?: number | null | NanToNumOptions,
+  ) => Tensor
+> = composite({
+  name: 'nanToNum',
+  gradName: 'NanToNumBackward0',
+  doc: 'NaN and the infinities replaced by numbers; by default 0 and the limits of the dtype.',
+  signature: 'input: tensor, nan: number = 0, posinf: number = null, neginf: number = null',
+  compute({ input, nan, posinf, neginf }) {
+    if (!isFloat(input.dtype)) return input.clone();
+    const { min, max } = limitsOf(input.dtype);
+    return withoutNonfinite(input, nan, posinf ?? max, neginf ?? min);
+  },
+  samples: [
+    sample(random([3])),
+    sampleWithoutGradient(exactly([3], [Number.NaN, Number.NEGATIVE_INFINITY, 1]), 2, null, -100),
+  ],
+});

@@ -154,7 +154,9 @@ const placeAlong = (value: Tensor, dim: number, positions: Tensor, extent: numbe
   return value.expand(value.shape.map((size, d) => (d === dim ? extent : size))).maskedFill(chosen.logicalNot(), 0);
 };
 
-export const takeAlongDim: Op<(input: Tensor, indices: Tensor, dim?: number | null) => Tensor> = composite({
+export const takeAlongDim: Op<
+  (input: Tensor, indices: Tensor, dim?: number | null | { readonly dim?: number | null }) => Tensor
+> = composite({
   name: 'takeAlongDim',
   doc: 'As gather, with the other dims broadcast; without a dim from the flattened input.',
   signature: 'input: tensor, indices: tensor, dim: int = null',
@@ -596,7 +598,7 @@ export const embedding: Op<
   errors: [{ args: [exactly([1], [4], 'int64'), random([4, 3])], message: /index 4 is out of bounds/ }],
 });
 
-export const oneHot: Op<(input: Tensor, numClasses?: number) => Tensor> = composite({
+export const oneHot: Op<(input: Tensor, numClasses?: number | { readonly numClasses?: number }) => Tensor> = composite({
   name: 'oneHot',
   doc: 'A new last dim with 1 at the position given and 0 elsewhere; -1 classes means as many as the largest needs.',
   signature: 'input: tensor, numClasses: int = -1',

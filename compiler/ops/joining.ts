@@ -113,7 +113,13 @@ export const meshgrid: Op<(tensors: readonly Tensor[], options?: { indexing?: 'i
   samples: [sample([random([2]), random([3])]), sample([random([2]), random([3])], { indexing: 'xy' })],
 });
 
-export const vander: Op<(x: Tensor, n?: number | null, increasing?: boolean) => Tensor> = composite({
+interface VanderOptions {
+  readonly N?: number | null;
+  readonly increasing?: boolean;
+}
+export const vander: Op<
+  (x: Tensor, n?: number | null | VanderOptions, increasing?: boolean | VanderOptions) => Tensor
+> = composite({
   name: 'vander',
   doc: 'Powers of the elements of a vector, one column each.',
   signature: 'x: tensor, N: int = null, increasing: bool = false',

@@ -233,7 +233,8 @@ const triangleOf = (A: Tensor, uplo: string): Tensor => {
     fail('E110', { op: 'linalg.eigh', problem: `Expected UPLO argument to be 'L' or 'U', but got ${uplo}` });
   return uplo === 'L' ? A : A.transpose(-2, -1);
 };
-type Symmetric<R> = Op<(A: Tensor, uplo?: 'L' | 'U') => R>;
+type Triangle = 'L' | 'U';
+type Symmetric<R> = Op<(A: Tensor, uplo?: Triangle | { readonly uplo?: Triangle }) => R>;
 
 export const eigh: Symmetric<NamedTuple<['eigenvalues', 'eigenvectors']>> = composite({
   name: 'linalg.eigh',
@@ -289,7 +290,8 @@ export const svdvals: Unary = composite({
   samples: [sample(exactly([2, 3], [1, 2, -3, 1, 2, 0.5]))],
 });
 
-export const qr: Op<(A: Tensor, mode?: 'reduced' | 'r') => NamedTuple<['Q', 'R']>> = composite({
+type QrMode = 'reduced' | 'r';
+export const qr: Op<(A: Tensor, mode?: QrMode | { readonly mode?: QrMode }) => NamedTuple<['Q', 'R']>> = composite({
   name: 'linalg.qr',
   doc: "A = Q·R with orthonormal columns of Q and an upper triangular R, as LAPACK chooses their signs; no Q for mode 'r'.",
   signature: "A: tensor, mode: string = 'reduced'",
@@ -335,7 +337,7 @@ export const matrixRank: Op<(A: Tensor, options?: Tolerance) => Tensor> = compos
   samples: [sampleWithoutGradient(exactly([2, 2, 2], [1, 2, 2, 4, 1, 0, 0, 1]))],
 });
 
-export const cond: Op<(A: Tensor, p?: Order | null) => Tensor> = composite({
+export const cond: Op<(A: Tensor, p?: Order | null | { readonly p?: Order | null }) => Tensor> = composite({
   name: 'linalg.cond',
   doc: 'The condition number: the norm of the matrix times that of its inverse; by default the ratio of singular values.',
   signature: 'A: tensor, p: any = null',

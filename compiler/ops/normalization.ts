@@ -89,6 +89,8 @@ export const layerNorm: Op<
 });
 
 export interface BatchNormOptions {
+  readonly runningMean?: Tensor | null;
+  readonly runningVar?: Tensor | null;
   readonly weight?: Tensor | null;
   readonly bias?: Tensor | null;
   readonly training?: boolean;
@@ -98,13 +100,13 @@ export interface BatchNormOptions {
 export const batchNorm: Op<
   (
     input: Tensor,
-    runningMean: Tensor | null,
-    runningVar: Tensor | null,
+    runningMean?: Tensor | null | BatchNormOptions,
+    runningVar?: Tensor | null | BatchNormOptions,
     weight?: Tensor | null | BatchNormOptions,
     bias?: Tensor | null | BatchNormOptions,
-    training?: boolean,
-    momentum?: number | Tensor,
-    eps?: number,
+    training?: boolean | BatchNormOptions,
+    momentum?: number | Tensor | BatchNormOptions,
+    eps?: number | BatchNormOptions,
   ) => Tensor
 > = composite({
   name: 'batchNorm',

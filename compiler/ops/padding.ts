@@ -51,7 +51,9 @@ function padAlong(input: Tensor, dim: number, before: number, after: number, bor
     : whole;
 }
 
-export const constantPadNd: Op<(input: Tensor, pad: readonly number[], value?: Scalar) => Tensor> = composite({
+export const constantPadNd: Op<
+  (input: Tensor, pad: readonly number[], value?: Scalar | { readonly value?: Scalar }) => Tensor
+> = composite({
   name: 'constantPadNd',
   doc: 'One value around the last dims: pad with a constant.',
   signature: 'input: tensor, pad: ints, value: any = 0',

@@ -181,8 +181,18 @@ export const avgPool2d: AvgPool = avgPooling(2, [
 ]);
 export const avgPool3d: AvgPool = avgPooling(3, [sample(random([1, 1, 4, 4, 4]), 2)]);
 
+interface LpPoolOptions {
+  readonly stride?: Size | null;
+  readonly ceilMode?: boolean;
+}
 type LpPool = Op<
-  (input: Tensor, normType: number, kernelSize: Size, stride?: Size | null, ceilMode?: boolean) => Tensor
+  (
+    input: Tensor,
+    normType: number,
+    kernelSize: Size,
+    stride?: Size | null | LpPoolOptions,
+    ceilMode?: boolean | LpPoolOptions,
+  ) => Tensor
 >;
 const lpPooling = (rank: Rank, samples: readonly Sample[]): LpPool =>
   composite({

@@ -265,14 +265,14 @@ export function pickOne(input: Tensor, dim: number, indices: Tensor, keepdim: bo
 
 export interface Extreme {
   (): Tensor;
-  (other: Tensor): Tensor;
+  (other: Tensor | { readonly other: Tensor }): Tensor;
   (dim: number, keepdim?: boolean | ReduceOptions): Picked;
   (options: ReduceOptions): Picked;
 }
 /** Its overloads do not fit the type of a call, so that the op's type is written out. */
 interface ExtremeOp {
   (input: Tensor): Tensor;
-  (input: Tensor, other: Tensor): Tensor;
+  (input: Tensor, other: Tensor | { readonly other: Tensor }): Tensor;
   (input: Tensor, dim: number | ReduceOptions, keepdim?: boolean | ReduceOptions): Picked;
   readonly def: OpDef;
   readonly params: readonly Param[];
@@ -554,7 +554,7 @@ const flatPower: Op<(input: Tensor, exponent: number) => Tensor> = pointwise({
   samples: [sample(random([4], 0.2, 2), 1.5)],
 });
 
-export const dist: Op<(input: Tensor, other: Tensor, p?: number) => Tensor> = composite({
+export const dist: Op<(input: Tensor, other: Tensor, p?: number | { readonly p?: number }) => Tensor> = composite({
   name: 'dist',
   gradName: 'DistBackward0',
   doc: 'The p-norm of the difference.',

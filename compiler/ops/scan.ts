@@ -293,9 +293,14 @@ function trapezoids(y: Tensor, x: Tensor | null, dx: number, dim: number): Tenso
   return middle.mul(x.ndim === 1 ? diff(x).reshape(y.shape.map((_, d) => (d === dim ? -1 : 1))) : diff(x, 1, dim));
 }
 
-export const cumulativeTrapezoid: Op<
-  (y: Tensor, x?: Tensor | null, options?: { dx?: number; dim?: number }) => Tensor
-> = composite({
+interface TrapezoidOptions {
+  readonly x?: Tensor | null;
+  readonly dx?: number;
+  readonly dim?: number;
+}
+type Trapezoid = Op<(y: Tensor, x?: Tensor | null | TrapezoidOptions, options?: TrapezoidOptions) => Tensor>;
+
+export const cumulativeTrapezoid: Trapezoid = composite({
   name: 'cumulativeTrapezoid',
   doc: 'Running areas under a curve by the trapezoidal rule.',
   signature: 'y: tensor, x: tensor = null, *, dx: number = 1, dim: int = -1',
@@ -303,7 +308,7 @@ export const cumulativeTrapezoid: Op<
   samples: [sample(random([5])), sample(random([2, 5]), random([5]))],
 });
 
-export const trapz: Op<(y: Tensor, x?: Tensor | null, options?: { dx?: number; dim?: number }) => Tensor> = composite({
+export const trapz: Trapezoid = composite({
   name: 'trapz',
   doc: 'Area under a curve by the trapezoidal rule.',
   signature: 'y: tensor, x: tensor = null, *, dx: number = 1, dim: int = -1',

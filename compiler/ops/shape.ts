@@ -22,6 +22,7 @@ import { eagerSample, exactly, random, sample } from './samples.js';
 import { where } from './selection.js';
 import type { Scalar } from './signature.js';
 import { elements, type Tensor } from './tensor.js';
+import type { DiagonalOptions, SliceOptions } from './view.js';
 
 /** `position` lies in [0, extent). */
 export const inside = (position: Expr, extent: number): Expr | null => {
@@ -35,7 +36,9 @@ function asElement(value: number, dtype: DType): number {
   return isFloat(dtype) ? value : Math.trunc(value);
 }
 
-export const constantPad: Op<(input: Tensor, pads: readonly number[], value?: Scalar) => Tensor> = define({
+export const constantPad: Op<
+  (input: Tensor, pads: readonly number[], value?: Scalar | { readonly value?: Scalar }) => Tensor
+> = define({
   name: 'constantPad',
   doc: 'The input surrounded by a value; `pads` holds [before, after] of each dim in order, negative ones crop.',
   signature: 'input: tensor, pads: ints, value: number = 0',
@@ -77,7 +80,9 @@ export const constantPad: Op<(input: Tensor, pads: readonly number[], value?: Sc
 });
 
 /** A position along a dim spread over several others: what undoes `slice`. */
-export const unslice: Op<(input: Tensor, dim: number, size: number, start: number, step?: number) => Tensor> = define({
+export const unslice: Op<
+  (input: Tensor, dim: number, size: number, start: number, step?: number | { readonly step?: number }) => Tensor
+> = define({
   name: 'unslice',
   doc: 'Zeros of `size` along a dim, with the input at every step-th position from start: the gradient of slice.',
   signature: 'input: tensor, dim: int, size: int, start: int, step: int = 1',
@@ -179,7 +184,9 @@ export const placeDiagonal: Op<(input: Tensor, size: Shape, offset: number, dim1
 /** PyTorch lets a plain empty tensor stand beside any shape. */
 const isLegacyEmpty = (type: TensorType): boolean => type.shape.length === 1 && type.shape[0] === 0;
 
-export const cat: Op<(tensors: readonly Tensor[], dim?: number) => Tensor> = define({
+type Join = Op<(tensors: readonly Tensor[], dim?: number | { readonly dim?: number }) => Tensor>;
+
+export const cat: Join = define({
   name: 'cat',
   doc: 'Tensors one after another along a dim.',
   signature: 'tensors: tensors, dim: int = 0',
@@ -257,7 +264,6 @@ export const concat: typeof cat = composite({
   samples: [sample([random([2, 3]), random([1, 3])])],
 });
 
-type Join = Op<(tensors: readonly Tensor[], dim?: number) => Tensor>;
 export const stack: Join = composite({
   name: 'stack',
   doc: 'Tensors of one shape along a new dim.',
@@ -360,8 +366,9 @@ export const rollDims: Op<(input: Tensor, shifts: readonly number[]) => Tensor> 
   samples: [sample(random([2, 3]), [1, -1])],
 });
 
+type Dims = number | readonly number[] | null;
 export const roll: Op<
-  (input: Tensor, shifts: number | readonly number[], dims?: number | readonly number[] | null) => Tensor
+  (input: Tensor, shifts: number | readonly number[], dims?: Dims | { readonly dims?: Dims }) => Tensor
 > = composite({
   name: 'roll',
   doc: 'Positions moved on by shifts along dims, around the end; without dims over the flattened tensor.',
@@ -390,24 +397,29 @@ export const roll: Op<
   samples: [sample(random([2, 3]), 1), sample(random([2, 3]), [1, 2], [0, 1])],
 });
 
-export const rot90: Op<(input: Tensor, k?: number, dims?: readonly number[]) => Tensor> = composite({
-  name: 'rot90',
-  gradName: 'Rot90Backward0',
-  doc: 'Rotated by k quarter turns from the first of two dims toward the second.',
-  signature: 'input: tensor, k: int = 1, dims: ints = [0, 1]',
-  compute({ input, k, dims: [a, b] }) {
-    if (normalizeDim('rot90', a, input.ndim) === normalizeDim('rot90', b, input.ndim))
-      fail('E107', {
-        op: 'rot90',
-        problem: `expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`,
-      });
-    const turns = ((k % 4) + 4) % 4;
-    if (turns === 0) return input.clone();
-    if (turns === 2) return flip(input, [a, b]);
-    return turns === 1 ? flip(input, [b]).transpose(a, b) : flip(input.transpose(a, b), [b]);
-  },
-  samples: [sample(random([2, 3])), sample(random([2, 3]), -1), sample(random([2, 3]), 2)],
-});
+interface Rot90Options {
+  readonly k?: number;
+  readonly dims?: readonly number[];
+}
+export const rot90: Op<(input: Tensor, k?: number | Rot90Options, dims?: readonly number[] | Rot90Options) => Tensor> =
+  composite({
+    name: 'rot90',
+    gradName: 'Rot90Backward0',
+    doc: 'Rotated by k quarter turns from the first of two dims toward the second.',
+    signature: 'input: tensor, k: int = 1, dims: ints = [0, 1]',
+    compute({ input, k, dims: [a, b] }) {
+      if (normalizeDim('rot90', a, input.ndim) === normalizeDim('rot90', b, input.ndim))
+        fail('E107', {
+          op: 'rot90',
+          problem: `expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`,
+        });
+      const turns = ((k % 4) + 4) % 4;
+      if (turns === 0) return input.clone();
+      if (turns === 2) return flip(input, [a, b]);
+      return turns === 1 ? flip(input, [b]).transpose(a, b) : flip(input.transpose(a, b), [b]);
+    },
+    samples: [sample(random([2, 3])), sample(random([2, 3]), -1), sample(random([2, 3]), 2)],
+  });
 
 export const repeat: Op<(input: Tensor, ...repeats: [readonly number[]] | number[]) => Tensor> = define({
   name: 'repeat',
@@ -486,7 +498,8 @@ export const repeatInterleave: Op<
   ],
 });
 
-const triangle = (name: string, doc: string, keeps: 'le' | 'ge'): Op<(input: Tensor, diagonal?: number) => Tensor> =>
+type OfDiagonal = Op<(input: Tensor, diagonal?: number | { readonly diagonal?: number }) => Tensor>;
+const triangle = (name: string, doc: string, keeps: 'le' | 'ge'): OfDiagonal =>
   define({
     name,
     doc,
@@ -508,20 +521,19 @@ const triangle = (name: string, doc: string, keeps: 'le' | 'ge'): Op<(input: Ten
     samples: [sample(random([3, 3])), sample(random([2, 3, 4]), 1), sample(random([3, 4]), -1)],
     errors: [{ args: [random([3])], message: /at least 2 dimensions/ }],
   });
-export const tril: Op<(input: Tensor, diagonal?: number) => Tensor> = triangle(
-  'tril',
-  'The part on and below a diagonal; zeros above.',
-  'le',
-);
-export const triu: Op<(input: Tensor, diagonal?: number) => Tensor> = triangle(
-  'triu',
-  'The part on and above a diagonal; zeros below.',
-  'ge',
-);
+export const tril: OfDiagonal = triangle('tril', 'The part on and below a diagonal; zeros above.', 'le');
+export const triu: OfDiagonal = triangle('triu', 'The part on and above a diagonal; zeros below.', 'ge');
 
 // ── diagonals and grids ────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const diagEmbed: Op<(input: Tensor, offset?: number, dim1?: number, dim2?: number) => Tensor> = composite({
+export const diagEmbed: Op<
+  (
+    input: Tensor,
+    offset?: number | DiagonalOptions,
+    dim1?: number | DiagonalOptions,
+    dim2?: number | DiagonalOptions,
+  ) => Tensor
+> = composite({
   name: 'diagEmbed',
   gradName: 'DiagEmbedBackward0',
   doc: 'Matrices with the last dim of the input on a diagonal.',
@@ -537,7 +549,7 @@ export const diagEmbed: Op<(input: Tensor, offset?: number, dim1?: number, dim2?
   samples: [sample(random([2, 3])), sample(random([2]), 1)],
 });
 
-export const diag: Op<(input: Tensor, diagonal?: number) => Tensor> = composite({
+export const diag: OfDiagonal = composite({
   name: 'diag',
   doc: 'A matrix from its diagonal, or the diagonal of a matrix.',
   signature: 'input: tensor, diagonal: int = 0',
@@ -550,7 +562,7 @@ export const diag: Op<(input: Tensor, diagonal?: number) => Tensor> = composite(
   samples: [sample(random([3])), sample(random([3, 3]), 1)],
 });
 
-export const diagflat: Op<(input: Tensor, offset?: number) => Tensor> = composite({
+export const diagflat: Op<(input: Tensor, offset?: number | { readonly offset?: number }) => Tensor> = composite({
   name: 'diagflat',
   doc: 'A matrix with the elements of the input on a diagonal.',
   signature: 'input: tensor, offset: int = 0',
@@ -577,7 +589,14 @@ export const selectScatter: Op<(input: Tensor, src: Tensor, dim: number, index: 
 });
 
 export const sliceScatter: Op<
-  (input: Tensor, src: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number) => Tensor
+  (
+    input: Tensor,
+    src: Tensor,
+    dim?: number | SliceOptions,
+    start?: number | null | SliceOptions,
+    end?: number | null | SliceOptions,
+    step?: number | SliceOptions,
+  ) => Tensor
 > = composite({
   name: 'sliceScatter',
   doc: 'A copy with a slice along a dim replaced.',
@@ -598,7 +617,13 @@ export const sliceScatter: Op<
 });
 
 export const diagonalScatter: Op<
-  (input: Tensor, src: Tensor, offset?: number, dim1?: number, dim2?: number) => Tensor
+  (
+    input: Tensor,
+    src: Tensor,
+    offset?: number | DiagonalOptions,
+    dim1?: number | DiagonalOptions,
+    dim2?: number | DiagonalOptions,
+  ) => Tensor
 > = composite({
   name: 'diagonalScatter',
   doc: 'A copy with a diagonal replaced.',

@@ -352,7 +352,13 @@ export const bucketize: Op<(input: Tensor, boundaries: Tensor, options?: SearchO
   samples: [sampleWithoutGradient(exactly([3], [0, 3, 9]), exactly([3], [1, 3, 7]))],
 });
 
-export const bincount: Op<(input: Tensor, weights?: Tensor | null, minlength?: number) => Tensor> = composite({
+interface BincountOptions {
+  readonly weights?: Tensor | null;
+  readonly minlength?: number;
+}
+export const bincount: Op<
+  (input: Tensor, weights?: Tensor | null | BincountOptions, minlength?: number | BincountOptions) => Tensor
+> = composite({
   name: 'bincount',
   doc: 'How often each integer occurs, or the sum of its weights. Its length depends on the data: not inside a trace.',
   signature: 'input: tensor, weights: tensor = null, minlength: int = 0',
@@ -379,7 +385,14 @@ function checkBins(input: Tensor, bins: number, min: number, max: number): void 
   if (min > max) fail('E110', { op: 'histc', problem: `max must be larger than min, but they are ${max} and ${min}` });
 }
 
-export const histc: Op<(input: Tensor, bins?: number, min?: number, max?: number) => Tensor> = composite({
+interface HistcOptions {
+  readonly bins?: number;
+  readonly min?: number;
+  readonly max?: number;
+}
+export const histc: Op<
+  (input: Tensor, bins?: number | HistcOptions, min?: number | HistcOptions, max?: number | HistcOptions) => Tensor
+> = composite({
   name: 'histc',
   doc: 'How many elements fall into each of equally wide bins between min and max (those of the data where both are the same).',
   signature: 'input: tensor, bins: int = 100, min: number = 0, max: number = 0',
@@ -496,7 +509,7 @@ export const cdist: Op<(x1: Tensor, x2: Tensor, p?: number | { readonly p?: numb
   samples: [sample(random([3, 2]), random([4, 2])), sample(random([3, 2]), random([4, 2]), 1)],
 });
 
-export const pdist: Op<(input: Tensor, p?: number) => Tensor> = composite({
+export const pdist: Op<(input: Tensor, p?: number | { readonly p?: number }) => Tensor> = composite({
   name: 'pdist',
   gradName: 'PdistBackward0',
   doc: 'The p-norm distance of every two rows, the pairs in order.',

@@ -30,7 +30,9 @@ function checkPieceSize(size: number, extent: number): void {
   }
 }
 
-export const split: Op<(input: Tensor, splitSize: number | readonly number[], dim?: number) => Tensor[]> = composite({
+export const split: Op<
+  (input: Tensor, splitSize: number | readonly number[], dim?: number | { readonly dim?: number }) => Tensor[]
+> = composite({
   name: 'split',
   gradName: ({ splitSize }) => (typeof splitSize === 'number' ? 'SplitBackward0' : 'SplitWithSizesBackward0'),
   doc: 'Pieces of a size, or of the sizes listed, along a dim.',
@@ -56,7 +58,9 @@ export const split: Op<(input: Tensor, splitSize: number | readonly number[], di
   errors: [{ args: [random([5]), [1, 2]], message: /sum exactly to 5/ }],
 });
 
-export const splitWithSizes: Op<(input: Tensor, splitSizes: readonly number[], dim?: number) => Tensor[]> = composite({
+export const splitWithSizes: Op<
+  (input: Tensor, splitSizes: readonly number[], dim?: number | { readonly dim?: number }) => Tensor[]
+> = composite({
   name: 'splitWithSizes',
   doc: 'Pieces of the sizes listed, along a dim.',
   signature: 'input: tensor, splitSizes: ints, dim: int = 0',
@@ -64,44 +68,46 @@ export const splitWithSizes: Op<(input: Tensor, splitSizes: readonly number[], d
   samples: [sample(random([2, 5]), [1, 4], 1)],
 });
 
-export const chunk: Op<(input: Tensor, chunks: number, dim?: number) => Tensor[]> = composite({
-  name: 'chunk',
-  gradName: 'SplitBackward0',
-  doc: 'At most `chunks` equal pieces along a dim; the last may be smaller.',
-  signature: 'input: tensor, chunks: int, dim: int = 0',
-  compute({ input, chunks, dim }) {
-    needsDim('chunk', input);
-    checkCount('chunk', chunks);
-    const d = normalizeDim('chunk', dim, input.ndim);
-    if (input.shape[d] === 0) return slicesOf(input, d, new Array<number>(chunks).fill(0));
-    return slicesOf(input, d, evenSizes(input.shape[d], Math.max(1, Math.ceil(input.shape[d] / chunks))));
-  },
-  samples: [sample(random([5, 2]), 2), sample(random([2, 6]), 3, 1)],
-});
-
-export const tensorSplit: Op<(input: Tensor, indicesOrSections: number | readonly number[], dim?: number) => Tensor[]> =
+export const chunk: Op<(input: Tensor, chunks: number, dim?: number | { readonly dim?: number }) => Tensor[]> =
   composite({
-    name: 'tensorSplit',
-    doc: 'As many pieces as asked for, the first ones larger by one, or pieces between the given positions.',
-    signature: 'input: tensor, indicesOrSections: ints, dim: int = 0',
-    compute({ input, indicesOrSections, dim }) {
-      const d = normalizeDim('tensorSplit', dim, input.ndim);
-      const extent = input.shape[d];
-      if (typeof indicesOrSections !== 'number') {
-        const bounds = [0, ...indicesOrSections, extent];
-        return bounds.slice(1).map((end, i) => slice(input, d, bounds[i], end));
-      }
-      checkCount('tensorSplit', indicesOrSections);
-      const size = Math.floor(extent / indicesOrSections);
-      const larger = extent % indicesOrSections;
-      return slicesOf(
-        input,
-        d,
-        Array.from({ length: indicesOrSections }, (_, i) => size + (i < larger ? 1 : 0)),
-      );
+    name: 'chunk',
+    gradName: 'SplitBackward0',
+    doc: 'At most `chunks` equal pieces along a dim; the last may be smaller.',
+    signature: 'input: tensor, chunks: int, dim: int = 0',
+    compute({ input, chunks, dim }) {
+      needsDim('chunk', input);
+      checkCount('chunk', chunks);
+      const d = normalizeDim('chunk', dim, input.ndim);
+      if (input.shape[d] === 0) return slicesOf(input, d, new Array<number>(chunks).fill(0));
+      return slicesOf(input, d, evenSizes(input.shape[d], Math.max(1, Math.ceil(input.shape[d] / chunks))));
     },
-    samples: [sample(random([5, 2]), 3), sample(random([5]), [1, 3])],
+    samples: [sample(random([5, 2]), 2), sample(random([2, 6]), 3, 1)],
   });
+
+export const tensorSplit: Op<
+  (input: Tensor, indicesOrSections: number | readonly number[], dim?: number | { readonly dim?: number }) => Tensor[]
+> = composite({
+  name: 'tensorSplit',
+  doc: 'As many pieces as asked for, the first ones larger by one, or pieces between the given positions.',
+  signature: 'input: tensor, indicesOrSections: ints, dim: int = 0',
+  compute({ input, indicesOrSections, dim }) {
+    const d = normalizeDim('tensorSplit', dim, input.ndim);
+    const extent = input.shape[d];
+    if (typeof indicesOrSections !== 'number') {
+      const bounds = [0, ...indicesOrSections, extent];
+      return bounds.slice(1).map((end, i) => slice(input, d, bounds[i], end));
+    }
+    checkCount('tensorSplit', indicesOrSections);
+    const size = Math.floor(extent / indicesOrSections);
+    const larger = extent % indicesOrSections;
+    return slicesOf(
+      input,
+      d,
+      Array.from({ length: indicesOrSections }, (_, i) => size + (i < larger ? 1 : 0)),
+    );
+  },
+  samples: [sample(random([5, 2]), 3), sample(random([5]), [1, 3])],
+});
 
 type SplitAt = Op<(input: Tensor, indicesOrSections: number | readonly number[]) => Tensor[]>;
 const splitAlong = (name: string, doc: string, dimOf: (input: Tensor) => number): SplitAt =>
@@ -123,7 +129,7 @@ export const hsplit: SplitAt = splitAlong('hsplit', 'Pieces side by side.', inpu
 export const vsplit: SplitAt = splitAlong('vsplit', 'Pieces on top of each other.', () => 0);
 export const dsplit: SplitAt = splitAlong('dsplit', 'Pieces along the third dim.', () => 2);
 
-export const unbind: Op<(input: Tensor, dim?: number) => Tensor[]> = composite({
+export const unbind: Op<(input: Tensor, dim?: number | { readonly dim?: number }) => Tensor[]> = composite({
   name: 'unbind',
   gradName: 'UnbindBackward0',
   doc: 'All positions along a dim, each without that dim.',

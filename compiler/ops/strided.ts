@@ -51,7 +51,15 @@ function memoryUnder(input: Tensor): Tensor {
   return memory;
 }
 
-type Strided = Op<(input: Tensor, size: Shape, stride: readonly number[], storageOffset?: number | null) => Tensor>;
+type Offset = number | null;
+type Strided = Op<
+  (
+    input: Tensor,
+    size: Shape,
+    stride: readonly number[],
+    storageOffset?: Offset | { readonly storageOffset?: Offset },
+  ) => Tensor
+>;
 
 /**
  * The node of `asStrided`, and how a trace sees what is part of captured memory; its input lies whole at the start of its
@@ -114,7 +122,7 @@ export const asStridedScatter: Op<
     src: Tensor,
     size: readonly number[],
     stride: readonly number[],
-    storageOffset?: number | null,
+    storageOffset?: Offset | { readonly storageOffset?: Offset },
   ) => Tensor
 > = composite({
   name: 'asStridedScatter',

@@ -228,7 +228,8 @@ export const unsqueeze: Op<(input: Tensor, dim: number) => Tensor> = defineView(
   samples: [sample(random([2, 3]), 0), sample(random([2, 3]), -1)],
 });
 
-export const squeeze: Op<(input: Tensor, dim?: number | readonly number[]) => Tensor> = defineView({
+type Dims = number | readonly number[];
+export const squeeze: Op<(input: Tensor, dim?: Dims | { readonly dim?: Dims }) => Tensor> = defineView({
   name: 'squeeze',
   callName: ({ dim }) => (dim === null ? null : 'SqueezeBackward1'),
   doc: 'Without the dims of size 1, or without those given whose size is 1.',
@@ -303,8 +304,20 @@ export const t: Op<(input: Tensor) => Tensor> = defineView({
   samples: [sample(random([2, 3])), sample(random([3]))],
 });
 
+export interface SliceOptions {
+  readonly dim?: number;
+  readonly start?: number | null;
+  readonly end?: number | null;
+  readonly step?: number;
+}
 export const slice: Op<
-  (input: Tensor, dim: number, start?: number | null, end?: number | null, step?: number) => Tensor
+  (
+    input: Tensor,
+    dim?: number | SliceOptions,
+    start?: number | null | SliceOptions,
+    end?: number | null | SliceOptions,
+    step?: number | SliceOptions,
+  ) => Tensor
 > = defineView({
   name: 'slice',
   doc: 'Every step-th position from start up to end along a dim; negative positions count from the end.',
@@ -356,7 +369,19 @@ export const narrow: Op<(input: Tensor, dim: number, start: number, length: numb
   errors: [{ args: [random([3]), 0, 2, 2], message: /exceeds dimension size/ }],
 });
 
-export const diagonal: Op<(input: Tensor, offset?: number, dim1?: number, dim2?: number) => Tensor> = defineView({
+export interface DiagonalOptions {
+  readonly offset?: number;
+  readonly dim1?: number;
+  readonly dim2?: number;
+}
+export const diagonal: Op<
+  (
+    input: Tensor,
+    offset?: number | DiagonalOptions,
+    dim1?: number | DiagonalOptions,
+    dim2?: number | DiagonalOptions,
+  ) => Tensor
+> = defineView({
   name: 'diagonal',
   doc: 'The diagonal of two dims, as a new last dim; a positive offset lies above the main one.',
   signature: 'input: tensor, offset: int = 0, dim1: int = 0, dim2: int = 1',
@@ -424,7 +449,13 @@ export const unfold: Op<(input: Tensor, dimension: number, size: number, step: n
 
 // ── composed views ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const flatten: Op<(input: Tensor, startDim?: number, endDim?: number) => Tensor> = composite({
+interface FlattenOptions {
+  readonly startDim?: number;
+  readonly endDim?: number;
+}
+export const flatten: Op<
+  (input: Tensor, startDim?: number | FlattenOptions, endDim?: number | FlattenOptions) => Tensor
+> = composite({
   name: 'flatten',
   doc: 'The dims from startDim to endDim merged into one.',
   signature: 'input: tensor, startDim: int = 0, endDim: int = -1',

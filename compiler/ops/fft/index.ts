@@ -292,7 +292,8 @@ export const rfftfreq = (n: number, d: number | FrequencyOptions = 1, options: F
     Array.from({ length: Math.floor(n / 2) + 1 }, (_, k) => k),
   );
 
-type Shift = Op<(input: Tensor, dim?: number | readonly number[] | null) => Tensor>;
+type Dims = number | readonly number[] | null;
+type Shift = Op<(input: Tensor, dim?: Dims | { readonly dim?: Dims }) => Tensor>;
 const shift = (name: string, doc: string, by: (extent: number) => number): Shift => {
   const op: Shift = composite({
     name: `fft.${name}`,
