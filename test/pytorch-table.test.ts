@@ -151,8 +151,7 @@ const brackets = `## Square brackets
 | \`x[rows, columns]\` | \`x.at(rows, columns)\` |
 | \`x[mask]\` | \`x.at(mask)\`; its size depends on values, so in an entry \`where(mask, x, 0)\` instead |
 | \`x[1:3] = y\` | \`x.setAt(slice(1, 3), y)\` |
-| \`x[0, mask] = 0\` | \`x.setAt([0, mask], 0)\` |
-`;
+| \`x[0, mask] = 0\` | \`x.setAt([0, mask], 0)\` |`;
 
 function table(): string {
   const used = namesInCases();

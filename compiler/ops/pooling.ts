@@ -181,7 +181,7 @@ export const avgPool2d: AvgPool = avgPooling(2, [
 ]);
 export const avgPool3d: AvgPool = avgPooling(3, [sample(random([1, 1, 4, 4, 4]), 2)]);
 
-interface LpPoolOptions {
+export interface LpPoolOptions {
   readonly stride?: Size | null;
   readonly ceilMode?: boolean;
 }
