@@ -152,9 +152,9 @@ test('as many programs as there are ops begin with each that has samples, but th
   expect(missing.length).toBeLessThan(0.03 * sampled.length);
 });
 
-test('some programs have loops, branches and derivatives in them', () => {
+test('some programs have loops, branches, derivatives, complex numbers and long sums in them', () => {
   const drawn = new Set(Array.from({ length: 40 }, (_, i) => namesIn(randomProgram(i))).flat());
-  for (const name of ['scan', 'whileLoop', 'cond', 'copy_']) expect(drawn).toContain(name);
+  for (const name of ['scan', 'whileLoop', 'cond', 'copy_', 'complex', 'long sum']) expect(drawn).toContain(name);
   expect(drawn.has('vjp') || drawn.has('jvp')).toBe(true);
 });
 

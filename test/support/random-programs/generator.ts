@@ -4,9 +4,11 @@ import type { Tensor } from '../../../compiler/ops/tensor.js';
 import { testedOps } from '../op-samples.js';
 import { isSteady } from './agreement.js';
 import { drawCall } from './calls.js';
+import { drawComplex } from './complex.js';
 import { drawDerivative } from './derivatives.js';
 import { Growth, Random, type Taste } from './growth.js';
 import type { Grow } from './inside.js';
+import { drawLongSum } from './long-sums.js';
 import { drawCond, drawScan, drawWhile } from './loops.js';
 import type { RandomEntry, RandomProgram, Step } from './program.js';
 import { drawWrite } from './writes.js';
@@ -69,6 +71,8 @@ const grow: Grow = (growth, steps) => {
 function drawStep(growth: Growth): Step | null {
   const { random, taste } = growth;
   if (random.chance(0.15)) return drawWrite(growth);
+  if (random.chance(0.06)) return drawComplex(growth);
+  if (random.chance(0.02)) return drawLongSum(growth);
   if (taste.depth === 0 || random.chance(0.75)) return drawCall(growth);
   return random.of([drawScan, drawScan, drawCond, drawWhile, drawDerivative, drawDerivative])(growth, grow);
 }
