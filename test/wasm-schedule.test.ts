@@ -333,6 +333,25 @@ test('a long sum stays accurate', () => {
   expect(Math.abs(out[0] / (count * Math.fround(0.1)) - 1)).toBeLessThan(1e-5);
 });
 
+describe('what is read at half of a counter', () => {
+  const doubled = (columns: number, shift: number): Kernel =>
+    parseKernel(`kernel doubled(x: float32[${3 * columns}] read, out: float32[${6 * columns}] write):
+  for i in parallel(6):
+    for j in parallel(${columns}):
+      out[i*${columns} + j] = x[i // 2 * ${columns} + (j + ${shift}) // 2] * 2
+`);
+  for (const columns of [2, 4, 5, 6, 10, 28, 64, 70])
+    for (const shift of [0, 1, 2])
+      test(`${columns} columns, ${shift} further on`, () => expectEqual(doubled(columns, shift), 1));
+
+  test('is in vectors that follow one another', () => {
+    const rows = (columns: number, shift: number): string => printKernel(scheduled(doubled(columns, shift)));
+    expect(rows(64, 2)).toMatch(/vector\(4\):\n.* \/\/ 2/);
+    expect(rows(64, 1)).not.toContain('// 2');
+    expect(rows(65, 0)).not.toContain('// 2');
+  });
+});
+
 test('labels of 64 bits equal the counter that they are, and none by their low half', () => {
   const kernel = parseKernel(`kernel onehot(y: int64[5] read, out: float32[110] write):
   for i in parallel(5):

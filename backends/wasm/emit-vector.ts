@@ -21,6 +21,7 @@ import type { Value } from './code.js';
 import { laneName, type ScalarEmitter } from './emit-scalar.js';
 import { alignOf, type Frame, isInBounds } from './frame.js';
 import { RELAXED_MADD } from './instruction.js';
+import { isHalved } from './linear.js';
 import { scalar } from './scalar.js';
 
 export const LANES = 4;
@@ -161,6 +162,8 @@ export class VectorEmitter {
     const stride = this.strideOf(expr.index);
     if (stride === 2 && place.kind === 'memory' && bytesOf(buffer.dtype) === 4)
       return this.everyOther(expr) ?? this.byLane(expr);
+    if (stride === null && place.kind === 'memory' && bytesOf(buffer.dtype) === 4 && isHalved(expr.index, this.iter))
+      return this.twice(expr);
     if (stride === LANES && place.kind === 'vectors') return this.column(expr);
     if (stride !== 1) return this.byLane(expr);
     if (place.kind === 'vectors') return this.readVector(buffer, expr.index);
@@ -211,6 +214,19 @@ export class VectorEmitter {
       high,
       [0, 2, 4, 6].map(lane => lane + odd),
     );
+  }
+
+  /** Two elements, each in two lanes. */
+  private twice({ buffer, index }: Extract<Expr, { kind: 'load' }>): Value {
+    const { pointer, offset } = this.firstLane(buffer, index);
+    const both = this.frame.code.op(
+      'v128',
+      { name: 'v128.load64_zero', memory: { offset, align: 4 } },
+      [pointer],
+      this.frame.readScope(buffer, isInBounds(buffer, index)),
+      `@${this.frame.version(buffer)}`,
+    );
+    return this.shuffle(both, both, [0, 0, 1, 1]);
   }
 
   /**

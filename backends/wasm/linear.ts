@@ -87,3 +87,25 @@ export function strideOf(at: Expr, iter: Iter): number | null {
 /** The same statements with counters replaced. */
 export const replaceIters = (stmts: readonly Stmt[], values: ReadonlyMap<Iter, Expr>): Stmt[] =>
   values.size === 0 ? [...stmts] : stmts.map(stmt => mapStmtExprs(stmt, expr => substitute(expr, values)));
+
+/**
+ * Whether the step of `at` is one for every two of `iter`, beginning with an even one: as in load x[i div 2], whose vectors are
+ * pairs of equal elements wherever they begin at a multiple of two.
+ */
+export function isHalved(at: Expr, iter: Iter): boolean {
+  const moving = affineOf(at).terms.filter(({ expr }) => itersOf(expr).has(iter));
+  if (moving.length !== 1) return false;
+  const [{ expr, coefficient }] = moving;
+  if (coefficient !== 1 || expr.kind !== 'call' || expr.fn !== 'floorDiv') return false;
+  const [sum, by] = expr.args;
+  const { offset, terms } = affineOf(sum);
+  const isEven = (number: number): boolean => number % 2 === 0;
+  return (
+    by.kind === 'const' &&
+    Number(by.value) === 2 &&
+    isEven(offset) &&
+    terms.every(term =>
+      itersOf(term.expr).has(iter) ? term.expr.kind === 'iter' && term.coefficient === 1 : isEven(term.coefficient),
+    )
+  );
+}

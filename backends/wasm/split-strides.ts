@@ -19,6 +19,7 @@ import {
   type Iter,
   index,
   iterOf,
+  itersOf,
   type Kernel,
   loop,
   makeIter,
@@ -30,7 +31,8 @@ import {
 } from '../../compiler/ir/kernel.js';
 import type { Pass } from '../../compiler/pass.js';
 import { allExpressions } from './accesses.js';
-import { replaceIters } from './linear.js';
+import { LANES } from './emit-vector.js';
+import { isHalved, replaceIters } from './linear.js';
 import { isShort } from './unroll-windows.js';
 
 /** Strides worth splitting by, and how often a serial loop may be written out. */
@@ -43,7 +45,9 @@ export const splitStrides: Pass<Kernel> = {
   name: 'split-strides',
   doc: 'Loops over elements that a stride divides into classes become one loop with a statement for each class.',
   run(kernel) {
-    const divided = dividedIters(allExpressions(kernel.body));
+    const expressions = allExpressions(kernel.body);
+    const divided = dividedIters(expressions);
+    for (const iter of [...divided.keys()]) if (isReadInPairs(iter, expressions)) divided.delete(iter);
     const copies = [...divided].reduce((product, [iter, by]) => product * Math.min(by, iter.extent), 1);
     return divided.size === 0 || copies > MOST_COPIES
       ? kernel
@@ -66,6 +70,23 @@ function dividedIters(expressions: readonly Expr[]): Map<Iter, number> {
     });
   }
   return divided;
+}
+
+/** Whether vectors along a counter need no classes: half of it is all that is asked for, as the place of what is loaded. */
+function isReadInPairs(iter: Iter, expressions: readonly Expr[]): boolean {
+  const quotients = new Set<Expr>();
+  const inPairs = new Set<Expr>();
+  const collect = (into: Set<Expr>) => (expr: Expr) => {
+    const isQuotient = expr.kind === 'call' && (expr.fn === 'floorDiv' || expr.fn === 'mod');
+    if (isQuotient && itersOf(expr).has(iter)) into.add(expr);
+  };
+  for (const root of expressions) {
+    walkExpr(root, expr => {
+      collect(quotients)(expr);
+      if (expr.kind === 'load' && isHalved(expr.index, iter)) walkExpr(expr.index, collect(inPairs));
+    });
+  }
+  return iter.extent >= LANES && iter.extent % 2 === 0 && quotients.size === inPairs.size;
 }
 
 function split(stmt: Stmt, divided: ReadonlyMap<Iter, number>): Stmt[] {

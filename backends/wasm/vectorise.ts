@@ -38,7 +38,7 @@ import type { Pass, PassContext } from '../../compiler/pass.js';
 import { allExpressions, isRepeatable, loadsIn, visitAccesses } from './accesses.js';
 import { fitsLane, LANES } from './emit-vector.js';
 import { isInBounds } from './frame.js';
-import { collapse, replaceIters, strideOf } from './linear.js';
+import { collapse, isHalved, replaceIters, strideOf } from './linear.js';
 
 export const vectoriseLoops: Pass<Kernel> = {
   name: 'vectorise-loops',
@@ -86,7 +86,8 @@ function worth(stmts: readonly Stmt[], iter: Iter): number {
   visitAccesses(stmts, ({ buffer, index: at, kind }, loops) => {
     if (buffer.scope === 'register' || own.has(buffer)) return;
     const stride = strideOf(at, iter);
-    sum += (kind === 'load' ? loadWorth(stride) : stride === 1 ? 1 : -2) * 8 ** loops.size;
+    const isPair = stride === null && isHalved(at, iter);
+    sum += (kind === 'load' ? (isPair ? 0.5 : loadWorth(stride)) : stride === 1 ? 1 : -2) * 8 ** loops.size;
   });
   return sum;
 }
