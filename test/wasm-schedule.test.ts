@@ -8,7 +8,7 @@ import { compileKernel as compileJs } from '../backends/js/emit.js';
 import { compileKernel } from '../backends/wasm/compile.js';
 import { schedule } from '../backends/wasm/schedule.js';
 import { arrayOf, type TypedArray } from '../compiler/ir/dtype.js';
-import { call, iterOf, type Kernel, load, makeIter, store } from '../compiler/ir/kernel.js';
+import { call, index, iterOf, type Kernel, load, makeIter, store } from '../compiler/ir/kernel.js';
 import { parseKernel, printKernel } from '../compiler/ir/text.js';
 import { verifyKernel } from '../compiler/ir/verify.js';
 import {
@@ -303,6 +303,39 @@ test('parts that are put side by side are apart where one of them is turned arou
     [3, 5],
   ])
     expectEqual(sideBySide(rows, columns), 0);
+});
+
+test('a short loop over long steps stays a loop', () => {
+  const steps = (functions: number): Kernel => {
+    const chain = `${'sin('.repeat(functions)}x[i*3 + r0]${')'.repeat(functions)}`;
+    return parseKernel(`kernel chain(x: float64[6] read, out: float64[2] write):
+  for i in parallel(2):
+    out[i] = 0
+    for r0 in serial(3):
+      out[i] += ${chain}
+`);
+  };
+  expect(printKernel(scheduled(steps(5)))).toContain('unroll(3)');
+  expect(printKernel(scheduled(steps(200)))).not.toContain('unroll(3)');
+});
+
+test('a kernel of more locals than are looked at in pairs is emitted, and right', () => {
+  const length = 6000;
+  const [x, out] = [param('x', length), param('out', length)];
+  const body = Array.from({ length }, (_, at) => {
+    const value = load(x, index(at));
+    return store(out, index(at), call('mul', value, value));
+  });
+  const kernel: Kernel = {
+    name: 'squares',
+    doc: '',
+    params: [
+      { buffer: x, access: 'read' },
+      { buffer: out, access: 'write' },
+    ],
+    body,
+  };
+  expectEqual(kernel, 1);
 });
 
 describe('what fills no vector', () => {

@@ -43,9 +43,9 @@ function relaxedMadd(module: binaryen.Module, [a, b, c]: readonly number[]): num
   return raw._BinaryenSIMDTernary((module as unknown as { ptr: number }).ptr, binaryen.RelaxedMaddVecF32x4, a, b, c);
 }
 
-/** Adds the finished function to a module. */
-export function buildFunction(module: binaryen.Module, name: string, code: FunctionCode, result: Value | null): void {
-  new FunctionBuilder(module, code).build(name, result);
+/** Adds the finished function to a module, and tells how many locals it has. */
+export function buildFunction(module: binaryen.Module, name: string, code: FunctionCode, result: Value | null): number {
+  return new FunctionBuilder(module, code).build(name, result);
 }
 
 class FunctionBuilder {
@@ -61,12 +61,13 @@ class FunctionBuilder {
     for (const variable of code.variables.slice(code.params.length)) this.vars.push(typeOf(variable.type));
   }
 
-  build(name: string, result: Value | null): void {
+  build(name: string, result: Value | null): number {
     const body = this.items(this.code.root.items);
     if (result !== null) body.push(this.value(result));
     const params = binaryen.createType(this.code.params.map(typeOf));
     const type = result === null ? binaryen.none : typeOf(result.type);
     this.module.addFunction(name, params, type, this.vars, this.module.block(null, body, type));
+    return this.vars.length;
   }
 
   private items(items: readonly Item[]): number[] {

@@ -30,13 +30,17 @@ export interface ModulePlan {
  * What is run over the whole module, once. The emitter has placed every value already; passes that move code (-O2 and
  * above) undo that and cost the hot loops a fifth of their speed on Node 20, so only these are used:
  */
+const COALESCE = 'coalesce-locals';
 const passes = [
   'duplicate-function-elimination', // kernels of equal code, as of layers with equal shapes, become one
   'vacuum', // drops values that nothing uses
-  'coalesce-locals', // values whose lives do not overlap share a local: smaller frames for the baseline compiler
+  COALESCE, // values whose lives do not overlap share a local: smaller frames for the baseline compiler
   'reorder-locals', // the most used locals get the numbers that take one byte
   'remove-unused-module-elements', // the scratch address where no kernel needs it
 ];
+
+/** A function of more is not looked at by pairs of locals: of 32,000, that took longer than two minutes. */
+const MOST_LOCALS = 5000;
 
 const features =
   binaryen.Features.SIMD128 |
@@ -72,12 +76,27 @@ function planModule(plan: ModulePlan): binaryen.Module {
   addMemory(module, plan);
   if (plan.team) addTeam(module, plan.team, plan.scratchBase);
   else module.addGlobal(SCRATCH, binaryen.i32, false, module.i32.const(plan.scratchBase));
-  for (const [name, emitted] of withHelpers(plan.functions)) buildFunction(module, name, emitted.code, emitted.result);
+  const locals = new Map<string, number>();
+  for (const [name, emitted] of withHelpers(plan.functions))
+    locals.set(name, buildFunction(module, name, emitted.code, emitted.result));
   for (const [name, steps] of plan.entries) addEntry(module, name, steps);
   for (const name of plan.exported) module.addFunctionExport(name, name);
   if (!module.validate()) throw new InternalError(`binaryen refuses the module\n${module.emitText()}`);
-  module.runPasses(passes);
+  optimise(module, locals);
   return module;
+}
+
+/** Where a function is too large for a pass, the pass is run on the others one by one. */
+function optimise(module: binaryen.Module, locals: ReadonlyMap<string, number>): void {
+  const small = [...locals.keys()].filter(name => locals.get(name)! <= MOST_LOCALS);
+  if (small.length === locals.size) {
+    module.runPasses(passes);
+    return;
+  }
+  for (const pass of passes) {
+    if (pass !== COALESCE) module.runPasses([pass]);
+    else for (const name of small.filter(each => module.getFunction(each))) module.runPassesOnFunction(name, [pass]);
+  }
 }
 
 const featuresOf = ({ relaxed, team }: ModulePlan): number =>

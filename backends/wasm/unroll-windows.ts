@@ -4,11 +4,14 @@
  *   serial r<2: serial c<2: reduce m[0] max= load x[…r*28 + c…]   ->   unroll r<2: unroll c<2: …
  */
 import { type Kernel, type Stmt, withBody } from '../../compiler/ir/kernel.js';
+import { codeSize } from '../../compiler/lowering/code-size.js';
 import type { Pass } from '../../compiler/pass.js';
 import { bodyOf } from './accesses.js';
 
 const MOST_STEPS = 4;
 const MOST_STATEMENTS = 16;
+/** Where a step is long, the loop costs next to nothing; one that goes through functions lane by lane is long four times. */
+const MOST_EXPRESSIONS = 400;
 
 export const unrollWindows: Pass<Kernel> = {
   name: 'unroll-windows',
@@ -26,7 +29,11 @@ function unrolled(stmt: Stmt): Stmt {
 
 /** Whether a loop over one or two statements, or over a small tile, is worth writing out. */
 export const isShort = ({ iter, map, limit, body }: Extract<Stmt, { kind: 'loop' }>): boolean =>
-  map === 'serial' && limit === null && iter.extent <= MOST_STEPS && iter.extent * copies(body) <= MOST_STATEMENTS;
+  map === 'serial' &&
+  limit === null &&
+  iter.extent <= MOST_STEPS &&
+  iter.extent * copies(body) <= MOST_STATEMENTS &&
+  iter.extent * codeSize(body, MOST_EXPRESSIONS) <= MOST_EXPRESSIONS;
 
 /** Statements that would be written out; loops that stay loops are too many. */
 function copies(stmts: readonly Stmt[]): number {
